@@ -1,0 +1,26 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "async/stream.h"
+
+namespace ccrules {
+
+/// Where to connect.
+struct Endpoint {
+  bool tls = false;
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+/// Opens upstream connections: resolver, TCP and TLS in production, scripted memory streams in tests.
+class Dialer {
+ public:
+  virtual ~Dialer() = default;
+  /// Connected, TLS verified. Errors: kConnectFailed (message names host and reason), kUpstreamTimeout, kCancelled.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout, StopToken stop) = 0;
+};
+
+}  // namespace ccrules

@@ -1,0 +1,73 @@
+#pragma once
+#include <chrono>
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "async/stop.h"
+#include "async/task.h"
+#include "core/result.h"
+
+namespace ccrules {
+
+class TimerQueue;
+
+/// A timer that its owner embeds. Restarting is cheap (a later time only updates a number). One thread.
+class Timer {
+ public:
+  using Function = void (*)(Timer&) noexcept;
+  explicit Timer(Function fire) noexcept : fire_(fire) {}
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer() { stop(); }
+  void start(TimerQueue& queue, std::chrono::milliseconds after) noexcept;
+  void stop() noexcept;
+  [[nodiscard]] bool running() const noexcept { return running_; }
+
+ private:
+  friend class TimerQueue;
+  Function fire_;
+  TimerQueue* queue_ = nullptr;
+  std::int64_t due_ms_ = 0;     ///< when it shall fire
+  std::int64_t queued_ms_ = 0;  ///< where it stands in the queue (<= due_ms_)
+  std::size_t slot_ = 0;
+  bool running_ = false;
+};
+
+/// One thread's event loop: UvLoop in production, SimLoop (virtual time) in tests.
+class Loop {
+ public:
+  virtual ~Loop() = default;
+  /// Monotonic milliseconds, constant within one turn of the loop.
+  [[nodiscard]] virtual std::int64_t now_ms() const noexcept = 0;
+  /// Monotonic nanoseconds, read now. Virtual time in SimLoop.
+  [[nodiscard]] virtual std::int64_t now_ns() const noexcept = 0;
+  [[nodiscard]] virtual TimerQueue& timers() noexcept = 0;
+  /// Runs `work` on the loop's thread, later. The only member that may be called from any thread.
+  virtual void post(std::function<void()> work) = 0;
+  /// Runs until stop() (UvLoop) or until nothing can happen any more (SimLoop).
+  virtual void run() = 0;
+  virtual void stop() noexcept = 0;
+};
+
+/// co_await sleep_for(loop, 250ms, stop): kCancelled when stopped first.
+Task<Result<void>> sleep_for(Loop& loop, std::chrono::milliseconds time, StopToken stop);
+
+/// Fires StopReason::kDeadline on a source unless moved or cleared in time. Re-arming per chunk is cheap.
+class Deadline {
+ public:
+  Deadline(Loop& loop, StopSource& source) noexcept;
+  void set(std::chrono::milliseconds after) noexcept;  ///< zero: no deadline
+  void clear() noexcept;
+
+ private:
+  struct Node : Timer {
+    explicit Node(StopSource& wanted) noexcept;
+    StopSource& source;
+  };
+  Loop& loop_;
+  Node node_;
+};
+
+}  // namespace ccrules

@@ -1,0 +1,37 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/snapshot.h"
+#include "core/world.h"
+
+namespace ccrules::config {
+
+/// One thing wrong (or doubtful) with a file, shown as `file:line:col: message`, the line, a caret and a hint.
+struct Diagnostic {
+  Where where;
+  std::string message;
+  std::string hint;         ///< "did you mean 'base_url'?"; may be empty
+  std::string source_line;  ///< empty when the place is not in a file
+  bool warning = false;
+};
+/// The block a person reads; with `colour`, ANSI colours.
+std::string render(const Diagnostic& diagnostic, bool colour = false);
+
+struct Options {
+  std::string config_path;  ///< --config; must exist when set
+  std::string working_directory;
+  std::map<std::string, std::string> overrides;  ///< flags: "listen.port" -> "4000"; win over everything
+};
+
+struct Loaded {
+  std::shared_ptr<const Snapshot> snapshot;  ///< null when there is an error
+  std::vector<Diagnostic> diagnostics;       ///< all of them at once, errors and warnings, in file order
+};
+
+/// Flags > environment > file > defaults. Without a file: providers from the environment's keys, and `sim`.
+Loaded load(const Files& files, const Environment& environment, const Options& options);
+
+}  // namespace ccrules::config

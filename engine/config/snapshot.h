@@ -1,0 +1,110 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/log.h"
+
+/// The whole configuration, immutable once loaded; requests pin the one they started with. Names are the keys of ccrules.json
+/// in snake_case as product.md, chapter 3, lists them.
+namespace ccrules::config {
+
+/// Where a value was written, for messages that come later (a route that names an unknown provider).
+struct Where {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+
+struct Listen {
+  std::string host = "127.0.0.1";
+  int port = 3456;  ///< 0: any free port
+  std::string api_key;
+  std::vector<std::string> allowed_hosts;  ///< beyond loopback names
+  std::string tls_cert, tls_key;           ///< PEM paths; both or none
+};
+
+struct Timeouts {
+  std::chrono::milliseconds connect{5000};
+  std::chrono::milliseconds first_byte{60000};
+  std::chrono::milliseconds idle{300000};
+  std::chrono::milliseconds total{0};  ///< zero: none
+};
+
+/// One row of `providers`, merged over config/providers/<id>.json when that exists.
+struct Provider {
+  std::string id;
+  std::string dialect;  ///< anthropic | openai_chat | sim (more later)
+  std::string base_url;
+  std::string api_key;           ///< empty: no credential is sent
+  std::string auth = "default";  ///< default (what the dialect uses) | bearer | x-api-key | none | passthrough
+  std::vector<std::string> models;  ///< globs; empty: any
+  std::map<std::string, std::string> headers;  ///< added to every upstream request
+  Timeouts timeouts;
+  int max_retries = 0;      ///< retries on the same target before the next fallback
+  std::string price_like;   ///< savings comparison for local models
+  bool local = false;       ///< a server of the user's own: price 0
+  std::string ca_file;      ///< extra trust for TLS
+  std::map<std::string, bool> switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
+  std::string reasoning_replay;
+  bool enabled = true;
+  Where where;
+};
+
+/// `provider,model` split at the first comma, with the parameters a route may set where the request has none.
+struct Route {
+  std::string provider;
+  std::string model;
+  std::map<std::string, std::string> parameters_json;  ///< member name -> JSON value
+  Where where;
+};
+
+struct Limits {
+  std::size_t body = 32u * 1024 * 1024;
+  std::size_t header = 64 * 1024;
+  std::size_t connections = 10000;
+};
+
+struct Retry {
+  int max_attempts = 3;  ///< over all targets of a request
+  std::chrono::milliseconds base{250};
+  std::chrono::milliseconds at_most{10000};
+};
+
+struct Price {  ///< USD per million tokens; nullopt: unknown
+  std::optional<double> input, output, cache_read, cache_write_5m, cache_write_1h;
+};
+
+struct Ledger {
+  std::string path;  ///< empty: $XDG_STATE_HOME/ccrules/ledger.db
+  int keep_days = 90;
+  bool durable = false;
+};
+
+struct Snapshot {
+  std::string file;  ///< the configuration file used; empty: none was found
+  Listen listen;
+  int workers = 0;  ///< 0: one per core
+  std::vector<Provider> providers;  ///< in file order; `sim` is always last
+  std::map<std::string, Route> routes;  ///< default, longContext, background, think and direct model routes
+  std::int64_t long_context_tokens = 60000;
+  std::map<std::string, std::string> agents;  ///< agent name -> "provider,model" or an alias
+  std::vector<std::pair<std::string, std::vector<std::string>>> fallbacks;  ///< model glob -> targets, in file order
+  std::map<std::string, std::string> tiers;   ///< big, small -> "provider,model"
+  std::vector<std::string> rules;             ///< paths, absolute
+  std::map<std::string, Price> prices;        ///< model glob -> price, over the built-in table
+  Ledger ledger;
+  log::Settings log;
+  Timeouts timeouts;
+  Limits limits;
+  Retry retry;
+
+  [[nodiscard]] const Provider* provider(std::string_view id) const;
+};
+
+}  // namespace ccrules::config

@@ -1,0 +1,172 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+/// JSON in and out. core/json.cc is the only file that knows the JSON library (simdjson on-demand).
+///
+/// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in document
+/// order. Objects and arrays are walked with next():
+///
+///   CCR_TRY(root, document.root_object());
+///   while (root.next()) {
+///     if (root.key() == "model") { CCR_TRY(model, root.value().string()); request.model = model; }
+///     else if (root.key() == "tools") ...
+///   }
+///   CCR_CHECK(root.done());          // malformed JSON anywhere in what was walked or skipped shows here at the latest
+///
+/// A value that is not read is skipped. Every error is a 400 whose message says what and where ("messages[3].content
+/// must be a string or an array"), without quoting the text. Strings are strict UTF-8; lone surrogates in escapes become
+/// U+FFFD; `\u0000` is kept; nesting beyond limits::kJsonDepth is refused; duplicate keys are the caller's business
+/// (Object::next yields both). Not thread-safe; one parser is reused per thread.
+namespace ccrules::json {
+
+/// Readable bytes that must follow any text given to Document by view.
+inline constexpr std::size_t kPadding = 64;
+
+enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull };
+
+class Object;
+class Array;
+
+/// A cursor to one value. Cheap to copy; may be read once.
+class Value {
+ public:
+  /// Does not consume.
+  [[nodiscard]] Type type();
+  [[nodiscard]] bool is(Type wanted) { return type() == wanted; }
+  [[nodiscard]] bool is_null() { return type() == Type::kNull; }
+  /// Unescaped text; the view lives as long as the Document.
+  Result<std::string_view> string();
+  /// A whole number that fits; 5.0 and 1e3 count as whole, 5.5 does not.
+  Result<std::int64_t> integer();
+  Result<double> number();
+  Result<bool> boolean();
+  Result<Object> object();
+  Result<Array> array();
+  /// The value's own bytes, verbatim, fully validated (grammar, UTF-8, depth). Big numbers and key order survive.
+  Result<std::string_view> raw();
+  /// Position of the value's first byte in the Document's text. Does not consume.
+  [[nodiscard]] std::size_t offset();
+
+  struct State;  ///< simdjson's, opaque here.
+
+ private:
+  friend class Object;
+  friend class Array;
+  friend class Document;
+  alignas(8) std::byte storage_[48];
+};
+
+class Object {
+ public:
+  /// Steps to the next member; false at the end or after an error (see done()).
+  bool next();
+  /// Unescaped key of the current member; the view lives until the next call of next().
+  [[nodiscard]] std::string_view key() const { return key_; }
+  [[nodiscard]] Value& value() { return value_; }
+  /// Position of the current member's key (its opening quote) in the text.
+  [[nodiscard]] std::size_t key_offset() const { return key_offset_; }
+  /// Error when the walk ended because the JSON is malformed.
+  Result<void> done();
+
+ private:
+  friend class Value;
+  friend class Document;
+  alignas(8) std::byte storage_[128];
+  std::string_view key_;
+  std::size_t key_offset_ = 0;
+  Value value_;
+};
+
+class Array {
+ public:
+  bool next();
+  [[nodiscard]] Value& value() { return value_; }
+  Result<void> done();
+
+ private:
+  friend class Value;
+  alignas(8) std::byte storage_[128];
+  Value value_;
+};
+
+/// One JSON text being read. Holds a parser borrowed from the thread; documents may nest (a text inside a text).
+class Document {
+ public:
+  /// `text` must be followed by kPadding readable bytes and outlive the Document.
+  static Result<Document> open_padded(std::string_view text);
+  /// Copies into a padded buffer of its own.
+  static Result<Document> open(std::string_view text);
+  Document(Document&&) noexcept;
+  Document& operator=(Document&&) noexcept;
+  ~Document();
+
+  Result<Value> root();
+  /// Error "the body must be a JSON object" when it is something else.
+  Result<Object> root_object();
+  /// The text the document was opened over (offsets count in it).
+  [[nodiscard]] std::string_view text() const;
+  /// After the root was consumed: error when anything but white space follows.
+  Result<void> at_end();
+
+ private:
+  struct Impl;
+  explicit Document(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Makes room for kPadding bytes behind the text (capacity only) and returns the view to open.
+std::string_view padded(std::string& text);
+
+/// True when `text` is exactly one valid JSON value.
+[[nodiscard]] bool is_valid(std::string_view text);
+/// The same value without insignificant white space; key order, escapes and number spelling unchanged.
+/// Precondition: is_valid(text).
+std::string compact(std::string_view text);
+
+/// Appends `text` as a JSON string literal with quotes. Invalid UTF-8 becomes U+FFFD, U+2028/9 are escaped,
+/// other non-ASCII is written as it is.
+void append_string(std::string& out, std::string_view text);
+/// Appends the escaped form without the quotes.
+void append_escaped(std::string& out, std::string_view text);
+
+/// Builds JSON text in order. Commas are its business; balance of begin/end is the caller's (asserted).
+class Writer {
+ public:
+  explicit Writer(std::string& out) : out_(out) {}
+  Writer& begin_object();
+  Writer& end_object();
+  Writer& begin_array();
+  Writer& end_array();
+  Writer& key(std::string_view name);
+  Writer& string(std::string_view text);
+  Writer& integer(std::int64_t number);
+  /// NaN and infinities become null.
+  Writer& number(double number);
+  Writer& boolean(bool value);
+  Writer& null();
+  /// Verbatim JSON. Must be one whole value.
+  Writer& raw(std::string_view json);
+  Writer& member(std::string_view name, std::string_view text) { return key(name).string(text); }
+  Writer& member(std::string_view name, const char* text) { return key(name).string(text); }
+  Writer& member(std::string_view name, std::int64_t number) { return key(name).integer(number); }
+  Writer& member(std::string_view name, int number) { return key(name).integer(number); }
+  Writer& member(std::string_view name, double number_) { return key(name).number(number_); }
+  Writer& member(std::string_view name, bool value) { return key(name).boolean(value); }
+  Writer& member_raw(std::string_view name, std::string_view json) { return key(name).raw(json); }
+  [[nodiscard]] std::string& out() { return out_; }
+
+ private:
+  void separate();
+  std::string& out_;
+  std::size_t depth_ = 0;
+  bool need_comma_ = false;
+};
+
+}  // namespace ccrules::json

@@ -1,0 +1,53 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+
+/// Every number that limits something, named, with its unit and reason. Configuration may lower or raise those
+/// that `limits`, `timeouts` and `retry` of ccrules.json name; these are the defaults.
+namespace ccrules::limits {
+
+using namespace std::chrono_literals;
+
+// --- HTTP, both sides
+inline constexpr std::size_t kHeaderBytes = 64 * 1024;         ///< Request or status line and all headers.
+inline constexpr std::size_t kHeaderCount = 200;               ///< More is an attack, not a client.
+inline constexpr std::size_t kTargetBytes = 8 * 1024;          ///< Path and query.
+inline constexpr std::size_t kBodyBytes = 32u * 1024 * 1024;   ///< Anthropic's own cap on Messages.
+inline constexpr std::size_t kReplyBytes = 64u * 1024 * 1024;  ///< A reply that is not a stream and must be held whole.
+inline constexpr std::size_t kErrorBodyBytes = 256 * 1024;     ///< As much of an upstream's error body as we read.
+inline constexpr std::size_t kConnections = 10000;             ///< Per process, client side.
+inline constexpr std::size_t kReadChunkBytes = 64 * 1024;      ///< One read from a socket.
+inline constexpr std::size_t kReadAheadBytes = 256 * 1024;     ///< Bytes a peer may send before we stop reading it.
+inline constexpr std::size_t kWriteHighBytes = 256 * 1024;     ///< Unsent bytes after which a writer waits.
+inline constexpr std::size_t kInterimReplies = 16;             ///< 1xx heads before an upstream counts as hostile.
+inline constexpr std::size_t kPoolIdlePerOrigin = 512;         ///< Idle keep-alive connections kept per origin and worker.
+inline constexpr auto kPoolIdleTime = 60s;                     ///< Shorter than common upstream keep-alive limits.
+inline constexpr auto kClientIdleTime = 120s;                  ///< Between two requests of one client connection.
+inline constexpr auto kHeaderTime = 30s;                       ///< From the first byte of a head to its last.
+inline constexpr auto kBodyStallTime = 60s;                    ///< Without a single body byte from the client.
+inline constexpr auto kWriteStallTime = 120s;                  ///< A client that takes no byte for so long is gone.
+inline constexpr auto kLingerTime = 2s;                        ///< Reading on after an early answer, so that it arrives.
+inline constexpr auto kDrainTime = 600s;                       ///< SIGTERM: running streams may finish for so long.
+
+// --- upstream
+inline constexpr auto kConnectTime = 5s;
+inline constexpr auto kFirstByteTime = 60s;
+inline constexpr auto kIdleTime = 300s;
+inline constexpr auto kUsageTime = 2s;    ///< After finish_reason: how long the usage chunk is waited for.
+inline constexpr auto kCommitTime = 10s;  ///< After a good head without content: commit, relay what is there, ping.
+inline constexpr auto kPingTime = 15s;    ///< Longest silence towards a streaming client.
+
+// --- parsers
+inline constexpr std::size_t kJsonDepth = 128;                  ///< Nesting of any JSON from outside.
+inline constexpr std::size_t kSseEventBytes = 16u * 1024 * 1024;  ///< One event; images in tool results can be large.
+
+// --- rules (rules.md, chapter 7)
+inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.
+inline constexpr auto kRuleTime = 5ms;                      ///< CPU time per decision.
+inline constexpr std::size_t kLuaSteps = 2'000'000;         ///< Work units of our own library functions per decision.
+inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
+
+// --- money
+inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
+
+}  // namespace ccrules::limits

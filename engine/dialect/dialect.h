@@ -1,0 +1,136 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "chat/event.h"
+#include "chat/loss.h"
+#include "chat/outline.h"
+#include "chat/request.h"
+#include "core/result.h"
+
+/// A wire format. Everything here is pure: bytes and structs in, structs and bytes out; no socket, clock or log.
+/// Objects are immutable and shared by all threads; readers and writers of streams are one per stream.
+namespace ccrules::dialect {
+
+/// What the target model and provider take; filled from config/models and config/providers. Absent = no limit known.
+struct Capabilities {
+  std::optional<std::int64_t> context_tokens;
+  std::optional<std::int64_t> max_output_tokens;
+  std::int64_t estimated_input_tokens = 0;  ///< our count of this request, for the max_tokens clamp (G-2)
+  bool vision = true;
+  bool documents = true;                    ///< openai_chat: `file` parts are understood
+  bool tool_message_images = false;         ///< openai_chat: image parts are allowed inside role tool (G-12)
+  bool developer_role = false;              ///< openai_chat: system prompt goes as role developer
+  bool mid_system = true;                   ///< role system is allowed inside messages; else a <system-reminder> user text (G-15)
+  bool max_completion_tokens = false;       ///< openai_chat: the field's newer name
+  bool stream_usage = true;                 ///< openai_chat: stream_options.include_usage is understood
+  bool sampling = true;                     ///< temperature, top_p, top_k are accepted (G-18)
+  bool forced_tool_choice = true;           ///< tool_choice any/tool is accepted (G-10)
+  bool reasoning_effort = true;             ///< openai_chat: reasoning_effort is accepted
+  bool prefill = false;                     ///< a trailing assistant message continues (G-16)
+  bool parallel_tool_calls = true;          ///< openai_chat: the parallel_tool_calls field is understood
+  std::string reasoning_replay;             ///< "" drop | "reasoning_content" | "reasoning_details"
+  std::vector<std::string> efforts;         ///< accepted effort words; empty: all
+  bool thinking_enabled = true;             ///< anthropic: {type:"enabled", budget_tokens} is accepted
+  bool thinking_adaptive = true;            ///< anthropic: {type:"adaptive"} is accepted
+  bool thinking_disabled = true;            ///< anthropic: {type:"disabled"} is accepted
+  std::string provider;                     ///< provider id, for our own signatures and messages
+  std::string model;                        ///< the model id to write
+};
+
+/// Hands out events for any cut of the bytes. Never throws, never blocks; an error means the stream is not this dialect
+/// (the reply is then a broken upstream), after which feed must not be called again.
+class StreamReader {
+ public:
+  virtual ~StreamReader() = default;
+  /// Appends the events that became complete.
+  virtual Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) = 0;
+  /// The bytes ended. Appends what closes the message, or a StreamError when it was cut (never a fake clean end).
+  virtual Result<void> finish(std::vector<chat::Event>& out) = 0;
+  /// True once MessageEnd or StreamError was handed out.
+  [[nodiscard]] virtual bool ended() const = 0;
+  /// True after the stop reason when only usage may still follow (G-3): the relay then waits limits::kUsageTime, no longer.
+  [[nodiscard]] virtual bool awaiting_usage() const { return false; }
+};
+
+/// Events in the order of chat/event.h in, bytes of the dialect out.
+class StreamWriter {
+ public:
+  virtual ~StreamWriter() = default;
+  virtual void write(const chat::Event& event, std::string& out) = 0;
+  /// Bytes that keep a silent stream alive, valid at any point of the stream, also before MessageStart.
+  [[nodiscard]] virtual std::string_view ping() const = 0;
+};
+
+struct StreamWriterOptions {
+  std::string model;                        ///< the name the client asked for: replies name it
+  bool include_usage = true;
+  std::int64_t estimated_input_tokens = 0;  ///< shown in message_start until the provider says more (G-4)
+  std::int64_t created_s = 0;               ///< OpenAI `created`
+  std::string id;                           ///< used when the provider gave no id
+};
+
+/// What an upstream answered instead of a reply: enough to say so in any dialect.
+struct UpstreamFailure {
+  int status = 0;
+  std::string_view body;             ///< at most limits::kErrorBodyBytes; JSON, HTML or anything
+  std::int64_t retry_after_ms = -1;  ///< from the response's headers
+  std::string provider;
+  std::string model;
+  std::int64_t estimated_input_tokens = 0;        ///< for the overflow wording (G-1)
+  std::optional<std::int64_t> context_tokens;
+};
+
+class Dialect {
+ public:
+  virtual ~Dialect() = default;
+  /// "anthropic", "openai_chat".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
+  /// "/chat/completions" (base with it).
+  [[nodiscard]] virtual std::string_view upstream_path() const = 0;
+
+  /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array), refuses duplicate
+  /// top-level members it routes on, gathers the facts. `padded_body` is followed by json::kPadding readable bytes.
+  virtual Result<chat::Outline> outline(std::string_view padded_body) const = 0;
+
+  virtual Result<chat::Request> read_request(std::string_view padded_body) const = 0;
+  virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) const = 0;
+  virtual Result<chat::Reply> read_reply(std::string_view body) const = 0;
+  virtual std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_reader() const = 0;
+  [[nodiscard]] virtual std::unique_ptr<StreamWriter> stream_writer(const StreamWriterOptions& options) const = 0;
+
+  /// Same-dialect lane: the usage of a whole reply, without building it. Empty usage when the body is not a reply.
+  [[nodiscard]] virtual chat::Reply peek_reply(std::string_view body) const = 0;
+
+  /// Classifies an upstream's error answer: code, retry verdict, the status a client should see, the upstream's own words.
+  [[nodiscard]] virtual Error read_error(const UpstreamFailure& failure) const = 0;
+  /// The error body a client of this dialect understands. Status to send: error_status().
+  [[nodiscard]] virtual std::string write_error(const Error& error, std::string_view request_id) const = 0;
+  /// The HTTP status for this dialect's clients (529 is only known to Anthropic's).
+  [[nodiscard]] virtual int error_status(const Error& error) const = 0;
+  [[nodiscard]] virtual std::string write_models(const std::vector<std::string>& ids) const = 0;
+};
+
+const Dialect& anthropic();
+const Dialect& openai_chat();
+/// By name; nullptr when there is no such dialect.
+const Dialect* by_name(std::string_view name);
+
+/// What a client's path asks for.
+enum class Endpoint : std::uint8_t { kNone, kGenerate, kCountTokens, kModels, kModel, kHello };
+struct Route {
+  Endpoint endpoint = Endpoint::kNone;
+  const Dialect* spoken = nullptr;  ///< set for kGenerate and kCountTokens; for kModels decided by headers
+  std::string_view model;           ///< kModel: the id from the path, still percent-encoded
+};
+/// Path without query. Method is checked too; kNone when nothing fits.
+Route find(std::string_view method, std::string_view path);
+
+}  // namespace ccrules::dialect

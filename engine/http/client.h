@@ -1,0 +1,68 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "async/loop.h"
+#include "http/message.h"
+
+namespace ccrules {
+class Dialer;  // async/dialer.h
+}
+
+namespace ccrules::http {
+
+/// Where a connection goes; the pool's key.
+struct Origin {
+  bool tls = false;
+  std::string host;  ///< name or address, no brackets
+  std::uint16_t port = 0;
+  bool operator==(const Origin&) const = default;
+};
+
+/// A provider's base URL taken apart. `prefix` is its path without a trailing slash ("/v1", "").
+struct BaseUrl {
+  Origin origin;
+  std::string prefix;
+  std::string host_header;  ///< as the Host field wants it
+};
+/// http or https only; no userinfo, no CR/LF, no '#', no query. Message says what to write instead.
+Result<BaseUrl> parse_base_url(std::string_view url);
+
+struct ClientTimeouts {
+  std::chrono::milliseconds connect{5000};
+  std::chrono::milliseconds first_byte{60000};
+};
+
+struct ClientRequest {
+  std::string_view method = "POST";
+  std::string_view target;           ///< path and query
+  std::string_view host_header;
+  const Headers* headers = nullptr;  ///< without host, content-length, connection: the client writes those
+  std::string_view body;             ///< must stay alive until send() returns
+};
+
+/// HTTP/1.1 client of one worker: keep-alive pool per origin, TLS with verification, no redirects. A pooled connection that turns
+/// out dead before any reply byte is replaced by a fresh one once, silently. Errors: kConnectFailed, kUpstreamTimeout
+/// (connect, first byte), kConnectionLost, kUpstreamProtocol, kCancelled.
+class Client {
+ public:
+  Client(Loop& loop, Dialer& dialer);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+  /// Returns when the reply's head (not 1xx) has arrived.
+  Task<Result<std::unique_ptr<ReplyStream>>> send(const Origin& origin, const ClientRequest& request,
+                                                  ClientTimeouts timeouts, StopToken stop);
+  void close_idle();
+  [[nodiscard]] std::size_t idle_connections() const noexcept;
+
+  struct Impl;
+
+ private:
+  std::shared_ptr<Impl> impl_;  ///< shared with replies still running
+};
+
+}  // namespace ccrules::http

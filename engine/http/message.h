@@ -1,0 +1,74 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "async/stop.h"
+#include "async/task.h"
+#include "core/result.h"
+
+namespace ccrules::http {
+
+/// Header fields in order of arrival; names compare without case. One buffer, no allocation per field.
+class Headers {
+ public:
+  void add(std::string_view name, std::string_view value);
+  /// Replaces all fields of that name by one.
+  void set(std::string_view name, std::string_view value);
+  void remove(std::string_view name);
+  /// First value, trimmed; empty when absent.
+  [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
+  [[nodiscard]] bool has(std::string_view name) const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
+  [[nodiscard]] std::pair<std::string_view, std::string_view> at(std::size_t index) const noexcept;
+  void clear() noexcept;
+
+ private:
+  struct Field {
+    std::uint32_t name_at, name_size, value_at, value_size;
+  };
+  std::string bytes_;
+  std::vector<Field> fields_;
+};
+
+/// Hop-by-hop headers, host, content-length and accept-encoding: never forwarded (RFC 9110 7.6.1, G-28).
+[[nodiscard]] bool is_hop_by_hop(std::string_view name) noexcept;
+
+struct RequestHead {
+  std::string method;
+  std::string target;  ///< path and query, as sent
+  Headers headers;
+  [[nodiscard]] std::string_view path() const noexcept;   ///< target without query
+  [[nodiscard]] std::string_view query() const noexcept;  ///< without '?', empty when none
+};
+
+/// What one read of a body brought. The view lives until the reader's next suspension.
+struct Chunk {
+  std::string_view bytes;
+  bool end = false;    ///< the body is complete (bytes may still hold its last part)
+  bool quiet = false;  ///< nothing came within the patience; the connection is fine, read again
+};
+
+/// A reply whose head has arrived and whose body is still coming. Destroying it unread closes the connection;
+/// destroying it after `end` returns it to the pool.
+class ReplyStream {
+ public:
+  virtual ~ReplyStream() = default;
+  [[nodiscard]] virtual int status() const noexcept = 0;
+  [[nodiscard]] virtual const Headers& headers() const noexcept = 0;
+  /// Next bytes. A connection that ends before the body does is kConnectionLost, never an end.
+  /// `patience` zero: wait as long as `stop` allows.
+  virtual Task<Result<Chunk>> read(std::chrono::milliseconds patience, StopToken stop) = 0;
+};
+
+/// The whole body, or kTooLarge beyond `most_bytes`.
+Task<Result<std::string>> read_all(ReplyStream& reply, std::size_t most_bytes, StopToken stop);
+
+/// "Retry-After" in milliseconds from seconds, an HTTP date or retry-after-ms; -1 when absent or nonsense.
+std::int64_t retry_after_ms(const Headers& headers, std::int64_t wall_us);
+
+}  // namespace ccrules::http

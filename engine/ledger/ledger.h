@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/result.h"
+#include "ledger/record.h"
+
+namespace ccrules::ledger {
+
+struct Settings {
+  std::string path;  ///< file; its directory is made (0700), the file is 0600
+  int keep_days = 90;
+  bool durable = false;
+};
+
+struct Health {
+  bool ok = true;
+  std::string problem;               ///< why rows cannot be written right now
+  std::uint64_t rows_written = 0;
+  std::uint64_t rows_dropped = 0;    ///< the queue was full or the database refused them
+};
+
+/// Writes rows on a thread of its own: SQLite in WAL mode, one transaction per batch. A broken, full or locked database is
+/// reported in health() and the log; the proxy keeps serving and later rows are tried again.
+class Ledger {
+ public:
+  /// Opens or creates the database and starts the thread. Error when the file cannot be opened or is not ours.
+  static Result<std::unique_ptr<Ledger>> open(const Settings& settings);
+  ~Ledger();  ///< writes what is queued, then closes
+  Ledger(const Ledger&) = delete;
+  Ledger& operator=(const Ledger&) = delete;
+
+  /// Queues one row. Any thread; never blocks on I/O.
+  void record(Record row) noexcept;
+  /// Waits until everything recorded before the call is committed. For tests and shutdown.
+  void flush();
+  [[nodiscard]] Health health() const;
+
+ private:
+  struct Impl;
+  explicit Ledger(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ccrules::ledger

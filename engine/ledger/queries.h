@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+
+/// Reading the ledger, on a connection of its own; works while the proxy writes.
+namespace ccrules::ledger {
+
+struct StatsRow {
+  std::string key;  ///< model, project, agent, day ...
+  std::int64_t requests = 0, errors = 0;
+  std::int64_t input_tokens = 0, output_tokens = 0, cache_read_tokens = 0, cache_write_tokens = 0;
+  std::int64_t cost_nanousd = 0;
+  std::int64_t unknown_cost_requests = 0;  ///< requests with tokens whose price is unknown: the cost is at least this
+  std::int64_t savings_nanousd = 0;        ///< requested_cost - cost where both are known
+};
+
+struct Stats {
+  StatsRow total;
+  std::vector<StatsRow> rows;
+};
+
+struct StatsQuery {
+  std::string path;
+  std::int64_t since_us = 0;
+  std::string by = "model";  ///< model | provider | project | agent | session | rule | day | status
+};
+Result<Stats> stats(const StatsQuery& query);
+std::string to_json(const StatsQuery& query, const Stats& stats);
+
+}  // namespace ccrules::ledger

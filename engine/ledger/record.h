@@ -1,0 +1,33 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "chat/usage.h"
+
+namespace ccrules::ledger {
+
+/// One row of the table `requests`: what product.md, chapter 5, promises. Strings empty and optionals unset become NULL.
+struct Record {
+  std::string id;          ///< "req_..."; unique
+  std::int64_t at_us = 0;  ///< wall clock at arrival
+  std::string client, dialect, path, session, user, project, agent, request_class;
+  std::string requested_model;
+  std::string decision_id, rule, reason;
+  std::string provider, model;  ///< the target that answered (or failed last)
+  int attempts = 0;
+  int status = 0;               ///< as the client saw it; 499: the client left first
+  std::string stop_reason;
+  bool stream = false;
+  chat::Usage usage;
+  bool usage_estimated = false;  ///< cut before the provider said: output counted by us
+  std::optional<std::int64_t> cost_nanousd;            ///< unset: the price is unknown
+  std::optional<std::int64_t> requested_cost_nanousd;  ///< what the requested model would have cost
+  std::string cache = "bypass";
+  std::int64_t ttft_us = -1;  ///< to the first content byte; -1: none was sent
+  std::int64_t duration_us = 0;
+  std::string error;  ///< error_code_name(): message
+  std::string tags_json;
+};
+
+}  // namespace ccrules::ledger

@@ -1,0 +1,44 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "async/loop.h"
+#include "config/models.h"
+#include "config/snapshot.h"
+#include "dialect/dialect.h"
+#include "http/client.h"
+#include "http/message.h"
+
+/// Sending one attempt to one provider: base URL, credential, capability switches, the built-in simulator.
+namespace ccrules::provider {
+
+/// The dialect a provider speaks; the simulator speaks Anthropic's.
+const dialect::Dialect& dialect_of(const config::Provider& provider);
+
+/// What `model` at `provider` takes: the model table, then the provider's switches.
+dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model);
+
+struct Attempt {
+  const config::Provider* provider = nullptr;
+  std::string model;
+  std::string body;          ///< in the provider's dialect; must live until the reply's head has arrived
+  std::string query;         ///< the client's query string, native lane only
+  http::Headers headers;     ///< forwarded and edited headers; credentials are added here
+  std::string_view client_authorization;  ///< only used by auth "passthrough"
+  std::string_view client_api_key;        ///< only used by auth "passthrough"
+};
+
+/// One per worker.
+class Sender {
+ public:
+  Sender(Loop& loop, http::Client& client) : loop_(loop), client_(client) {}
+  /// Returns when the reply's head has arrived, whatever its status. Errors carry the provider's id.
+  Task<Result<std::unique_ptr<http::ReplyStream>>> send(const Attempt& attempt, StopToken stop);
+
+ private:
+  Loop& loop_;
+  http::Client& client_;
+};
+
+}  // namespace ccrules::provider

@@ -1,0 +1,43 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/load.h"
+#include "config/snapshot.h"
+#include "core/world.h"
+#include "rules/decision.h"
+#include "rules/facts.h"
+
+namespace ccrules::rules {
+
+
+/// All rules of one worker: user files in order, then the built-in pack. Owns its LuaJIT states. Not thread-safe;
+/// each worker has its own, built from the same sources.
+class Engine {
+ public:
+  /// Null when a file cannot be loaded; `diagnostics` then says why, each at its own line.
+  static std::unique_ptr<Engine> load(const config::Snapshot& snapshot, const Files& files,
+                                      std::vector<config::Diagnostic>& diagnostics);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Bounded time, no I/O. A rule that fails is skipped and named in Decision::failed_rules (one that may deny: fails closed).
+  /// `trace` may be null: then nothing is recorded and it costs nothing.
+  Decision decide(const Facts& facts, Trace* trace = nullptr);
+  /// Rules with on = "error". Empty decision when none matches.
+  ErrorDecision decide_error(const Facts& facts, Trace* trace = nullptr);
+  [[nodiscard]] bool has_error_rules() const noexcept;
+  [[nodiscard]] std::string_view hash() const noexcept;
+  [[nodiscard]] std::size_t rule_count() const noexcept;
+
+  struct Impl;
+
+ private:
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ccrules::rules

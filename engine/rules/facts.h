@@ -1,0 +1,42 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include <string>
+#include <string_view>
+
+#include "chat/outline.h"
+#include "chat/usage.h"
+
+namespace ccrules::rules {
+
+/// Who a request comes from and what it belongs to; worked out once per request by proxy/identity.cc.
+struct Identity {
+  std::string client;         ///< "claude-code", "anthropic-sdk", "openai-sdk", or the user-agent's product name
+  std::string session;
+  std::string user;
+  std::string project;        ///< the working directory, or the x-ccrules-project header
+  std::string agent;          ///< subagent's name, "main" for the main loop, empty when unknown
+  std::string agent_id;
+  std::string request_class;  ///< main, subagent, background, compaction, ..., empty when unknown
+};
+
+/// Everything a rule may read about one request. Cheap to fill; texts are views that must outlive the decision.
+/// Facts that cost something (time, tools, system_hash) are worked out when a rule reads them.
+struct Facts {
+  const chat::Outline* outline = nullptr;
+  const Identity* identity = nullptr;
+  std::string_view dialect;
+  std::string_view path;
+  std::int64_t tokens = 0;
+  bool tokens_exact = false;
+  std::int64_t wall_us = 0;
+  std::function<std::string_view(std::string_view)> header;  ///< request header by lower-case name; empty when absent
+  // on = "error"
+  int attempt = 0;  ///< 1 for the first
+  int status = 0;
+  std::string_view error;     ///< error_code_name()
+  std::string_view provider;  ///< of the failed attempt
+};
+
+}  // namespace ccrules::rules
