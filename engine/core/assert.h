@@ -6,4 +6,4 @@ namespace ccrules {
 }  // namespace ccrules
 
 #define CCR_ASSERT(expression) \
-  (static_cast<bool>(expression) ? void(0) : ::ccrules::assertion_failed(#expression, __FILE__, __LINE__))
+  ((expression) ? void(0) : ::ccrules::assertion_failed(#expression, __FILE__, __LINE__))

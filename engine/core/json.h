@@ -8,7 +8,8 @@
 
 #include "core/result.h"
 
-/// JSON in and out. core/json.cc is the only file that knows the JSON library (simdjson on-demand).
+/// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural characters and
+/// checks UTF-8 at several GB/s; the walk over them is ours, so every skipped byte is validated too (docs/adr/0002).
 ///
 /// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in document
 /// order. Objects and arrays are walked with next():
@@ -20,10 +21,10 @@
 ///   }
 ///   CCR_CHECK(root.done());          // malformed JSON anywhere in what was walked or skipped shows here at the latest
 ///
-/// A value that is not read is skipped. Every error is a 400 whose message says what and where ("messages[3].content
-/// must be a string or an array"), without quoting the text. Strings are strict UTF-8; lone surrogates in escapes become
-/// U+FFFD; `\u0000` is kept; nesting beyond limits::kJsonDepth is refused; duplicate keys are the caller's business
-/// (Object::next yields both). Not thread-safe; one parser is reused per thread.
+/// A value that is not read is skipped and validated. Every error is a 400 whose message says what and where
+/// ("messages[3].content must be a string, not a number"), without quoting the text. Strings are strict UTF-8; lone
+/// surrogates in escapes become U+FFFD; `\u0000` is kept; nesting beyond limits::kJsonDepth is refused; duplicate keys are
+/// the caller's business (Object::next yields both). Not thread-safe; parsers are reused per thread.
 namespace ccrules::json {
 
 /// Readable bytes that must follow any text given to Document by view.
@@ -33,15 +34,16 @@ enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull
 
 class Object;
 class Array;
+class Reader;  ///< The parser and cursor behind a Document; private to json.cc.
 
-/// A cursor to one value. Cheap to copy; may be read once.
+/// A cursor to one value. Cheap to copy; may be read once, before the walk goes on.
 class Value {
  public:
-  /// Does not consume.
-  [[nodiscard]] Type type();
-  [[nodiscard]] bool is(Type wanted) { return type() == wanted; }
-  [[nodiscard]] bool is_null() { return type() == Type::kNull; }
-  /// Unescaped text; the view lives as long as the Document.
+  /// Does not consume. A value that is not JSON at all has the type its first byte suggests; reading it fails.
+  [[nodiscard]] Type type() const;
+  [[nodiscard]] bool is(Type wanted) const { return type() == wanted; }
+  [[nodiscard]] bool is_null() const { return type() == Type::kNull; }
+  /// Unescaped text; the view lives as long as the Document. Text without escapes is a view into the document's own bytes.
   Result<std::string_view> string();
   /// A whole number that fits; 5.0 and 1e3 count as whole, 5.5 does not.
   Result<std::int64_t> integer();
@@ -51,34 +53,44 @@ class Value {
   Result<Array> array();
   /// The value's own bytes, verbatim, fully validated (grammar, UTF-8, depth). Big numbers and key order survive.
   Result<std::string_view> raw();
+  /// Looks into an object value without consuming it: the text of its first member `name` when that is a string without
+  /// escapes; nullopt otherwise. For tags such as "type" that may stand after what they describe.
+  [[nodiscard]] std::optional<std::string_view> peek_string(std::string_view name) const;
   /// Position of the value's first byte in the Document's text. Does not consume.
-  [[nodiscard]] std::size_t offset();
-
-  struct State;  ///< simdjson's, opaque here.
+  [[nodiscard]] std::size_t offset() const;
+  /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error messages only.
+  [[nodiscard]] std::string path() const;
+  /// A 400 that reads "<path> <what>".
+  [[nodiscard]] Error error(std::string_view what) const;
 
  private:
   friend class Object;
   friend class Array;
   friend class Document;
-  alignas(8) std::byte storage_[48];
+  friend class Reader;
+  Value() = default;
+  Reader* reader_ = nullptr;
+  std::uint32_t index_ = 0;  ///< of the value's first structural character
 };
 
 class Object {
  public:
   /// Steps to the next member; false at the end or after an error (see done()).
   bool next();
-  /// Unescaped key of the current member; the view lives until the next call of next().
+  /// Unescaped key of the current member; the view lives as long as the Document.
   [[nodiscard]] std::string_view key() const { return key_; }
   [[nodiscard]] Value& value() { return value_; }
   /// Position of the current member's key (its opening quote) in the text.
   [[nodiscard]] std::size_t key_offset() const { return key_offset_; }
-  /// Error when the walk ended because the JSON is malformed.
+  /// Reads to the object's end when that was not reached yet. Error when the JSON is malformed.
   Result<void> done();
 
  private:
   friend class Value;
   friend class Document;
-  alignas(8) std::byte storage_[128];
+  Object() = default;
+  std::uint32_t depth_ = 0;
+  bool ended_ = false;
   std::string_view key_;
   std::size_t key_offset_ = 0;
   Value value_;
@@ -92,7 +104,9 @@ class Array {
 
  private:
   friend class Value;
-  alignas(8) std::byte storage_[128];
+  Array() = default;
+  std::uint32_t depth_ = 0;
+  bool ended_ = false;
   Value value_;
 };
 
@@ -107,6 +121,7 @@ class Document {
   Document& operator=(Document&&) noexcept;
   ~Document();
 
+  /// The outermost value. Call once.
   Result<Value> root();
   /// Error "the body must be a JSON object" when it is something else.
   Result<Object> root_object();
@@ -116,9 +131,8 @@ class Document {
   Result<void> at_end();
 
  private:
-  struct Impl;
-  explicit Document(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Document(std::unique_ptr<Reader> reader);
+  std::unique_ptr<Reader> reader_;
 };
 
 /// Makes room for kPadding bytes behind the text (capacity only) and returns the view to open.

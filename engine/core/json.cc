@@ -1,0 +1,981 @@
+#include "core/json.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <simdjson.h>
+#pragma GCC diagnostic pop
+
+#include "core/assert.h"
+#include "core/limits.h"
+
+namespace ccrules::json {
+namespace {
+
+/// Memory a pooled parser may keep between two documents; larger ones are given back at once.
+constexpr std::size_t kKeptTextBytes = 1024 * 1024;
+constexpr std::size_t kArenaChunkBytes = 16 * 1024;
+constexpr std::size_t kPooledParsers = 4;
+
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Value of a hex digit, or -1.
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// The code unit of the four hex digits at `at`, or -1.
+int code_unit(const char* at, const char* end) {
+  if (end - at < 4) return -1;
+  int unit = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int digit = hex_value(at[i]);
+    if (digit < 0) return -1;
+    unit = unit * 16 + digit;
+  }
+  return unit;
+}
+
+/// First backslash in [begin, end), or end.
+const char* find_backslash(const char* begin, const char* end) {
+  const void* hit = std::memchr(begin, '\\', static_cast<std::size_t>(end - begin));
+  return hit == nullptr ? end : static_cast<const char*>(hit);
+}
+
+/// True when the escape whose backslash is at `at` is one JSON knows. Sets `next` behind it.
+bool is_escape(const char* at, const char* end, const char*& next) {
+  if (end - at < 2) return false;
+  next = at + 2;
+  switch (at[1]) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': return true;
+    case 'u': next = at + 6; return code_unit(at + 2, end) >= 0;
+    default: return false;
+  }
+}
+
+/// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8 were
+/// checked before. The 16 bytes behind `end` are readable.
+bool are_escapes_valid(const char* at, const char* end) {
+#if defined(__SSE2__)
+  const __m128i backslash = _mm_set1_epi8('\\');
+  while (at < end) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    unsigned hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
+    const char* next = at + 16;
+    while (hits != 0) {
+      const char* escape = at + std::countr_zero(hits);
+      if (escape >= end) return true;
+      const char* after = nullptr;
+      if (!is_escape(escape, end, after)) return false;
+      if (after >= at + 16) {
+        next = after;
+        break;
+      }
+      hits &= ~0u << (after - at);
+    }
+    at = next;
+  }
+  return true;
+#else
+  for (at = find_backslash(at, end); at < end; at = find_backslash(at, end)) {
+    const char* after = nullptr;
+    if (!is_escape(at, end, after)) return false;
+    at = after;
+  }
+  return true;
+#endif
+}
+
+char* put_utf8(char* out, std::uint32_t code) {
+  const auto put = [&out](std::uint32_t byte) { *out++ = static_cast<char>(static_cast<unsigned char>(byte)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | (code >> 6));
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | (code >> 12));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | (code >> 18));
+    put(0x80 | ((code >> 12) & 0x3f));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+  return out;
+}
+
+/// Decodes the inside of a string literal into `out`, which has room for end - at bytes.
+/// @return the end of what was written; nullptr when an escape is not JSON's.
+char* unescape(const char* at, const char* end, char* out) {
+  while (at < end) {
+    const char* escape = find_backslash(at, end);
+    std::memcpy(out, at, static_cast<std::size_t>(escape - at));
+    out += escape - at;
+    if (escape == end) return out;
+    if (end - escape < 2) return nullptr;
+    at = escape + 2;
+    switch (escape[1]) {
+      case '"': *out++ = '"'; break;
+      case '\\': *out++ = '\\'; break;
+      case '/': *out++ = '/'; break;
+      case 'b': *out++ = '\b'; break;
+      case 'f': *out++ = '\f'; break;
+      case 'n': *out++ = '\n'; break;
+      case 'r': *out++ = '\r'; break;
+      case 't': *out++ = '\t'; break;
+      case 'u': {
+        const int unit = code_unit(at, end);
+        if (unit < 0) return nullptr;
+        at += 4;
+        auto code = static_cast<std::uint32_t>(unit);
+        if (code >= 0xd800 && code <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+          const int low = code_unit(at + 2, end);
+          if (low >= 0xdc00 && low <= 0xdfff) {
+            code = 0x10000 + ((code - 0xd800) << 10) + (static_cast<std::uint32_t>(low) - 0xdc00);
+            at += 6;
+          }
+        }
+        if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
+        out = put_utf8(out, code);
+        break;
+      }
+      default: return nullptr;
+    }
+  }
+  return out;
+}
+
+/// JSON's number grammar, whole token.
+bool is_number(std::string_view token) {
+  std::size_t i = 0;
+  const auto digits = [&] {
+    const std::size_t start = i;
+    while (i < token.size() && is_digit(token[i])) ++i;
+    return i > start;
+  };
+  if (i < token.size() && token[i] == '-') ++i;
+  if (i < token.size() && token[i] == '0') {
+    ++i;
+  } else if (!digits()) {
+    return false;
+  }
+  if (i < token.size() && token[i] == '.') {
+    ++i;
+    if (!digits()) return false;
+  }
+  if (i < token.size() && (token[i] == 'e' || token[i] == 'E')) {
+    ++i;
+    if (i < token.size() && (token[i] == '+' || token[i] == '-')) ++i;
+    if (!digits()) return false;
+  }
+  return i == token.size();
+}
+
+bool is_scalar(std::string_view token) {
+  switch (token[0]) {
+    case 't': return token == "true";
+    case 'f': return token == "false";
+    case 'n': return token == "null";
+    default: return is_number(token);
+  }
+}
+
+std::string_view article_and_name(Type type) {
+  switch (type) {
+    case Type::kObject: return "an object";
+    case Type::kArray: return "an array";
+    case Type::kString: return "a string";
+    case Type::kNumber: return "a number";
+    case Type::kBool: return "a boolean";
+    case Type::kNull: return "null";
+  }
+  return "a value";
+}
+
+/// Names that may be repeated in an error message; others could be the user's own text.
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name.size() <= 40 && std::all_of(name.begin(), name.end(), [](char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '$';
+  });
+}
+
+}  // namespace
+
+/// The structural index of one text and the single cursor that moves over it. Between two steps the cursor is in one of
+/// three places of the innermost open container; everything passed is validated, read or not.
+class Reader {
+ public:
+  enum class Place : std::uint8_t { kOpened, kAtValue, kAfterValue };
+
+  Result<void> start(std::string_view text) {
+    text_ = text.data();
+    size_ = text.size();
+    at_ = 0;
+    count_ = 0;
+    depth_ = 0;
+    place_ = Place::kAtValue;
+    failure_.reset();
+    if (arena_.size() > 1) arena_.erase(arena_.begin() + 1, arena_.end());
+    arena_used_ = 0;
+    if (size_ == 0) return malformed("is empty");
+    if (!parser_ || parser_->capacity() < size_) {
+      const std::size_t capacity = std::max<std::size_t>(std::bit_ceil(size_), 4096);
+      parser_.reset();
+      if (simdjson::get_active_implementation()->create_dom_parser_implementation(capacity, 1, parser_) !=
+          simdjson::SUCCESS) {
+        parser_.reset();
+        return internal_error("out of memory while reading JSON");
+      }
+    }
+    const auto error = parser_->stage1(reinterpret_cast<const std::uint8_t*>(text_), size_, simdjson::stage1_mode::regular);
+    switch (error) {
+      case simdjson::SUCCESS: break;
+      case simdjson::EMPTY: return malformed("is empty");
+      case simdjson::UTF8_ERROR: return malformed("is not valid UTF-8");
+      case simdjson::UNESCAPED_CHARS: return malformed("is not valid JSON: a string holds an unescaped control character");
+      case simdjson::UNCLOSED_STRING: return malformed("is not valid JSON: a string is not closed");
+      default: return malformed("is not valid JSON");
+    }
+    index_ = parser_->structural_indexes.get();
+    count_ = parser_->n_structural_indexes;
+    return {};
+  }
+
+  Result<void> start_copy(std::string_view text) {
+    copy_.clear();
+    copy_.reserve(text.size() + kPadding);
+    copy_.assign(text);
+    copy_.append(kPadding, '\0');
+    return start(std::string_view(copy_).substr(0, text.size()));
+  }
+
+  /// Gives back what a huge document needed.
+  void trim() {
+    if (parser_ && parser_->capacity() > kKeptTextBytes) parser_.reset();
+    if (copy_.capacity() > kKeptTextBytes) copy_ = std::string();
+    if (!arena_.empty() && (arena_.size() > 4 || arena_.back().size > kKeptTextBytes)) arena_.clear();
+    failure_.reset();
+  }
+
+  [[nodiscard]] std::string_view text() const { return {text_, size_}; }
+  [[nodiscard]] bool failed() const { return failure_.has_value(); }
+  [[nodiscard]] const Error& failure() const { return *failure_; }
+  [[nodiscard]] std::uint32_t depth() const { return depth_; }
+  [[nodiscard]] std::uint32_t at() const { return at_; }
+  [[nodiscard]] std::size_t offset(std::uint32_t index) const { return index < count_ ? index_[index] : size_; }
+  /// The byte at a structural position; '\0' behind the last.
+  [[nodiscard]] char byte(std::uint32_t index) const { return index < count_ ? text_[index_[index]] : '\0'; }
+
+  /// The scalar or string token that starts at `index`: everything up to the next structural, without trailing blanks.
+  [[nodiscard]] std::string_view token(std::uint32_t index) const {
+    const char* begin = text_ + index_[index];
+    const char* end = text_ + offset(index + 1);
+    while (end > begin && is_space(end[-1])) --end;
+    return {begin, static_cast<std::size_t>(end - begin)};
+  }
+
+  /// token(), or nothing when the text ends before `index`.
+  [[nodiscard]] std::string_view scalar(std::uint32_t index) const {
+    return index < count_ ? token(index) : std::string_view();
+  }
+
+  /// The inside of the string literal at `index`; nullopt when the token is not one whole literal.
+  [[nodiscard]] std::optional<std::string_view> inside(std::uint32_t index) const {
+    const std::string_view literal = token(index);
+    if (literal.size() < 2 || literal.front() != '"' || literal.back() != '"') return std::nullopt;
+    return literal.substr(1, literal.size() - 2);
+  }
+
+  /// Decoded text of the literal at `index`.
+  std::optional<std::string_view> decoded(std::uint32_t index) {
+    const auto raw = inside(index);
+    if (!raw) return std::nullopt;
+    const char* end = raw->data() + raw->size();
+    if (find_backslash(raw->data(), end) == end) return raw;
+    char* room = reserve(raw->size());
+    const char* written = unescape(raw->data(), end, room);
+    if (written == nullptr) return std::nullopt;
+    const auto size = static_cast<std::size_t>(written - room);
+    arena_used_ += size;
+    return std::string_view(room, size);
+  }
+
+  /// Marks the scalar at `index` as read when the cursor stands on it.
+  void consume_scalar(std::uint32_t index) {
+    if (at_ != index || place_ != Place::kAtValue) return;
+    ++at_;
+    place_ = Place::kAfterValue;
+  }
+
+  /// Steps into the container at `index`. False: nested too deeply (failure is set).
+  bool enter(std::uint32_t index, bool object) {
+    CCR_ASSERT(at_ == index && place_ == Place::kAtValue);  // containers are read once, in document order
+    if (depth_ >= limits::kJsonDepth) return fail_depth();
+    ++depth_;
+    is_object_[depth_] = object;
+    ++at_;
+    place_ = Place::kOpened;
+    return true;
+  }
+
+  /// Steps to the next member or element of the container at `depth`. False at its end or after an error.
+  bool step(std::uint32_t depth, std::string_view* key, std::size_t* key_offset) {
+    if (failed()) return false;
+    if (depth_ != depth || place_ == Place::kAtValue) {
+      if (!skip_to(depth)) return false;
+    }
+    const char close = is_object_[depth] ? '}' : ']';
+    const char next = byte(at_);
+    if (next == close) {
+      ++at_;
+      --depth_;
+      place_ = Place::kAfterValue;
+      return false;
+    }
+    if (place_ == Place::kAfterValue) {
+      if (next != ',') return fail(at_, is_object_[depth] ? "expected ',' or '}'" : "expected ',' or ']'");
+      ++at_;
+    }
+    if (key != nullptr) {
+      const auto name = byte(at_) == '"' ? decoded(at_) : std::nullopt;
+      if (!name) return fail(at_, "expected a member name in quotes");
+      *key = *name;
+      *key_offset = offset(at_);
+      ++at_;
+      if (byte(at_) != ':') return fail(at_, "expected ':'");
+      ++at_;
+    }
+    place_ = Place::kAtValue;
+    return true;
+  }
+
+  /// Validates on until the cursor stands behind a value of the container at `target` (or just inside it, when nothing
+  /// was read there yet).
+  bool skip_to(std::uint32_t target) {
+    for (;;) {
+      if (place_ != Place::kAtValue && depth_ == target) return true;
+      const char c = byte(at_);
+      switch (place_) {
+        case Place::kAtValue:
+          if (c == '"') {
+            const auto literal = inside(at_);
+            if (!literal || !are_escapes_valid(literal->data(), literal->data() + literal->size())) {
+              return fail(at_, "a string holds an invalid escape");
+            }
+            ++at_;
+            place_ = Place::kAfterValue;
+          } else if (c == '{' || c == '[') {
+            if (!enter(at_, c == '{')) return false;
+          } else {
+            if (at_ >= count_ || !is_scalar(token(at_))) return fail(at_, "expected a value");
+            ++at_;
+            place_ = Place::kAfterValue;
+          }
+          break;
+        case Place::kOpened:
+        case Place::kAfterValue: {
+          const bool object = is_object_[depth_];
+          if (c == (object ? '}' : ']')) {
+            ++at_;
+            --depth_;
+            place_ = Place::kAfterValue;
+            break;
+          }
+          if (place_ == Place::kAfterValue) {
+            if (c != ',') return fail(at_, object ? "expected ',' or '}'" : "expected ',' or ']'");
+            ++at_;
+          }
+          if (object && !skip_key()) return false;
+          place_ = Place::kAtValue;
+          break;
+        }
+      }
+    }
+  }
+
+  /// Validates the value at `index`, on which the cursor stands, and steps behind it.
+  bool skip_value(std::uint32_t index) {
+    CCR_ASSERT(at_ == index && place_ == Place::kAtValue);
+    return skip_to(depth_);
+  }
+
+  /// End of the last value passed.
+  [[nodiscard]] std::size_t end_of_passed() const {
+    std::size_t end = offset(at_);
+    while (end > 0 && is_space(text_[end - 1])) --end;
+    return end;
+  }
+
+  bool fail(std::uint32_t index, std::string_view what) {
+    failure_ = bad_request("the JSON is malformed at byte " + std::to_string(offset(index)) + " (" + path(index) +
+                           "): " + std::string(what));
+    return false;
+  }
+
+  /// "messages[3].content": rebuilt from the start, which costs nothing until something is wrong.
+  [[nodiscard]] std::string path(std::uint32_t target) const {
+    struct Level {
+      bool object;
+      std::size_t element;
+      std::uint32_t key;
+    };
+    std::vector<Level> levels;
+    bool key_expected = false;
+    for (std::uint32_t i = 0; i < std::min(target, count_); ++i) {
+      const char c = byte(i);
+      if (c == '{' || c == '[') {
+        if (levels.size() > limits::kJsonDepth) break;
+        levels.push_back({c == '{', 0, 0});
+        key_expected = c == '{';
+      } else if (c == '}' || c == ']') {
+        if (!levels.empty()) levels.pop_back();
+        key_expected = false;
+      } else if (c == ',') {
+        if (!levels.empty()) ++levels.back().element;
+        key_expected = !levels.empty() && levels.back().object;
+      } else if (key_expected && c == '"') {
+        levels.back().key = i;
+        key_expected = false;
+      }
+    }
+    std::string out;
+    for (const Level& level : levels) {
+      if (!level.object) {
+        out += '[' + std::to_string(level.element) + ']';
+        continue;
+      }
+      if (level.key == 0) continue;
+      const auto name = inside(level.key);
+      if (!out.empty()) out += '.';
+      out += name && is_plain_name(*name) ? std::string(*name) : std::string("?");
+    }
+    return out.empty() ? "the body" : out;
+  }
+
+ private:
+  struct Chunk {
+    std::unique_ptr<char[]> bytes;
+    std::size_t size;
+  };
+
+  Error malformed(std::string_view what) {
+    failure_ = bad_request("the body " + std::string(what));
+    return *failure_;
+  }
+
+  bool fail_depth() {
+    return fail(at_, "nested more than " + std::to_string(limits::kJsonDepth) + " levels deep");
+  }
+
+  bool skip_key() {
+    const auto name = byte(at_) == '"' ? inside(at_) : std::nullopt;
+    if (!name || !are_escapes_valid(name->data(), name->data() + name->size())) {
+      return fail(at_, "expected a member name in quotes");
+    }
+    ++at_;
+    if (byte(at_) != ':') return fail(at_, "expected ':'");
+    ++at_;
+    return true;
+  }
+
+  /// Room for `size` bytes that stay where they are until the document closes.
+  char* reserve(std::size_t size) {
+    if (arena_.empty() || arena_.back().size - arena_used_ < size) {
+      const std::size_t room = std::max(size, kArenaChunkBytes);
+      arena_.push_back({std::unique_ptr<char[]>(new char[room]), room});
+      arena_used_ = 0;
+    }
+    return arena_.back().bytes.get() + arena_used_;
+  }
+
+  std::unique_ptr<simdjson::internal::dom_parser_implementation> parser_;
+  std::string copy_;
+  std::vector<Chunk> arena_;
+  std::size_t arena_used_ = 0;  ///< of the last chunk
+  const char* text_ = nullptr;
+  std::size_t size_ = 0;
+  const std::uint32_t* index_ = nullptr;
+  std::uint32_t count_ = 0;
+  std::uint32_t at_ = 0;
+  std::uint32_t depth_ = 0;
+  Place place_ = Place::kAtValue;
+  std::array<bool, limits::kJsonDepth + 1> is_object_{};
+  std::optional<Error> failure_;
+};
+
+// ---------------------------------------------------------------------------------------------- values
+
+Type Value::type() const {
+  switch (reader_->byte(index_)) {
+    case '{': return Type::kObject;
+    case '[': return Type::kArray;
+    case '"': return Type::kString;
+    case 't': case 'f': return Type::kBool;
+    case 'n': return Type::kNull;
+    default: return Type::kNumber;
+  }
+}
+
+Error Value::error(std::string_view what) const { return bad_request(path() + " " + std::string(what)); }
+
+std::string Value::path() const { return reader_->path(index_); }
+
+std::size_t Value::offset() const { return reader_->offset(index_); }
+
+namespace {
+
+/// "messages[3].content must be a string, not a number", or what is malformed there.
+Error wrong_type(const Value& value, std::string_view wanted) {
+  return value.error("must be " + std::string(wanted) + ", not " + std::string(article_and_name(value.type())));
+}
+
+}  // namespace
+
+Result<std::string_view> Value::string() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kString)) return wrong_type(*this, "a string");
+  const auto text = reader_->decoded(index_);
+  if (!text) {
+    reader_->fail(index_, "a string holds an invalid escape");
+    return reader_->failure();
+  }
+  reader_->consume_scalar(index_);
+  return *text;
+}
+
+Result<double> Value::number() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kNumber)) return wrong_type(*this, "a number");
+  const std::string_view token = reader_->scalar(index_);
+  if (!is_number(token)) {
+    reader_->fail(index_, "expected a value");
+    return reader_->failure();
+  }
+  double number = 0;
+  const auto parsed = std::from_chars(token.data(), token.data() + token.size(), number);
+  if (parsed.ec != std::errc()) return error("is a number out of range");
+  reader_->consume_scalar(index_);
+  return number;
+}
+
+Result<std::int64_t> Value::integer() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kNumber)) return wrong_type(*this, "a whole number");
+  const std::string_view token = reader_->scalar(index_);
+  std::int64_t whole = 0;
+  const auto parsed = std::from_chars(token.data(), token.data() + token.size(), whole);
+  if (parsed.ec == std::errc() && parsed.ptr == token.data() + token.size() && is_number(token)) {
+    reader_->consume_scalar(index_);
+    return whole;
+  }
+  CCR_TRY(number, this->number());
+  constexpr double kTooLarge = 9223372036854775808.0;  // 2^63
+  if (number != std::floor(number)) return error("must be a whole number");
+  if (number >= kTooLarge || number < -kTooLarge) return error("is a number out of range");
+  return static_cast<std::int64_t>(number);
+}
+
+Result<bool> Value::boolean() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kBool)) return wrong_type(*this, "true or false");
+  const std::string_view token = reader_->scalar(index_);
+  if (token != "true" && token != "false") {
+    reader_->fail(index_, "expected a value");
+    return reader_->failure();
+  }
+  reader_->consume_scalar(index_);
+  return token == "true";
+}
+
+Result<Object> Value::object() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kObject)) return wrong_type(*this, "an object");
+  if (!reader_->enter(index_, true)) return reader_->failure();
+  Object object;
+  object.depth_ = reader_->depth();
+  object.value_.reader_ = reader_;
+  return object;
+}
+
+Result<Array> Value::array() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kArray)) return wrong_type(*this, "an array");
+  if (!reader_->enter(index_, false)) return reader_->failure();
+  Array array;
+  array.depth_ = reader_->depth();
+  array.value_.reader_ = reader_;
+  return array;
+}
+
+Result<std::string_view> Value::raw() {
+  if (reader_->failed()) return reader_->failure();
+  if (!reader_->skip_value(index_)) return reader_->failure();
+  const std::size_t begin = offset();
+  return reader_->text().substr(begin, reader_->end_of_passed() - begin);
+}
+
+std::optional<std::string_view> Value::peek_string(std::string_view name) const {
+  if (!is(Type::kObject)) return std::nullopt;
+  std::size_t depth = 0;
+  bool key_expected = true;
+  for (std::uint32_t i = index_; reader_->byte(i) != '\0'; ++i) {
+    switch (reader_->byte(i)) {
+      case '{': case '[': ++depth; break;
+      case '}': case ']':
+        if (--depth == 0) return std::nullopt;
+        break;
+      case ',': key_expected = key_expected || depth == 1; break;
+      case '"': {
+        if (depth != 1 || !key_expected) break;
+        key_expected = false;
+        if (reader_->inside(i) != name) break;
+        const auto text = reader_->byte(i + 2) == '"' ? reader_->inside(i + 2) : std::nullopt;
+        if (!text || text->find('\\') != std::string_view::npos) return std::nullopt;
+        return text;
+      }
+      default: break;
+    }
+  }
+  return std::nullopt;
+}
+
+// ---------------------------------------------------------------------------------------------- containers
+
+bool Object::next() {
+  if (ended_) return false;
+  if (!value_.reader_->step(depth_, &key_, &key_offset_)) {
+    ended_ = true;
+    return false;
+  }
+  value_.index_ = value_.reader_->at();
+  return true;
+}
+
+Result<void> Object::done() {
+  Reader& reader = *value_.reader_;
+  if (!ended_ && !reader.failed()) {
+    ended_ = true;
+    reader.skip_to(depth_ - 1);
+  }
+  if (reader.failed()) return reader.failure();
+  return {};
+}
+
+bool Array::next() {
+  if (ended_) return false;
+  if (!value_.reader_->step(depth_, nullptr, nullptr)) {
+    ended_ = true;
+    return false;
+  }
+  value_.index_ = value_.reader_->at();
+  return true;
+}
+
+Result<void> Array::done() {
+  Reader& reader = *value_.reader_;
+  if (!ended_ && !reader.failed()) {
+    ended_ = true;
+    reader.skip_to(depth_ - 1);
+  }
+  if (reader.failed()) return reader.failure();
+  return {};
+}
+
+// ---------------------------------------------------------------------------------------------- documents
+
+namespace {
+
+/// Parsers of this thread that no document uses. A handful: documents nest two or three deep.
+std::vector<std::unique_ptr<Reader>>& idle_readers() {
+  thread_local std::vector<std::unique_ptr<Reader>> readers;
+  return readers;
+}
+
+std::unique_ptr<Reader> borrow_reader() {
+  auto& idle = idle_readers();
+  if (idle.empty()) return std::make_unique<Reader>();
+  auto reader = std::move(idle.back());
+  idle.pop_back();
+  return reader;
+}
+
+void give_back(std::unique_ptr<Reader> reader) {
+  if (!reader) return;
+  reader->trim();
+  auto& idle = idle_readers();
+  if (idle.size() < kPooledParsers) idle.push_back(std::move(reader));
+}
+
+}  // namespace
+
+Document::Document(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}
+Document::Document(Document&&) noexcept = default;
+Document::~Document() { give_back(std::move(reader_)); }
+
+Document& Document::operator=(Document&& other) noexcept {
+  std::swap(reader_, other.reader_);
+  return *this;
+}
+
+Result<Document> Document::open_padded(std::string_view text) {
+  Document document(borrow_reader());
+  CCR_CHECK(document.reader_->start(text));
+  return document;
+}
+
+Result<Document> Document::open(std::string_view text) {
+  Document document(borrow_reader());
+  CCR_CHECK(document.reader_->start_copy(text));
+  return document;
+}
+
+Result<Value> Document::root() {
+  Value value;
+  value.reader_ = reader_.get();
+  return value;
+}
+
+Result<Object> Document::root_object() {
+  CCR_TRY(value, root());
+  return value.object();
+}
+
+std::string_view Document::text() const { return reader_->text(); }
+
+Result<void> Document::at_end() {
+  Reader& reader = *reader_;
+  if (reader.failed() || !reader.skip_to(0)) return reader.failure();
+  if (reader.byte(reader.at()) != '\0' || reader.offset(reader.at()) < reader.text().size()) {
+    reader.fail(reader.at(), "expected nothing behind the value");
+    return reader.failure();
+  }
+  return {};
+}
+
+std::string_view padded(std::string& text) {
+  text.reserve(text.size() + kPadding);
+  return text;
+}
+
+bool is_valid(std::string_view text) {
+  auto document = Document::open(text);
+  return document.ok() && document->at_end().ok();
+}
+
+std::string compact(std::string_view text) {
+  std::string out(text.size() + kPadding, '\0');
+  std::size_t size = 0;
+  const auto error = simdjson::get_active_implementation()->minify(
+      reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), reinterpret_cast<std::uint8_t*>(out.data()), size);
+  CCR_ASSERT(error == simdjson::SUCCESS);  // is_valid(text) was promised
+  out.resize(size);
+  return out;
+}
+
+// ---------------------------------------------------------------------------------------------- writing
+
+namespace {
+
+/// Bytes of `text` from `at` on that go out as they are: ASCII without control characters, quotes and backslashes.
+std::size_t plain_run(std::string_view text, std::size_t at) {
+  std::size_t i = at;
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  const __m128i space = _mm_set1_epi8(' ');
+  for (; i + 16 <= text.size(); i += 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
+    // Signed comparison: bytes from 0x80 on are negative, so they count as below the space too.
+    const __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+                                      _mm_cmplt_epi8(block, space));
+    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(stop));
+    if (hits != 0) return i + static_cast<std::size_t>(std::countr_zero(hits)) - at;
+  }
+#endif
+  for (; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
+  }
+  return i - at;
+}
+
+/// Length of the UTF-8 sequence at the start of `bytes` (first byte >= 0x80); 0 when there is none.
+std::size_t sequence_length(std::string_view bytes) {
+  const auto byte = [&](std::size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u; };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
+  const unsigned first = byte(0);
+  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
+    const bool surrogate = first == 0xed && byte(1) > 0x9f;
+    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const bool overlong = first == 0xf0 && byte(1) < 0x90;
+    const bool too_large = first == 0xf4 && byte(1) > 0x8f;
+    return continues(1) && continues(2) && continues(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+}  // namespace
+
+void append_escaped(std::string& out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const std::size_t plain = plain_run(text, i);
+    out.append(text, i, plain);
+    i += plain;
+    if (i == text.size()) return;
+    const auto c = static_cast<unsigned char>(text[i]);
+    if (c >= 0x80) {
+      // A whole run of non-ASCII text at once; only its odd members are handled apart.
+      const std::size_t start = i;
+      while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) {
+        const std::size_t length = sequence_length(text.substr(i));
+        const bool line_break = length == 3 && text[i] == '\xe2' && text[i + 1] == '\x80' &&
+                                (text[i + 2] == '\xa8' || text[i + 2] == '\xa9');
+        if (length == 0 || line_break) break;
+        i += length;
+      }
+      out.append(text, start, i - start);
+      if (i == text.size() || static_cast<unsigned char>(text[i]) < 0x80) continue;
+      if (text[i] == '\xe2' && sequence_length(text.substr(i)) == 3) {
+        out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
+        i += 3;
+      } else {
+        out += "\xEF\xBF\xBD";
+        ++i;
+      }
+      continue;
+    }
+    ++i;
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      case '\b': out += "\\b"; break;
+      case '\f': out += "\\f"; break;
+      default:
+        out += "\\u00";
+        out += kHex[c >> 4];
+        out += kHex[c & 15];
+    }
+  }
+}
+
+void append_string(std::string& out, std::string_view text) {
+  out += '"';
+  append_escaped(out, text);
+  out += '"';
+}
+
+void Writer::separate() {
+  if (need_comma_) out_ += ',';
+  need_comma_ = true;
+}
+
+Writer& Writer::begin_object() {
+  separate();
+  out_ += '{';
+  ++depth_;
+  need_comma_ = false;
+  return *this;
+}
+
+Writer& Writer::end_object() {
+  CCR_ASSERT(depth_ > 0);
+  out_ += '}';
+  --depth_;
+  need_comma_ = true;
+  return *this;
+}
+
+Writer& Writer::begin_array() {
+  separate();
+  out_ += '[';
+  ++depth_;
+  need_comma_ = false;
+  return *this;
+}
+
+Writer& Writer::end_array() {
+  CCR_ASSERT(depth_ > 0);
+  out_ += ']';
+  --depth_;
+  need_comma_ = true;
+  return *this;
+}
+
+Writer& Writer::key(std::string_view name) {
+  separate();
+  append_string(out_, name);
+  out_ += ':';
+  need_comma_ = false;
+  return *this;
+}
+
+Writer& Writer::string(std::string_view text) {
+  separate();
+  append_string(out_, text);
+  return *this;
+}
+
+Writer& Writer::integer(std::int64_t number) {
+  separate();
+  char digits[24];
+  const auto written = std::to_chars(digits, digits + sizeof digits, number);
+  out_.append(digits, written.ptr);
+  return *this;
+}
+
+Writer& Writer::number(double number) {
+  if (!std::isfinite(number)) return null();
+  separate();
+  char digits[40];
+  const auto written = std::to_chars(digits, digits + sizeof digits, number);
+  out_.append(digits, written.ptr);
+  return *this;
+}
+
+Writer& Writer::boolean(bool value) {
+  separate();
+  out_ += value ? "true" : "false";
+  return *this;
+}
+
+Writer& Writer::null() {
+  separate();
+  out_ += "null";
+  return *this;
+}
+
+Writer& Writer::raw(std::string_view json) {
+  separate();
+  out_ += json;
+  return *this;
+}
+
+}  // namespace ccrules::json
