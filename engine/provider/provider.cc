@@ -1,0 +1,124 @@
+#include "provider/provider.h"
+
+#include <utility>
+
+#include "provider/sim.h"
+
+namespace ccrules::provider {
+namespace {
+
+constexpr std::string_view kAnthropicVersion = "2023-06-01";
+
+/// A switch of the provider's own row beats what the model table says.
+void apply(const std::map<std::string, bool>& switches, std::string_view name, bool& capability) {
+  if (const auto found = switches.find(std::string(name)); found != switches.end()) capability = found->second;
+}
+
+void apply_model(const config::Model& model, dialect::Capabilities& target) {
+  target.context_tokens = model.context_tokens;
+  target.max_output_tokens = model.max_output_tokens;
+  target.vision = model.vision.value_or(target.vision);
+  target.sampling = model.sampling.value_or(target.sampling);
+  target.forced_tool_choice = model.forced_tool_choice.value_or(target.forced_tool_choice);
+  target.thinking_enabled = model.thinking_enabled.value_or(target.thinking_enabled);
+  target.thinking_adaptive = model.thinking_adaptive.value_or(target.thinking_adaptive);
+  target.thinking_disabled = model.thinking_disabled.value_or(target.thinking_disabled);
+  target.efforts = model.efforts;
+}
+
+void apply_switches(const config::Provider& provider, dialect::Capabilities& target) {
+  const auto& switches = provider.switches;
+  apply(switches, "vision", target.vision);
+  apply(switches, "documents", target.documents);
+  apply(switches, "tool_message_images", target.tool_message_images);
+  apply(switches, "developer_role", target.developer_role);
+  apply(switches, "mid_system", target.mid_system);
+  apply(switches, "max_completion_tokens", target.max_completion_tokens);
+  apply(switches, "stream_usage", target.stream_usage);
+  apply(switches, "sampling", target.sampling);
+  apply(switches, "forced_tool_choice", target.forced_tool_choice);
+  apply(switches, "reasoning_effort", target.reasoning_effort);
+  apply(switches, "prefill", target.prefill);
+  apply(switches, "parallel_tool_calls", target.parallel_tool_calls);
+}
+
+/// Puts in the provider's own credential. The client's key is only passed on when the provider says "passthrough".
+void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Headers& headers) {
+  const config::Provider& provider = *attempt.provider;
+  if (provider.auth == "none") return;
+  if (provider.auth == "passthrough") {
+    if (!attempt.client_authorization.empty()) headers.set("authorization", attempt.client_authorization);
+    if (!attempt.client_api_key.empty()) headers.set("x-api-key", attempt.client_api_key);
+    return;
+  }
+  if (provider.api_key.empty()) return;
+  const bool as_x_api_key = provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
+  if (as_x_api_key) {
+    headers.set("x-api-key", provider.api_key);
+  } else {
+    headers.set("authorization", "Bearer " + provider.api_key);
+  }
+}
+
+/// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages").
+std::string target_path(const http::BaseUrl& base, const dialect::Dialect& spoken, const std::string& query) {
+  std::string_view path = spoken.upstream_path();
+  constexpr std::string_view kVersion = "/v1";
+  if (base.prefix.ends_with(kVersion) && path.starts_with("/v1/")) path.remove_prefix(kVersion.size());
+  std::string target = base.prefix;
+  target += path;
+  if (!query.empty()) {
+    target += '?';
+    target += query;
+  }
+  return target;
+}
+
+}  // namespace
+
+const dialect::Dialect& dialect_of(const config::Provider& provider) {
+  const dialect::Dialect* spoken = dialect::by_name(provider.dialect);
+  return spoken != nullptr ? *spoken : dialect::anthropic();  // "sim" speaks Anthropic's
+}
+
+dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model) {
+  dialect::Capabilities target;
+  target.provider = provider.id;
+  target.model = model;
+  target.mid_system = dialect_of(provider).name() == "anthropic";
+  if (const config::Model* known = config::ModelTable::built_in().find(model, provider.id)) apply_model(*known, target);
+  apply_switches(provider, target);
+  target.reasoning_replay = provider.reasoning_replay;
+  return target;
+}
+
+Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(const Attempt& attempt, StopToken stop) {
+  const config::Provider& provider = *attempt.provider;
+  if (provider.dialect == "sim") co_return simulate(loop_, attempt.body);
+
+  auto base = http::parse_base_url(provider.base_url);
+  if (!base) {
+    base.error().provider = provider.id;
+    co_return std::move(base).error();
+  }
+  const dialect::Dialect& spoken = dialect_of(provider);
+  http::Headers headers = attempt.headers;
+  if (spoken.name() == "anthropic" && !headers.has("anthropic-version")) headers.add("anthropic-version", kAnthropicVersion);
+  for (const auto& [name, value] : provider.headers) headers.set(name, value);
+  authorize(attempt, spoken, headers);
+
+  const std::string target = target_path(*base, spoken, attempt.query);
+  http::ClientRequest request;
+  request.target = target;
+  request.host_header = base->host_header;
+  request.headers = &headers;
+  request.body = attempt.body;
+  http::ClientTimeouts timeouts;
+  timeouts.connect = provider.timeouts.connect;
+  timeouts.first_byte = provider.timeouts.first_byte;
+  auto reply = co_await client_.send(base->origin, request, timeouts, stop);
+  if (!reply) reply.error().provider = provider.id;
+  co_return reply;
+}
+
+}  // namespace ccrules::provider

@@ -1,0 +1,321 @@
+#include "proxy/attempts.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+#include <variant>
+
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/text.h"
+#include "proxy/native.h"
+
+namespace ccrules::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::string_view kUserAgent = "ccrules/" CCR_VERSION;
+
+bool is_content(const std::vector<chat::Event>& events) {
+  return std::any_of(events.begin(), events.end(), [](const chat::Event& event) { return chat::is_content(event); });
+}
+
+const chat::StreamError* stream_error(const std::vector<chat::Event>& events) {
+  for (const chat::Event& event : events) {
+    if (const auto* failed = std::get_if<chat::StreamError>(&event)) return failed;
+  }
+  return nullptr;
+}
+
+Error upstream_error(ErrorCode code, int status, Retry retry, std::string message, const config::Provider& provider) {
+  Error error;
+  error.code = code;
+  error.origin = Origin::kUpstream;
+  error.retry = retry;
+  error.http_status = status;
+  error.message = std::move(message);
+  error.provider = provider.id;
+  return error;
+}
+
+/// An error event before any content is as good as an error status: nothing has been sent yet.
+Error from_stream_error(const chat::StreamError& failed, const FirstReply& attempt, std::int64_t estimated_input_tokens) {
+  std::string body;
+  chat::StreamError copy = failed;
+  dialect::UpstreamFailure failure;
+  failure.status = copy.type == "overloaded_error"        ? 529
+                   : copy.type == "rate_limit_error"      ? 429
+                   : copy.type == "authentication_error"  ? 401
+                   : copy.type == "permission_error"      ? 403
+                   : copy.type == "billing_error"         ? 402
+                   : copy.type == "invalid_request_error" ? 400
+                   : copy.type == "timeout_error"         ? 504
+                                                          : 500;
+  Error seen;
+  seen.http_status = failure.status;
+  seen.type = copy.type;
+  seen.message = copy.message;
+  body = dialect::anthropic().write_error(seen, {});
+  failure.body = body;
+  failure.provider = attempt.provider->id;
+  failure.model = attempt.model;
+  failure.estimated_input_tokens = estimated_input_tokens;
+  return dialect::anthropic().read_error(failure);
+}
+
+/// kCancelled is the token's word; what it means is known here.
+Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for) {
+  if (error.provider.empty()) error.provider = provider.id;
+  if (error.code != ErrorCode::kCancelled || clock.stop.reason() != StopReason::kDeadline) return error;
+  return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
+                        "provider '" + provider.id + "' sent nothing for too long while waiting for " + waiting_for +
+                            "; raise providers." + provider.id + ".timeouts if it is slow",
+                        provider);
+}
+
+/// The request in the provider's dialect: the original bytes where possible, else translated.
+Result<std::string> write_body(const Ask& ask, const config::Provider& provider, FirstReply& attempt, const Visit& visit) {
+  if (attempt.native) {
+    NativeRequest request;
+    request.body = *ask.body;
+    request.outline = ask.outline;
+    request.spoken = ask.spoken;
+    request.model = attempt.model;
+    request.edits = &ask.decision->edits;
+    request.ask_usage = ask.outline->stream && !ask.outline->include_usage && provider::capabilities(provider, attempt.model).stream_usage;
+    return native_body(request);
+  }
+  CCR_TRY(request, ask.spoken->read_request(*ask.body));
+  apply_edits(ask.decision->edits, request);
+  dialect::Capabilities target = provider::capabilities(provider, attempt.model);
+  target.estimated_input_tokens = visit.estimated_input_tokens;
+  request.model = attempt.model;
+  return attempt.upstream->write_request(request, target, attempt.losses);
+}
+
+http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {
+  http::Headers headers;
+  if (attempt.native) {
+    headers = forwarded_headers(ask.head->headers);
+  } else {
+    headers.add("content-type", "application/json");
+    headers.add("accept", ask.outline->stream ? "text/event-stream" : "application/json");
+    headers.add("user-agent", kUserAgent);
+  }
+  for (const rules::HeaderEdit& edit : ask.decision->headers) {
+    if (edit.value) {
+      headers.set(edit.name, *edit.value);
+    } else {
+      headers.remove(edit.name);
+    }
+  }
+  return headers;
+}
+
+/// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
+Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Visit& visit) {
+  const http::ReplyStream& reply = *attempt.stream;
+  const int status = reply.status();
+  if (status < 400) {
+    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
+                             "provider '" + attempt.provider->id + "' answered " + std::to_string(status) +
+                                 "; redirects are not followed: set providers." + attempt.provider->id + ".base_url to its final address",
+                             *attempt.provider);
+  }
+  auto body = co_await http::read_all(*attempt.stream, limits::kErrorBodyBytes, attempt.clock->stop.token());
+  dialect::UpstreamFailure failure;
+  failure.status = status;
+  if (body.ok()) failure.body = *body;
+  failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
+  failure.provider = attempt.provider->id;
+  failure.model = attempt.model;
+  failure.estimated_input_tokens = visit.estimated_input_tokens;
+  failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
+  Error error = attempt.upstream->read_error(failure);
+  if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
+  if (attempt.native && body.ok() && error.code != ErrorCode::kUpstreamAuth) {
+    VerbatimFailure verbatim;
+    verbatim.status = status;
+    forward_reply_headers(reply.headers(), verbatim.headers);
+    verbatim.body = *std::move(body);
+    visit.verbatim = std::move(verbatim);
+  }
+  (void)ask;
+  co_return error;
+}
+
+bool says_event_stream(const http::Headers& headers) {
+  return text::starts_with_ignore_case(headers.get("content-type"), "text/event-stream");
+}
+
+/// Reads a stream until it says something, fails, or has been silent long enough to commit to it.
+Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const Visit& visit) {
+  const std::int64_t commit_at_ms = worker.loop.now_ms() + milliseconds(limits::kCommitTime).count();
+  while (!is_content(attempt.events) && !attempt.reader->ended()) {
+    const std::int64_t patience_ms = commit_at_ms - worker.loop.now_ms();
+    if (patience_ms <= 0) co_return Result<void>();
+    attempt.clock->deadline.set(attempt.provider->timeouts.idle);
+    auto chunk = co_await attempt.stream->read(milliseconds(patience_ms), attempt.clock->stop.token());
+    if (!chunk) co_return explain_stop(std::move(chunk).error(), *attempt.clock, *attempt.provider, "its first content");
+    if (chunk->quiet) co_return Result<void>();
+    CCR_CO_CHECK(attempt.reader->feed(chunk->bytes, attempt.events));
+    if (attempt.native) attempt.held += chunk->bytes;
+    if (chunk->end) {
+      attempt.upstream_ended = true;
+      CCR_CO_CHECK(attempt.reader->finish(attempt.events));
+    }
+    if (const chat::StreamError* failed = stream_error(attempt.events)) {
+      if (is_content(attempt.events)) break;  // its beginning is worth something: relay it, then the error
+      co_return from_stream_error(*failed, attempt, visit.estimated_input_tokens);
+    }
+  }
+  co_return Result<void>();
+}
+
+/// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a failure.
+Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
+  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
+  auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
+  if (!body) co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider, "the rest of its answer");
+  attempt.upstream_ended = true;
+  if (attempt.native) {
+    chat::Reply peeked = attempt.upstream->peek_reply(*body);
+    if (!peeked.id.empty() || !peeked.usage.empty()) {
+      attempt.reply = std::move(peeked);
+      attempt.whole = *std::move(body);
+      co_return Result<void>();
+    }
+  } else {
+    auto reply = attempt.upstream->read_reply(*body);
+    if (reply) {
+      attempt.reply = *std::move(reply);
+      co_return Result<void>();
+    }
+  }
+  dialect::UpstreamFailure failure;
+  failure.status = 200;
+  failure.body = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
+  failure.provider = attempt.provider->id;
+  failure.model = attempt.model;
+  failure.estimated_input_tokens = visit.estimated_input_tokens;
+  co_return attempt.upstream->read_error(failure);
+}
+
+/// One target, once.
+Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules::Target& target, Visit& visit, StopToken stop) {
+  FirstReply attempt;
+  attempt.provider = visit.policy->config->provider(target.provider);
+  if (attempt.provider == nullptr) co_return internal_error("the rules chose the unknown provider '" + target.provider + "'");
+  attempt.model = target.model;
+  attempt.upstream = &provider::dialect_of(*attempt.provider);
+  attempt.native = attempt.upstream == ask.spoken;
+  attempt.clock = std::make_unique<AttemptClock>(worker.loop, stop);
+  visit.row.provider = target.provider;
+  visit.row.model = target.model;
+  visit.verbatim.reset();
+
+  provider::Attempt outgoing;
+  outgoing.provider = attempt.provider;
+  outgoing.model = attempt.model;
+  CCR_CO_TRY(body, write_body(ask, *attempt.provider, attempt, visit));
+  outgoing.body = std::move(body);
+  if (attempt.native) outgoing.query = ask.head->query();
+  outgoing.headers = request_headers(ask, attempt);
+  outgoing.client_authorization = ask.head->headers.get("authorization");
+  outgoing.client_api_key = ask.head->headers.get("x-api-key");
+
+  auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
+  if (!reply) co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
+  outgoing.body = std::string();
+  attempt.stream = *std::move(reply);
+  if (attempt.stream->status() < 200 || attempt.stream->status() >= 300) co_return co_await read_failure(worker, attempt, ask, visit);
+
+  if (says_event_stream(attempt.stream->headers())) {
+    attempt.reader = attempt.upstream->stream_reader();
+    CCR_CO_CHECK(co_await read_first_content(worker, attempt, visit));
+  } else {
+    CCR_CO_CHECK(co_await read_whole(attempt, visit));
+  }
+  co_return attempt;
+}
+
+/// Exponential, half of it jitter, so that many clients do not come back together.
+milliseconds backoff(const config::Retry& retry, int attempt, Random& random) {
+  const std::int64_t full = std::min<std::int64_t>(retry.at_most.count(), retry.base.count() << std::min(attempt - 1, 16));
+  const auto half = static_cast<std::uint64_t>(full / 2 + 1);
+  return milliseconds(full / 2 + static_cast<std::int64_t>(random.next() % half));
+}
+
+/// What to do after a failed attempt.
+struct Next {
+  bool give_up = false;
+  bool same_target = false;
+  std::optional<rules::Target> to;
+  milliseconds wait{0};
+};
+
+Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Error& error, int tries_here) {
+  const config::Snapshot& config = *visit.policy->config;
+  Next next;
+  rules::ErrorDecision wish;
+  if (visit.policy->rules->has_error_rules()) {
+    rules::Facts facts = *ask.facts;
+    facts.attempt = visit.row.attempts;
+    facts.status = error.http_status;
+    facts.error = error_code_name(error.code);
+    facts.provider = visit.row.provider;
+    wish = visit.policy->rules->decide_error(facts);
+  }
+  if (wish.to) {
+    next.to = wish.to;
+    return next;
+  }
+  const config::Provider* provider = config.provider(visit.row.provider);
+  const int retries_here = provider == nullptr ? 0 : provider->max_retries;
+  const bool by_default = error.retry != Retry::kNever && !error.should_retry_false && tries_here <= retries_here;
+  next.same_target = wish.retry.value_or(by_default && wish.next_fallback != true);
+  if (next.same_target) {
+    milliseconds wait = wish.retry_after.count() >= 0 ? wish.retry_after
+                        : error.retry_after_ms >= 0   ? milliseconds(error.retry_after_ms)
+                                                      : backoff(config.retry, tries_here, worker.random);
+    next.wait = std::min(wait, wish.retry ? wish.retry_at_most : config.retry.at_most);
+    return next;
+  }
+  next.give_up = !wish.next_fallback.value_or(error.retry != Retry::kNever);
+  return next;
+}
+
+}  // namespace
+
+Task<Result<FirstReply>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop) {
+  std::vector<rules::Target> targets = ask.decision->targets;
+  const int most_attempts = std::max(visit.policy->config->retry.max_attempts, 1);
+  std::size_t at = 0;
+  int tries_here = 0;
+  for (;;) {
+    ++visit.row.attempts;
+    ++tries_here;
+    auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
+    if (attempt.ok() || stop.stopped()) co_return attempt;
+    const Error& error = attempt.error();
+    log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," + targets[at].model + " failed: " +
+                  error.message,
+              visit.row.id);
+    if (visit.row.attempts >= most_attempts) co_return attempt;
+
+    const Next next = after_failure(worker, ask, visit, error, tries_here);
+    if (next.give_up) co_return attempt;
+    if (next.to) {
+      targets.insert(targets.begin() + static_cast<std::ptrdiff_t>(at) + 1, *next.to);
+    }
+    if (next.same_target) {
+      CCR_CO_CHECK(co_await sleep_for(worker.loop, next.wait, stop));
+      continue;
+    }
+    if (++at == targets.size()) co_return attempt;
+    tries_here = 0;
+  }
+}
+
+}  // namespace ccrules::proxy

@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "async/loop.h"
+#include "chat/event.h"
+#include "chat/loss.h"
+#include "dialect/dialect.h"
+#include "http/message.h"
+#include "proxy/visit.h"
+#include "proxy/worker.h"
+#include "rules/decision.h"
+#include "rules/facts.h"
+
+namespace ccrules::proxy {
+
+/// What the client asks for; views into the exchange and into answer()'s frame.
+struct Ask {
+  const http::RequestHead* head = nullptr;
+  std::string* body = nullptr;  ///< released once an attempt is committed
+  const chat::Outline* outline = nullptr;
+  const dialect::Dialect* spoken = nullptr;
+  const rules::Decision* decision = nullptr;
+  const rules::Facts* facts = nullptr;
+};
+
+/// One attempt's right to run: stops with the request, or when its deadline passes.
+struct AttemptClock {
+  AttemptClock(Loop& loop, StopToken request) : stop(request), deadline(loop, stop) {}
+  StopSource stop;
+  Deadline deadline;
+};
+
+/// A reply whose first real content has arrived (or that was silent for limits::kCommitTime after a good head).
+/// Until now nothing has gone to the client; from now on there is no way back.
+struct FirstReply {
+  const config::Provider* provider = nullptr;
+  std::string model;
+  const dialect::Dialect* upstream = nullptr;
+  bool native = false;  ///< same dialect: bytes go through as they come
+  std::unique_ptr<AttemptClock> clock;
+  std::unique_ptr<http::ReplyStream> stream;
+  chat::LossNotes losses;
+
+  // A reply that streams:
+  std::unique_ptr<dialect::StreamReader> reader;  ///< null: a whole reply
+  std::string held;                               ///< native: bytes that arrived so far
+  std::vector<chat::Event> events;                ///< what they meant
+  bool upstream_ended = false;
+
+  // A whole reply:
+  std::string whole;                  ///< native: its bytes
+  std::optional<chat::Reply> reply;   ///< its meaning (native: only id, usage and stop reason)
+};
+
+/// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are decided here
+/// and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts made and, when all fail, with the
+/// last provider's verbatim answer if the client speaks its dialect.
+Task<Result<FirstReply>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop);
+
+}  // namespace ccrules::proxy

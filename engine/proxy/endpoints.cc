@@ -1,0 +1,107 @@
+#include "proxy/endpoints.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "tokens/counter.h"
+
+namespace ccrules::proxy {
+namespace {
+
+/// The ids a client can ask for: what providers list without a wildcard, and the direct routes.
+std::vector<std::string> model_ids(const config::Snapshot& config) {
+  std::vector<std::string> ids;
+  for (const config::Provider& provider : config.providers) {
+    if (!provider.enabled) continue;
+    for (const std::string& model : provider.models) {
+      if (!text::is_glob(model)) {
+        ids.push_back(model);
+        continue;
+      }
+      for (const config::Model& known : config::ModelTable::built_in().all()) {
+        if (known.provider == provider.id && text::glob_match(model, known.id)) ids.push_back(known.id);
+      }
+    }
+  }
+  for (const auto& [name, route] : config.routes) {
+    if (name != "default" && name != "longContext" && name != "background" && name != "think") ids.push_back(name);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
+Task<Result<void>> send_json(http::Exchange& exchange, std::string_view body) {
+  http::Headers headers;
+  headers.add("content-type", "application/json");
+  co_return co_await exchange.send(200, headers, body);
+}
+
+}  // namespace
+
+Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
+  const bool anthropic = exchange.head().headers.has("anthropic-version");
+  const dialect::Dialect& spoken = anthropic ? dialect::anthropic() : dialect::openai_chat();
+  const auto policy = worker.policy;
+  const std::vector<std::string> ids = model_ids(*policy->config);
+  if (route.endpoint == dialect::Endpoint::kModels) {
+    const std::string body = spoken.write_models(ids);
+    co_return co_await send_json(exchange, body);
+  }
+  if (std::find(ids.begin(), ids.end(), route.model) == ids.end()) {
+    Error error;
+    error.code = ErrorCode::kNotFound;
+    error.origin = Origin::kClient;
+    error.http_status = 404;
+    error.message = "no model '" + std::string(route.model) + "' here; GET /v1/models lists what there is";
+    const http::Headers none;
+    co_await tell_error(exchange, spoken, error, none, std::string_view());
+    co_return Result<void>();
+  }
+  std::string body;
+  json::Writer writer(body);
+  writer.begin_object().member("id", route.model);
+  if (anthropic) {
+    writer.member("type", "model").member("display_name", route.model).member("created_at", "1970-01-01T00:00:00Z");
+  } else {
+    writer.member("object", "model").member("created", 0).member("owned_by", "ccrules");
+  }
+  writer.end_object();
+  co_return co_await send_json(exchange, body);
+}
+
+Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken) {
+  const auto policy = worker.policy;
+  CCR_CO_TRY(body, co_await exchange.read_body(policy->config->limits.body));
+  CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
+  std::string answer;
+  json::Writer(answer).begin_object().member("input_tokens", tokens::count(outline).tokens).end_object();
+  co_return co_await send_json(exchange, answer);
+}
+
+Task<Result<void>> greet(http::Exchange& exchange) {
+  co_return co_await send_json(exchange, "{\"status\":\"ok\",\"version\":\"" CCR_VERSION "\"}");
+}
+
+Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error, const http::Headers& extra,
+                      std::string_view request_id) {
+  if (exchange.stop().stopped()) co_return;
+  if (exchange.head_sent()) {
+    exchange.abort();  // the answer has begun and cannot be completed: it must not look complete
+    co_return;
+  }
+  http::Headers headers = extra;
+  headers.set("content-type", "application/json");
+  if (!request_id.empty()) headers.set("request-id", request_id);
+  if (error.retry_after_ms >= 0) headers.set("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
+  if (error.should_retry_false) headers.set("x-should-retry", "false");
+  const std::string body = spoken.write_error(error, request_id);
+  auto sent = co_await exchange.send(spoken.error_status(error), headers, body);
+  (void)sent;  // a client that left meanwhile cannot be told
+}
+
+}  // namespace ccrules::proxy

@@ -1,0 +1,92 @@
+#include "proxy/gate.h"
+
+#include <string>
+#include <string_view>
+
+#include "core/digest.h"
+#include "core/text.h"
+
+namespace ccrules::proxy {
+namespace {
+
+Error forbidden(std::string message) {
+  Error error;
+  error.code = ErrorCode::kForbidden;
+  error.origin = Origin::kClient;
+  error.http_status = 403;
+  error.message = std::move(message);
+  error.should_retry_false = true;
+  return error;
+}
+
+Error unauthorized(std::string message) {
+  Error error;
+  error.code = ErrorCode::kUnauthorized;
+  error.origin = Origin::kClient;
+  error.http_status = 401;
+  error.message = std::move(message);
+  error.should_retry_false = true;
+  return error;
+}
+
+/// "localhost:3456" -> "localhost", "[::1]:3456" -> "::1".
+std::string_view host_name(std::string_view host) {
+  if (host.starts_with('[')) {
+    const auto close = host.find(']');
+    return close == std::string_view::npos ? std::string_view() : host.substr(1, close - 1);
+  }
+  const auto colon = host.rfind(':');
+  return colon == std::string_view::npos ? host : host.substr(0, colon);
+}
+
+bool is_loopback_name(std::string_view name) {
+  return text::equals_ignore_case(name, "localhost") || name == "127.0.0.1" || name == "::1";
+}
+
+bool host_allowed(std::string_view name, const config::Listen& listen) {
+  if (is_loopback_name(name) || text::equals_ignore_case(name, listen.host)) return true;
+  for (const std::string& allowed : listen.allowed_hosts) {
+    if (text::equals_ignore_case(name, allowed)) return true;
+  }
+  return false;
+}
+
+/// A page may only call us when it came from us: its origin's authority is our Host.
+bool same_origin(std::string_view origin, std::string_view host) {
+  for (const std::string_view scheme : {std::string_view("http://"), std::string_view("https://")}) {
+    if (origin.starts_with(scheme)) return text::equals_ignore_case(origin.substr(scheme.size()), host);
+  }
+  return false;
+}
+
+bool key_matches(const http::Headers& headers, const std::string& key) {
+  const std::string_view plain = headers.get("x-api-key");
+  if (!plain.empty() && digest::equal_constant_time(plain, key)) return true;
+  constexpr std::string_view kBearer = "Bearer ";
+  const std::string_view authorization = headers.get("authorization");
+  return text::starts_with_ignore_case(authorization, kBearer) &&
+         digest::equal_constant_time(text::trim(authorization.substr(kBearer.size())), key);
+}
+
+}  // namespace
+
+std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapshot& config, bool needs_key) {
+  const http::Headers& headers = exchange.head().headers;
+  const std::string_view host = headers.get("host");
+  if (!host_allowed(host_name(host), config.listen)) {
+    return forbidden("this Host is not served here; add it to listen.allowed_hosts if it is yours");
+  }
+  const std::string_view origin = headers.get("origin");
+  if ((!origin.empty() && !same_origin(origin, host)) || headers.get("sec-fetch-site") == "cross-site") {
+    return forbidden("web pages of another origin may not use this proxy");
+  }
+  if (!needs_key) return std::nullopt;
+  if (config.listen.api_key.empty()) {
+    if (exchange.peer_is_loopback()) return std::nullopt;
+    return forbidden("without listen.api_key only this machine may use the proxy");
+  }
+  if (key_matches(headers, config.listen.api_key)) return std::nullopt;
+  return unauthorized("the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'");
+}
+
+}  // namespace ccrules::proxy

@@ -1,0 +1,174 @@
+#include "proxy/native.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "core/json.h"
+#include "core/splice.h"
+#include "core/text.h"
+
+namespace ccrules::proxy {
+namespace {
+
+using rules::FieldEdit;
+
+/// Where a neutral field stands in a dialect's body.
+std::vector<std::string> path_of(std::string_view field, std::string_view dialect) {
+  const bool anthropic = dialect == "anthropic";
+  if (field == "effort") return anthropic ? std::vector<std::string>{"output_config", "effort"} : std::vector<std::string>{"reasoning_effort"};
+  std::vector<std::string> path;
+  for (const std::string_view part : text::split(field, '.')) path.emplace_back(part);
+  return path;
+}
+
+std::optional<double> as_number(std::string_view json) {
+  double number = 0;
+  const auto [end, failed] = std::from_chars(json.data(), json.data() + json.size(), number);
+  if (failed != std::errc() || end != json.data() + json.size()) return std::nullopt;
+  return number;
+}
+
+/// The member's current JSON, empty when it is absent.
+std::string current_json(std::string_view body, const std::vector<std::string>& path) {
+  auto document = json::Document::open(body);
+  if (!document) return {};
+  auto object = document->root_object();
+  for (std::size_t depth = 0; object.ok(); ++depth) {
+    bool entered = false;
+    while (!entered && object->next()) {
+      if (object->key() != path[depth]) continue;
+      if (depth + 1 == path.size()) {
+        auto raw = object->value().raw();
+        return raw.ok() ? std::string(*raw) : std::string();
+      }
+      if (!object->value().is(json::Type::kObject)) return {};
+      object = object->value().object();
+      entered = true;
+    }
+    if (!entered) return {};
+  }
+  return {};
+}
+
+/// What the member becomes, or nothing when it stays as it is. An empty string removes it.
+std::optional<std::string> edited(const FieldEdit& edit, const std::string& current) {
+  switch (edit.kind) {
+    case FieldEdit::Kind::kSet: return edit.value_json;
+    case FieldEdit::Kind::kDefault: return current.empty() || current == "null" ? std::optional(edit.value_json) : std::nullopt;
+    case FieldEdit::Kind::kRemove: return current.empty() ? std::nullopt : std::optional(std::string());
+    case FieldEdit::Kind::kAtMost:
+    case FieldEdit::Kind::kAtLeast: {
+      const auto now = as_number(current);
+      const auto limit = as_number(edit.value_json);
+      if (!now || !limit) return std::nullopt;
+      const bool outside = edit.kind == FieldEdit::Kind::kAtMost ? *now > *limit : *now < *limit;
+      return outside ? std::optional(edit.value_json) : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+constexpr std::array<std::string_view, 16> kNeverForwarded = {
+    "authorization",    "x-api-key",     "x-goog-api-key", "cookie",           "origin",       "referer",
+    "forwarded",        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",  "openai-organization",
+    "openai-project",   "accept-encoding", "expect",         "x-claude-code-managed-settings-checksum"};
+
+std::string text_of(std::string_view json) {
+  auto document = json::Document::open(json);
+  if (!document) return {};
+  auto root = document->root();
+  if (!root) return {};
+  auto text = root->string();
+  return text.ok() ? std::string(*text) : std::string();
+}
+
+template <class Number>
+std::string json_of(const std::optional<Number>& number) {
+  if (!number) return {};
+  std::string out;
+  json::Writer writer(out);
+  if constexpr (std::is_same_v<Number, double>) {
+    writer.number(*number);
+  } else {
+    writer.integer(*number);
+  }
+  return out;
+}
+
+template <class Number>
+void edit_number(const FieldEdit& edit, std::optional<Number>& field) {
+  const auto now = edited(edit, json_of(field));
+  if (!now) return;
+  const auto number = as_number(*now);
+  field = number ? std::optional<Number>(static_cast<Number>(*number)) : std::nullopt;
+}
+
+}  // namespace
+
+Result<std::string> native_body(const NativeRequest& request) {
+  std::vector<json::Edit> edits;
+  if (request.model != request.outline->model) {
+    std::string name;
+    json::append_string(name, request.model);
+    edits.push_back({{"model"}, std::move(name)});
+  }
+  for (const FieldEdit& edit : *request.edits) {
+    auto path = path_of(edit.field, request.spoken->name());
+    if (edit.field == "max_tokens" && request.spoken->name() == "openai_chat" &&
+        !current_json(request.body, {"max_completion_tokens"}).empty()) {
+      path = {"max_completion_tokens"};
+    }
+    if (auto value = edited(edit, current_json(request.body, path))) edits.push_back({std::move(path), *std::move(value)});
+  }
+  if (request.ask_usage) edits.push_back({{"stream_options", "include_usage"}, "true"});
+  if (edits.empty()) return std::string(request.body);
+  return json::splice(request.body, edits);
+}
+
+void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
+  for (const FieldEdit& edit : edits) {
+    if (edit.field == "max_tokens") {
+      edit_number(edit, request.max_tokens);
+    } else if (edit.field == "temperature") {
+      edit_number(edit, request.temperature);
+    } else if (edit.field == "top_p") {
+      edit_number(edit, request.top_p);
+    } else if (edit.field == "top_k") {
+      edit_number(edit, request.top_k);
+    } else if (edit.field == "thinking.budget_tokens") {
+      edit_number(edit, request.thinking.budget_tokens);
+    } else if (edit.field == "effort") {
+      std::string current;
+      if (!request.effort.empty()) json::append_string(current, request.effort);
+      if (const auto now = edited(edit, current)) request.effort = now->empty() ? std::string() : text_of(*now);
+    }
+  }
+}
+
+http::Headers forwarded_headers(const http::Headers& from_client) {
+  http::Headers headers;
+  for (std::size_t i = 0; i < from_client.size(); ++i) {
+    const auto [name, value] = from_client.at(i);
+    if (http::is_hop_by_hop(name)) continue;
+    if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-")) continue;
+    const bool hidden = std::any_of(kNeverForwarded.begin(), kNeverForwarded.end(),
+                                    [name = name](std::string_view other) { return text::equals_ignore_case(name, other); });
+    if (!hidden) headers.add(name, value);
+  }
+  return headers;
+}
+
+void forward_reply_headers(const http::Headers& from_provider, http::Headers& to_client) {
+  for (std::size_t i = 0; i < from_provider.size(); ++i) {
+    const auto [name, value] = from_provider.at(i);
+    if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") || text::starts_with_ignore_case(name, "x-ccrules-") ||
+        text::starts_with_ignore_case(name, "access-control-") || text::equals_ignore_case(name, "date")) {
+      continue;
+    }
+    to_client.add(name, value);
+  }
+}
+
+}  // namespace ccrules::proxy

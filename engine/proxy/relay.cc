@@ -1,0 +1,181 @@
+#include "proxy/relay.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/limits.h"
+#include "ledger/cost.h"
+#include "proxy/native.h"
+#include "proxy/stream_bytes.h"
+
+namespace ccrules::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+dialect::StreamWriterOptions writer_options(const Worker& worker, const Ask& ask, const Visit& visit) {
+  dialect::StreamWriterOptions options;
+  options.model = ask.outline->model;
+  options.include_usage = ask.outline->include_usage;
+  options.estimated_input_tokens = visit.estimated_input_tokens;
+  options.created_s = worker.clock.wall_us() / 1'000'000;
+  options.id = visit.row.id;
+  return options;
+}
+
+http::Headers stream_headers(const FirstReply& from, const Visit& visit) {
+  http::Headers headers;
+  if (from.native && from.reader) {
+    forward_reply_headers(from.stream->headers(), headers);
+  } else {
+    headers.add("content-type", "text/event-stream; charset=utf-8");
+    headers.add("request-id", visit.row.id);
+  }
+  headers.set("cache-control", "no-cache");
+  headers.set("x-accel-buffering", "no");
+  visit.describe(headers);
+  return headers;
+}
+
+Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+  StreamBytes::Lane lane;
+  lane.native = from.native;
+  lane.drop_usage_chunk = from.native && !ask.outline->include_usage;
+  lane.spoken = ask.spoken;
+  lane.options = writer_options(worker, ask, visit);
+  StreamBytes bytes(std::move(lane), *from.reader, visit);
+
+  to.start(200, stream_headers(from, visit));
+  CCR_CO_CHECK(co_await to.write(bytes.begin(from.held, from.events)));
+  from.held = std::string();
+  from.events = std::vector<chat::Event>();
+
+  std::int64_t sent_ms = worker.loop.now_ms();
+  while (!from.upstream_ended && !(bytes.complete() && !from.native)) {
+    const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
+    const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
+    const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime) : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
+    from.clock->deadline.set(from.provider->timeouts.idle);
+    auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
+    if (!chunk) {
+      if (to.stop().stopped()) co_return std::move(chunk).error();
+      from.stream.reset();
+      CCR_CO_CHECK(co_await to.write(bytes.end(&chunk.error())));
+      break;
+    }
+    std::string_view out;
+    if (!chunk->quiet) {
+      out = bytes.take(chunk->bytes);
+      from.upstream_ended = chunk->end;
+    } else if (only_usage_left) {
+      break;  // everything but the usage is there, and it did not come
+    } else {
+      out = bytes.ping();
+    }
+    if (out.empty()) continue;
+    sent_ms = worker.loop.now_ms();
+    CCR_CO_CHECK(co_await to.write(out));
+  }
+  if (from.stream) {
+    if (const std::string_view last = bytes.end(nullptr); !last.empty()) CCR_CO_CHECK(co_await to.write(last));
+  }
+  CCR_CO_CHECK(co_await to.finish());
+
+  // The client has everything. Reading the few bytes that end the upstream's body keeps its connection usable.
+  if (from.stream && !from.upstream_ended) {
+    auto rest = co_await from.stream->read(milliseconds(limits::kUsageTime), from.clock->stop.token());
+    (void)rest;  // whatever it is, the request is over
+  }
+  co_return Result<void>();
+}
+
+/// A reply that came whole for a client that asked for a stream.
+Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+  chat::Reply reply = *std::move(from.reply);
+  if (from.native) {
+    CCR_CO_TRY(read, from.upstream->read_reply(from.whole));
+    reply = std::move(read);
+  }
+  auto writer = ask.spoken->stream_writer(writer_options(worker, ask, visit));
+  std::string bytes;
+  for (const chat::Event& event : chat::unroll(reply)) {
+    visit.observe(event);
+    writer->write(event, bytes);
+  }
+  to.start(200, stream_headers(from, visit));
+  CCR_CO_CHECK(co_await to.write(bytes));
+  co_return co_await to.finish();
+}
+
+Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {
+  http::Headers headers;
+  if (from.native && !from.reader) {
+    forward_reply_headers(from.stream->headers(), headers);
+  } else {
+    headers.add("content-type", "application/json");
+    headers.add("request-id", visit.row.id);
+  }
+  visit.describe(headers);
+  if (const auto cost = ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config)) {
+    std::string usd(32, '\0');
+    usd.resize(static_cast<std::size_t>(std::snprintf(usd.data(), usd.size(), "%.9f", static_cast<double>(*cost) / 1e9)));
+    headers.set("x-ccrules-cost-usd", usd);
+  }
+  from.stream.reset();  // its connection can serve others while this client takes its time
+  co_return co_await to.send(200, headers, body);
+}
+
+/// Reads a stream to its end for a client that asked for a whole reply.
+Task<Result<chat::Reply>> collect(FirstReply& from) {
+  chat::Collector collector;
+  for (const chat::Event& event : from.events) collector.add(event);
+  std::vector<chat::Event> events;
+  while (!from.upstream_ended && !from.reader->ended()) {
+    from.clock->deadline.set(from.provider->timeouts.idle);
+    const milliseconds patience = from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
+    auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
+    if (!chunk) co_return std::move(chunk).error();
+    if (chunk->quiet) break;
+    events.clear();
+    CCR_CO_CHECK(from.reader->feed(chunk->bytes, events));
+    from.upstream_ended = chunk->end;
+    for (const chat::Event& event : events) collector.add(event);
+  }
+  if (!from.reader->ended()) {
+    events.clear();
+    CCR_CO_CHECK(from.reader->finish(events));
+    for (const chat::Event& event : events) collector.add(event);
+  }
+  if (collector.complete()) co_return collector.take();
+  Error error;
+  error.code = ErrorCode::kConnectionLost;
+  error.origin = Origin::kUpstream;
+  error.http_status = 502;
+  error.provider = from.provider->id;
+  error.message = collector.error() ? collector.error()->message : "provider '" + from.provider->id + "' ended its answer too early";
+  co_return error;
+}
+
+Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+  if (from.reader) {
+    CCR_CO_TRY(collected, co_await collect(from));
+    from.reply = std::move(collected);
+  }
+  visit.observe(*from.reply);
+  if (from.native && !from.reader) co_return co_await send_whole(from, visit, to, from.whole);
+  const std::string body = ask.spoken->write_reply(*from.reply, writer_options(worker, ask, visit), from.losses);
+  visit.loss = from.losses.header_value();
+  co_return co_await send_whole(from, visit, to, body);
+}
+
+}  // namespace
+
+Task<Result<void>> relay(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+  visit.loss = from.losses.header_value();
+  if (!ask.outline->stream) co_return co_await relay_whole(worker, from, ask, visit, to);
+  if (from.reader) co_return co_await relay_stream(worker, from, ask, visit, to);
+  co_return co_await relay_unrolled(worker, from, ask, visit, to);
+}
+
+}  // namespace ccrules::proxy

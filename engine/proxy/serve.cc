@@ -1,0 +1,163 @@
+#include "proxy/serve.h"
+
+#include <string>
+#include <utility>
+
+#include "core/ids.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "proxy/attempts.h"
+#include "proxy/endpoints.h"
+#include "proxy/gate.h"
+#include "proxy/identity.h"
+#include "proxy/relay.h"
+#include "proxy/visit.h"
+#include "tokens/counter.h"
+
+namespace ccrules::proxy {
+namespace {
+
+/// What the rules refuse, as the error the client sees.
+Result<void> allowed(const rules::Decision& decision) {
+  if (decision.deny) {
+    Error error;
+    error.code = ErrorCode::kDenied;
+    error.origin = Origin::kClient;
+    error.http_status = decision.deny->status;
+    error.type = decision.deny->type;
+    error.message = decision.deny->message;
+    error.should_retry_false = true;
+    return error;
+  }
+  if (!decision.bad_request.empty()) return bad_request(decision.bad_request);
+  if (decision.targets.empty()) {
+    Error error;
+    error.code = ErrorCode::kNotFound;
+    error.origin = Origin::kClient;
+    error.http_status = 404;
+    error.message = decision.no_target;
+    return error;
+  }
+  return {};
+}
+
+/// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
+Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken, Visit& visit) {
+  CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
+  CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
+  visit.row.requested_model = outline.model;
+  visit.row.stream = outline.stream;
+
+  const rules::Identity who = identify(worker, exchange.head(), outline);
+  visit.belongs_to(who);
+  const tokens::Count count = tokens::count(outline);
+  visit.estimated_input_tokens = count.tokens;
+
+  const http::Headers& headers = exchange.head().headers;
+  rules::Facts facts;
+  facts.outline = &outline;
+  facts.identity = &who;
+  facts.dialect = spoken.name();
+  facts.path = exchange.head().path();
+  facts.tokens = count.tokens;
+  facts.tokens_exact = count.grade == tokens::Grade::kExact;
+  facts.wall_us = visit.row.at_us;
+  facts.header = [&headers](std::string_view name) { return headers.get(name); };
+  const rules::Decision decision = visit.policy->rules->decide(facts);
+  visit.decided(decision);
+  CCR_CO_CHECK(allowed(decision));
+
+  Ask ask;
+  ask.head = &exchange.head();
+  ask.body = &body;
+  ask.outline = &outline;
+  ask.spoken = &spoken;
+  ask.decision = &decision;
+  ask.facts = &facts;
+  CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, exchange.stop()));
+  body = std::string();  // committed: no other attempt will need it
+  co_return co_await relay(worker, reply, ask, visit, exchange);
+}
+
+/// A failed answer, told in the client's dialect; the provider's own words where it spoke the same dialect.
+Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error, Visit& visit) {
+  if (visit.row.error.empty()) visit.row.error = std::string(error_code_name(error.code)) + ": " + error.message;
+  if (exchange.stop().stopped()) {
+    visit.row.status = 499;
+    co_return;
+  }
+  http::Headers headers;
+  if (exchange.head_sent()) {  // only the client's own connection can fail now: relay tells of the provider's failures
+    visit.row.status = 499;
+    co_await tell_error(exchange, spoken, error, headers, visit.row.id);
+    co_return;
+  }
+  if (visit.verbatim && error.origin == Origin::kUpstream) {
+    visit.row.status = visit.verbatim->status;
+    headers = std::move(visit.verbatim->headers);
+    visit.describe(headers);
+    auto sent = co_await exchange.send(visit.verbatim->status, headers, visit.verbatim->body);
+    (void)sent;  // a client that left meanwhile cannot be told
+    co_return;
+  }
+  visit.row.status = spoken.error_status(error);
+  visit.describe(headers);
+  co_await tell_error(exchange, spoken, error, headers, visit.row.id);
+}
+
+/// A request to a model: always ends with its ledger row.
+Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken) {
+  Visit visit(worker, exchange.head(), spoken.name());
+  if (auto refused = refuse(exchange, *visit.policy->config, true)) {
+    co_await tell(exchange, spoken, *refused, visit);
+  } else {
+    visit.row.status = 200;
+    auto answered = co_await answer(worker, exchange, spoken, visit);
+    if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
+  }
+  visit.close();
+  if (worker.ledger != nullptr) worker.ledger->record(std::move(visit.row));
+}
+
+/// Everything that is not a request to a model.
+Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
+  switch (route.endpoint) {
+    case dialect::Endpoint::kHello: co_return co_await greet(exchange);
+    case dialect::Endpoint::kModels:
+    case dialect::Endpoint::kModel: co_return co_await list_models(worker, exchange, route);
+    case dialect::Endpoint::kCountTokens: co_return co_await count_tokens(worker, exchange, *route.spoken);
+    case dialect::Endpoint::kGenerate:
+    case dialect::Endpoint::kNone: break;
+  }
+  Error error;
+  error.code = ErrorCode::kNotFound;
+  error.origin = Origin::kClient;
+  error.http_status = 404;
+  error.message = exchange.head().method + " " + std::string(exchange.head().path()) +
+                  " is not served here; clients use POST /v1/messages or POST /v1/chat/completions";
+  co_return error;
+}
+
+}  // namespace
+
+Task<void> serve(Worker& worker, http::Exchange& exchange) {
+  const dialect::Route route = dialect::find(exchange.head().method, exchange.head().path());
+  if (route.endpoint == dialect::Endpoint::kGenerate) {
+    co_await generate(worker, exchange, *route.spoken);
+    co_return;
+  }
+  const dialect::Dialect& spoken = route.spoken != nullptr ? *route.spoken
+                                   : exchange.head().path().starts_with("/v1/chat") ? dialect::openai_chat()
+                                                                                    : dialect::anthropic();
+  const http::Headers none;
+  const std::string no_id;
+  const bool needs_key = route.endpoint != dialect::Endpoint::kHello;
+  if (auto refused = refuse(exchange, *worker.policy->config, needs_key)) {
+    co_await tell_error(exchange, spoken, *refused, none, no_id);
+    co_return;
+  }
+  auto answered = co_await simple_answer(worker, exchange, route);
+  if (!answered.ok()) co_await tell_error(exchange, spoken, answered.error(), none, no_id);
+}
+
+}  // namespace ccrules::proxy

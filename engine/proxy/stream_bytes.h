@@ -1,0 +1,63 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat/event.h"
+#include "dialect/dialect.h"
+#include "proxy/visit.h"
+
+namespace ccrules::proxy {
+
+/// Keeps a verbatim SSE stream cut at event boundaries, so that a ping or an error can be put between two events at any time and a
+/// cut stream never ends in half an event. Copies only when an event spans two reads.
+class WholeEvents {
+ public:
+  /// @return the whole events that are now complete, without the tail; valid until the next call or until `bytes` ends
+  std::string_view take(std::string_view bytes);
+  /// What is left when the stream ended properly: a last event whose blank line is missing.
+  [[nodiscard]] std::string_view rest() const { return tail_; }
+
+ private:
+  std::string tail_;
+  std::string ready_;
+};
+
+/// Upstream bytes in, client bytes out, for one stream; every event is shown to the visit on its way. No I/O.
+class StreamBytes {
+ public:
+  struct Lane {
+    bool native = false;
+    bool drop_usage_chunk = false;  ///< we asked for usage (OpenAI stream_options), the client did not
+    const dialect::Dialect* spoken = nullptr;
+    dialect::StreamWriterOptions options;
+  };
+  StreamBytes(Lane lane, dialect::StreamReader& reader, Visit& visit);
+
+  /// What arrived before the reply was committed.
+  std::string_view begin(std::string_view held, const std::vector<chat::Event>& events);
+  std::string_view take(std::string_view bytes);
+  /// The upstream ended (`failure` null) or broke. A stream that is not complete gets its error event.
+  std::string_view end(const Error* failure);
+  /// Something harmless to send after a silence.
+  std::string_view ping();
+  /// True when the client has been told that the message is over.
+  [[nodiscard]] bool complete() const { return over_; }
+
+ private:
+  void write(const chat::Event& event);
+  dialect::StreamWriter& writer();
+  std::string_view fail(std::string type, std::string message);
+
+  Lane lane_;
+  dialect::StreamReader& reader_;
+  Visit& visit_;
+  std::unique_ptr<dialect::StreamWriter> writer_;
+  WholeEvents whole_;
+  std::vector<chat::Event> events_;
+  std::string out_;
+  bool over_ = false;
+};
+
+}  // namespace ccrules::proxy

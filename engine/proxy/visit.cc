@@ -1,0 +1,106 @@
+#include "proxy/visit.h"
+
+#include <variant>
+
+#include "core/ids.h"
+#include "core/json.h"
+#include "ledger/cost.h"
+#include "tokens/counter.h"
+
+namespace ccrules::proxy {
+
+Visit::Visit(Worker& worker, const http::RequestHead& head, std::string_view dialect)
+    : policy(worker.policy), worker_(worker), started_ns_(worker.loop.now_ns()) {
+  row.id = ids::make("req_", worker.random);
+  row.at_us = worker.clock.wall_us();
+  row.dialect = dialect;
+  row.path = head.path();
+}
+
+void Visit::belongs_to(const rules::Identity& who) {
+  row.client = who.client;
+  row.session = who.session;
+  row.user = who.user;
+  row.project = who.project;
+  row.agent = who.agent;
+  row.request_class = who.request_class;
+}
+
+void Visit::decided(const rules::Decision& decision) {
+  row.decision_id = ids::make("dec_", worker_.random);
+  row.rule = decision.rule;
+  row.reason = decision.reason;
+  if (decision.tags.empty()) return;
+  json::Writer writer(row.tags_json);
+  writer.begin_object();
+  for (const auto& [key, value] : decision.tags) writer.member(key, std::string_view(value));
+  writer.end_object();
+}
+
+void Visit::first_content() {
+  if (row.ttft_us < 0) row.ttft_us = (worker_.loop.now_ns() - started_ns_) / 1000;
+}
+
+void Visit::observe(const chat::Event& event) {
+  if (const auto* start = std::get_if<chat::MessageStart>(&event)) {
+    row.usage.merge(start->usage);
+  } else if (const auto* delta = std::get_if<chat::BlockDelta>(&event)) {
+    output_text_bytes += static_cast<std::int64_t>(delta->text.size());
+    first_content();
+  } else if (std::holds_alternative<chat::BlockStart>(event)) {
+    first_content();
+  } else if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
+    row.usage.merge(end->usage);
+    row.stop_reason = stop_reason_name(end->reason);
+  } else if (const auto* failed = std::get_if<chat::StreamError>(&event)) {
+    row.error = failed->type + ": " + failed->message;
+  }
+}
+
+void Visit::observe(const chat::Reply& reply) {
+  row.usage.merge(reply.usage);
+  row.stop_reason = stop_reason_name(reply.reason);
+  first_content();
+}
+
+void Visit::describe(http::Headers& headers) const {
+  headers.set("x-ccrules-decision", row.decision_id);
+  if (!row.rule.empty()) headers.set("x-ccrules-rule", row.rule);
+  if (!row.provider.empty()) headers.set("x-ccrules-target", row.provider + "," + row.model);
+  headers.set("x-ccrules-attempts", std::to_string(row.attempts));
+  headers.set("x-ccrules-cache", row.cache);
+  if (!loss.empty()) headers.set("x-ccrules-loss", loss);
+}
+
+void Visit::close() {
+  row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
+  // A stream that was cut before the provider reported: what went out is billed as far as it is known.
+  if (!row.usage.output_tokens && output_text_bytes > 0) {
+    row.usage.output_tokens = (output_text_bytes + 3) / 4;
+    if (!row.usage.input_tokens) row.usage.input_tokens = estimated_input_tokens;
+    row.usage_estimated = true;
+  }
+  if (row.provider.empty() || row.usage.empty()) return;
+  row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  const auto comma = row.requested_model.find(',');
+  const bool names_provider = comma != std::string::npos;
+  row.requested_cost_nanousd =
+      names_provider ? ledger::cost_nanousd(row.usage, row.requested_model.substr(0, comma), row.requested_model.substr(comma + 1), *policy->config)
+                     : ledger::cost_nanousd(row.usage, {}, row.requested_model, *policy->config);
+}
+
+const char* stop_reason_name(chat::StopReason reason) noexcept {
+  switch (reason) {
+    case chat::StopReason::kEndTurn: return "end_turn";
+    case chat::StopReason::kMaxTokens: return "max_tokens";
+    case chat::StopReason::kToolUse: return "tool_use";
+    case chat::StopReason::kStopSequence: return "stop_sequence";
+    case chat::StopReason::kRefusal: return "refusal";
+    case chat::StopReason::kPauseTurn: return "pause_turn";
+    case chat::StopReason::kContextExceeded: return "model_context_window_exceeded";
+    case chat::StopReason::kOther: return "other";
+  }
+  return "other";
+}
+
+}  // namespace ccrules::proxy

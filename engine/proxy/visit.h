@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chat/event.h"
+#include "http/message.h"
+#include "ledger/record.h"
+#include "proxy/worker.h"
+#include "rules/decision.h"
+#include "rules/facts.h"
+
+namespace ccrules::proxy {
+
+/// An upstream's error answer that the client shall see unchanged (same dialect: the client recovers by its wording).
+struct VerbatimFailure {
+  int status = 0;
+  http::Headers headers;
+  std::string body;
+};
+
+/// What one request gathers on its way until it becomes its ledger row.
+class Visit {
+ public:
+  Visit(Worker& worker, const http::RequestHead& head, std::string_view dialect);
+
+  ledger::Record row;
+  std::shared_ptr<Policy> policy;                ///< pinned for the whole request
+  std::optional<VerbatimFailure> verbatim;
+  std::int64_t estimated_input_tokens = 0;
+  std::int64_t output_text_bytes = 0;            ///< of a stream, for the estimate when it is cut before its usage
+  std::string loss;                              ///< x-ccrules-loss
+
+  void belongs_to(const rules::Identity& who);
+  void decided(const rules::Decision& decision);
+  /// Notes what an event says about usage, stop reason and time to first token.
+  void observe(const chat::Event& event);
+  /// Notes a whole reply.
+  void observe(const chat::Reply& reply);
+  /// The x-ccrules-* headers of an answer.
+  void describe(http::Headers& headers) const;
+  /// Works out cost and duration. Call once, last.
+  void close();
+
+ private:
+  void first_content();
+  Worker& worker_;
+  std::int64_t started_ns_;
+};
+
+/// Name of a stop reason as the ledger keeps it: Anthropic's words.
+const char* stop_reason_name(chat::StopReason reason) noexcept;
+
+}  // namespace ccrules::proxy

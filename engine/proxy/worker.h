@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "async/loop.h"
+#include "config/snapshot.h"
+#include "core/world.h"
+#include "http/client.h"
+#include "ledger/ledger.h"
+#include "provider/provider.h"
+#include "rules/agents.h"
+#include "rules/engine.h"
+
+namespace ccrules::proxy {
+
+/// Configuration and rules that belong together. A request pins the one it started with; a reload puts a new one beside it.
+struct Policy {
+  std::shared_ptr<const config::Snapshot> config;
+  std::unique_ptr<rules::Engine> rules;
+};
+
+/// What a worker stands on; tests put a world of their own underneath.
+struct World {
+  Loop* loop = nullptr;
+  const Clock* clock = nullptr;
+  Random* random = nullptr;
+  const Files* files = nullptr;
+  Dialer* dialer = nullptr;
+  ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
+  std::string home;                  ///< the user's home directory (agent files)
+};
+
+/// One thread's state: everything a request needs, nothing shared but the ledger's queue.
+struct Worker {
+  Worker(const World& world, std::shared_ptr<Policy> first_policy)
+      : loop(*world.loop),
+        clock(*world.clock),
+        random(*world.random),
+        client(loop, *world.dialer),
+        sender(loop, client),
+        agents(*world.files, world.home),
+        ledger(world.ledger),
+        policy(std::move(first_policy)) {}
+
+  Loop& loop;
+  const Clock& clock;
+  Random& random;
+  http::Client client;
+  provider::Sender sender;
+  rules::AgentFinder agents;
+  ledger::Ledger* ledger;
+  std::shared_ptr<Policy> policy;
+};
+
+}  // namespace ccrules::proxy
