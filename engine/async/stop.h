@@ -63,16 +63,22 @@ class StopSource {
   }
   StopSource(const StopSource&) = delete;
   StopSource& operator=(const StopSource&) = delete;
-  ~StopSource() { head_.previous_ = head_.next_ = nullptr; }
+  ~StopSource() {
+    if (destroyed_ != nullptr) *destroyed_ = true;
+    head_.previous_ = head_.next_ = nullptr;
+  }
 
   void request_stop(StopReason why) noexcept {
     if (reason_ != StopReason::kNone) return;
     reason_ = why;
-    while (head_.next_ != &head_) {
+    bool destroyed = false;  // a callback may resume the coroutine that owns this source, and end it
+    destroyed_ = &destroyed;
+    while (!destroyed && head_.next_ != &head_) {
       StopCallback* callback = head_.next_;
       callback->unlink();
       callback->fire_(*callback);
     }
+    if (!destroyed) destroyed_ = nullptr;
   }
   [[nodiscard]] bool stopped() const noexcept { return reason_ != StopReason::kNone; }
   [[nodiscard]] StopReason reason() const noexcept { return reason_; }
@@ -96,6 +102,7 @@ class StopSource {
     head_.previous_ = &callback;
   }
   StopReason reason_ = StopReason::kNone;
+  bool* destroyed_ = nullptr;  ///< set while request_stop runs
   StopCallback head_{nullptr};
   FromParent from_parent_;
 };
