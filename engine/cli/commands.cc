@@ -1,0 +1,32 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+
+namespace ccrules::cli {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      completion_command(),
+      help_command(),
+      version_command(),
+  };
+  return table;
+}
+
+const Command* find_command(std::string_view name) {
+  const auto found = std::find_if(commands().begin(), commands().end(),
+                                  [&](const Command& command) { return command.name == name; });
+  return found != commands().end() ? &*found : nullptr;
+}
+
+const std::vector<Flag>& global_flags() {
+  static const std::vector<Flag> flags = {
+      {"config", "FILE", "the configuration to use instead of the one that is found", {}},
+      {"json", "", "machine-readable output, with a schema id", {}},
+      {"help", "", "what the command does and takes (-h)", {}},
+      {"version", "", "the version, and nothing else (-V)", {}},
+  };
+  return flags;
+}
+
+}  // namespace ccrules::cli

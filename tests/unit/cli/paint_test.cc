@@ -1,0 +1,37 @@
+#include "cli/paint.h"
+
+#include <sstream>
+
+#include <catch2/catch.hpp>
+
+using namespace ccrules::cli;
+
+TEST_CASE("a table aligns its columns by what is seen, not by bytes or colours") {
+  const Paint colour(true);
+  Table table({Table::Align::kLeft, Table::Align::kRight});
+  table.row({colour.bold("é"), "1"});
+  table.row({"abc", "1,000"});
+  std::ostringstream out;
+  table.print(out, "  ");
+  CHECK(out.str() == "  \x1b[1mé\x1b[0m        1\n  abc  1,000\n");
+}
+
+TEST_CASE("a table leaves no blanks at the end of a line") {
+  Table table({Table::Align::kLeft, Table::Align::kLeft});
+  table.row({"a", "long"});
+  table.row({"b", ""});
+  std::ostringstream out;
+  table.print(out);
+  CHECK(out.str() == "a  long\nb\n");
+}
+
+TEST_CASE("numbers get commas and dollars get four places while they are few") {
+  CHECK(with_commas(0) == "0");
+  CHECK(with_commas(999) == "999");
+  CHECK(with_commas(1000) == "1,000");
+  CHECK(with_commas(-1234567) == "-1,234,567");
+  CHECK(usd(0) == "$0.0000");
+  CHECK(usd(1'500'000) == "$0.0015");
+  CHECK(usd(12'345'000'000) == "$12.35");
+  CHECK(usd(-2'000'000'000) == "-$2.0000");
+}
