@@ -1,27 +1,38 @@
 #pragma once
-#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "dialect/dialect.h"
+
 namespace ccrules::test {
 
-/// Calls `check(pieces)` with the bytes whole, byte by byte, in pieces of 2, 3, 7 and 64 bytes, and cut in two at every position
-/// (at every `step`-th position when the bytes are long). The pieces are copies that end where they end, so that a reader that looks past
-/// its input is caught by AddressSanitizer.
-template <class Check>
-void for_every_cut(std::string_view bytes, Check&& check, std::size_t longest_exhaustive = 6000) {
-  const auto in_pieces_of = [&](std::size_t size) {
-    std::vector<std::string> pieces;
-    for (std::size_t at = 0; at < bytes.size(); at += size) pieces.emplace_back(bytes.substr(at, size));
-    return pieces;
-  };
-  check(std::vector<std::string>{std::string(bytes)});
-  for (const std::size_t size : {1u, 2u, 3u, 7u, 64u}) check(in_pieces_of(size));
-  const std::size_t step = bytes.size() <= longest_exhaustive ? 1 : bytes.size() / longest_exhaustive + 1;
-  for (std::size_t at = 1; at < bytes.size(); at += step) {
-    check(std::vector<std::string>{std::string(bytes.substr(0, at)), std::string(bytes.substr(at))});
-  }
-}
+/// What a StreamReader made of some bytes.
+struct StreamRun {
+  std::vector<chat::Event> events;
+  std::optional<Error> error;  ///< of feed() or finish(), which ended the run
+};
+
+/// Feeds the pieces to a fresh reader of `dialect`, then finish().
+StreamRun read_pieces(const dialect::Dialect& dialect, const std::vector<std::string_view>& pieces);
+
+/// Reads `bytes` whole, byte by byte, and cut in two at every position; fails the test when any run differs from the
+/// first, or breaks the order promised in chat/event.h. @return the run.
+StreamRun read_every_cut(const dialect::Dialect& dialect, std::string_view bytes);
+
+/// What breaks the order promised in chat/event.h, "" when nothing does. `ended`: the stream is over.
+std::string order_fault(const std::vector<chat::Event>& events, bool ended = true);
+
+/// One short line per event, for comparing and for reading: `text 0 "Hi"`, `end end_turn in=25 out=15`.
+std::string to_text(const chat::Event& event);
+std::string to_text(const chat::Usage& usage);
+std::string to_text(const std::vector<chat::Event>& events);
+std::string to_text(const StreamRun& run);
+const char* name_of(chat::StopReason reason);
+
+/// Writes all events with a fresh writer. @return the bytes.
+std::string write_stream(const dialect::Dialect& dialect, const std::vector<chat::Event>& events,
+                         const dialect::StreamWriterOptions& options);
 
 }  // namespace ccrules::test

@@ -1,0 +1,22 @@
+#include "chat/loss.h"
+
+#include <algorithm>
+
+namespace ccrules::chat {
+
+void LossNotes::add(std::string what, std::string why) {
+  const bool known = std::any_of(losses_.begin(), losses_.end(), [&](const Loss& loss) { return loss.what == what; });
+  if (!known) losses_.push_back({std::move(what), std::move(why)});
+}
+
+std::string LossNotes::header_value() const {
+  std::string out;
+  for (const Loss& loss : losses_) {
+    if (!out.empty()) out += ", ";
+    // A slug may end in a type name the client wrote: only bytes that are safe in a header pass.
+    for (const char c : loss.what) out += c > ' ' && c < 0x7f && c != ',' ? c : '_';
+  }
+  return out;
+}
+
+}  // namespace ccrules::chat
