@@ -86,6 +86,20 @@ struct UpstreamFailure {
   std::optional<std::int64_t> context_tokens;
 };
 
+/// A tool whose name the provider's dialect cannot carry (G-33).
+struct RenamedTool {
+  std::string sent;      ///< what the provider was told
+  std::string original;  ///< what the client called it
+};
+
+/// What a reader of replies must know of the request that caused them. All may stay empty.
+struct ReaderOptions {
+  std::string provider;                    ///< provider id, for our own signatures (dialect/signature.h)
+  std::string model;                       ///< the model asked for, for the same
+  std::vector<RenamedTool> renamed_tools;  ///< Dialect::renamed_tools() of the request: replies name the originals again
+  std::uint64_t seed = 0;                  ///< random; makes ids for tool calls that come without one
+};
+
 class Dialect {
  public:
   virtual ~Dialect() = default;
@@ -101,9 +115,11 @@ class Dialect {
 
   virtual Result<chat::Request> read_request(std::string_view padded_body) const = 0;
   virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) const = 0;
-  virtual Result<chat::Reply> read_reply(std::string_view body) const = 0;
+  /// The names write_request() shortens; empty for nearly every request.
+  [[nodiscard]] virtual std::vector<RenamedTool> renamed_tools(const chat::Request& request) const = 0;
+  virtual Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) const = 0;
   virtual std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) const = 0;
-  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_reader() const = 0;
+  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_reader(const ReaderOptions& options) const = 0;
   /// A reader that runs beside a passthrough and only listens: usage, the start of content, errors and the end are as
   /// stream_reader() would give them, but blocks and deltas may be empty of text and repeated deltas left out.
   [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_listener() const { return stream_reader(); }
