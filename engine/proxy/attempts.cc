@@ -91,6 +91,7 @@ Result<std::string> write_body(const Ask& ask, const config::Provider& provider,
   dialect::Capabilities target = provider::capabilities(provider, attempt.model);
   target.estimated_input_tokens = visit.estimated_input_tokens;
   request.model = attempt.model;
+  attempt.reading.renamed_tools = attempt.upstream->renamed_tools(request);
   return attempt.upstream->write_request(request, target, attempt.losses);
 }
 
@@ -187,7 +188,7 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
       co_return Result<void>();
     }
   } else {
-    auto reply = attempt.upstream->read_reply(*body);
+    auto reply = attempt.upstream->read_reply(*body, attempt.reading);
     if (reply) {
       attempt.reply = *std::move(reply);
       co_return Result<void>();
@@ -211,6 +212,9 @@ Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules:
   attempt.upstream = &provider::dialect_of(*attempt.provider);
   attempt.native = attempt.upstream == ask.spoken;
   attempt.clock = std::make_unique<AttemptClock>(worker.loop, stop);
+  attempt.reading.provider = target.provider;
+  attempt.reading.model = target.model;
+  attempt.reading.seed = worker.random.next();
   visit.row.provider = target.provider;
   visit.row.model = target.model;
   visit.verbatim.reset();
@@ -232,7 +236,8 @@ Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules:
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300) co_return co_await read_failure(worker, attempt, ask, visit);
 
   if (says_event_stream(attempt.stream->headers())) {
-    attempt.reader = attempt.upstream->stream_reader();
+    const bool only_listen = attempt.native && ask.outline->stream;
+    attempt.reader = only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
     CCR_CO_CHECK(co_await read_first_content(worker, attempt, visit));
   } else {
     CCR_CO_CHECK(co_await read_whole(attempt, visit));

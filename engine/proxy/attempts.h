@@ -43,6 +43,7 @@ struct FirstReply {
   std::unique_ptr<AttemptClock> clock;
   std::unique_ptr<http::ReplyStream> stream;
   chat::LossNotes losses;
+  dialect::ReaderOptions reading;  ///< what a reader of the reply must know of the request
 
   // A reply that streams:
   std::unique_ptr<dialect::StreamReader> reader;  ///< null: a whole reply

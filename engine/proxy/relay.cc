@@ -94,7 +94,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
 Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
   chat::Reply reply = *std::move(from.reply);
   if (from.native) {
-    CCR_CO_TRY(read, from.upstream->read_reply(from.whole));
+    CCR_CO_TRY(read, from.upstream->read_reply(from.whole, from.reading));
     reply = std::move(read);
   }
   auto writer = ask.spoken->stream_writer(writer_options(worker, ask, visit));
