@@ -122,7 +122,7 @@ class Dialect {
   [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_reader(const ReaderOptions& options) const = 0;
   /// A reader that runs beside a passthrough and only listens: usage, the start of content, errors and the end are as
   /// stream_reader() would give them, but blocks and deltas may be empty of text and repeated deltas left out.
-  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_listener() const { return stream_reader(); }
+  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_listener() const { return stream_reader(ReaderOptions{}); }
   [[nodiscard]] virtual std::unique_ptr<StreamWriter> stream_writer(const StreamWriterOptions& options) const = 0;
 
   /// Same-dialect lane: the usage of a whole reply, without building it. Empty usage when the body is not a reply.
