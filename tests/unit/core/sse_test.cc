@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/limits.h"
-#include "support/stream_cuts.h"
+#include "support/byte_cuts.h"
 
 using ccrules::sse::Decoder;
 using ccrules::sse::Event;
