@@ -122,7 +122,7 @@ std::string order_fault(const std::vector<chat::Event>& events, bool ended) {
 
 StreamRun read_pieces(const dialect::Dialect& dialect, const std::vector<std::string_view>& pieces) {
   StreamRun run;
-  const auto reader = dialect.stream_reader();
+  const auto reader = dialect.stream_reader(dialect::ReaderOptions{});
   for (const std::string_view piece : pieces) {
     if (auto fed = reader->feed(piece, run.events); !fed.ok()) {
       run.error = fed.error();
