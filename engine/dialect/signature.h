@@ -1,0 +1,24 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+/// Signatures of thinking blocks that Anthropic did not make (G-8). Its clients need every thinking block signed and send
+/// blocks and signatures back unchanged, so ours say whose reasoning it was and carry what that provider wants back.
+/// Form: "ccr1.<provider>,<model>:<base64 of the payload>".
+namespace ccrules::dialect::signature {
+
+struct Origin {
+  std::string provider;  ///< provider id; holds no comma
+  std::string model;
+  std::string payload;   ///< any bytes, for the same provider and model only; often empty
+  bool operator==(const Origin&) const = default;
+};
+
+std::string encode(const Origin& origin);
+/// True for what encode() makes. Anthropic's own signatures never look like this.
+[[nodiscard]] bool is_ours(std::string_view signature) noexcept;
+/// nullopt when it is not ours or was damaged on the way.
+[[nodiscard]] std::optional<Origin> decode(std::string_view signature);
+
+}  // namespace ccrules::dialect::signature
