@@ -27,7 +27,8 @@ class Parser {
 
  private:
   void blanks() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) ++at_;
+    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos)
+      ++at_;
   }
   bool take(char wanted) {
     if (at_ >= text_.size() || text_[at_] != wanted) return false;
@@ -45,13 +46,25 @@ class Parser {
     blanks();
     if (at_ >= text_.size()) return false;
     switch (text_[at_]) {
-      case '{': return object(out, depth);
-      case '[': return array(out, depth);
-      case '"': out.kind = Tree::Kind::kString; return string(out.text);
-      case 't': out.kind = Tree::Kind::kBool; out.boolean = true; return word("true");
-      case 'f': out.kind = Tree::Kind::kBool; return word("false");
-      case 'n': return word("null");
-      default: out.kind = Tree::Kind::kNumber; return number(out.text);
+      case '{':
+        return object(out, depth);
+      case '[':
+        return array(out, depth);
+      case '"':
+        out.kind = Tree::Kind::kString;
+        return string(out.text);
+      case 't':
+        out.kind = Tree::Kind::kBool;
+        out.boolean = true;
+        return word("true");
+      case 'f':
+        out.kind = Tree::Kind::kBool;
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        out.kind = Tree::Kind::kNumber;
+        return number(out.text);
     }
   }
 
@@ -113,10 +126,14 @@ class Parser {
     for (int i = 0; i < 4; ++i) {
       const char c = text_[at_++];
       code <<= 4;
-      if (c >= '0' && c <= '9') code |= static_cast<std::uint32_t>(c - '0');
-      else if (c >= 'a' && c <= 'f') code |= static_cast<std::uint32_t>(c - 'a' + 10);
-      else if (c >= 'A' && c <= 'F') code |= static_cast<std::uint32_t>(c - 'A' + 10);
-      else return false;
+      if (c >= '0' && c <= '9')
+        code |= static_cast<std::uint32_t>(c - '0');
+      else if (c >= 'a' && c <= 'f')
+        code |= static_cast<std::uint32_t>(c - 'a' + 10);
+      else if (c >= 'A' && c <= 'F')
+        code |= static_cast<std::uint32_t>(c - 'A' + 10);
+      else
+        return false;
     }
     return true;
   }
@@ -168,18 +185,35 @@ class Parser {
       }
       if (at_ >= text_.size()) return false;
       switch (text_[at_++]) {
-        case '"': out.push_back('"'); break;
-        case '\\': out.push_back('\\'); break;
-        case '/': out.push_back('/'); break;
-        case 'b': out.push_back('\b'); break;
-        case 'f': out.push_back('\f'); break;
-        case 'n': out.push_back('\n'); break;
-        case 'r': out.push_back('\r'); break;
-        case 't': out.push_back('\t'); break;
+        case '"':
+          out.push_back('"');
+          break;
+        case '\\':
+          out.push_back('\\');
+          break;
+        case '/':
+          out.push_back('/');
+          break;
+        case 'b':
+          out.push_back('\b');
+          break;
+        case 'f':
+          out.push_back('\f');
+          break;
+        case 'n':
+          out.push_back('\n');
+          break;
+        case 'r':
+          out.push_back('\r');
+          break;
+        case 't':
+          out.push_back('\t');
+          break;
         case 'u':
           if (!unicode_escape(out)) return false;
           break;
-        default: return false;
+        default:
+          return false;
       }
     }
     return false;
@@ -219,10 +253,18 @@ void write(std::string& out, const Tree& tree, int indent) {
     out.append(static_cast<std::size_t>(width), ' ');
   };
   switch (tree.kind) {
-    case Tree::Kind::kNull: out += "null"; return;
-    case Tree::Kind::kBool: out += tree.boolean ? "true" : "false"; return;
-    case Tree::Kind::kNumber: out += tree.text; return;
-    case Tree::Kind::kString: write_string(out, tree.text); return;
+    case Tree::Kind::kNull:
+      out += "null";
+      return;
+    case Tree::Kind::kBool:
+      out += tree.boolean ? "true" : "false";
+      return;
+    case Tree::Kind::kNumber:
+      out += tree.text;
+      return;
+    case Tree::Kind::kString:
+      write_string(out, tree.text);
+      return;
     case Tree::Kind::kArray:
       out.push_back('[');
       for (std::size_t i = 0; i < tree.items.size(); ++i) {
@@ -250,7 +292,8 @@ void write(std::string& out, const Tree& tree, int indent) {
 
 bool same_number(const std::string& left, const std::string& right) {
   if (left == right) return true;
-  const bool whole = left.find_first_of(".eE") == std::string::npos && right.find_first_of(".eE") == std::string::npos;
+  const bool whole =
+      left.find_first_of(".eE") == std::string::npos && right.find_first_of(".eE") == std::string::npos;
   if (whole) return false;
   const double a = std::strtod(left.c_str(), nullptr);
   const double b = std::strtod(right.c_str(), nullptr);
@@ -262,10 +305,14 @@ std::string differ(const std::string& path, const Tree& left, const Tree& right)
   const auto clash = [&] { return here + ": " + compact(left) + " / " + compact(right); };
   if (left.kind != right.kind) return clash();
   switch (left.kind) {
-    case Tree::Kind::kNull: return "";
-    case Tree::Kind::kBool: return left.boolean == right.boolean ? "" : clash();
-    case Tree::Kind::kNumber: return same_number(left.text, right.text) ? "" : clash();
-    case Tree::Kind::kString: return left.text == right.text ? "" : clash();
+    case Tree::Kind::kNull:
+      return "";
+    case Tree::Kind::kBool:
+      return left.boolean == right.boolean ? "" : clash();
+    case Tree::Kind::kNumber:
+      return same_number(left.text, right.text) ? "" : clash();
+    case Tree::Kind::kString:
+      return left.text == right.text ? "" : clash();
     case Tree::Kind::kArray:
       if (left.items.size() != right.items.size()) return clash();
       for (std::size_t i = 0; i < left.items.size(); ++i) {
@@ -282,7 +329,8 @@ std::string differ(const std::string& path, const Tree& left, const Tree& right)
         if (!found.empty()) return found;
       }
       for (const auto& [name, value] : right.members) {
-        if (left.get(name) == nullptr) return (path.empty() ? name : path + "." + name) + ": (absent) / " + compact(value);
+        if (left.get(name) == nullptr)
+          return (path.empty() ? name : path + "." + name) + ": (absent) / " + compact(value);
       }
       return left.members.size() == right.members.size() ? "" : here + ": a member is duplicated on one side";
   }
@@ -314,9 +362,13 @@ bool Tree::has(std::string_view name) const {
   return found != nullptr && !found->is(Kind::kNull);
 }
 
-std::optional<Tree> parse_tree(std::string_view text) { return Parser(text).parse(); }
+std::optional<Tree> parse_tree(std::string_view text) {
+  return Parser(text).parse();
+}
 
-std::string difference(const Tree& left, const Tree& right) { return differ("", left, right); }
+std::string difference(const Tree& left, const Tree& right) {
+  return differ("", left, right);
+}
 
 std::string pretty(const Tree& tree) {
   std::string out;

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-/// JSON as a tree, for tests only. Parsed by a small strict parser of its own (RFC 8259, UTF-8, no trailing text), so that
-/// the product's JSON code is never its own judge.
+/// JSON as a tree, for tests only. Parsed by a small strict parser of its own (RFC 8259, UTF-8, no trailing
+/// text), so that the product's JSON code is never its own judge.
 namespace ccrules::test {
 
 struct Tree {
@@ -32,8 +32,8 @@ struct Tree {
 /// nullopt when `text` is not exactly one valid JSON value.
 std::optional<Tree> parse_tree(std::string_view text);
 
-/// Where two values differ ("messages[1].content: \"a\" / \"b\""), empty when they mean the same: member order does not
-/// matter, 1 and 1.0 are the same number.
+/// Where two values differ ("messages[1].content: \"a\" / \"b\""), empty when they mean the same: member
+/// order does not matter, 1 and 1.0 are the same number.
 std::string difference(const Tree& left, const Tree& right);
 
 /// Indented, in the given member order; ends without a newline.

@@ -16,16 +16,26 @@ bool one_of(std::string_view text, const std::array<std::string_view, N>& words)
   return std::find(words.begin(), words.end(), text) != words.end();
 }
 
-constexpr std::array<std::string_view, 8> kStopReasons = {
-    "end_turn", "max_tokens", "stop_sequence", "tool_use",
-    "pause_turn", "refusal", "model_context_window_exceeded", "compaction"};
-constexpr std::array<std::string_view, 5> kFinishReasons = {"stop", "length", "tool_calls", "content_filter", "function_call"};
+constexpr std::array<std::string_view, 8> kStopReasons = {"end_turn",
+                                                          "max_tokens",
+                                                          "stop_sequence",
+                                                          "tool_use",
+                                                          "pause_turn",
+                                                          "refusal",
+                                                          "model_context_window_exceeded",
+                                                          "compaction"};
+constexpr std::array<std::string_view, 5> kFinishReasons = {"stop", "length", "tool_calls", "content_filter",
+                                                            "function_call"};
 constexpr std::array<std::string_view, 12> kErrorTypes = {
-    "invalid_request_error", "authentication_error", "billing_error", "permission_error", "not_found_error", "conflict_error",
-    "request_too_large", "rate_limit_error", "api_error", "timeout_error", "overloaded_error", "policy_blocked"};
+    "invalid_request_error", "authentication_error", "billing_error",
+    "permission_error",      "not_found_error",      "conflict_error",
+    "request_too_large",     "rate_limit_error",     "api_error",
+    "timeout_error",         "overloaded_error",     "policy_blocked"};
 
 bool is_tool_id(std::string_view id) {
-  return !id.empty() && id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string_view::npos;
+  return !id.empty() &&
+         id.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
+             std::string_view::npos;
 }
 
 bool is_json_object(std::string_view text) {
@@ -40,15 +50,19 @@ void expect_string(Seen& seen, const Tree& object, std::string_view name, std::s
   }
 }
 
-void expect_equal(Seen& seen, const Tree& object, std::string_view name, std::string_view wanted, std::string_view where) {
+void expect_equal(Seen& seen, const Tree& object, std::string_view name, std::string_view wanted,
+                  std::string_view where) {
   if (object.string(name) != wanted) {
-    seen.faults.push_back(std::string(where) + "." + std::string(name) + " must be \"" + std::string(wanted) + "\"");
+    seen.faults.push_back(std::string(where) + "." + std::string(name) + " must be \"" + std::string(wanted) +
+                          "\"");
   }
 }
 
-std::optional<std::int64_t> expect_count(Seen& seen, const Tree* object, std::string_view name, std::string_view where) {
+std::optional<std::int64_t> expect_count(Seen& seen, const Tree* object, std::string_view name,
+                                         std::string_view where) {
   const auto count = object == nullptr ? std::nullopt : object->integer(name);
-  if (!count || *count < 0) seen.faults.push_back(std::string(where) + "." + std::string(name) + " must be a whole number >= 0");
+  if (!count || *count < 0)
+    seen.faults.push_back(std::string(where) + "." + std::string(name) + " must be a whole number >= 0");
   return count;
 }
 
@@ -64,7 +78,8 @@ void read_anthropic_usage(Seen& seen, const Tree* usage, std::string_view where)
   (void)expect_count(seen, usage, "cache_creation_input_tokens", where);  // only its presence matters
   const Tree* split = usage->get("cache_creation");
   if (split == nullptr || !split->is(Kind::kObject)) {
-    seen.faults.push_back(std::string(where) + ".cache_creation must be an object (Claude Code reads into it)");
+    seen.faults.push_back(std::string(where) +
+                          ".cache_creation must be an object (Claude Code reads into it)");
   }
 }
 
@@ -79,7 +94,8 @@ void read_anthropic_error(Seen& seen, const Tree& tree) {
   expect_string(seen, *error, "message", "error.error");
   seen.error_type = error->string("type");
   seen.error_message = error->string("message");
-  if (!one_of(seen.error_type, kErrorTypes)) seen.faults.push_back("\"" + seen.error_type + "\" is not an Anthropic error type");
+  if (!one_of(seen.error_type, kErrorTypes))
+    seen.faults.push_back("\"" + seen.error_type + "\" is not an Anthropic error type");
   seen.ending = Ending::kError;
 }
 
@@ -117,9 +133,11 @@ class AnthropicStream {
   void take(const SseEvent& event) {
     if (seen_.ending != Ending::kCut) return fault("event " + event.name + " after the end");
     const auto tree = parse_tree(event.data);
-    if (!tree || !tree->is(Kind::kObject)) return fault("data of event " + event.name + " is not a JSON object: " + event.data);
+    if (!tree || !tree->is(Kind::kObject))
+      return fault("data of event " + event.name + " is not a JSON object: " + event.data);
     if (event.name.empty()) fault("an event without a name: " + event.data);
-    if (tree->string("type") != event.name) fault("event " + event.name + " holds type \"" + tree->string("type") + "\"");
+    if (tree->string("type") != event.name)
+      fault("event " + event.name + " holds type \"" + tree->string("type") + "\"");
     if (event.name == "ping") {
       ++seen_.pings;
     } else if (event.name == "error") {
@@ -157,10 +175,12 @@ class AnthropicStream {
     seen_.id = message->string("id");
     seen_.model = message->string("model");
     const Tree* content = message->get("content");
-    if (content == nullptr || !content->is(Kind::kArray) || !content->items.empty()) fault("message_start.content must be []");
+    if (content == nullptr || !content->is(Kind::kArray) || !content->items.empty())
+      fault("message_start.content must be []");
     for (const char* name : {"stop_reason", "stop_sequence"}) {
       const Tree* value = message->get(name);
-      if (value == nullptr || !value->is(Kind::kNull)) fault(std::string("message_start.") + name + " must be null");
+      if (value == nullptr || !value->is(Kind::kNull))
+        fault(std::string("message_start.") + name + " must be null");
     }
     read_anthropic_usage(seen_, message->get("usage"), "message_start.usage");
   }
@@ -181,7 +201,8 @@ class AnthropicStream {
       block.type = content->string("type");
       if (block.type == "text") {
         const Tree* text = content->get("text");
-        if (text == nullptr || !text->is(Kind::kString) || !text->text.empty()) fault("a text block must start with text \"\"");
+        if (text == nullptr || !text->is(Kind::kString) || !text->text.empty())
+          fault("a text block must start with text \"\"");
       } else if (block.type == "thinking") {
         for (const char* name : {"thinking", "signature"}) {
           const Tree* text = content->get(name);
@@ -194,10 +215,12 @@ class AnthropicStream {
         expect_string(seen_, *content, "name", "tool_use");
         block.id = content->string("id");
         block.name = content->string("name");
-        if (!is_tool_id(block.id)) fault("tool_use.id \"" + block.id + "\" has other characters than [a-zA-Z0-9_-]");
+        if (!is_tool_id(block.id))
+          fault("tool_use.id \"" + block.id + "\" has other characters than [a-zA-Z0-9_-]");
         if (!ids_.insert(block.id).second) fault("tool_use.id \"" + block.id + "\" is used twice");
         const Tree* input = content->get("input");
-        if (input == nullptr || !input->is(Kind::kObject) || !input->members.empty()) fault("a tool_use block must start with input {}");
+        if (input == nullptr || !input->is(Kind::kObject) || !input->members.empty())
+          fault("a tool_use block must start with input {}");
       } else {
         block.text = compact(*content);
       }
@@ -207,13 +230,15 @@ class AnthropicStream {
 
   void grow(const Tree& tree) {
     if (!open_) return fault("content_block_delta without an open block");
-    if (tree.integer("index") != next_ - 1) fault("content_block_delta.index must be " + std::to_string(next_ - 1));
+    if (tree.integer("index") != next_ - 1)
+      fault("content_block_delta.index must be " + std::to_string(next_ - 1));
     const Tree* delta = tree.get("delta");
     if (delta == nullptr || !delta->is(Kind::kObject)) return fault("content_block_delta has no delta");
     SeenBlock& block = seen_.blocks.back();
     const std::string type = delta->string("type");
     const auto take_text = [&](std::string_view wanted_block, const char* member, std::string& into) {
-      if (block.type.find(wanted_block) == std::string::npos) fault(type + " inside a " + block.type + " block");
+      if (block.type.find(wanted_block) == std::string::npos)
+        fault(type + " inside a " + block.type + " block");
       const Tree* text = delta->get(member);
       if (text == nullptr || !text->is(Kind::kString)) return fault(type + " has no " + member);
       into += text->text;
@@ -235,10 +260,12 @@ class AnthropicStream {
 
   void close(const Tree& tree) {
     if (!open_) return fault("content_block_stop without an open block");
-    if (tree.integer("index") != next_ - 1) fault("content_block_stop.index must be " + std::to_string(next_ - 1));
+    if (tree.integer("index") != next_ - 1)
+      fault("content_block_stop.index must be " + std::to_string(next_ - 1));
     open_ = false;
     SeenBlock& block = seen_.blocks.back();
-    if (block.type == "thinking" && signatures_ != 1) fault("a thinking block needs exactly one signature_delta, has " + std::to_string(signatures_));
+    if (block.type == "thinking" && signatures_ != 1)
+      fault("a thinking block needs exactly one signature_delta, has " + std::to_string(signatures_));
     if (block.type == "tool_use") {
       if (block.arguments.empty()) block.arguments = "{}";
       if (!is_json_object(block.arguments)) broken_arguments_ = block.arguments;
@@ -254,12 +281,15 @@ class AnthropicStream {
     seen_.stop_sequence = delta->string("stop_sequence");
     if (!one_of(seen_.stop, kStopReasons)) fault("\"" + seen_.stop + "\" is not a stop reason");
     if (delta->get("stop_sequence") == nullptr) fault("message_delta.delta.stop_sequence must be there");
-    const bool called = std::any_of(seen_.blocks.begin(), seen_.blocks.end(), [](const SeenBlock& block) { return block.type == "tool_use"; });
+    const bool called = std::any_of(seen_.blocks.begin(), seen_.blocks.end(),
+                                    [](const SeenBlock& block) { return block.type == "tool_use"; });
     if (seen_.stop == "tool_use" && !called) fault("stop_reason tool_use without a tool_use block");
-    if (!broken_arguments_.empty() && seen_.stop != "max_tokens") fault("tool input is not a JSON object: " + broken_arguments_);
+    if (!broken_arguments_.empty() && seen_.stop != "max_tokens")
+      fault("tool input is not a JSON object: " + broken_arguments_);
     const Tree* usage = tree.get("usage");
     seen_.output_tokens = expect_count(seen_, usage, "output_tokens", "message_delta.usage");
-    if (usage != nullptr && usage->has("input_tokens")) seen_.input_tokens = expect_count(seen_, usage, "input_tokens", "message_delta.usage");
+    if (usage != nullptr && usage->has("input_tokens"))
+      seen_.input_tokens = expect_count(seen_, usage, "input_tokens", "message_delta.usage");
     if (usage != nullptr && usage->has("cache_read_input_tokens")) {
       seen_.cache_read_tokens = expect_count(seen_, usage, "cache_read_input_tokens", "message_delta.usage");
     }
@@ -279,14 +309,17 @@ class AnthropicStream {
 
 class OpenaiStream {
  public:
-  OpenaiStream(bool include_usage, bool may_be_cut) : include_usage_(include_usage), may_be_cut_(may_be_cut) {}
+  OpenaiStream(bool include_usage, bool may_be_cut)
+      : include_usage_(include_usage), may_be_cut_(may_be_cut) {}
 
   Seen check(std::string_view sse) {
-    if (sse.starts_with('\n') || sse.find("\n\n\n") != std::string_view::npos) fault("a bare blank line (older openai-python crashes on it)");
+    if (sse.starts_with('\n') || sse.find("\n\n\n") != std::string_view::npos)
+      fault("a bare blank line (older openai-python crashes on it)");
     bool unfinished = false;
     for (const SseEvent& event : split_sse(sse, &unfinished)) take(event);
     if (unfinished) fault("the last event has no blank line behind it");
-    for (std::size_t at = 0; at < sse.size(); at = sse.find('\n', at) == std::string_view::npos ? sse.size() : sse.find('\n', at) + 1) {
+    for (std::size_t at = 0; at < sse.size();
+         at = sse.find('\n', at) == std::string_view::npos ? sse.size() : sse.find('\n', at) + 1) {
       if (sse[at] == ':') ++seen_.pings;
     }
     if (seen_.ending == Ending::kCut && !may_be_cut_) fault("the stream ends without [DONE] or error");
@@ -331,8 +364,10 @@ class OpenaiStream {
       seen_.id = chunk.string("id");
       seen_.model = chunk.string("model");
     }
-    if (chunk.string("id") != seen_.id) fault("the id changes from " + seen_.id + " to " + chunk.string("id"));
-    if (chunk.string("model") != seen_.model) fault("the model changes from " + seen_.model + " to " + chunk.string("model"));
+    if (chunk.string("id") != seen_.id)
+      fault("the id changes from " + seen_.id + " to " + chunk.string("id"));
+    if (chunk.string("model") != seen_.model)
+      fault("the model changes from " + seen_.model + " to " + chunk.string("model"));
   }
 
   void take_usage(const Tree& usage, bool own_chunk) {
@@ -344,10 +379,12 @@ class OpenaiStream {
     seen_.input_tokens = expect_count(seen_, &usage, "prompt_tokens", "usage");
     seen_.output_tokens = expect_count(seen_, &usage, "completion_tokens", "usage");
     const auto total = expect_count(seen_, &usage, "total_tokens", "usage");
-    if (total && seen_.input_tokens && seen_.output_tokens && *total != *seen_.input_tokens + *seen_.output_tokens) {
+    if (total && seen_.input_tokens && seen_.output_tokens &&
+        *total != *seen_.input_tokens + *seen_.output_tokens) {
       fault("usage.total_tokens is not the sum");
     }
-    if (const Tree* details = usage.get("prompt_tokens_details")) seen_.cache_read_tokens = details->integer("cached_tokens");
+    if (const Tree* details = usage.get("prompt_tokens_details"))
+      seen_.cache_read_tokens = details->integer("cached_tokens");
   }
 
   void choice(const Tree& choice) {
@@ -389,21 +426,25 @@ class OpenaiStream {
     const auto index = call.integer("index");
     const auto count = static_cast<std::int64_t>(tools_.size());
     const Tree* function = call.get("function");
-    if (!index || function == nullptr || !function->is(Kind::kObject)) return fault("tool_calls[] needs index and function");
+    if (!index || function == nullptr || !function->is(Kind::kObject))
+      return fault("tool_calls[] needs index and function");
     const Tree* arguments = function->get("arguments");
-    if (arguments == nullptr || !arguments->is(Kind::kString)) return fault("tool_calls[].function.arguments must be a string");
+    if (arguments == nullptr || !arguments->is(Kind::kString))
+      return fault("tool_calls[].function.arguments must be a string");
     if (*index == count) {
       SeenBlock block;
       block.type = "tool_use";
       block.id = call.string("id");
       block.name = function->string("name");
-      if (!is_tool_id(block.id)) fault("tool call id \"" + block.id + "\" is empty or has other characters than [a-zA-Z0-9_-]");
+      if (!is_tool_id(block.id))
+        fault("tool call id \"" + block.id + "\" is empty or has other characters than [a-zA-Z0-9_-]");
       if (!ids_.insert(block.id).second) fault("tool call id \"" + block.id + "\" is used twice");
       if (block.name.empty()) fault("the first fragment of a tool call needs a name");
       expect_equal(seen_, call, "type", "function", "tool_calls[]");
       tools_.push_back(std::move(block));
     } else if (*index != count - 1) {
-      return fault("tool_calls[].index " + std::to_string(*index) + " is not the current call nor the next one");
+      return fault("tool_calls[].index " + std::to_string(*index) +
+                   " is not the current call nor the next one");
     } else if (call.has("id") || function->has("name")) {
       fault("id and name belong to the first fragment only");
     }
@@ -415,7 +456,8 @@ class OpenaiStream {
     if (include_usage_ && !usage_seen_) fault("[DONE] without the usage chunk that was asked for");
     if (seen_.stop == "tool_calls" && tools_.empty()) fault("finish_reason tool_calls without a tool call");
     for (const SeenBlock& block : tools_) {
-      if (seen_.stop != "length" && !is_json_object(block.arguments)) fault("tool arguments are not a JSON object: " + block.arguments);
+      if (seen_.stop != "length" && !is_json_object(block.arguments))
+        fault("tool arguments are not a JSON object: " + block.arguments);
     }
   }
 
@@ -454,7 +496,8 @@ bool mentions(const Tree& tree, std::string_view member) {
   for (const Tree& item : tree.items) {
     if (mentions(item, member)) return true;
   }
-  return std::any_of(tree.members.begin(), tree.members.end(), [&](const auto& pair) { return mentions(pair.second, member); });
+  return std::any_of(tree.members.begin(), tree.members.end(),
+                     [&](const auto& pair) { return mentions(pair.second, member); });
 }
 
 }  // namespace
@@ -522,7 +565,9 @@ std::vector<SseEvent> split_sse(std::string_view bytes, bool* unfinished) {
   return events;
 }
 
-Seen check_anthropic_stream(std::string_view sse, bool may_be_cut) { return AnthropicStream().check(sse, may_be_cut); }
+Seen check_anthropic_stream(std::string_view sse, bool may_be_cut) {
+  return AnthropicStream().check(sse, may_be_cut);
+}
 
 Seen check_openai_chat_stream(std::string_view sse, bool include_usage, bool may_be_cut) {
   return OpenaiStream(include_usage, may_be_cut).check(sse);
@@ -566,8 +611,10 @@ Seen check_anthropic_reply(std::string_view json) {
       block.id = item.string("id");
       block.name = item.string("name");
       const Tree* input = item.get("input");
-      if (!is_tool_id(block.id)) seen.faults.push_back("tool_use.id \"" + block.id + "\" is empty or has bad characters");
-      if (!ids.insert(block.id).second) seen.faults.push_back("tool_use.id \"" + block.id + "\" is used twice");
+      if (!is_tool_id(block.id))
+        seen.faults.push_back("tool_use.id \"" + block.id + "\" is empty or has bad characters");
+      if (!ids.insert(block.id).second)
+        seen.faults.push_back("tool_use.id \"" + block.id + "\" is used twice");
       if (block.name.empty()) seen.faults.emplace_back("a tool_use block without name");
       if (input == nullptr || !input->is(Kind::kObject)) {
         seen.faults.emplace_back("tool_use.input must be an object");
@@ -581,7 +628,8 @@ Seen check_anthropic_reply(std::string_view json) {
     }
     seen.blocks.push_back(std::move(block));
   }
-  if (seen.stop == "tool_use" && seen.tools().empty()) seen.faults.emplace_back("stop_reason tool_use without a tool_use block");
+  if (seen.stop == "tool_use" && seen.tools().empty())
+    seen.faults.emplace_back("stop_reason tool_use without a tool_use block");
   seen.ending = Ending::kClean;
   return seen;
 }
@@ -607,7 +655,8 @@ Seen check_openai_chat_reply(std::string_view json) {
   const Tree& choice = choices->items[0];
   if (choice.integer("index") != 0) seen.faults.emplace_back("choices[0].index must be 0");
   seen.stop = choice.string("finish_reason");
-  if (!one_of(seen.stop, kFinishReasons)) seen.faults.push_back("\"" + seen.stop + "\" is not a finish reason");
+  if (!one_of(seen.stop, kFinishReasons))
+    seen.faults.push_back("\"" + seen.stop + "\" is not a finish reason");
   const Tree* message = choice.get("message");
   if (message == nullptr || !message->is(Kind::kObject)) {
     seen.faults.emplace_back("choices[0] has no message");
@@ -634,7 +683,8 @@ Seen check_openai_chat_reply(std::string_view json) {
       block.type = "tool_use";
       block.id = call.string("id");
       expect_equal(seen, call, "type", "function", "tool_calls[]");
-      if (!is_tool_id(block.id)) seen.faults.push_back("tool call id \"" + block.id + "\" is empty or has bad characters");
+      if (!is_tool_id(block.id))
+        seen.faults.push_back("tool call id \"" + block.id + "\" is empty or has bad characters");
       if (const Tree* function = call.get("function")) {
         block.name = function->string("name");
         block.arguments = function->string("arguments");
@@ -646,16 +696,19 @@ Seen check_openai_chat_reply(std::string_view json) {
       seen.blocks.push_back(std::move(block));
     }
   }
-  if (seen.stop == "tool_calls" && seen.tools().empty()) seen.faults.emplace_back("finish_reason tool_calls without a tool call");
+  if (seen.stop == "tool_calls" && seen.tools().empty())
+    seen.faults.emplace_back("finish_reason tool_calls without a tool call");
   const Tree* usage = tree->get("usage");
   seen.input_tokens = expect_count(seen, usage, "prompt_tokens", "usage");
   seen.output_tokens = expect_count(seen, usage, "completion_tokens", "usage");
   const auto total = expect_count(seen, usage, "total_tokens", "usage");
-  if (total && seen.input_tokens && seen.output_tokens && *total != *seen.input_tokens + *seen.output_tokens) {
+  if (total && seen.input_tokens && seen.output_tokens &&
+      *total != *seen.input_tokens + *seen.output_tokens) {
     seen.faults.emplace_back("usage.total_tokens is not the sum");
   }
   if (usage != nullptr) {
-    if (const Tree* details = usage->get("prompt_tokens_details")) seen.cache_read_tokens = details->integer("cached_tokens");
+    if (const Tree* details = usage->get("prompt_tokens_details"))
+      seen.cache_read_tokens = details->integer("cached_tokens");
   }
   seen.ending = Ending::kClean;
   return seen;
@@ -699,7 +752,8 @@ std::vector<std::string> check_anthropic_request(std::string_view json) {
     const Tree& message = messages->items[i];
     const std::string where = "messages[" + std::to_string(i) + "]";
     const std::string role = message.string("role");
-    fault_if(faults, role != "user" && role != "assistant" && role != "system", where + ".role \"" + role + "\" does not exist");
+    fault_if(faults, role != "user" && role != "assistant" && role != "system",
+             where + ".role \"" + role + "\" does not exist");
     const Tree* content = message.get("content");
     if (content == nullptr || !(content->is(Kind::kString) || content->is(Kind::kArray))) {
       faults.push_back(where + ".content must be a string or an array");
@@ -714,14 +768,17 @@ std::vector<std::string> check_anthropic_request(std::string_view json) {
       fault_if(faults, type == "text" && block.string("text").empty(), where + " holds an empty text block");
       if (type == "tool_use") {
         fault_if(faults, role != "assistant", where + ": tool_use outside an assistant message");
-        fault_if(faults, !is_tool_id(block.string("id")), where + ": tool_use id \"" + block.string("id") + "\"");
+        fault_if(faults, !is_tool_id(block.string("id")),
+                 where + ": tool_use id \"" + block.string("id") + "\"");
         const Tree* input = block.get("input");
-        fault_if(faults, input == nullptr || !input->is(Kind::kObject), where + ": tool_use.input must be an object");
+        fault_if(faults, input == nullptr || !input->is(Kind::kObject),
+                 where + ": tool_use.input must be an object");
         now.insert(block.string("id"));
       } else if (type == "tool_result") {
         fault_if(faults, role != "user", where + ": tool_result outside a user message");
         fault_if(faults, other, where + ": tool_result after other content");
-        fault_if(faults, !asked.contains(block.string("tool_use_id")), where + ": tool_result without its tool_use in the message before");
+        fault_if(faults, !asked.contains(block.string("tool_use_id")),
+                 where + ": tool_result without its tool_use in the message before");
         answered.insert(block.string("tool_use_id"));
       }
       if (type != "tool_result") other = true;
@@ -744,7 +801,8 @@ std::vector<std::string> check_openai_chat_request(std::string_view json) {
     faults.emplace_back("messages must be a non-empty array");
     return faults;
   }
-  for (const char* foreign : {"system", "thinking", "top_k", "stop_sequences", "context_management", "output_config"}) {
+  for (const char* foreign :
+       {"system", "thinking", "top_k", "stop_sequences", "context_management", "output_config"}) {
     fault_if(faults, tree->get(foreign) != nullptr, std::string(foreign) + " is no member of this dialect");
   }
   std::set<std::string> open;
@@ -752,36 +810,47 @@ std::vector<std::string> check_openai_chat_request(std::string_view json) {
     const Tree& message = messages->items[i];
     const std::string where = "messages[" + std::to_string(i) + "]";
     const std::string role = message.string("role");
-    constexpr std::array<std::string_view, 6> roles = {"system", "developer", "user", "assistant", "tool", "function"};
+    constexpr std::array<std::string_view, 6> roles = {"system",    "developer", "user",
+                                                       "assistant", "tool",      "function"};
     fault_if(faults, !one_of(role, roles), where + ".role \"" + role + "\" does not exist");
     if (role == "tool") {
-      fault_if(faults, open.erase(message.string("tool_call_id")) == 0, where + ": role tool without its call right before");
+      fault_if(faults, open.erase(message.string("tool_call_id")) == 0,
+               where + ": role tool without its call right before");
     } else {
       fault_if(faults, !open.empty(), where + ": a tool call before it has no answer yet");
       open.clear();
     }
     const Tree* content = message.get("content");
     const Tree* calls = message.get("tool_calls");
-    fault_if(faults, content == nullptr && calls == nullptr && message.get("function_call") == nullptr, where + " has neither content nor tool_calls");
+    fault_if(faults, content == nullptr && calls == nullptr && message.get("function_call") == nullptr,
+             where + " has neither content nor tool_calls");
     if (content != nullptr) {
       fault_if(faults, content->is(Kind::kArray) && content->items.empty(), where + ".content is empty");
-      fault_if(faults, content->is(Kind::kString) && content->text.empty() && role == "user", where + ".content is empty");
-      fault_if(faults, content->is(Kind::kNull) && calls == nullptr && role != "assistant", where + ".content is null");
+      fault_if(faults, content->is(Kind::kString) && content->text.empty() && role == "user",
+               where + ".content is empty");
+      fault_if(faults, content->is(Kind::kNull) && calls == nullptr && role != "assistant",
+               where + ".content is null");
       for (const Tree& part : content->items) {
-        fault_if(faults, part.string("type") == "text" && part.string("text").empty(), where + " holds an empty text part");
-        constexpr std::array<std::string_view, 5> parts = {"text", "image_url", "input_audio", "file", "refusal"};
-        fault_if(faults, !one_of(part.string("type"), parts), where + ": part type \"" + part.string("type") + "\" does not exist");
+        fault_if(faults, part.string("type") == "text" && part.string("text").empty(),
+                 where + " holds an empty text part");
+        constexpr std::array<std::string_view, 5> parts = {"text", "image_url", "input_audio", "file",
+                                                           "refusal"};
+        fault_if(faults, !one_of(part.string("type"), parts),
+                 where + ": part type \"" + part.string("type") + "\" does not exist");
       }
     }
     if (calls != nullptr) {
       fault_if(faults, role != "assistant", where + ": tool_calls outside an assistant message");
       fault_if(faults, calls->items.empty(), where + ".tool_calls is empty");
       for (const Tree& call : calls->items) {
-        fault_if(faults, !open.insert(call.string("id")).second, where + ": tool call id \"" + call.string("id") + "\" twice");
+        fault_if(faults, !open.insert(call.string("id")).second,
+                 where + ": tool call id \"" + call.string("id") + "\" twice");
         const Tree* function = call.get("function");
-        fault_if(faults, function == nullptr || function->string("name").empty(), where + ": a tool call without name");
+        fault_if(faults, function == nullptr || function->string("name").empty(),
+                 where + ": a tool call without name");
         const Tree* arguments = function == nullptr ? nullptr : function->get("arguments");
-        fault_if(faults, arguments == nullptr || !arguments->is(Kind::kString), where + ": arguments must be a string");
+        fault_if(faults, arguments == nullptr || !arguments->is(Kind::kString),
+                 where + ": arguments must be a string");
       }
     }
   }
@@ -791,7 +860,8 @@ std::vector<std::string> check_openai_chat_request(std::string_view json) {
       const Tree* function = tool.get("function");
       if (tool.string("type") != "function" || function == nullptr) continue;
       const std::string name = function->string("name");
-      fault_if(faults, !is_tool_id(name) || name.size() > 64, "tool name \"" + name + "\" is not [a-zA-Z0-9_-]{1,64}");
+      fault_if(faults, !is_tool_id(name) || name.size() > 64,
+               "tool name \"" + name + "\" is not [a-zA-Z0-9_-]{1,64}");
     }
   } else {
     fault_if(faults, tree->get("tool_choice") != nullptr, "tool_choice without tools");

@@ -5,11 +5,13 @@
 #include <string_view>
 #include <vector>
 
-/// Strict judges of what we send: byte streams, whole replies, errors and requests in both dialects. Stricter than any
-/// client: whatever passes here is understood by every SDK of docs/dialects. They share no code with the product.
+/// Strict judges of what we send: byte streams, whole replies, errors and requests in both dialects. Stricter
+/// than any client: whatever passes here is understood by every SDK of docs/dialects. They share no code with
+/// the product.
 namespace ccrules::test {
 
-/// One block of the answer as the validator saw it; of an OpenAI stream, reasoning, text and tool calls in that order.
+/// One block of the answer as the validator saw it; of an OpenAI stream, reasoning, text and tool calls in
+/// that order.
 struct SeenBlock {
   std::string type;       ///< "text", "thinking", "tool_use", or the wire's own name
   std::string text;       ///< text or thinking
@@ -35,7 +37,7 @@ struct Seen {
   std::vector<SeenBlock> blocks;
   std::string stop;  ///< stop_reason or finish_reason
   std::string stop_sequence;
-  std::optional<std::int64_t> input_tokens;   ///< as the wire counts them (OpenAI: cached ones included)
+  std::optional<std::int64_t> input_tokens;  ///< as the wire counts them (OpenAI: cached ones included)
   std::optional<std::int64_t> output_tokens;
   std::optional<std::int64_t> cache_read_tokens;
   std::string error_type;
@@ -52,7 +54,8 @@ struct Seen {
 
 /// A whole Anthropic SSE body. A cut stream is a fault unless `may_be_cut`.
 Seen check_anthropic_stream(std::string_view sse, bool may_be_cut = false);
-/// A whole OpenAI Chat SSE body. `include_usage`: the client asked for the usage chunk; without it there must be none.
+/// A whole OpenAI Chat SSE body. `include_usage`: the client asked for the usage chunk; without it there must
+/// be none.
 Seen check_openai_chat_stream(std::string_view sse, bool include_usage = true, bool may_be_cut = false);
 
 Seen check_anthropic_reply(std::string_view json);
@@ -62,7 +65,8 @@ Seen check_openai_chat_reply(std::string_view json);
 Seen check_anthropic_error(std::string_view json);
 Seen check_openai_chat_error(std::string_view json);
 
-/// Requests as a strict provider takes them: tool results adjacent, no empty texts, no foreign members. Faults only.
+/// Requests as a strict provider takes them: tool results adjacent, no empty texts, no foreign members.
+/// Faults only.
 std::vector<std::string> check_anthropic_request(std::string_view json);
 std::vector<std::string> check_openai_chat_request(std::string_view json);
 
