@@ -22,9 +22,9 @@ struct PromiseBase {
     ++g_frames_alive;
     return ::operator new(bytes);
   }
-  static void operator delete(void* frame, std::size_t bytes) {
+  static void operator delete(void* frame) {  // unsized: clang 14 declares no sized global delete
     --g_frames_alive;
-    ::operator delete(frame, bytes);
+    ::operator delete(frame);
   }
   std::suspend_always initial_suspend() noexcept { return {}; }
   struct Final {
@@ -96,9 +96,9 @@ struct Root {
       ++g_frames_alive;
       return ::operator new(bytes);
     }
-    static void operator delete(void* frame, std::size_t bytes) {
+    static void operator delete(void* frame) {
       --g_frames_alive;
-      ::operator delete(frame, bytes);
+      ::operator delete(frame);
     }
   };
 };

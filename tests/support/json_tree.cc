@@ -339,6 +339,13 @@ std::string differ(const std::string& path, const Tree& left, const Tree& right)
 
 }  // namespace
 
+Tree::Tree() = default;
+Tree::~Tree() = default;
+Tree::Tree(const Tree&) = default;
+Tree::Tree(Tree&&) noexcept = default;
+Tree& Tree::operator=(const Tree&) = default;
+Tree& Tree::operator=(Tree&&) noexcept = default;
+
 const Tree* Tree::get(std::string_view name) const {
   for (const auto& [key, value] : members) {
     if (key == name) return &value;

@@ -18,6 +18,14 @@ struct Tree {
   std::vector<Tree> items;
   std::vector<std::pair<std::string, Tree>> members;  ///< in order; duplicates are kept
 
+  // Defined where Tree is complete: clang 14 needs that for a vector of pairs with it.
+  Tree();
+  ~Tree();
+  Tree(const Tree&);
+  Tree(Tree&&) noexcept;
+  Tree& operator=(const Tree&);
+  Tree& operator=(Tree&&) noexcept;
+
   [[nodiscard]] bool is(Kind wanted) const { return kind == wanted; }
   /// Member of an object; nullptr when absent or when this is no object.
   [[nodiscard]] const Tree* get(std::string_view name) const;
