@@ -26,7 +26,7 @@ std::string_view citation_of(json::Document& document) {
 
 /// Adds a citation that arrived as a delta to the text's members, where a whole reply has it.
 void add_citation(Text& text, std::string_view delta_json) {
-  auto document = json::Document::open(delta_json);
+  auto document = json::Document::open_view(delta_json);
   if (!document.ok()) return;
   const std::string_view citation = citation_of(*document);
   if (citation.empty()) return;

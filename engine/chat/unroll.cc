@@ -10,7 +10,7 @@ namespace {
 void unroll_citations(const std::string& extra_json, std::uint32_t index, std::string& kept_json,
                       std::vector<Event>& out) {
   kept_json.clear();
-  auto document = json::Document::open(extra_json);
+  auto document = json::Document::open_view(extra_json);
   if (!document.ok()) return;
   auto members = document->root_object();
   if (!members.ok()) return;

@@ -71,17 +71,16 @@ bool is_escape(const char* at, const char* end, const char*& next) {
 }
 
 /// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8 were
-/// checked before. The 16 bytes behind `end` are readable.
+/// checked before.
 bool are_escapes_valid(const char* at, const char* end) {
 #if defined(__SSE2__)
   const __m128i backslash = _mm_set1_epi8('\\');
-  while (at < end) {
+  while (end - at >= 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     unsigned hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
     const char* next = at + 16;
     while (hits != 0) {
       const char* escape = at + std::countr_zero(hits);
-      if (escape >= end) return true;
       const char* after = nullptr;
       if (!is_escape(escape, end, after)) return false;
       if (after >= at + 16) {
@@ -92,15 +91,13 @@ bool are_escapes_valid(const char* at, const char* end) {
     }
     at = next;
   }
-  return true;
-#else
+#endif
   for (at = find_backslash(at, end); at < end; at = find_backslash(at, end)) {
     const char* after = nullptr;
     if (!is_escape(at, end, after)) return false;
     at = after;
   }
   return true;
-#endif
 }
 
 char* put_utf8(char* out, std::uint32_t code) {
@@ -261,11 +258,8 @@ class Reader {
   }
 
   Result<void> start_copy(std::string_view text) {
-    copy_.clear();
-    copy_.reserve(text.size() + kPadding);
     copy_.assign(text);
-    copy_.append(kPadding, '\0');
-    return start(std::string_view(copy_).substr(0, text.size()));
+    return start(copy_);
   }
 
   /// Gives back what a huge document needed.
@@ -736,7 +730,7 @@ Document& Document::operator=(Document&& other) noexcept {
   return *this;
 }
 
-Result<Document> Document::open_padded(std::string_view text) {
+Result<Document> Document::open_view(std::string_view text) {
   Document document(borrow_reader());
   CCR_CHECK(document.reader_->start(text));
   return document;
@@ -777,7 +771,7 @@ std::string_view padded(std::string& text) {
 }
 
 bool is_valid(std::string_view text) {
-  auto document = Document::open(text);
+  auto document = Document::open_view(text);
   return document.ok() && document->at_end().ok();
 }
 

@@ -27,7 +27,7 @@
 /// the caller's business (Object::next yields both). Not thread-safe; parsers are reused per thread.
 namespace ccrules::json {
 
-/// Readable bytes that must follow any text given to Document by view.
+/// Readable bytes behind bodies as the HTTP layer hands them out. Document does not need them; a JSON library might.
 inline constexpr std::size_t kPadding = 64;
 
 enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull };
@@ -113,9 +113,11 @@ class Array {
 /// One JSON text being read. Holds a parser borrowed from the thread; documents may nest (a text inside a text).
 class Document {
  public:
-  /// `text` must be followed by kPadding readable bytes and outlive the Document.
-  static Result<Document> open_padded(std::string_view text);
-  /// Copies into a padded buffer of its own.
+  /// Reads `text` in place; it must outlive the Document and its views.
+  static Result<Document> open_view(std::string_view text);
+  /// The same; where callers promise kPadding readable bytes behind the text.
+  static Result<Document> open_padded(std::string_view text) { return open_view(text); }
+  /// Copies the text first, for one that may go away.
   static Result<Document> open(std::string_view text);
   Document(Document&&) noexcept;
   Document& operator=(Document&&) noexcept;

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 /// Every number that limits something, named, with its unit and reason. Configuration may lower or raise those
 /// that `limits`, `timeouts` and `retry` of ccrules.json name; these are the defaults.
@@ -49,6 +50,7 @@ inline constexpr std::size_t kLuaSteps = 2'000'000;         ///< Work units of o
 inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
 
 // --- money
+inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
 
 }  // namespace ccrules::limits

@@ -1,0 +1,131 @@
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/limits.h"
+#include "dialect/anthropic/parts.h"
+
+namespace ccrules::dialect::anthropic_messages {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, chat::StopReason>, 7> kStopReasons = {{
+    {"end_turn", chat::StopReason::kEndTurn},
+    {"max_tokens", chat::StopReason::kMaxTokens},
+    {"tool_use", chat::StopReason::kToolUse},
+    {"stop_sequence", chat::StopReason::kStopSequence},
+    {"refusal", chat::StopReason::kRefusal},
+    {"pause_turn", chat::StopReason::kPauseTurn},
+    {"model_context_window_exceeded", chat::StopReason::kContextExceeded},
+}};
+
+/// A token count; nullopt for null and for anything that is not a number.
+std::optional<std::int64_t> count_of(json::Value& value) {
+  if (!value.is(json::Type::kNumber)) return std::nullopt;
+  const auto number = value.number();
+  if (!number.ok()) return std::nullopt;
+  return static_cast<std::int64_t>(std::clamp(*number, 0.0, static_cast<double>(limits::kUsageTokens)));
+}
+
+/// The member `name` of an object value, as a count.
+Result<std::optional<std::int64_t>> nested_count(json::Value& value, std::string_view name) {
+  std::optional<std::int64_t> count;
+  if (!value.is(json::Type::kObject)) return count;
+  CCR_TRY(object, value.object());
+  while (object.next()) {
+    if (object.key() == name) count = count_of(object.value());
+  }
+  CCR_CHECK(object.done());
+  return count;
+}
+
+}  // namespace
+
+Result<chat::Usage> read_usage(json::Value& value) {
+  chat::Usage usage;
+  if (!value.is(json::Type::kObject)) return usage;
+  CCR_TRY(object, value.object());
+  while (object.next()) {
+    const std::string_view key = object.key();
+    if (key == "input_tokens") {
+      usage.input_tokens = count_of(object.value());
+    } else if (key == "output_tokens") {
+      usage.output_tokens = count_of(object.value());
+    } else if (key == "cache_read_input_tokens") {
+      usage.cache_read_tokens = count_of(object.value());
+    } else if (key == "cache_creation_input_tokens") {
+      usage.cache_write_tokens = count_of(object.value());
+    } else if (key == "cache_creation") {
+      CCR_TRY(count, nested_count(object.value(), "ephemeral_1h_input_tokens"));
+      usage.cache_write_1h_tokens = count;
+    } else if (key == "output_tokens_details") {
+      CCR_TRY(count, nested_count(object.value(), "thinking_tokens"));
+      usage.reasoning_tokens = count;
+    }
+  }
+  CCR_CHECK(object.done());
+  return usage;
+}
+
+void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t estimated_input_tokens) {
+  const std::int64_t written = usage.cache_write_tokens.value_or(0);
+  const std::int64_t written_1h = std::min(written, usage.cache_write_1h_tokens.value_or(0));
+  writer.begin_object();
+  writer.member("input_tokens", usage.input_tokens.value_or(estimated_input_tokens));
+  writer.member("cache_creation_input_tokens", written);
+  writer.member("cache_read_input_tokens", usage.cache_read_tokens.value_or(0));
+  writer.key("cache_creation").begin_object();
+  writer.member("ephemeral_5m_input_tokens", written - written_1h).member("ephemeral_1h_input_tokens", written_1h);
+  writer.end_object();
+  writer.member("output_tokens", usage.output_tokens.value_or(0));
+  if (usage.reasoning_tokens) {
+    writer.key("output_tokens_details").begin_object().member("thinking_tokens", *usage.reasoning_tokens).end_object();
+  }
+  writer.member("service_tier", "standard").end_object();
+}
+
+chat::StopReason stop_reason_from(std::string_view word) {
+  for (const auto& [name, reason] : kStopReasons) {
+    if (name == word) return reason;
+  }
+  return chat::StopReason::kOther;
+}
+
+std::string_view stop_reason_word(chat::StopReason reason) {
+  for (const auto& [name, known] : kStopReasons) {
+    if (known == reason) return name;
+  }
+  return "end_turn";
+}
+
+std::string safe_name(std::string_view name) {
+  const bool plain = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+  });
+  return plain ? std::string(name) : "?";
+}
+
+void keep_member(std::string& extra_json, std::string_view key, std::string_view json) {
+  if (extra_json.empty()) {
+    extra_json = "{";
+  } else {
+    extra_json.back() = ',';
+  }
+  json::append_string(extra_json, key);
+  extra_json += ':';
+  extra_json += json;
+  extra_json += '}';
+}
+
+void write_members(json::Writer& writer, std::string_view extra_json) {
+  if (extra_json.empty()) return;
+  auto document = json::Document::open_view(extra_json);
+  if (!document.ok()) return;
+  auto object = document->root_object();
+  if (!object.ok()) return;
+  while (object->next()) {
+    const auto raw = object->value().raw();
+    if (raw.ok()) writer.member_raw(object->key(), *raw);
+  }
+}
+
+}  // namespace ccrules::dialect::anthropic_messages
