@@ -19,8 +19,10 @@ struct Endpoint {
 class Dialer {
  public:
   virtual ~Dialer() = default;
-  /// Connected, TLS verified. Errors: kConnectFailed (message names host and reason), kUpstreamTimeout, kCancelled.
-  virtual Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout, StopToken stop) = 0;
+  /// Connected, TLS verified. Errors: kConnectFailed (message names host and reason), kUpstreamTimeout,
+  /// kCancelled.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
+                                                         StopToken stop) = 0;
 };
 
 }  // namespace ccrules

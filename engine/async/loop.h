@@ -13,25 +13,26 @@ namespace ccrules {
 
 class TimerQueue;
 
-/// A timer that its owner embeds. Restarting is cheap (a later time only updates a number). One thread.
+/// A timer that its owner embeds. Restarting later and stopping only update a number: the queue finds out
+/// when the old time comes. `fire` may destroy the timer. One thread.
 class Timer {
  public:
   using Function = void (*)(Timer&) noexcept;
   explicit Timer(Function fire) noexcept : fire_(fire) {}
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
-  ~Timer() { stop(); }
+  ~Timer();
   void start(TimerQueue& queue, std::chrono::milliseconds after) noexcept;
-  void stop() noexcept;
+  void stop() noexcept { running_ = false; }
   [[nodiscard]] bool running() const noexcept { return running_; }
 
  private:
   friend class TimerQueue;
   Function fire_;
-  TimerQueue* queue_ = nullptr;
-  std::int64_t due_ms_ = 0;     ///< when it shall fire
-  std::int64_t queued_ms_ = 0;  ///< where it stands in the queue (<= due_ms_)
-  std::size_t slot_ = 0;
+  TimerQueue* queue_ = nullptr;  ///< non-null while it stands in a queue, running or not
+  std::int64_t due_ms_ = 0;      ///< when it shall fire
+  std::int64_t queued_ms_ = 0;   ///< where it stands in the queue (<= due_ms_)
+  std::size_t slot_ = 0;         ///< place in the queue; meaningless while queue_ is null
   bool running_ = false;
 };
 

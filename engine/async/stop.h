@@ -9,7 +9,8 @@ enum class StopReason : std::uint8_t { kNone, kClientGone, kDeadline, kShutdown 
 
 class StopSource;
 
-/// A node in a StopSource's list; its owner is the awaiter that wants to be woken. Unlinks itself when destroyed.
+/// A node in a StopSource's list; its owner is the awaiter that wants to be woken. Unlinks itself when
+/// destroyed.
 class StopCallback {
  public:
   using Function = void (*)(StopCallback&) noexcept;
@@ -47,8 +48,8 @@ class StopToken {
   StopSource* source_ = nullptr;
 };
 
-/// Asks everything that awaits with its token to return kCancelled. One thread. A child stops with its parent.
-/// The first reason is kept.
+/// Asks everything that awaits with its token to return kCancelled. One thread. A child stops with its
+/// parent. The first reason is kept.
 class StopSource {
  public:
   StopSource() noexcept { head_.previous_ = head_.next_ = &head_; }
@@ -65,20 +66,24 @@ class StopSource {
   StopSource& operator=(const StopSource&) = delete;
   ~StopSource() {
     if (destroyed_ != nullptr) *destroyed_ = true;
+    while (head_.next_ != &head_) head_.next_->unlink();
     head_.previous_ = head_.next_ = nullptr;
   }
 
+  /// Wakes everybody who waits, inline. One of them may end the frame this source lives in: nothing of it is
+  /// touched afterwards.
   void request_stop(StopReason why) noexcept {
     if (reason_ != StopReason::kNone) return;
     reason_ = why;
-    bool destroyed = false;  // a callback may resume the coroutine that owns this source, and end it
+    bool destroyed = false;
     destroyed_ = &destroyed;
-    while (!destroyed && head_.next_ != &head_) {
+    while (head_.next_ != &head_) {
       StopCallback* callback = head_.next_;
       callback->unlink();
       callback->fire_(*callback);
+      if (destroyed) return;
     }
-    if (!destroyed) destroyed_ = nullptr;
+    destroyed_ = nullptr;
   }
   [[nodiscard]] bool stopped() const noexcept { return reason_ != StopReason::kNone; }
   [[nodiscard]] StopReason reason() const noexcept { return reason_; }
@@ -102,13 +107,17 @@ class StopSource {
     head_.previous_ = &callback;
   }
   StopReason reason_ = StopReason::kNone;
-  bool* destroyed_ = nullptr;  ///< set while request_stop runs
+  bool* destroyed_ = nullptr;  ///< Set while request_stop runs: tells it that the source is gone.
   StopCallback head_{nullptr};
   FromParent from_parent_;
 };
 
-inline bool StopToken::stopped() const noexcept { return source_ != nullptr && source_->stopped(); }
-inline StopReason StopToken::reason() const noexcept { return source_ == nullptr ? StopReason::kNone : source_->reason(); }
+inline bool StopToken::stopped() const noexcept {
+  return source_ != nullptr && source_->stopped();
+}
+inline StopReason StopToken::reason() const noexcept {
+  return source_ == nullptr ? StopReason::kNone : source_->reason();
+}
 inline void StopToken::subscribe(StopCallback& callback) const noexcept {
   if (source_ != nullptr) source_->add(callback);
 }

@@ -11,7 +11,8 @@
 
 namespace ccrules {
 
-/// Frames alive on this thread. Tests assert that it is back where it was: a frame that is never finished is a leak.
+/// Frames alive on this thread. Tests assert that it is back where it was: a frame that is never finished is
+/// a leak.
 inline thread_local std::ptrdiff_t g_frames_alive = 0;
 
 namespace detail {
@@ -43,7 +44,9 @@ template <class T>
 struct Promise : PromiseBase {
   std::optional<T> value;
   template <class U>
-  void return_value(U&& result) { value.emplace(std::forward<U>(result)); }
+  void return_value(U&& result) {
+    value.emplace(std::forward<U>(result));
+  }
 };
 template <>
 struct Promise<void> : PromiseBase {
@@ -51,9 +54,10 @@ struct Promise<void> : PromiseBase {
 };
 }  // namespace detail
 
-/// A lazy coroutine with one owner. Awaiting runs it inline until it finishes or suspends; `bool await_suspend` keeps a loop of a
-/// million awaits within a constant stack. Destroy a Task only when it has not started or has finished: the loop still owns the
-/// memory of a request in flight, so cancelling means asking through a StopToken (docs/adr/0003).
+/// A lazy coroutine with one owner. Awaiting runs it inline until it finishes or suspends; `bool
+/// await_suspend` keeps a loop of a million awaits within a constant stack. Destroy a Task only when it has
+/// not started or has finished: the loop still owns the memory of a request in flight, so cancelling means
+/// asking through a StopToken (docs/adr/0003).
 template <class T = void>
 class [[nodiscard]] Task {
  public:
@@ -102,10 +106,14 @@ struct Root {
     }
   };
 };
-inline Root run_root(Task<void> task) { co_await std::move(task); }
+inline Root run_root(Task<void> task) {
+  co_await std::move(task);
+}
 }  // namespace detail
 
 /// Starts a task that nobody awaits: it runs until it has finished, on the loop that resumes it.
-inline void spawn(Task<void> task) { detail::run_root(std::move(task)); }
+inline void spawn(Task<void> task) {
+  detail::run_root(std::move(task));
+}
 
 }  // namespace ccrules

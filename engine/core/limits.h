@@ -17,9 +17,13 @@ inline constexpr std::size_t kBodyBytes = 32u * 1024 * 1024;   ///< Anthropic's 
 inline constexpr std::size_t kReplyBytes = 64u * 1024 * 1024;  ///< A reply that is not a stream and must be held whole.
 inline constexpr std::size_t kErrorBodyBytes = 256 * 1024;     ///< As much of an upstream's error body as we read.
 inline constexpr std::size_t kConnections = 10000;             ///< Per process, client side.
+inline constexpr int kAcceptBacklog = 4096;                    ///< Connections the kernel holds until we accept them.
+inline constexpr std::size_t kAcceptBurst = 64;                ///< Accepted at once before other events get their turn.
+inline constexpr auto kAcceptPause = 100ms;                    ///< After running out of file descriptors.
 inline constexpr std::size_t kReadChunkBytes = 64 * 1024;      ///< One read from a socket.
 inline constexpr std::size_t kReadAheadBytes = 256 * 1024;     ///< Bytes a peer may send before we stop reading it.
-inline constexpr std::size_t kWriteHighBytes = 256 * 1024;     ///< Unsent bytes after which a writer waits.
+inline constexpr std::size_t kWriteHighBytes = 64 * 1024;      ///< Unsent bytes after which a writer waits.
+inline constexpr std::size_t kWriteCopyBytes = 80 * 1024;      ///< Unsent rest that a write copies; more than a read chunk and framing.
 inline constexpr std::size_t kInterimReplies = 16;             ///< 1xx heads before an upstream counts as hostile.
 inline constexpr std::size_t kPoolIdlePerOrigin = 512;         ///< Idle keep-alive connections kept per origin and worker.
 inline constexpr auto kPoolIdleTime = 60s;                     ///< Shorter than common upstream keep-alive limits.
@@ -28,6 +32,8 @@ inline constexpr auto kHeaderTime = 30s;                       ///< From the fir
 inline constexpr auto kBodyStallTime = 60s;                    ///< Without a single body byte from the client.
 inline constexpr auto kWriteStallTime = 120s;                  ///< A client that takes no byte for so long is gone.
 inline constexpr auto kLingerTime = 2s;                        ///< Reading on after an early answer, so that it arrives.
+inline constexpr auto kLingerMostTime = 15s;                   ///< The same for a client that keeps on sending.
+inline constexpr std::size_t kSwallowBytes = 256 * 1024;       ///< An unread body this small is read off to keep the connection.
 inline constexpr auto kDrainTime = 600s;                       ///< SIGTERM: running streams may finish for so long.
 
 // --- upstream

@@ -38,15 +38,15 @@ struct ClientTimeouts {
 
 struct ClientRequest {
   std::string_view method = "POST";
-  std::string_view target;           ///< path and query
+  std::string_view target;  ///< path and query
   std::string_view host_header;
   const Headers* headers = nullptr;  ///< without host, content-length, connection: the client writes those
   std::string_view body;             ///< must stay alive until send() returns
 };
 
-/// HTTP/1.1 client of one worker: keep-alive pool per origin, TLS with verification, no redirects. A pooled connection that turns
-/// out dead before any reply byte is replaced by a fresh one once, silently. Errors: kConnectFailed, kUpstreamTimeout
-/// (connect, first byte), kConnectionLost, kUpstreamProtocol, kCancelled.
+/// HTTP/1.1 client of one worker: keep-alive pool per origin, TLS with verification, no redirects. A pooled
+/// connection that turns out dead before any reply byte is replaced by a fresh one once, silently. Errors:
+/// kConnectFailed, kUpstreamTimeout (connect, first byte), kConnectionLost, kUpstreamProtocol, kCancelled.
 class Client {
  public:
   Client(Loop& loop, Dialer& dialer);

@@ -27,6 +27,16 @@ class Headers {
   [[nodiscard]] std::pair<std::string_view, std::string_view> at(std::size_t index) const noexcept;
   void clear() noexcept;
 
+  // For the parser, which gets fields in pieces: open_field, extend_name…, begin_value, extend_value…,
+  // close_field.
+  void open_field();
+  void extend_name(std::string_view piece);
+  void begin_value();
+  void extend_value(std::string_view piece);
+  void close_field();
+  /// Gives back memory that an unusually large head has taken.
+  void shrink();
+
  private:
   struct Field {
     std::uint32_t name_at, name_size, value_at, value_size;

@@ -26,8 +26,9 @@ class Exchange {
   [[nodiscard]] virtual bool peer_is_loopback() const noexcept = 0;
   [[nodiscard]] virtual std::string_view peer() const noexcept = 0;
 
-  /// Reads the request body into a string with json::kPadding spare bytes behind it (sends 100-continue when asked).
-  /// kTooLarge (413) beyond the limit; the rest is then read and dropped for a while, so that the client sees the answer.
+  /// Reads the request body into a string with json::kPadding spare bytes behind it (sends 100-continue when
+  /// asked). kTooLarge (413) beyond the limit; the rest is then read and dropped for a while, so that the
+  /// client sees the answer.
   virtual Task<Result<std::string>> read_body(std::size_t most_bytes) = 0;
 
   [[nodiscard]] virtual bool head_sent() const noexcept = 0;
@@ -37,8 +38,8 @@ class Exchange {
   virtual void start(int status, const Headers& headers) = 0;
   /// Writes bytes of the answer; awaiting it is the backpressure. Empty bytes flush the head.
   virtual Task<Result<void>> write(std::string_view bytes) = 0;
-  /// Ends a chunked answer properly.
-  virtual Task<Result<void>> finish() = 0;
+  /// Ends a chunked answer properly, with `last` as its last bytes (one system call instead of two).
+  virtual Task<Result<void>> finish(std::string_view last = {}) = 0;
   /// Gives up the connection without a proper end: the client must see that the answer is incomplete.
   virtual void abort() noexcept = 0;
 };
@@ -53,7 +54,8 @@ struct ServerLimits {
   std::chrono::milliseconds write_stall{120000};
 };
 
-/// All client connections of one worker. Malformed HTTP is answered (400, 413, 414, 431, 501, 505) and the connection closed.
+/// All client connections of one worker. Malformed HTTP is answered (400, 413, 414, 431, 501, 505) and the
+/// connection closed.
 class Server {
  public:
   Server(Loop& loop, Handler handler, ServerLimits limits);

@@ -1,0 +1,39 @@
+#pragma once
+#include <memory>
+
+#include "async/loop.h"
+
+struct uv_loop_s;
+
+namespace ccrules {
+
+/// The production loop: libuv, one per thread. Members are called on the thread that runs it, except post().
+/// Everything that lives on the loop (streams, timers, listeners) must be destroyed before it.
+class UvLoop final : public Loop {
+ public:
+  /// Aborts when the kernel refuses the loop's descriptors (nothing can be done without a loop).
+  UvLoop();
+  ~UvLoop() override;
+  UvLoop(const UvLoop&) = delete;
+  UvLoop& operator=(const UvLoop&) = delete;
+
+  [[nodiscard]] std::int64_t now_ms() const noexcept override;
+  [[nodiscard]] std::int64_t now_ns() const noexcept override;
+  [[nodiscard]] TimerQueue& timers() noexcept override;
+  void post(std::function<void()> work) override;
+  /// Returns only after stop().
+  void run() override;
+  /// May be called from any thread.
+  void stop() noexcept override;
+
+  struct Impl;
+  [[nodiscard]] uv_loop_s* raw() noexcept;
+  /// limits::kReadChunkBytes bytes that every socket of this loop reads into; what stands there lives until
+  /// the reader suspends.
+  [[nodiscard]] char* read_buffer() noexcept;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ccrules

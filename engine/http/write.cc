@@ -1,0 +1,144 @@
+#include "http/write.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "core/text.h"
+
+namespace ccrules::http {
+namespace {
+
+bool is_field_name(std::string_view name) noexcept {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char byte) {
+    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+           kMarks.find(byte) != std::string_view::npos;
+  });
+}
+
+bool is_field_value(std::string_view value) noexcept {
+  return std::none_of(value.begin(), value.end(),
+                      [](char byte) { return byte == '\r' || byte == '\n' || byte == '\0'; });
+}
+
+bool is_ours(std::string_view name, bool skip_host) noexcept {
+  switch (name.size()) {
+    case 4:
+      return skip_host && text::equals_ignore_case(name, "host");
+    case 10:
+      return text::equals_ignore_case(name, "connection") || text::equals_ignore_case(name, "keep-alive");
+    case 14:
+      return text::equals_ignore_case(name, "content-length");
+    case 17:
+      return text::equals_ignore_case(name, "transfer-encoding");
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ").append(value).append("\r\n");
+}
+
+void append_fields(std::string& out, const Headers& headers, bool skip_host) {
+  for (std::size_t at = 0; at < headers.size(); ++at) {
+    const auto [name, value] = headers.at(at);
+    if (!is_ours(name, skip_host) && is_field_name(name) && is_field_value(value))
+      append_field(out, name, value);
+  }
+}
+
+void append_number(std::string& out, std::uint64_t number) {
+  std::array<char, 20> digits;
+  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+  out.append(digits.data(), written.ptr);
+}
+
+void append_chunk_size(std::string& out, std::size_t bytes) {
+  std::array<char, 16> digits;
+  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), bytes, 16);
+  out.append(digits.data(), written.ptr).append("\r\n");
+}
+
+bool is_plain_token(std::string_view text) noexcept {
+  return !text.empty() && std::none_of(text.begin(), text.end(), [](char byte) {
+    const auto code = static_cast<unsigned char>(byte);
+    return code <= 0x20 || code == 0x7F;
+  });
+}
+
+std::string_view reason_phrase(int status) noexcept {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 411:
+      return "Length Required";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 422:
+      return "Unprocessable Content";
+    case 426:
+      return "Upgrade Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 529:
+      return "Overloaded";
+    default:
+      return status < 400 ? "OK" : "Error";
+  }
+}
+
+}  // namespace ccrules::http
