@@ -9,7 +9,8 @@
 
 namespace ccrules::config {
 
-/// One thing wrong (or doubtful) with a file, shown as `file:line:col: message`, the line, a caret and a hint.
+/// One thing wrong (or doubtful) with a file, shown as `file:line:col: message`, the line, a caret and a
+/// hint.
 struct Diagnostic {
   Where where;
   std::string message;

@@ -8,10 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "config/models.h"
 #include "core/log.h"
 
-/// The whole configuration, immutable once loaded; requests pin the one they started with. Names are the keys of ccrules.json
-/// in snake_case as product.md, chapter 3, lists them.
+/// The whole configuration, immutable once loaded; requests pin the one they started with. Names are the keys
+/// of ccrules.json in snake_case as product.md, chapter 3, lists them.
 namespace ccrules::config {
 
 /// Where a value was written, for messages that come later (a route that names an unknown provider).
@@ -41,16 +42,18 @@ struct Provider {
   std::string id;
   std::string dialect;  ///< anthropic | openai_chat | sim (more later)
   std::string base_url;
-  std::string api_key;           ///< empty: no credential is sent
-  std::string auth = "default";  ///< default (what the dialect uses) | bearer | x-api-key | none | passthrough
-  std::vector<std::string> models;  ///< globs; empty: any
+  std::string api_key;  ///< empty: no credential is sent
+  std::string auth =
+      "default";  ///< default (what the dialect uses) | bearer | x-api-key | none | passthrough
+  std::vector<std::string> models;             ///< globs; empty: any
   std::map<std::string, std::string> headers;  ///< added to every upstream request
   Timeouts timeouts;
-  int max_retries = 0;      ///< retries on the same target before the next fallback
-  std::string price_like;   ///< savings comparison for local models
-  bool local = false;       ///< a server of the user's own: price 0
-  std::string ca_file;      ///< extra trust for TLS
-  std::map<std::string, bool> switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
+  int max_retries = 0;     ///< retries on the same target before the next fallback
+  std::string price_like;  ///< savings comparison for local models
+  bool local = false;      ///< a server of the user's own: price 0
+  std::string ca_file;     ///< extra trust for TLS
+  std::map<std::string, bool>
+      switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
   std::string reasoning_replay;
   bool enabled = true;
   Where where;
@@ -76,28 +79,32 @@ struct Retry {
   std::chrono::milliseconds at_most{10000};
 };
 
-struct Price {  ///< USD per million tokens; nullopt: unknown
-  std::optional<double> input, output, cache_read, cache_write_5m, cache_write_1h;
+/// One row of `prices`: over the built-in table, member by member.
+struct Price {
+  std::string model;  ///< glob over the model id, or over `provider,model` when it holds a comma
+  Rates rates;
 };
 
 struct Ledger {
-  std::string path;  ///< empty: $XDG_STATE_HOME/ccrules/ledger.db
-  int keep_days = 90;
+  std::string path;    ///< absolute; load() fills in $XDG_STATE_HOME/ccrules/ledger.db
+  int keep_days = 90;  ///< 0: for ever
   bool durable = false;
+  std::string bodies = "none";  ///< what is kept of prompts and answers; only "none" in this version
 };
 
 struct Snapshot {
   std::string file;  ///< the configuration file used; empty: none was found
   Listen listen;
-  int workers = 0;  ///< 0: one per core
-  std::vector<Provider> providers;  ///< in file order; `sim` is always last
+  int workers = 0;                      ///< 0: one per core
+  std::vector<Provider> providers;      ///< in file order, disabled ones too; `sim` is always last
   std::map<std::string, Route> routes;  ///< default, longContext, background, think and direct model routes
   std::int64_t long_context_tokens = 60000;
   std::map<std::string, std::string> agents;  ///< agent name -> "provider,model" or an alias
-  std::vector<std::pair<std::string, std::vector<std::string>>> fallbacks;  ///< model glob -> targets, in file order
-  std::map<std::string, std::string> tiers;   ///< big, small -> "provider,model"
-  std::vector<std::string> rules;             ///< paths, absolute
-  std::map<std::string, Price> prices;        ///< model glob -> price, over the built-in table
+  std::vector<std::pair<std::string, std::vector<std::string>>>
+      fallbacks;                             ///< model glob -> targets, in file order
+  std::map<std::string, std::string> tiers;  ///< big, small -> "provider,model"
+  std::vector<std::string> rules;            ///< paths, absolute
+  std::vector<Price> prices;  ///< most exact first: ids before globs, longer globs before shorter ones
   Ledger ledger;
   log::Settings log;
   Timeouts timeouts;

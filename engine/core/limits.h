@@ -58,5 +58,12 @@ inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
 // --- money
 inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
+inline constexpr std::size_t kLedgerBatchRows = 512;    ///< Rows that wake the writer before its interval is over.
+inline constexpr auto kLedgerInterval = 100ms;          ///< A row is on its way to the disk after at most so long.
+inline constexpr auto kLedgerRetryFirst = 100ms;        ///< Pause after a failed write; doubled up to the next one.
+inline constexpr auto kLedgerRetryMost = 5s;
+inline constexpr auto kLedgerCloseTime = 2s;            ///< Stopping: how long a locked database is tried again.
+inline constexpr auto kLedgerPruneTime = 3600s;         ///< How often rows older than keep_days are deleted.
+inline constexpr std::size_t kLedgerPruneRows = 2000;   ///< Deleted per transaction, so that writing goes on.
 
 }  // namespace ccrules::limits

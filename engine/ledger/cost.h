@@ -9,9 +9,25 @@
 
 namespace ccrules::ledger {
 
-/// Cost of a request at the model's rates, configuration prices first; providers marked local cost 0.
-/// Unset when a count that is not zero has no known rate: unknown is unknown.
-std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider, std::string_view model,
-                                         const config::Snapshot& snapshot);
+/// Cost of a request, rounded to the nearest nano-USD. In this order: what the provider says it charged, zero
+/// for a provider marked local, the configuration's prices over the built-in table (docs/models.md). Unset
+/// when nothing was reported, or when a count that is not zero has no known rate: unknown is unknown, never
+/// zero.
+std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,
+                                         std::string_view model, const config::Snapshot& snapshot);
+
+/// What the same tokens would have cost without our routing: at `requested_model` ("model" or
+/// "provider,model"), or at the `price_like` model of the provider that answered when it has one (the savings
+/// of a local model). List prices only.
+std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
+                                                   std::string_view answering_provider,
+                                                   std::string_view requested_model,
+                                                   const config::Snapshot& snapshot);
+
+/// Tokens times rates; pure. Unset as above.
+std::optional<std::int64_t> cost_at(const chat::Usage& usage, const config::Rates& rates);
+
+/// All prompt tokens: uncached, cache reads and cache writes. Decides the price tier. Saturates.
+std::int64_t prompt_tokens(const chat::Usage& usage) noexcept;
 
 }  // namespace ccrules::ledger

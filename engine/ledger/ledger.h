@@ -16,16 +16,18 @@ struct Settings {
 
 struct Health {
   bool ok = true;
-  std::string problem;               ///< why rows cannot be written right now
+  std::string problem;  ///< why rows cannot be written right now
   std::uint64_t rows_written = 0;
-  std::uint64_t rows_dropped = 0;    ///< the queue was full or the database refused them
+  std::uint64_t rows_dropped = 0;  ///< the queue was full or the database refused them
 };
 
-/// Writes rows on a thread of its own: SQLite in WAL mode, one transaction per batch. A broken, full or locked database is
-/// reported in health() and the log; the proxy keeps serving and later rows are tried again.
+/// Writes rows on a thread of its own: SQLite in WAL mode, one transaction per batch. A broken, full or
+/// locked database is reported in health() and the log; the proxy keeps serving and later rows are tried
+/// again.
 class Ledger {
  public:
-  /// Opens or creates the database and starts the thread. Error when the file cannot be opened or is not ours.
+  /// Opens or creates the database and starts the thread. Error when the file cannot be opened or is not
+  /// ours.
   static Result<std::unique_ptr<Ledger>> open(const Settings& settings);
   ~Ledger();  ///< writes what is queued, then closes
   Ledger(const Ledger&) = delete;

@@ -13,8 +13,9 @@ struct StatsRow {
   std::int64_t requests = 0, errors = 0;
   std::int64_t input_tokens = 0, output_tokens = 0, cache_read_tokens = 0, cache_write_tokens = 0;
   std::int64_t cost_nanousd = 0;
-  std::int64_t unknown_cost_requests = 0;  ///< requests with tokens whose price is unknown: the cost is at least this
-  std::int64_t savings_nanousd = 0;        ///< requested_cost - cost where both are known
+  std::int64_t unknown_cost_requests =
+      0;  ///< requests with tokens whose price is unknown: the cost is at least this
+  std::int64_t savings_nanousd = 0;  ///< requested_cost - cost where both are known
 };
 
 struct Stats {

@@ -7,7 +7,8 @@
 
 namespace ccrules::ledger {
 
-/// One row of the table `requests`: what product.md, chapter 5, promises. Strings empty and optionals unset become NULL.
+/// One row of the table `requests`: what product.md, chapter 5, promises. Strings empty and optionals unset
+/// become NULL.
 struct Record {
   std::string id;          ///< "req_..."; unique
   std::int64_t at_us = 0;  ///< wall clock at arrival
@@ -16,11 +17,11 @@ struct Record {
   std::string decision_id, rule, reason;
   std::string provider, model;  ///< the target that answered (or failed last)
   int attempts = 0;
-  int status = 0;               ///< as the client saw it; 499: the client left first
+  int status = 0;  ///< as the client saw it; 499: the client left first
   std::string stop_reason;
   bool stream = false;
   chat::Usage usage;
-  bool usage_estimated = false;  ///< cut before the provider said: output counted by us
+  bool usage_estimated = false;                        ///< cut before the provider said: output counted by us
   std::optional<std::int64_t> cost_nanousd;            ///< unset: the price is unknown
   std::optional<std::int64_t> requested_cost_nanousd;  ///< what the requested model would have cost
   std::string cache = "bypass";

@@ -4,8 +4,8 @@
 
 #include "chat/outline.h"
 
-/// Prompt size the way providers bill it. This build estimates from byte counts (docs/tokens.md states the error); the
-/// interface stays when exact tables arrive.
+/// Prompt size the way providers bill it. This build estimates from byte counts (docs/tokens.md states the
+/// error); the interface stays when exact tables arrive.
 namespace ccrules::tokens {
 
 enum class Grade : std::uint8_t { kExact, kAnchored, kEstimated };

@@ -1,0 +1,423 @@
+#include <algorithm>
+#include <array>
+
+#include "config/loader.h"
+#include "core/text.h"
+
+namespace ccrules::config {
+namespace {
+
+constexpr std::string_view kVariablePrefix = "CCRULES_PROVIDERS_";
+constexpr std::string_view kPathPrefix = "providers.";
+constexpr std::string_view kSimulator = "sim";
+constexpr std::array<std::string_view, 3> kDialects = {"anthropic", "openai_chat", "sim"};
+constexpr std::array<std::string_view, 3> kLaterDialects = {"openai_responses", "gemini", "ollama"};
+constexpr std::array<std::string_view, 5> kAuths = {"default", "bearer", "x-api-key", "none", "passthrough"};
+constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
+/// Headers that frame the message or carry the credential: not the configuration's to set.
+constexpr std::array<std::string_view, 6> kFixedHeaders = {
+    "host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"};
+
+template <std::size_t N>
+bool contains(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+std::string join(std::span<const std::string_view> names) {
+  std::string out;
+  for (const std::string_view name : names) {
+    if (!name.empty()) out += (out.empty() ? "" : ", ") + std::string(name);
+  }
+  return out;
+}
+
+const Setting<Provider>* find_setting(std::string_view name) {
+  for (const Setting<Provider>& setting : provider_settings()) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> names_below(const std::string& prefix) {
+  std::vector<std::string> names;
+  for (const Setting<Provider>& setting : provider_settings()) {
+    if (!setting.name.starts_with(prefix)) continue;
+    const std::string_view rest = setting.name.substr(prefix.size());
+    std::string name(rest.substr(0, rest.find('.')));
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(std::move(name));
+  }
+  if (prefix.empty()) names.insert(names.end(), {"headers", "switches"});
+  return names;
+}
+
+bool is_name_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         c == '.';
+}
+
+bool is_header_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return is_name_char(c) || std::string_view("!#$%&'*+^`|~").find(c) != std::string_view::npos;
+  });
+}
+
+bool has_control(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+/// What is wrong with a base URL; empty: nothing. security.md 10.
+std::string url_problem(std::string_view url) {
+  std::string_view rest = url;
+  if (rest.starts_with("https://"))
+    rest.remove_prefix(8);
+  else if (rest.starts_with("http://"))
+    rest.remove_prefix(7);
+  else
+    return "must start with https:// or http://";
+  for (const char c : rest) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte >= 0x7f) return "must not hold spaces, line breaks or characters outside ASCII";
+    if (c == '\\') return "must not hold a backslash";
+  }
+  if (rest.find('#') != std::string_view::npos) return "must not hold '#'";
+  if (rest.find('?') != std::string_view::npos) return "must not hold a query ('?')";
+  const std::string_view authority = rest.substr(0, rest.find('/'));
+  if (authority.find('@') != std::string_view::npos)
+    return "must not hold a user name or password; use api_key";
+  std::string_view host = authority;
+  std::string_view port;
+  if (host.starts_with("[")) {
+    const auto close = host.find(']');
+    if (close == std::string_view::npos) return "holds '[' without ']'";
+    port = host.substr(close + 1);
+    host = host.substr(1, close - 1);
+    if (!port.empty() && port.front() != ':') return "holds something other than a port after ']'";
+    if (host.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos)
+      return "holds no valid address between '[' and ']'";
+  } else if (const auto colon = host.find(':'); colon != std::string_view::npos) {
+    port = host.substr(colon);
+    host = host.substr(0, colon);
+    if (!std::all_of(host.begin(), host.end(), is_name_char)) return "holds a host name that cannot be";
+  } else if (!std::all_of(host.begin(), host.end(), is_name_char)) {
+    return "holds a host name that cannot be";
+  }
+  if (host.empty()) return "names no host";
+  if (!port.empty()) {
+    const auto number = text::to_int(port.substr(1));
+    if (!number || *number < 1 || *number > 65535) return "holds a port that is not a number from 1 to 65535";
+  }
+  return {};
+}
+
+}  // namespace
+
+void Loader::read_providers() {
+  const Node* node = section("providers");
+  if (node != nullptr && !node->is(json::Type::kObject)) {
+    error(Place::in_file(node->offset), "providers must be an object: { \"name\": { ... } }");
+  } else if (node != nullptr) {
+    for (const Node::Member& member : node->members) read_provider(member);
+  } else {
+    add_automatic_providers();
+  }
+  apply_provider_variables();
+  for (const auto& [path, value] : options_.overrides) {
+    if (path.starts_with(kPathPrefix))
+      apply_provider_text(path.substr(kPathPrefix.size()), value, Place::named("--" + path));
+  }
+  for (Provider& provider : snapshot_->providers) {
+    find_key(provider);
+    check_provider(provider);
+  }
+  add_simulator();
+}
+
+/// Without `providers` in a file, the environment's keys say which there are.
+bool Loader::automatic() const {
+  return section("providers") == nullptr;
+}
+
+Provider Loader::made_from(const Vendor& vendor, const std::string& dialect, Place place) {
+  Provider provider;
+  provider.id = vendor.id;
+  provider.dialect = dialect;
+  provider.models = vendor.models;
+  provider.local = vendor.local;
+  provider.timeouts = snapshot_->timeouts;
+  provider.where = where(place);
+  if (const auto endpoint = vendor.endpoints.find(dialect); endpoint != vendor.endpoints.end()) {
+    provider.base_url = endpoint->second.base_url;
+    provider.auth = endpoint->second.auth;
+    provider.switches = endpoint->second.switches;
+    provider.reasoning_replay = endpoint->second.reasoning_replay;
+  }
+  return provider;
+}
+
+const std::string* Loader::key_in_environment(const Vendor& vendor) const {
+  for (const std::string& name : vendor.api_key_env) {
+    const auto variable = environment_.find(name);
+    if (variable != environment_.end() && !variable->second.empty()) return &variable->second;
+  }
+  return nullptr;
+}
+
+void Loader::add_automatic_providers() {
+  for (const Vendor& vendor : vendors()) {
+    const std::string* key = key_in_environment(vendor);
+    if (key == nullptr) continue;
+    snapshot_->providers.push_back(
+        made_from(vendor, vendor.dialect, Place::named(vendor.api_key_env.front())));
+    snapshot_->providers.back().api_key = *key;
+  }
+}
+
+void Loader::read_provider(const Node::Member& member) {
+  const std::string path = std::string(kPathPrefix) + member.key;
+  const Place place = Place::in_file(member.key_offset);
+  if (member.key.empty() || !std::all_of(member.key.begin(), member.key.end(), is_name_char)) {
+    return error(place, "a provider's name may hold letters, digits, '-', '_' and '.' only");
+  }
+  if (!member.value.is(json::Type::kObject))
+    return error(Place::in_file(member.value.offset), path + " must be an object: { ... }");
+  std::string dialect;
+  for (const Node::Member& inner : member.value.members) {
+    if (inner.key == "dialect" && inner.value.is(json::Type::kString)) dialect = inner.value.text;
+  }
+  Provider provider;
+  if (const Vendor* vendor = find_vendor(member.key)) {
+    provider = made_from(*vendor, dialect.empty() ? vendor->dialect : dialect, place);
+  } else {
+    provider.id = member.key;
+    provider.timeouts = snapshot_->timeouts;
+    provider.where = where(place);
+  }
+  read_provider_members(provider, member.value, path, "");
+  set_at_.emplace(path, place);
+  snapshot_->providers.push_back(std::move(provider));
+}
+
+void Loader::read_provider_members(Provider& provider, const Node& node, const std::string& path,
+                                   const std::string& prefix) {
+  if (!node.is(json::Type::kObject))
+    return error(Place::in_file(node.offset), path + " must be an object: { ... }");
+  for (const Node::Member& member : node.members) {
+    const std::string name = prefix + member.key;
+    const std::string child = path + "." + member.key;
+    if (name == "api_key")
+      set_api_key(provider, member.value, child);
+    else if (const Setting<Provider>* setting = find_setting(name))
+      set(*setting, provider, child, member.value);
+    else if (name == "switches")
+      read_switches(provider, member.value, child);
+    else if (name == "headers")
+      read_headers(provider, member.value, child);
+    else if (!names_below(name + ".").empty())
+      read_provider_members(provider, member.value, child, name + ".");
+    else
+      unknown(member, child, names_below(prefix));
+  }
+}
+
+void Loader::read_switches(Provider& provider, const Node& node, const std::string& path) {
+  if (!node.is(json::Type::kObject))
+    return error(Place::in_file(node.offset), path + " must be an object: { \"vision\": false }");
+  const std::vector<std::string> known(switch_names().begin(), switch_names().end());
+  for (const Node::Member& member : node.members) {
+    if (std::find(known.begin(), known.end(), member.key) == known.end())
+      unknown(member, path + "." + member.key, known);
+    else if (!member.value.is(json::Type::kBool))
+      error(Place::in_file(member.value.offset), path + "." + member.key + " must be true or false");
+    else
+      provider.switches.insert_or_assign(member.key, member.value.text == "true");
+  }
+}
+
+void Loader::read_headers(Provider& provider, const Node& node, const std::string& path) {
+  if (!node.is(json::Type::kObject))
+    return error(Place::in_file(node.offset), path + " must be an object: { \"x-name\": \"value\" }");
+  for (const Node::Member& member : node.members) {
+    const std::string child = path + "." + member.key;
+    if (!is_header_name(member.key)) {
+      error(Place::in_file(member.key_offset), path + ": this is no header name");
+    } else if (contains(kFixedHeaders, text::lower(member.key))) {
+      error(Place::in_file(member.key_offset), child + " is set by ccrules itself");
+    } else if (!member.value.is(json::Type::kString)) {
+      error(Place::in_file(member.value.offset), child + " must be a text in double quotes");
+    } else if (const auto value = text_of(member.value, child)) {
+      if (has_control(*value))
+        error(Place::in_file(member.value.offset), child + " must be one line without control characters");
+      provider.headers.insert_or_assign(member.key, *value);
+    }
+  }
+}
+
+/// A key whose variable is not set switches the provider off instead of stopping the program: one file then
+/// serves machines that have different keys.
+void Loader::set_api_key(Provider& provider, const Node& node, const std::string& path) {
+  if (node.is(json::Type::kString)) {
+    const Interpolated key = interpolate(node.text, Surroundings{files_, environment_, directory_});
+    if (key.problem.empty() && !key.unset_variable.empty()) {
+      key_missing_.insert_or_assign(provider.id, key.unset_variable);
+      set_at_.insert_or_assign(path, Place::in_file(node.offset));
+      return;
+    }
+  }
+  set(*find_setting("api_key"), provider, path, node);
+}
+
+/// CCRULES_PROVIDERS_<NAME>_<SETTING>: the longest name that fits wins, so that names may contain each other.
+void Loader::apply_provider_variables() {
+  for (const auto& [variable, value] : environment_) {
+    if (!variable.starts_with(kVariablePrefix)) continue;
+    const std::string_view rest = std::string_view(variable).substr(kVariablePrefix.size());
+    std::string id;
+    std::string_view setting_name;
+    const auto consider = [&](const std::string& candidate) {
+      const std::string name = variable_name(candidate) + "_";
+      if (candidate.size() <= id.size() || !rest.starts_with(name)) return;
+      for (const Setting<Provider>& setting : provider_settings()) {
+        if (variable_name(setting.name) != rest.substr(name.size())) continue;
+        id = candidate;
+        setting_name = setting.name;
+      }
+    };
+    for (const Provider& provider : snapshot_->providers) consider(provider.id);
+    for (const Vendor& vendor : vendors()) consider(vendor.id);
+    if (id.empty()) {
+      warning(Place::named(variable), "names no provider and setting",
+              "write CCRULES_PROVIDERS_<NAME>_<SETTING>, such as CCRULES_PROVIDERS_GROQ_API_KEY");
+      continue;
+    }
+    apply_provider_text(id + "." + std::string(setting_name), value, Place::named(variable));
+  }
+}
+
+/// `path` is "<id>.<setting>"; a vendor that is not there yet appears.
+void Loader::apply_provider_text(const std::string& path, std::string_view text, const Place& place) {
+  for (const Setting<Provider>& setting : provider_settings()) {
+    const std::string suffix = "." + std::string(setting.name);
+    if (!path.ends_with(suffix)) continue;
+    const std::string id = path.substr(0, path.size() - suffix.size());
+    auto& providers = snapshot_->providers;
+    auto row = std::find_if(providers.begin(), providers.end(),
+                            [&](const Provider& provider) { return provider.id == id; });
+    if (row == providers.end()) {
+      const Vendor* vendor = find_vendor(id);
+      if (vendor == nullptr) continue;
+      row = providers.insert(providers.end(), made_from(*vendor, vendor->dialect, place));
+    }
+    if (setting.name == "dialect") {  // the vendor's other endpoint, unless the file says where to go
+      const Vendor* vendor = find_vendor(id);
+      const auto endpoint =
+          vendor == nullptr ? decltype(vendor->endpoints.end()){} : vendor->endpoints.find(text);
+      if (vendor != nullptr && endpoint != vendor->endpoints.end() &&
+          !set_at_.contains(std::string(kPathPrefix) + id + ".base_url")) {
+        row->base_url = endpoint->second.base_url;
+        row->auth = endpoint->second.auth;
+      }
+    }
+    set(setting, *row, std::string(kPathPrefix) + path, text, place);
+    if (setting.name == "api_key") key_missing_.erase(id);
+    return;
+  }
+  error(place, "there is no provider setting of this name");
+}
+
+Loader::Place Loader::place_of(const std::string& path, const Provider& provider) const {
+  const std::string base = std::string(kPathPrefix) + provider.id;
+  if (const auto exact = set_at_.find(base + "." + path); exact != set_at_.end()) return exact->second;
+  if (const auto row = set_at_.find(base); row != set_at_.end()) return row->second;
+  return Place::named(base);
+}
+
+/// The key of a known vendor comes from its usual variable; without one the provider is off, and says why.
+void Loader::find_key(Provider& provider) {
+  const Vendor* vendor = find_vendor(provider.id);
+  const bool says_key = set_at_.contains(std::string(kPathPrefix) + provider.id + ".api_key");
+  if (vendor != nullptr && !says_key && provider.api_key.empty() && provider.auth != "none" &&
+      provider.auth != "passthrough") {
+    const auto endpoint = vendor->endpoints.find(provider.dialect);
+    const bool vendors_own =
+        endpoint != vendor->endpoints.end() && endpoint->second.base_url == provider.base_url;
+    if (const std::string* key = key_in_environment(*vendor); key != nullptr && vendors_own)
+      provider.api_key = *key;
+    else if (vendors_own && !vendor->api_key_env.empty())
+      key_missing_.emplace(provider.id, vendor->api_key_env.front());
+  }
+  const auto missing = key_missing_.find(provider.id);
+  if (missing == key_missing_.end() || !provider.enabled) return;
+  provider.enabled = false;
+  warning(place_of("api_key", provider),
+          "provider " + provider.id + " is switched off: " + missing->second + " is not set");
+}
+
+void Loader::check_provider(Provider& provider) {
+  const std::string path = std::string(kPathPrefix) + provider.id;
+  if (provider.dialect.empty()) {
+    error(place_of("dialect", provider), path + ".dialect must be set: anthropic or openai_chat");
+  } else if (contains(kLaterDialects, provider.dialect)) {
+    error(place_of("dialect", provider),
+          path + ".dialect: " + provider.dialect + " is not in this version; use " +
+              (provider.dialect == "openai_responses"
+                   ? "openai_chat"
+                   : "openai_chat, at the vendor's OpenAI-compatible address"));
+  } else if (!contains(kDialects, provider.dialect)) {
+    const std::vector<std::string> known(kDialects.begin(), kDialects.end());
+    const std::string near = text::did_you_mean(provider.dialect, known);
+    error(place_of("dialect", provider), path + ".dialect must be one of " + join(kDialects),
+          near.empty() ? "" : "did you mean '" + near + "'?");
+  }
+  if (provider.dialect != kSimulator) check_url(provider, place_of("base_url", provider));
+  while (provider.base_url.ends_with("/")) provider.base_url.pop_back();
+  if (!contains(kAuths, provider.auth))
+    error(place_of("auth", provider), path + ".auth must be one of " + join(kAuths));
+  if (!contains(kReplays, provider.reasoning_replay)) {
+    error(place_of("reasoning_replay", provider),
+          path + ".reasoning_replay must be one of " + join(kReplays) + " or empty");
+  }
+  if (has_control(provider.api_key))
+    error(place_of("api_key", provider), path + ".api_key must be one line without control characters");
+  if (std::any_of(provider.models.begin(), provider.models.end(),
+                  [](const std::string& glob) { return glob.empty(); })) {
+    error(place_of("models", provider), path + ".models holds an empty name");
+  }
+}
+
+void Loader::check_url(const Provider& provider, const Place& place) {
+  const std::string path = std::string(kPathPrefix) + provider.id + ".base_url ";
+  if (provider.base_url.empty()) return error(place, path + "must be set");
+  const std::string problem = url_problem(provider.base_url);
+  if (!problem.empty()) error(place, path + problem);
+}
+
+/// `sim` is always there and always last; alone it answers every model, so that the first request works
+/// without a key.
+void Loader::add_simulator() {
+  auto& providers = snapshot_->providers;
+  const auto same = std::find_if(providers.begin(), providers.end(),
+                                 [](const Provider& provider) { return provider.id == kSimulator; });
+  Provider simulator;
+  if (same != providers.end()) {
+    if (same->dialect != kSimulator) {
+      error(place_of("dialect", *same),
+            "providers.sim is the built-in simulator; give this provider another name");
+    }
+    simulator = std::move(*same);
+    providers.erase(same);
+  } else {
+    simulator.id = kSimulator;
+    simulator.dialect = kSimulator;
+    simulator.timeouts = snapshot_->timeouts;
+  }
+  const bool alone = std::none_of(providers.begin(), providers.end(),
+                                  [](const Provider& provider) { return provider.enabled; });
+  if (simulator.models.empty())
+    simulator.models = alone ? std::vector<std::string>{"*"} : std::vector<std::string>{"sim-*"};
+  simulator.local = true;
+  simulator.auth = "none";
+  providers.push_back(std::move(simulator));
+}
+
+}  // namespace ccrules::config

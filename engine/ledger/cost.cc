@@ -1,0 +1,107 @@
+#include "ledger/cost.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/text.h"
+
+namespace ccrules::ledger {
+namespace {
+
+constexpr std::int64_t kPicoPerNano = 1000;
+/// Counts beyond this are nonsense from a hostile or broken upstream; capping them keeps every sum in range.
+constexpr std::int64_t kMostTokens = 1'000'000'000'000;
+
+std::int64_t sane(const std::optional<std::int64_t>& count) noexcept {
+  return std::clamp<std::int64_t>(count.value_or(0), 0, kMostTokens);
+}
+
+/// Adds tokens * rate; false when the tokens cost something unknown.
+bool add(std::int64_t& sum_picousd, std::int64_t tokens,
+         const std::optional<std::int64_t>& rate_picousd) noexcept {
+  if (tokens == 0) return true;
+  if (!rate_picousd) return false;
+  std::int64_t part = 0;
+  if (__builtin_mul_overflow(tokens, *rate_picousd, &part) ||
+      __builtin_add_overflow(sum_picousd, part, &sum_picousd)) {
+    sum_picousd = std::numeric_limits<std::int64_t>::max();
+  }
+  return true;
+}
+
+bool price_is_for(const config::Price& price, std::string_view provider, std::string_view model) {
+  const auto comma = price.model.find(',');
+  if (comma == std::string::npos) return text::glob_match(price.model, model);
+  const std::string_view pattern = price.model;
+  return text::glob_match(pattern.substr(0, comma), provider) &&
+         text::glob_match(pattern.substr(comma + 1), model);
+}
+
+/// The rates of one request: built-in row and tier, then configured prices, the least exact first.
+std::optional<config::Rates> rates_of(std::int64_t prompt, std::string_view provider, std::string_view model,
+                                      const config::Snapshot& snapshot) {
+  std::optional<config::Rates> rates;
+  if (const config::Model* row = config::ModelTable::built_in().find(model, provider))
+    rates = row->rates_for(prompt);
+  for (auto price = snapshot.prices.rbegin(); price != snapshot.prices.rend(); ++price) {
+    if (!price_is_for(*price, provider, model)) continue;
+    if (!rates) rates.emplace();
+    rates->overlay(price->rates);
+  }
+  return rates;
+}
+
+std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider,
+                                       std::string_view model, const config::Snapshot& snapshot) {
+  if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens)
+    return std::nullopt;
+  const auto rates = rates_of(prompt_tokens(usage), provider, model, snapshot);
+  if (!rates) return cost_at(usage, config::Rates{});
+  return cost_at(usage, *rates);
+}
+
+bool is_free(std::string_view provider, const config::Snapshot& snapshot) {
+  const config::Provider* row = snapshot.provider(provider);
+  return row != nullptr && (row->local || row->dialect == "sim");
+}
+
+}  // namespace
+
+std::int64_t prompt_tokens(const chat::Usage& usage) noexcept {
+  return sane(usage.input_tokens) + sane(usage.cache_read_tokens) + sane(usage.cache_write_tokens);
+}
+
+std::optional<std::int64_t> cost_at(const chat::Usage& usage, const config::Rates& rates) {
+  const std::int64_t written = sane(usage.cache_write_tokens);
+  const std::int64_t written_1h = std::min(written, sane(usage.cache_write_1h_tokens));
+  std::int64_t sum_picousd = 0;
+  const bool known = add(sum_picousd, sane(usage.input_tokens), rates.input_picousd) &&
+                     add(sum_picousd, sane(usage.output_tokens), rates.output_picousd) &&
+                     add(sum_picousd, sane(usage.cache_read_tokens), rates.cache_read_picousd) &&
+                     add(sum_picousd, written - written_1h, rates.cache_write_5m_picousd) &&
+                     add(sum_picousd, written_1h, rates.cache_write_1h_picousd);
+  if (!known) return std::nullopt;
+  return sum_picousd / kPicoPerNano + (sum_picousd % kPicoPerNano >= kPicoPerNano / 2 ? 1 : 0);
+}
+
+std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,
+                                         std::string_view model, const config::Snapshot& snapshot) {
+  if (usage.cost_nanousd) return std::max<std::int64_t>(0, *usage.cost_nanousd);
+  if (is_free(provider, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
+  return list_price(usage, provider, model, snapshot);
+}
+
+std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
+                                                   std::string_view answering_provider,
+                                                   std::string_view requested_model,
+                                                   const config::Snapshot& snapshot) {
+  const config::Provider* answering = snapshot.provider(answering_provider);
+  if (answering != nullptr && !answering->price_like.empty()) requested_model = answering->price_like;
+  const auto comma = requested_model.find(',');
+  if (comma == std::string_view::npos) return list_price(usage, {}, requested_model, snapshot);
+  const std::string_view named = requested_model.substr(0, comma);
+  if (is_free(named, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
+  return list_price(usage, named, requested_model.substr(comma + 1), snapshot);
+}
+
+}  // namespace ccrules::ledger

@@ -1,0 +1,227 @@
+#include "ledger/database.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include "core/embedded.h"
+#include "core/text.h"
+
+namespace ccrules::ledger {
+namespace {
+
+constexpr std::int64_t kApplicationId = 0x63637231;  ///< "ccr1": marks a SQLite file as ours
+constexpr int kBusyMs = 250;  ///< a lock held longer is reported, and tried again later
+constexpr char kInsert[] =
+    "INSERT INTO requests (id, at_us, client, dialect, path, session, user, project, agent, request_class, "
+    "requested_model,"
+    " decision_id, rule, reason, provider, model, attempts, status, stop_reason, stream, input_tokens, "
+    "output_tokens,"
+    " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, "
+    "cost_nanousd,"
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+
+Database::Trouble trouble_of(int code) {
+  switch (code & 0xff) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT:
+    case SQLITE_CANTOPEN:
+    case SQLITE_ERROR:
+      return Database::Trouble::kStays;
+    default:
+      return Database::Trouble::kPasses;
+  }
+}
+
+/// The row itself cannot be stored; the transaction goes on.
+bool only_this_row(int code) {
+  const int primary = code & 0xff;
+  return primary == SQLITE_CONSTRAINT || primary == SQLITE_TOOBIG || primary == SQLITE_MISMATCH;
+}
+
+/// The file exists with mode 0600 afterwards, and so do its -wal and -shm, which copy the file's mode.
+std::optional<Database::Failure> make_private_file(const std::string& path) {
+  const auto failure = [](const std::string& what, int number) {
+    const bool passes =
+        number == ENOSPC || number == EDQUOT || number == EROFS || number == EMFILE || number == ENFILE;
+    return Database::Failure{internal_error("the ledger cannot " + what + ": " + std::strerror(number)),
+                             passes ? Database::Trouble::kPasses : Database::Trouble::kStays};
+  };
+  const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+  std::error_code failed;
+  if (!directory.empty() && !std::filesystem::exists(directory, failed)) {
+    std::filesystem::create_directories(directory, failed);
+    if (failed) return failure("make the directory " + directory.string(), failed.value());
+    ::chmod(directory.c_str(), S_IRWXU);
+  }
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd < 0) return failure("open " + path, errno);
+  struct stat status {};
+  if (::fstat(fd, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    ::fchmod(fd, S_IRUSR | S_IWUSR);
+  ::close(fd);
+  return std::nullopt;
+}
+
+ino_t inode_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+/// The parts of schema.sql, in order: part N brings a database from version N-1 to N.
+std::vector<std::string> migrations() {
+  std::vector<std::string> parts;
+  for (const std::string_view line : text::split(embedded::file("engine/ledger/schema.sql"), '\n')) {
+    if (line.starts_with("-- version "))
+      parts.emplace_back();
+    else if (!parts.empty())
+      parts.back().append(line).push_back('\n');
+  }
+  return parts;
+}
+
+}  // namespace
+
+Result<void> migrate(Connection& connection) {
+  const std::vector<std::string> parts = migrations();
+  const auto newest = static_cast<std::int64_t>(parts.size());
+  CCR_TRY(application, connection.number("PRAGMA application_id"));
+  CCR_TRY(version, connection.number("PRAGMA user_version"));
+  CCR_TRY(tables, connection.number("SELECT count(*) FROM sqlite_schema"));
+  if (application != kApplicationId && (application != 0 || tables != 0)) {
+    return bad_request("is a database of another program; set ledger.path to another file");
+  }
+  if (version > newest)
+    return bad_request("was written by a newer ccrules; use that version or set ledger.path to another file");
+  if (application == kApplicationId && version == newest) return {};
+  CCR_CHECK(connection.run("BEGIN IMMEDIATE"));
+  const auto apply = [&]() -> Result<void> {
+    CCR_TRY(current, connection.number("PRAGMA user_version"));  // another process may have been first
+    for (std::int64_t next = current; next < newest; ++next)
+      CCR_CHECK(connection.run(parts[static_cast<std::size_t>(next)].c_str()));
+    CCR_CHECK(connection.run(("PRAGMA application_id = " + std::to_string(kApplicationId)).c_str()));
+    CCR_CHECK(connection.run(("PRAGMA user_version = " + std::to_string(newest)).c_str()));
+    return connection.run("COMMIT");
+  };
+  Result<void> applied = apply();
+  if (!applied) (void)connection.run("ROLLBACK");  // the first error is the one to show
+  return applied;
+}
+
+std::optional<Database::Failure> Database::ensure_open() {
+  if (open_ && file_was_replaced()) open_.reset();
+  if (open_) return std::nullopt;
+  if (auto failure = make_private_file(settings_.path)) return failure;
+  Result<Connection> connection = Connection::open(settings_.path, Connection::Mode::kReadWrite, kBusyMs);
+  if (!connection) return fail(connection.error().message, SQLITE_CANTOPEN);
+  const auto prepare = [&]() -> Result<void> {
+    CCR_CHECK(connection->run("PRAGMA journal_mode = WAL"));
+    CCR_CHECK(
+        connection->run(settings_.durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"));
+    CCR_CHECK(connection->run("PRAGMA wal_autocheckpoint = 2000; PRAGMA journal_size_limit = 16777216"));
+    return migrate(*connection);
+  };
+  if (Result<void> prepared = prepare(); !prepared) {
+    const bool ours_to_say = prepared.error().code == ErrorCode::kBadRequest;
+    return fail(prepared.error().message, ours_to_say ? SQLITE_NOTADB : connection->last_code());
+  }
+  Result<Statement> begin = Statement::prepare(*connection, "BEGIN IMMEDIATE");
+  Result<Statement> commit = Statement::prepare(*connection, "COMMIT");
+  Result<Statement> insert = Statement::prepare(*connection, kInsert);
+  if (!begin || !commit || !insert)
+    return fail(insert ? "no memory" : insert.error().message, connection->last_code());
+  open_.emplace(Open{*std::move(connection), *std::move(begin), *std::move(commit), *std::move(insert),
+                     inode_of(settings_.path)});
+  return std::nullopt;
+}
+
+std::optional<Database::Failure> Database::write(std::span<const Record> rows) {
+  if (auto failure = ensure_open()) return failure;
+  const auto transact = [&]() -> Result<void> {
+    CCR_CHECK(open_->begin.step());
+    open_->begin.reset();
+    for (const Record& row : rows) {
+      Result<void> inserted = insert(row);
+      if (inserted) continue;
+      if (!only_this_row(open_->connection.last_code())) return inserted;
+      ++refused_;  // one impossible row must not keep all others from being written
+    }
+    CCR_CHECK(open_->commit.step());
+    open_->commit.reset();
+    return {};
+  };
+  Result<void> written = transact();
+  if (written) return std::nullopt;
+  const int code = open_->connection.last_code();
+  open_.reset();  // rolls back
+  return fail(written.error().message, code);
+}
+
+Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit) {
+  if (!open_) return 0;
+  CCR_TRY(statement,
+          Statement::prepare(open_->connection,
+                             "DELETE FROM requests WHERE seq IN"
+                             " (SELECT seq FROM requests WHERE at_us < ? ORDER BY at_us LIMIT ?)"));
+  statement.bind(1, before_us);
+  statement.bind(2, limit);
+  CCR_CHECK(statement.step());
+  return std::int64_t{sqlite3_changes(open_->connection.get())};
+}
+
+Result<void> Database::insert(const Record& row) {
+  const chat::Usage& usage = row.usage;
+  const auto count = [](const std::optional<std::int64_t>& tokens) {
+    return tokens ? std::optional<std::int64_t>(std::max<std::int64_t>(0, *tokens)) : std::nullopt;
+  };
+  std::optional<std::int64_t> written_5m = count(usage.cache_write_tokens);
+  if (written_5m && usage.cache_write_1h_tokens)
+    written_5m = std::max<std::int64_t>(0, *written_5m - *usage.cache_write_1h_tokens);
+  Statement& to = open_->insert;
+  int at = 0;
+  to.bind_always(++at, row.id);
+  to.bind(++at, row.at_us);
+  for (const std::string* text : {&row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project,
+                                  &row.agent, &row.request_class, &row.requested_model, &row.decision_id,
+                                  &row.rule, &row.reason, &row.provider, &row.model}) {
+    to.bind(++at, *text);
+  }
+  to.bind(++at, std::int64_t{row.attempts});
+  to.bind(++at, std::int64_t{row.status});
+  to.bind(++at, row.stop_reason);
+  to.bind(++at, std::int64_t{row.stream ? 1 : 0});
+  to.bind(++at, count(usage.input_tokens));
+  to.bind(++at, count(usage.output_tokens));
+  to.bind(++at, count(usage.cache_read_tokens));
+  to.bind(++at, written_5m);
+  to.bind(++at, count(usage.cache_write_1h_tokens));
+  to.bind(++at, count(usage.reasoning_tokens));
+  to.bind(++at, std::int64_t{row.usage_estimated ? 1 : 0});
+  to.bind(++at, row.cost_nanousd);
+  to.bind(++at, row.requested_cost_nanousd);
+  to.bind_always(++at, row.cache);
+  to.bind(++at, row.ttft_us < 0 ? std::optional<std::int64_t>() : std::optional<std::int64_t>(row.ttft_us));
+  to.bind(++at, row.duration_us);
+  to.bind(++at, row.error);
+  to.bind(++at, row.tags_json);
+  Result<bool> stepped = to.step();
+  to.reset();
+  if (!stepped) return std::move(stepped).error();
+  return {};
+}
+
+std::optional<Database::Failure> Database::fail(const std::string& what, int code) {
+  return Failure{internal_error("the ledger " + settings_.path + ": " + what), trouble_of(code)};
+}
+
+bool Database::file_was_replaced() const {
+  return inode_of(settings_.path) != open_->inode;
+}
+
+}  // namespace ccrules::ledger

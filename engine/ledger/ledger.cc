@@ -1,0 +1,243 @@
+#include "ledger/ledger.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "core/limits.h"
+#include "core/log.h"
+#include "core/world.h"
+#include "ledger/database.h"
+
+namespace ccrules::ledger {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+using Batch = std::vector<Record>;
+constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
+
+}  // namespace
+
+struct Ledger::Impl {
+  explicit Impl(const Settings& settings)
+      : keep_days(settings.keep_days), database({settings.path, settings.durable}) {}
+
+  // Producers.
+  void record(Record&& row) noexcept;
+  void flush();
+  [[nodiscard]] Health health() const;
+  void stop();
+
+  // The writer thread.
+  void run();
+  void wait_for_work(std::unique_lock<std::mutex>& lock);
+  bool write_all();
+  void prune();
+  void report(const Database::Failure& failure);
+  void report_recovery();
+
+  const int keep_days;
+  Database database;                   ///< the writer's, and open()'s before the thread starts
+  std::vector<Batch> held;             ///< the writer's: taken from the queue, not written yet
+  std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
+  Steady::time_point next_prune{};
+
+  mutable std::mutex mutex;
+  std::condition_variable wake, attempted;
+  // Guarded by `mutex`:
+  std::vector<Batch> queue;  ///< filled batches and the one being filled, each with room for kLedgerBatchRows
+  Batch spare;               ///< an emptied batch, so that steady traffic allocates none
+  std::size_t waiting_rows = 0;  ///< in `queue` and `held`
+  bool asleep = false;           ///< the writer waits for the first row of an interval
+  bool stopping = false;
+  std::uint64_t flushes_asked = 0, flushes_done = 0;
+  std::string problem;
+
+  std::atomic<std::uint64_t> rows_written{0}, rows_dropped{0};
+  std::thread thread;
+};
+
+void Ledger::Impl::record(Record&& row) noexcept {
+  bool wake_writer = false;
+  try {
+    const std::lock_guard lock(mutex);
+    if (waiting_rows >= limits::kLedgerQueueRows || stopping) {
+      rows_dropped.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    if (queue.empty() || queue.back().size() == limits::kLedgerBatchRows) {
+      queue.push_back(std::exchange(spare, Batch()));
+      queue.back().reserve(limits::kLedgerBatchRows);
+    }
+    queue.back().push_back(std::move(row));
+    ++waiting_rows;
+    // Once to start an interval, once more when it fills before its end; in between nobody is woken.
+    wake_writer = asleep || queue.back().size() == limits::kLedgerBatchRows;
+    asleep = false;
+  } catch (...) {  // no memory
+    rows_dropped.fetch_add(1, std::memory_order_relaxed);
+  }
+  if (wake_writer) wake.notify_one();
+}
+
+void Ledger::Impl::flush() {
+  std::unique_lock lock(mutex);
+  const std::uint64_t ticket = ++flushes_asked;
+  wake.notify_one();
+  attempted.wait(lock, [&] { return flushes_done >= ticket; });
+}
+
+Health Ledger::Impl::health() const {
+  const std::lock_guard lock(mutex);
+  Health health;
+  health.ok = problem.empty();
+  health.problem = problem;
+  health.rows_written = rows_written.load(std::memory_order_relaxed);
+  health.rows_dropped = rows_dropped.load(std::memory_order_relaxed);
+  return health;
+}
+
+void Ledger::Impl::stop() {
+  {
+    const std::lock_guard lock(mutex);
+    stopping = true;
+  }
+  wake.notify_one();
+  if (thread.joinable()) thread.join();
+}
+
+void Ledger::Impl::run() {
+  Steady::time_point give_up = Steady::time_point::max();
+  for (;;) {
+    std::uint64_t ticket = 0;
+    bool last = false;
+    {
+      std::unique_lock lock(mutex);
+      wait_for_work(lock);
+      ticket = flushes_asked;
+      last = stopping;
+      for (Batch& batch : queue) held.push_back(std::move(batch));
+      queue.clear();
+    }
+    const bool written = write_all();
+    if (written) prune();
+    {
+      const std::lock_guard lock(mutex);
+      flushes_done = ticket;
+    }
+    attempted.notify_all();
+    if (!last) continue;
+    if (give_up == Steady::time_point::max()) give_up = Steady::now() + limits::kLedgerCloseTime;
+    if (written || Steady::now() >= give_up) break;
+    std::this_thread::sleep_for(limits::kLedgerRetryFirst);
+  }
+  std::size_t lost = 0;
+  for (const Batch& batch : held) lost += batch.size();
+  if (lost > 0) {
+    rows_dropped.fetch_add(lost, std::memory_order_relaxed);
+    log::error("ledger: stopped with " + std::to_string(lost) + " rows unwritten");
+  }
+}
+
+/// Returns when there is something to write (or to try again), with the interval's rows gathered.
+void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
+  const auto hurry = [this] { return stopping || flushes_asked != flushes_done; };
+  if (pause > std::chrono::milliseconds(0)) {
+    wake.wait_for(lock, pause, hurry);
+    return;
+  }
+  asleep = queue.empty();
+  if (keep_days > 0) {
+    wake.wait_until(lock, next_prune, [&] { return hurry() || !queue.empty(); });
+  } else {
+    wake.wait(lock, [&] { return hurry() || !queue.empty(); });
+  }
+  asleep = false;
+  const auto full = [this] { return !queue.empty() && queue.front().size() == limits::kLedgerBatchRows; };
+  if (!queue.empty()) wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || full(); });
+}
+
+/// True when nothing is left to write.
+bool Ledger::Impl::write_all() {
+  std::size_t done = 0;
+  std::uint64_t refused = database.refused();
+  for (Batch& batch : held) {
+    if (auto failure = database.write(batch)) {
+      report(*failure);
+      break;
+    }
+    const std::uint64_t left_out = database.refused() - std::exchange(refused, database.refused());
+    rows_written.fetch_add(batch.size() - left_out, std::memory_order_relaxed);
+    rows_dropped.fetch_add(left_out, std::memory_order_relaxed);
+    const std::size_t rows = batch.size();
+    batch.clear();
+    const std::lock_guard lock(mutex);
+    waiting_rows -= rows;
+    if (spare.capacity() == 0) spare = std::move(batch);
+    ++done;
+  }
+  const bool all = done == held.size();
+  held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(done));
+  if (done > 0 && all) report_recovery();
+  return all;
+}
+
+void Ledger::Impl::prune() {
+  if (keep_days <= 0 || Steady::now() < next_prune) return;
+  const std::int64_t before_us = system_clock().wall_us() - keep_days * kMicrosecondsPerDay;
+  const Result<std::int64_t> deleted = database.prune(before_us, limits::kLedgerPruneRows);
+  if (!deleted) log::warn("ledger: old rows could not be deleted: " + deleted.error().message);
+  // A full portion means there is more: the next round goes on, after the rows that came meanwhile.
+  const bool more = deleted && *deleted >= static_cast<std::int64_t>(limits::kLedgerPruneRows);
+  next_prune = Steady::now() + (more ? Steady::duration(limits::kLedgerInterval)
+                                     : Steady::duration(limits::kLedgerPruneTime));
+}
+
+void Ledger::Impl::report(const Database::Failure& failure) {
+  pause =
+      std::clamp<std::chrono::milliseconds>(pause * 2, limits::kLedgerRetryFirst, limits::kLedgerRetryMost);
+  const std::lock_guard lock(mutex);
+  if (problem != failure.error.message) log::error(failure.error.message + "; rows are kept and tried again");
+  problem = failure.error.message;
+}
+
+void Ledger::Impl::report_recovery() {
+  pause = std::chrono::milliseconds(0);
+  const std::lock_guard lock(mutex);
+  if (!problem.empty()) log::info("ledger: rows are written again");
+  problem.clear();
+}
+
+Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Ledger::~Ledger() {
+  impl_->stop();
+}
+
+Result<std::unique_ptr<Ledger>> Ledger::open(const Settings& settings) {
+  auto impl = std::make_unique<Impl>(settings);
+  if (auto failure = impl->database.ensure_open()) {
+    if (failure->trouble == Database::Trouble::kStays) return std::move(failure->error);
+    impl->report(*failure);
+  }
+  Impl* writer = impl.get();
+  impl->thread = std::thread([writer] { writer->run(); });
+  return std::unique_ptr<Ledger>(new Ledger(std::move(impl)));
+}
+
+void Ledger::record(Record row) noexcept {
+  impl_->record(std::move(row));
+}
+void Ledger::flush() {
+  impl_->flush();
+}
+Health Ledger::health() const {
+  return impl_->health();
+}
+
+}  // namespace ccrules::ledger

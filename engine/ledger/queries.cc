@@ -1,0 +1,116 @@
+#include "ledger/queries.h"
+
+#include <array>
+#include <utility>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "ledger/sqlite.h"
+
+namespace ccrules::ledger {
+namespace {
+
+constexpr int kBusyMs = 2000;
+constexpr double kNanoPerUsd = 1e9;
+
+/// What `by` may name, and the column or expression it groups by.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kKeys = {{
+    {"model", "model"},
+    {"provider", "provider"},
+    {"project", "project"},
+    {"agent", "agent"},
+    {"session", "session"},
+    {"rule", "rule"},
+    {"day", "date(at_us / 1000000, 'unixepoch', 'localtime')"},
+    {"status", "status"},
+    {"user", "user"},
+    {"client", "client"},
+}};
+
+constexpr std::string_view kSums =
+    "count(*), total(status >= 400), total(input_tokens), total(output_tokens), total(cache_read_tokens),"
+    " total(cache_write_5m_tokens) + total(cache_write_1h_tokens), total(cost_nanousd),"
+    " total(cost_nanousd IS NULL AND coalesce(input_tokens, output_tokens, cache_read_tokens, "
+    "cache_write_5m_tokens) IS NOT NULL),"
+    " total(requested_cost_nanousd - cost_nanousd)";
+
+StatsRow read_row(const Statement& statement, std::string key, int first) {
+  StatsRow row;
+  row.key = std::move(key);
+  for (std::int64_t* sum :
+       {&row.requests, &row.errors, &row.input_tokens, &row.output_tokens, &row.cache_read_tokens,
+        &row.cache_write_tokens, &row.cost_nanousd, &row.unknown_cost_requests, &row.savings_nanousd}) {
+    *sum = statement.number(first++);
+  }
+  return row;
+}
+
+void write_row(json::Writer& writer, const StatsRow& row, bool with_key) {
+  writer.begin_object();
+  if (with_key) writer.member("key", row.key);
+  writer.member("requests", row.requests).member("errors", row.errors);
+  writer.member("input_tokens", row.input_tokens).member("output_tokens", row.output_tokens);
+  writer.member("cache_read_tokens", row.cache_read_tokens)
+      .member("cache_write_tokens", row.cache_write_tokens);
+  writer.member("cost_nanousd", row.cost_nanousd)
+      .member("cost_usd", static_cast<double>(row.cost_nanousd) / kNanoPerUsd);
+  writer.member("unknown_cost_requests", row.unknown_cost_requests);
+  writer.member("savings_nanousd", row.savings_nanousd);
+  writer.end_object();
+}
+
+}  // namespace
+
+Result<Stats> stats(const StatsQuery& query) {
+  std::string column;
+  std::string known;
+  for (const auto& [name, expression] : kKeys) {
+    if (name == query.by) column = expression;
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  if (column.empty()) return bad_request("cannot group by '" + query.by + "'; use one of " + known);
+  const auto explain = [&query](Error error) {
+    error.message = "cannot read the ledger " + query.path + ": " + error.message;
+    return error;
+  };
+  Result<Connection> connection = Connection::open(query.path, Connection::Mode::kReadOnly, kBusyMs);
+  if (!connection) return explain(std::move(connection).error());
+  const auto read = [&]() -> Result<Stats> {
+    Stats stats;
+    CCR_CHECK(connection->run("BEGIN"));  // the total and the rows see the same state
+    const std::string from = std::string(kSums) + " FROM requests WHERE at_us >= ?";
+    CCR_TRY(total, Statement::prepare(*connection, "SELECT " + from));
+    total.bind(1, query.since_us);
+    CCR_CHECK(total.step());
+    stats.total = read_row(total, {}, 0);
+    CCR_TRY(rows, Statement::prepare(*connection, "SELECT coalesce(" + column + ", ''), " + from +
+                                                      " GROUP BY 1 ORDER BY " +
+                                                      (query.by == "day" ? "1" : "8 DESC, 2 DESC, 1")));
+    rows.bind(1, query.since_us);
+    for (;;) {
+      CCR_TRY(more, rows.step());
+      if (!more) return stats;
+      stats.rows.push_back(read_row(rows, rows.text(0), 1));
+    }
+  };
+  Result<Stats> result = read();
+  if (!result) return explain(std::move(result).error());
+  return result;
+}
+
+std::string to_json(const StatsQuery& query, const Stats& stats) {
+  std::string out;
+  json::Writer writer(out);
+  writer.begin_object()
+      .member("schema", "ccrules.stats/1")
+      .member("by", query.by)
+      .member("since_us", query.since_us);
+  writer.key("total");
+  write_row(writer, stats.total, false);
+  writer.key("rows").begin_array();
+  for (const StatsRow& row : stats.rows) write_row(writer, row, true);
+  writer.end_array().end_object();
+  return out;
+}
+
+}  // namespace ccrules::ledger

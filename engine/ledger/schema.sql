@@ -1,0 +1,44 @@
+-- The ledger's tables. Every "-- version N" part runs once, in one transaction, on databases whose user_version is below N;
+-- parts are only ever added. Money is in nano-USD (1 USD = 1 000 000 000), time in microseconds since 1970-01-01 UTC.
+-- NULL means unknown or not applicable, never zero.
+
+-- version 1
+CREATE TABLE requests (
+  seq                     INTEGER PRIMARY KEY,  -- order of writing
+  id                      TEXT    NOT NULL,     -- "req_..."
+  at_us                   INTEGER NOT NULL,     -- arrival
+  client                  TEXT,
+  dialect                 TEXT,                 -- as the client speaks it
+  path                    TEXT,
+  session                 TEXT,
+  user                    TEXT,
+  project                 TEXT,
+  agent                   TEXT,
+  request_class           TEXT,
+  requested_model         TEXT,
+  decision_id             TEXT,
+  rule                    TEXT,                 -- the rule that chose the target
+  reason                  TEXT,
+  provider                TEXT,                 -- the target that answered, or failed last
+  model                   TEXT,
+  attempts                INTEGER NOT NULL,
+  status                  INTEGER NOT NULL,     -- as the client saw it; 499: the client left first
+  stop_reason             TEXT,
+  stream                  INTEGER NOT NULL,
+  input_tokens            INTEGER,              -- uncached
+  output_tokens           INTEGER,              -- includes reasoning
+  cache_read_tokens       INTEGER,
+  cache_write_5m_tokens   INTEGER,              -- stored for the provider's usual lifetime
+  cache_write_1h_tokens   INTEGER,
+  reasoning_tokens        INTEGER,
+  usage_estimated         INTEGER NOT NULL,     -- the answer was cut before the provider said: counted by us
+  cost_nanousd            INTEGER,              -- NULL: the price is unknown
+  requested_cost_nanousd  INTEGER,              -- what the requested model would have cost
+  cache                   TEXT    NOT NULL,     -- hit, miss, bypass
+  ttft_us                 INTEGER,              -- to the first content byte; NULL: none was sent
+  duration_us             INTEGER NOT NULL,
+  error                   TEXT,
+  tags                    TEXT                  -- JSON object
+) STRICT;
+CREATE INDEX requests_at ON requests (at_us);
+CREATE INDEX requests_session ON requests (session) WHERE session IS NOT NULL;
