@@ -59,6 +59,7 @@ struct Server::Impl {
   std::size_t count = 0;
   bool draining = false;
   std::function<void()> drained;
+  std::function<void()> closed;
 
   void add(Connection& connection) noexcept;
   void remove(Connection& connection) noexcept;
@@ -407,6 +408,7 @@ Task<void> serve_connection(std::shared_ptr<Server::Impl> server, std::unique_pt
     Connection connection(*server, std::move(stream));
     co_await connection.run();
   }
+  if (server->closed) server->closed();
   server->tell_if_drained();
 }
 
@@ -469,6 +471,10 @@ void Server::shutdown() noexcept {
 
 std::size_t Server::connections() const noexcept {
   return impl_->count;
+}
+
+void Server::on_closed(std::function<void()> closed) {
+  impl_->closed = std::move(closed);
 }
 
 void Server::on_drained(std::function<void()> done) {

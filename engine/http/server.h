@@ -71,6 +71,8 @@ class Server {
   [[nodiscard]] std::size_t connections() const noexcept;
   /// Called once when the last connection has ended after drain().
   void on_drained(std::function<void()> done);
+  /// Called after every connection's end.
+  void on_closed(std::function<void()> closed);
 
   struct Impl;
 

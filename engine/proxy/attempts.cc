@@ -64,16 +64,6 @@ Error from_stream_error(const chat::StreamError& failed, const FirstReply& attem
   return dialect::anthropic().read_error(failure);
 }
 
-/// kCancelled is the token's word; what it means is known here.
-Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for) {
-  if (error.provider.empty()) error.provider = provider.id;
-  if (error.code != ErrorCode::kCancelled || clock.stop.reason() != StopReason::kDeadline) return error;
-  return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
-                        "provider '" + provider.id + "' sent nothing for too long while waiting for " + waiting_for +
-                            "; raise providers." + provider.id + ".timeouts if it is slow",
-                        provider);
-}
-
 /// The request in the provider's dialect: the original bytes where possible, else translated.
 Result<std::string> write_body(const Ask& ask, const config::Provider& provider, FirstReply& attempt, const Visit& visit) {
   if (attempt.native) {
@@ -292,6 +282,15 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
 }
 
 }  // namespace
+
+Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for) {
+  if (error.provider.empty()) error.provider = provider.id;
+  if (error.code != ErrorCode::kCancelled || clock.stop.reason() != StopReason::kDeadline) return error;
+  return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
+                        "provider '" + provider.id + "' sent nothing for too long while waiting for " + waiting_for +
+                            "; raise providers." + provider.id + ".timeouts if it is slow",
+                        provider);
+}
 
 Task<Result<FirstReply>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop) {
   std::vector<rules::Target> targets = ask.decision->targets;

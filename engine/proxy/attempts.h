@@ -56,6 +56,9 @@ struct FirstReply {
   std::optional<chat::Reply> reply;   ///< its meaning (native: only id, usage and stop reason)
 };
 
+/// What a failed wait for the provider means: a deadline that passed is a timeout, anything else is what it says.
+Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for);
+
 /// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are decided here
 /// and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts made and, when all fail, with the
 /// last provider's verbatim answer if the client speaks its dialect.

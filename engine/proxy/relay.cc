@@ -47,12 +47,22 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
   StreamBytes bytes(std::move(lane), *from.reader, visit);
 
   to.start(200, stream_headers(from, visit));
-  CCR_CO_CHECK(co_await to.write(bytes.begin(from.held, from.events)));
-  from.held = std::string();
-  from.events = std::vector<chat::Event>();
-
+  std::string_view out = bytes.begin(from.held, from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
-  while (!from.upstream_ended && !(bytes.complete() && !from.native)) {
+  for (;;) {
+    const bool over = from.upstream_ended || (bytes.complete() && !from.native);
+    if (over && bytes.nothing_left()) {
+      CCR_CO_CHECK(co_await to.finish(out));
+      break;
+    }
+    if (!out.empty()) {
+      sent_ms = worker.loop.now_ms();
+      CCR_CO_CHECK(co_await to.write(out));
+    }
+    if (over) {
+      CCR_CO_CHECK(co_await to.finish(bytes.end(nullptr)));
+      break;
+    }
     const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
     const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
     const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime) : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
@@ -60,30 +70,25 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk) {
       if (to.stop().stopped()) co_return std::move(chunk).error();
+      const Error failure = explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
+      CCR_CO_CHECK(co_await to.finish(bytes.end(&failure)));
       from.stream.reset();
-      CCR_CO_CHECK(co_await to.write(bytes.end(&chunk.error())));
-      break;
+      co_return Result<void>();
     }
-    std::string_view out;
     if (!chunk->quiet) {
       out = bytes.take(chunk->bytes);
       from.upstream_ended = chunk->end;
     } else if (only_usage_left) {
-      break;  // everything but the usage is there, and it did not come
+      from.upstream_ended = true;  // all but the usage is there, and it does not come
+      from.stream.reset();
+      out = {};
     } else {
       out = bytes.ping();
     }
-    if (out.empty()) continue;
-    sent_ms = worker.loop.now_ms();
-    CCR_CO_CHECK(co_await to.write(out));
   }
-  if (from.stream) {
-    if (const std::string_view last = bytes.end(nullptr); !last.empty()) CCR_CO_CHECK(co_await to.write(last));
-  }
-  CCR_CO_CHECK(co_await to.finish());
 
   // The client has everything. Reading the few bytes that end the upstream's body keeps its connection usable.
-  if (from.stream && !from.upstream_ended) {
+  if (!from.upstream_ended) {
     auto rest = co_await from.stream->read(milliseconds(limits::kUsageTime), from.clock->stop.token());
     (void)rest;  // whatever it is, the request is over
   }
@@ -104,8 +109,7 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& a
     writer->write(event, bytes);
   }
   to.start(200, stream_headers(from, visit));
-  CCR_CO_CHECK(co_await to.write(bytes));
-  co_return co_await to.finish();
+  co_return co_await to.finish(bytes);
 }
 
 Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {

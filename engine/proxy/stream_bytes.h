@@ -44,6 +44,8 @@ class StreamBytes {
   std::string_view ping();
   /// True when the client has been told that the message is over.
   [[nodiscard]] bool complete() const { return over_; }
+  /// True when end() would add nothing.
+  [[nodiscard]] bool nothing_left() const { return over_ && whole_.rest().empty(); }
 
  private:
   void write(const chat::Event& event);
