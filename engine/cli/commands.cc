@@ -6,6 +6,7 @@ namespace ccrules::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
+      stats_command(),
       completion_command(),
       help_command(),
       version_command(),

@@ -4,6 +4,11 @@
 /// One function a command, defined in the file of its name; commands.cc puts them in order.
 namespace ccrules::cli {
 
+Command serve_command();
+Command test_command();
+Command explain_command();
+Command check_command();
+Command stats_command();
 Command completion_command();
 Command help_command();
 Command version_command();

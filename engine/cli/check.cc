@@ -1,0 +1,58 @@
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "cli/paint.h"
+#include "core/json.h"
+#include "rules/dry_run.h"
+
+namespace ccrules::cli {
+namespace {
+
+Exit run_check(const Arguments& arguments, Io& io) {
+  const config::Options options = config_options(arguments, io);
+  config::Loaded loaded = config::load(io.files, io.environment, options);
+  std::vector<config::Diagnostic> found = std::move(loaded.diagnostics);
+  const bool loads = loaded.snapshot != nullptr;
+  if (loads) {
+    std::vector<config::Diagnostic> rules = rules::check(*loaded.snapshot, io.files);
+    found.insert(found.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+  }
+  const bool fails = has_error(found) || (arguments.has("strict") && !found.empty());
+  if (arguments.json()) {
+    std::string text;
+    json::Writer writer(text);
+    writer.begin_object()
+        .member("schema", "ccrules.check/1")
+        .member("ok", !fails)
+        .member("config", loads ? loaded.snapshot->file : options.config_path)
+        .member_raw("diagnostics", diagnostics_json(found))
+        .end_object();
+    io.out << text << "\n";
+  } else if (!found.empty()) {
+    print_diagnostics(found, io.out, paint_for_out(io).on());
+  } else {
+    const std::string file = loaded.snapshot->file.empty() ? "no configuration file" : loaded.snapshot->file;
+    io.out << paint_for_out(io).green("ok") << "  " << file << ": " << loaded.snapshot->providers.size()
+           << " providers, " << loaded.snapshot->rules.size() << " rule files\n";
+  }
+  if (!loads) return Exit::kUsage;
+  return fails ? Exit::kFailed : Exit::kOk;
+}
+
+}  // namespace
+
+Command check_command() {
+  Command command;
+  command.name = "check";
+  command.summary = "Look for mistakes in the configuration and the rules";
+  command.about =
+      "Loads the configuration and every rule file and reports all mistakes at once, each with its file, "
+      "line and column:\n"
+      "unknown keys, facts, fields, providers and models, rules that can never match, aliases nobody uses.";
+  command.flags = {{"strict", "", "warnings count as failures", {}}};
+  command.examples = {
+      {"ccrules check", "exit code 0: all is well, 1: something was found, 2: it does not load"}};
+  command.run = &run_check;
+  return command;
+}
+
+}  // namespace ccrules::cli

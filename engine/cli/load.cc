@@ -1,0 +1,72 @@
+#include "cli/load.h"
+
+#include <algorithm>
+
+#include "cli/paint.h"
+#include "core/json.h"
+
+namespace ccrules::cli {
+
+config::Options config_options(const Arguments& arguments, const Io& io,
+                               std::map<std::string, std::string> overrides) {
+  config::Options options;
+  options.config_path = arguments.value("config");
+  options.working_directory = io.working_directory;
+  options.overrides = std::move(overrides);
+  return options;
+}
+
+std::shared_ptr<const config::Snapshot> load_config(const config::Options& options, Io& io) {
+  config::Loaded loaded = config::load(io.files, io.environment, options);
+  if (!loaded.diagnostics.empty()) print_diagnostics(loaded.diagnostics, io.err, paint_for_err(io).on());
+  return std::move(loaded.snapshot);
+}
+
+bool has_error(const std::vector<config::Diagnostic>& diagnostics) {
+  return std::any_of(diagnostics.begin(), diagnostics.end(), [](const auto& one) { return !one.warning; });
+}
+
+void print_diagnostics(const std::vector<config::Diagnostic>& diagnostics, std::ostream& out, bool colour) {
+  std::size_t errors = 0;
+  for (const config::Diagnostic& diagnostic : diagnostics) {
+    std::string block = config::render(diagnostic, colour);
+    if (block.empty() || block.back() != '\n') block += '\n';
+    out << block;
+    if (!diagnostic.warning) ++errors;
+  }
+  const std::size_t warnings = diagnostics.size() - errors;
+  const auto plural = [](std::size_t count, const char* word) {
+    return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
+  };
+  const Paint paint(colour);
+  out << "\n";
+  if (errors > 0) out << paint.red(plural(errors, "error"));
+  if (errors > 0 && warnings > 0) out << ", ";
+  if (warnings > 0) out << paint.yellow(plural(warnings, "warning"));
+  out << "\n";
+}
+
+std::string diagnostics_json(const std::vector<config::Diagnostic>& diagnostics) {
+  std::string text;
+  json::Writer writer(text);
+  writer.begin_array();
+  for (const config::Diagnostic& diagnostic : diagnostics) {
+    writer.begin_object()
+        .member("severity", diagnostic.warning ? "warning" : "error")
+        .member("file", diagnostic.where.file)
+        .member("line", diagnostic.where.line)
+        .member("column", diagnostic.where.column)
+        .member("message", diagnostic.message)
+        .member("hint", diagnostic.hint)
+        .end_object();
+  }
+  writer.end_array();
+  return text;
+}
+
+Exit usage_error(Io& io, const std::string& message) {
+  io.err << paint_for_err(io).red("error:") << " " << message << "\n";
+  return Exit::kUsage;
+}
+
+}  // namespace ccrules::cli

@@ -1,0 +1,140 @@
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "cli/paint.h"
+#include "core/text.h"
+#include "ledger/queries.h"
+
+namespace ccrules::cli {
+namespace {
+
+constexpr std::int64_t kSecondUs = 1'000'000;
+
+/// Wall time in microseconds that `since` means: "30m", "24h", "7d", "2w" back from `now_us`, "all", or a UTC
+/// day "2026-11-01".
+std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us) {
+  if (since == "all") return 0;
+  if (since.size() == 10 && since[4] == '-' && since[7] == '-') {
+    const auto year = text::to_int(since.substr(0, 4));
+    const auto month = text::to_int(since.substr(5, 2));
+    const auto day = text::to_int(since.substr(8, 2));
+    if (!year || !month || !day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
+    std::tm date{};
+    date.tm_year = static_cast<int>(*year) - 1900;
+    date.tm_mon = static_cast<int>(*month) - 1;
+    date.tm_mday = static_cast<int>(*day);
+    return timegm(&date) * kSecondUs;
+  }
+  if (since.size() < 2) return std::nullopt;
+  const auto count = text::to_int(since.substr(0, since.size() - 1));
+  if (!count || *count < 0 || *count > 100'000) return std::nullopt;
+  switch (since.back()) {
+    case 'm':
+      return now_us - *count * 60 * kSecondUs;
+    case 'h':
+      return now_us - *count * 3600 * kSecondUs;
+    case 'd':
+      return now_us - *count * 86400 * kSecondUs;
+    case 'w':
+      return now_us - *count * 7 * 86400 * kSecondUs;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// "at least" when some requests have no known price: unknown is never shown as zero.
+std::string cost_text(const Paint& paint, const ledger::StatsRow& row) {
+  if (row.unknown_cost_requests == 0) return usd(row.cost_nanousd);
+  if (row.cost_nanousd == 0) return paint.yellow("unknown");
+  return paint.yellow("≥ " + usd(row.cost_nanousd));
+}
+
+std::vector<std::string> cells(const Paint& paint, const ledger::StatsRow& row, const std::string& key) {
+  return {key,
+          with_commas(row.requests),
+          row.errors > 0 ? paint.red(with_commas(row.errors)) : "0",
+          with_commas(row.input_tokens),
+          with_commas(row.output_tokens),
+          with_commas(row.cache_read_tokens),
+          with_commas(row.cache_write_tokens),
+          cost_text(paint, row),
+          row.savings_nanousd == 0 ? "" : usd(row.savings_nanousd)};
+}
+
+void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& stats) {
+  using Align = Table::Align;
+  const Paint paint = paint_for_out(io);
+  Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight,
+               Align::kRight, Align::kRight, Align::kRight});
+  std::vector<std::string> head = {query.by,     "requests",    "errors",     "input", "output",
+                                   "cache read", "cache write", "cost (USD)", "saved"};
+  for (std::string& cell : head) cell = paint.bold(cell);
+  table.row(std::move(head));
+  for (const ledger::StatsRow& row : stats.rows)
+    table.row(cells(paint, row, row.key.empty() ? "(none)" : row.key));
+  if (stats.rows.size() != 1) table.row(cells(paint, stats.total, paint.bold("total")));
+  table.print(io.out);
+  if (stats.total.unknown_cost_requests == 0) return;
+  const std::int64_t unknown = stats.total.unknown_cost_requests;
+  io.out << "\n"
+         << paint.yellow(with_commas(unknown) + (unknown == 1 ? " request has" : " requests have") +
+                         " no known price")
+         << paint.dim("; set `prices` in ccrules.json") << "\n";
+}
+
+Exit run_stats(const Arguments& arguments, Io& io) {
+  ledger::StatsQuery query;
+  const std::string since = arguments.has("since") ? arguments.value("since") : "7d";
+  const auto from = since_us(since, io.clock.wall_us());
+  if (!from)
+    return usage_error(io,
+                       "--since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got '" + since + "')");
+  query.since_us = *from;
+  if (arguments.has("by")) query.by = arguments.value("by");
+  if (arguments.has("ledger")) {
+    query.path = arguments.value("ledger");
+  } else {
+    const auto config = load_config(config_options(arguments, io), io);
+    if (!config) return Exit::kUsage;
+    query.path = config->ledger.path;
+  }
+  if (!io.files.exists(query.path)) return usage_error(io, "there is no ledger at " + query.path + " yet");
+  const Result<ledger::Stats> stats = ledger::stats(query);
+  if (!stats.ok()) return usage_error(io, stats.error().message);
+  if (arguments.json()) {
+    io.out << ledger::to_json(query, *stats) << "\n";
+  } else if (stats->total.requests == 0) {
+    io.err << "no requests since " << since << "\n";
+  } else {
+    print_table(io, query, *stats);
+  }
+  return Exit::kOk;
+}
+
+}  // namespace
+
+Command stats_command() {
+  Command command;
+  command.name = "stats";
+  command.summary = "Requests, tokens and cost from the ledger";
+  command.about =
+      "Sums the ledger; works while the proxy runs. A cost with unknown prices in it is marked, never shown "
+      "as zero. \"saved\"\n"
+      "is what the requested models would have cost more (or, negative, less).";
+  command.flags = {
+      {"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
+      {"by",
+       "KEY",
+       "one row for each",
+       {"model", "provider", "project", "agent", "session", "rule", "day", "status"}},
+      {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
+  command.examples = {{"ccrules stats --since 24h --by project", "today's work by project"},
+                      {"ccrules stats --json", "for scripts"}};
+  command.run = &run_stats;
+  return command;
+}
+
+}  // namespace ccrules::cli

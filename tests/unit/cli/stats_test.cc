@@ -1,0 +1,103 @@
+#include <filesystem>
+#include <sstream>
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+
+#include "cli/run.h"
+#include "ledger/ledger.h"
+#include "unit/cli/run_cli.h"
+
+using namespace ccrules;
+using ccrules::test::CliResult;
+using ccrules::test::run_cli;
+
+namespace {
+
+constexpr std::int64_t kNoonUs = 1'700'000'000'000'000;
+
+/// A ledger of its own with one request per given model, now minus `age_s`.
+struct Scratch {
+  std::string folder;
+  std::string path;
+  Scratch() {
+    char name[] = "/tmp/ccrules-stats-XXXXXX";
+    folder = mkdtemp(name);
+    path = folder + "/ledger.db";
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  void write(const std::string& id, const std::string& model, std::int64_t age_s,
+             std::optional<std::int64_t> cost) const {
+    ledger::Settings settings;
+    settings.path = path;
+    settings.keep_days = 100'000;
+    auto opened = ledger::Ledger::open(settings);
+    REQUIRE(opened.ok());
+    ledger::Record row;
+    row.id = id;
+    row.at_us = kNoonUs - age_s * 1'000'000;
+    row.model = model;
+    row.provider = "anthropic";
+    row.status = 200;
+    row.usage.input_tokens = 1200;
+    row.usage.output_tokens = 34;
+    row.cost_nanousd = cost;
+    (*opened)->record(row);
+    (*opened)->flush();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("stats shows one row a model and a total, with commas, dollars and unknown costs marked") {
+  const Scratch scratch;
+  scratch.write("req_1", "claude-opus-5-5", 60, 12'500'000);
+  scratch.write("req_2", "mystery-1", 60, std::nullopt);
+  const CliResult shown = run_cli({"stats", "--ledger", scratch.path}, kNoonUs);
+  CHECK(shown.code == 0);
+  CHECK(shown.err.empty());
+  CHECK_THAT(shown.out, Catch::Contains("claude-opus-5-5") && Catch::Contains("$0.0125"));
+  CHECK_THAT(shown.out, Catch::Contains("unknown"));
+  CHECK_THAT(shown.out, Catch::Contains("2,400") && Catch::Contains("≥ $0.0125"));
+  CHECK_THAT(shown.out, Catch::Contains("1 request has no known price"));
+}
+
+TEST_CASE("stats counts only what is younger than --since") {
+  const Scratch scratch;
+  scratch.write("req_1", "young", 3600, 1);
+  scratch.write("req_2", "old", 3 * 86400, 1);
+  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "24h"}, kNoonUs).out,
+             !Catch::Contains("old"));
+  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "7d"}, kNoonUs).out,
+             Catch::Contains("old"));
+  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "2023-11-12"}, kNoonUs).out,
+             !Catch::Contains("old"));
+  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "all"}, kNoonUs).out,
+             Catch::Contains("old"));
+}
+
+TEST_CASE("stats --json names its schema") {
+  const Scratch scratch;
+  scratch.write("req_1", "m", 60, 1);
+  const CliResult shown = run_cli({"stats", "--ledger", scratch.path, "--json"}, kNoonUs);
+  CHECK_THAT(shown.out, Catch::Contains("\"schema\":\"ccrules.stats/1\""));
+}
+
+TEST_CASE("stats says in one sentence what it cannot do") {
+  const CliResult since = run_cli({"stats", "--since", "yesterday"}, kNoonUs);
+  CHECK(since.code == 2);
+  CHECK(since.err ==
+        "error: --since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got 'yesterday')\n");
+  const CliResult by = run_cli({"stats", "--by", "modal"}, kNoonUs);
+  CHECK(by.code == 2);
+  CHECK_THAT(by.err, Catch::Contains("did you mean 'model'?"));
+  const CliResult absent = run_cli({"stats", "--ledger", "/nowhere/ledger.db"}, kNoonUs);
+  CHECK(absent.code == 2);
+  CHECK(absent.err == "error: there is no ledger at /nowhere/ledger.db yet\n");
+}
