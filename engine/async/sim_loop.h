@@ -25,6 +25,11 @@ class SimLoop final : public Loop {
   /// moment.
   void run_for(std::chrono::milliseconds most);
   void stop() noexcept override { stopping_ = true; }
+  /// Calls `disturb` once between two steps, after `steps` of them. What awaits at that moment is what is
+  /// tested.
+  void disturb_after(std::size_t steps, std::function<void()> disturb);
+  /// False while the disturbance of disturb_after() has not happened.
+  [[nodiscard]] bool disturbed() const noexcept { return !disturb_; }
 
  private:
   /// One posted piece of work, or the timers of the next moment up to `until_ms`; false when there is
@@ -36,6 +41,9 @@ class SimLoop final : public Loop {
   std::mutex mutex_;  ///< guards posted_
   std::deque<std::function<void()>> posted_;
   bool stopping_ = false;
+  std::size_t steps_ = 0;
+  std::size_t disturb_at_ = 0;
+  std::function<void()> disturb_;
 };
 
 }  // namespace ccrules

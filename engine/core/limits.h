@@ -39,6 +39,7 @@ inline constexpr auto kDrainTime = 600s;                       ///< SIGTERM: run
 // --- upstream
 inline constexpr auto kConnectTime = 5s;
 inline constexpr auto kFirstByteTime = 60s;
+inline constexpr auto kEarlyReplyTime = 1s;  ///< After a failed write: how long an upstream's early answer is waited for.
 inline constexpr auto kIdleTime = 300s;
 inline constexpr auto kUsageTime = 2s;    ///< After finish_reason: how long the usage chunk is waited for.
 inline constexpr auto kCommitTime = 10s;  ///< After a good head without content: commit, relay what is there, ping.

@@ -207,8 +207,8 @@ Task<Result<void>> exchange_heads(Upstream& upstream, std::string_view head, con
   auto written = co_await stream.write(pieces, stop, first_byte);
   // An upstream may refuse early, answer and close: then the answer is worth more than the failed write.
   const bool sent_all = written.ok();
-  if (!sent_all && (written.error().code == ErrorCode::kCancelled || !stream.has_unread()))
-    co_return std::move(written).error();
+  if (!sent_all && written.error().code != ErrorCode::kConnectionLost) co_return std::move(written).error();
+  if (!sent_all) first_byte = limits::kEarlyReplyTime;
 
   const std::int64_t give_up_ms = first_byte.count() > 0 ? loop.now_ms() + first_byte.count() : 0;
   milliseconds patience = first_byte;
