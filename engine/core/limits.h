@@ -59,7 +59,9 @@ inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
 // --- money
 inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
-inline constexpr std::size_t kLedgerBatchRows = 512;    ///< Rows that wake the writer before its interval is over.
+inline constexpr std::size_t kLedgerChunkRows = 128;    ///< Rows moved from thread to thread as one block (about 100 KB).
+inline constexpr std::size_t kLedgerBatchRows = 1024;   ///< Rows that wake the writer before its interval is over.
+inline constexpr std::size_t kLedgerTransactionRows = 8192;
 inline constexpr auto kLedgerInterval = 100ms;          ///< A row is on its way to the disk after at most so long.
 inline constexpr auto kLedgerRetryFirst = 100ms;        ///< Pause after a failed write; doubled up to the next one.
 inline constexpr auto kLedgerRetryMost = 5s;

@@ -141,25 +141,31 @@ std::optional<Database::Failure> Database::ensure_open() {
   return std::nullopt;
 }
 
-std::optional<Database::Failure> Database::write(std::span<const Record> rows) {
+std::optional<Database::Failure> Database::write(std::span<const std::vector<Record>> chunks) {
   if (auto failure = ensure_open()) return failure;
-  const auto transact = [&]() -> Result<void> {
-    CCR_CHECK(open_->begin.step());
-    open_->begin.reset();
+  const auto insert_all = [&](const std::vector<Record>& rows) -> Result<void> {
     for (const Record& row : rows) {
       Result<void> inserted = insert(row);
       if (inserted) continue;
       if (!only_this_row(open_->connection.last_code())) return inserted;
       ++refused_;  // one impossible row must not keep all others from being written
     }
+    return {};
+  };
+  const auto transact = [&]() -> Result<void> {
+    CCR_CHECK(open_->begin.step());
+    open_->begin.reset();
+    for (const std::vector<Record>& rows : chunks) CCR_CHECK(insert_all(rows));
     CCR_CHECK(open_->commit.step());
     open_->commit.reset();
     return {};
   };
+  const std::uint64_t refused_before = refused_;
   Result<void> written = transact();
   if (written) return std::nullopt;
   const int code = open_->connection.last_code();
   open_.reset();  // rolls back
+  refused_ = refused_before;
   return fail(written.error().message, code);
 }
 

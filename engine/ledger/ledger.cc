@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,7 +19,7 @@ namespace ccrules::ledger {
 namespace {
 
 using Steady = std::chrono::steady_clock;
-using Batch = std::vector<Record>;
+using Chunk = std::vector<Record>;
 constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
 
 }  // namespace
@@ -43,16 +44,17 @@ struct Ledger::Impl {
 
   const int keep_days;
   Database database;                   ///< the writer's, and open()'s before the thread starts
-  std::vector<Batch> held;             ///< the writer's: taken from the queue, not written yet
+  std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
 
   mutable std::mutex mutex;
   std::condition_variable wake, attempted;
   // Guarded by `mutex`:
-  std::vector<Batch> queue;  ///< filled batches and the one being filled, each with room for kLedgerBatchRows
-  Batch spare;               ///< an emptied batch, so that steady traffic allocates none
+  std::vector<Chunk> queue;  ///< filled chunks and the one being filled, each with room for kLedgerChunkRows
+  Chunk spare;               ///< an emptied chunk, so that steady traffic allocates none
   std::size_t waiting_rows = 0;  ///< in `queue` and `held`
+  std::size_t queued_rows = 0;   ///< in `queue`
   bool asleep = false;           ///< the writer waits for the first row of an interval
   bool stopping = false;
   std::uint64_t flushes_asked = 0, flushes_done = 0;
@@ -70,14 +72,15 @@ void Ledger::Impl::record(Record&& row) noexcept {
       rows_dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    if (queue.empty() || queue.back().size() == limits::kLedgerBatchRows) {
-      queue.push_back(std::exchange(spare, Batch()));
-      queue.back().reserve(limits::kLedgerBatchRows);
+    if (queue.empty() || queue.back().size() == limits::kLedgerChunkRows) {
+      queue.push_back(std::exchange(spare, Chunk()));
+      queue.back().reserve(limits::kLedgerChunkRows);
     }
     queue.back().push_back(std::move(row));
     ++waiting_rows;
     // Once to start an interval, once more when it fills before its end; in between nobody is woken.
-    wake_writer = asleep || queue.back().size() == limits::kLedgerBatchRows;
+    ++queued_rows;
+    wake_writer = asleep || queued_rows == limits::kLedgerBatchRows;
     asleep = false;
   } catch (...) {  // no memory
     rows_dropped.fetch_add(1, std::memory_order_relaxed);
@@ -121,8 +124,9 @@ void Ledger::Impl::run() {
       wait_for_work(lock);
       ticket = flushes_asked;
       last = stopping;
-      for (Batch& batch : queue) held.push_back(std::move(batch));
+      for (Chunk& chunk : queue) held.push_back(std::move(chunk));
       queue.clear();
+      queued_rows = 0;
     }
     const bool written = write_all();
     if (written) prune();
@@ -137,7 +141,7 @@ void Ledger::Impl::run() {
     std::this_thread::sleep_for(limits::kLedgerRetryFirst);
   }
   std::size_t lost = 0;
-  for (const Batch& batch : held) lost += batch.size();
+  for (const Chunk& chunk : held) lost += chunk.size();
   if (lost > 0) {
     rows_dropped.fetch_add(lost, std::memory_order_relaxed);
     log::error("ledger: stopped with " + std::to_string(lost) + " rows unwritten");
@@ -158,32 +162,48 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
     wake.wait(lock, [&] { return hurry() || !queue.empty(); });
   }
   asleep = false;
-  const auto full = [this] { return !queue.empty() && queue.front().size() == limits::kLedgerBatchRows; };
+  const auto full = [this] { return queued_rows >= limits::kLedgerBatchRows; };
   if (!queue.empty()) wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || full(); });
 }
 
 /// True when nothing is left to write.
 bool Ledger::Impl::write_all() {
-  std::size_t done = 0;
-  std::uint64_t refused = database.refused();
-  for (Batch& batch : held) {
-    if (auto failure = database.write(batch)) {
+  if (held.empty() &&
+      pause > std::chrono::milliseconds(0)) {  // no row asks, but health() should know when it is over
+    if (auto failure = database.ensure_open())
       report(*failure);
+    else
+      report_recovery();
+    return true;
+  }
+  constexpr std::size_t kChunks = limits::kLedgerTransactionRows / limits::kLedgerChunkRows;
+  bool all = true;
+  bool some = false;
+  std::size_t done = 0;
+  while (done < held.size()) {
+    const std::span<Chunk> chunks = std::span(held).subspan(done, std::min(kChunks, held.size() - done));
+    const std::uint64_t refused_before = database.refused();
+    if (auto failure = database.write(chunks)) {
+      report(*failure);
+      all = false;
       break;
     }
-    const std::uint64_t left_out = database.refused() - std::exchange(refused, database.refused());
-    rows_written.fetch_add(batch.size() - left_out, std::memory_order_relaxed);
+    some = true;
+    done += chunks.size();
+    std::size_t rows = 0;
+    for (Chunk& chunk : chunks) {
+      rows += chunk.size();
+      chunk.clear();
+    }
+    const std::uint64_t left_out = database.refused() - refused_before;
+    rows_written.fetch_add(rows - left_out, std::memory_order_relaxed);
     rows_dropped.fetch_add(left_out, std::memory_order_relaxed);
-    const std::size_t rows = batch.size();
-    batch.clear();
     const std::lock_guard lock(mutex);
     waiting_rows -= rows;
-    if (spare.capacity() == 0) spare = std::move(batch);
-    ++done;
+    if (spare.capacity() == 0) spare = std::move(chunks.front());
   }
-  const bool all = done == held.size();
   held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(done));
-  if (done > 0 && all) report_recovery();
+  if (some && all) report_recovery();
   return all;
 }
 

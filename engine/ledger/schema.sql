@@ -41,4 +41,3 @@ CREATE TABLE requests (
   tags                    TEXT                  -- JSON object
 ) STRICT;
 CREATE INDEX requests_at ON requests (at_us);
-CREATE INDEX requests_session ON requests (session) WHERE session IS NOT NULL;

@@ -1,12 +1,19 @@
 #include "ledger/ledger.h"
 
+#include <csignal>
 #include <filesystem>
+#include <sys/resource.h>
+#include <thread>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
 #include "core/ids.h"
+#include "core/limits.h"
 #include "core/world.h"
 #include "ledger/queries.h"
+#include "ledger/sqlite.h"
+#include "support/files.h"
 
 using namespace ccrules;
 
@@ -19,10 +26,13 @@ struct Folder {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
   }
+  [[nodiscard]] std::string file(const std::string& name = "ledger.db") const {
+    return (path / name).string();
+  }
   std::filesystem::path path;
 };
 
-ledger::Record row(const std::string& model, std::int64_t cost_nanousd) {
+ledger::Record row(const std::string& model, std::int64_t cost_nanousd = 1) {
   ledger::Record record;
   record.id = ids::make("req_", system_random());
   record.at_us = system_clock().wall_us();
@@ -35,27 +45,306 @@ ledger::Record row(const std::string& model, std::int64_t cost_nanousd) {
   return record;
 }
 
+std::unique_ptr<ledger::Ledger> open(const std::string& path, int keep_days = 90) {
+  ledger::Settings settings;
+  settings.path = path;
+  settings.keep_days = keep_days;
+  auto opened = ledger::Ledger::open(settings);
+  INFO((opened ? "" : opened.error().message));
+  REQUIRE(opened.ok());
+  return *std::move(opened);
+}
+
+std::string open_error(const std::string& path) {
+  ledger::Settings settings;
+  settings.path = path;
+  auto opened = ledger::Ledger::open(settings);
+  return opened ? "" : opened.error().message;
+}
+
+std::int64_t count(const std::string& path) {
+  ledger::StatsQuery query;
+  query.path = path;
+  const auto stats = ledger::stats(query);
+  INFO((stats ? "" : stats.error().message));
+  REQUIRE(stats.ok());
+  return stats->total.requests;
+}
+
+void sql(const std::string& path, const char* statements) {
+  test::write_file(path, std::filesystem::exists(path) ? test::read_file(path) : "");
+  auto connection = ledger::Connection::open(path, ledger::Connection::Mode::kReadWrite, 1000);
+  REQUIRE(connection.ok());
+  REQUIRE(connection->run(statements).ok());
+}
+
 }  // namespace
 
-TEST_CASE("rows are written and can be summed by model") {
+TEST_CASE("the ledger's file and directory are the owner's alone") {
   const Folder folder;
   const std::string path = (folder.path / "sub" / "ledger.db").string();
-  auto opened = ledger::Ledger::open({path});
-  REQUIRE(opened.ok());
-  (*opened)->record(row("a", 5));
-  (*opened)->record(row("b", 7));
-  (*opened)->record(row("b", 1));
-  (*opened)->flush();
-  CHECK((*opened)->health().rows_written == 3);
-  const auto stats = ledger::stats({path});
-  REQUIRE(stats.ok());
-  CHECK(stats->total.requests == 3);
-  CHECK(stats->total.cost_nanousd == 13);
-  REQUIRE(stats->rows.size() == 2);
-  CHECK(stats->rows[0].key == "b");
-  CHECK(stats->rows[0].cost_nanousd == 8);
+  const auto ledger = open(path);
+  ledger->record(row("a"));
+  ledger->flush();
   using std::filesystem::perms;
-  CHECK((std::filesystem::status(path).permissions() & perms::all) ==
-        (perms::owner_read | perms::owner_write));
-  CHECK((std::filesystem::status(folder.path / "sub").permissions() & perms::all) == perms::owner_all);
+  const auto mode = [](const std::filesystem::path& of) {
+    return std::filesystem::status(of).permissions() & perms::all;
+  };
+  CHECK(mode(path) == (perms::owner_read | perms::owner_write));
+  CHECK(mode(path + "-wal") == (perms::owner_read | perms::owner_write));
+  CHECK(mode(folder.path / "sub") == perms::owner_all);
+}
+
+TEST_CASE("every column comes back as it was recorded, and what was not known is NULL") {
+  const Folder folder;
+  ledger::Record full;
+  full.id = "req_1";
+  full.at_us = 1'700'000'000'000'000;
+  full.client = "claude-cli";
+  full.dialect = "anthropic";
+  full.path = "/v1/messages";
+  full.session = "s";
+  full.user = "u";
+  full.project = "/srv/p'; DROP TABLE requests; --";
+  full.agent = "rust-specialist";
+  full.request_class = "background";
+  full.requested_model = "claude-opus-5-5";
+  full.decision_id = "d";
+  full.rule = "think";
+  full.reason = "thinking parameter enabled";
+  full.provider = "openai";
+  full.model = "gpt-6.1-sol";
+  full.attempts = 2;
+  full.status = 499;
+  full.stop_reason = "end_turn";
+  full.stream = true;
+  full.usage.input_tokens = 1;
+  full.usage.output_tokens = 2;
+  full.usage.cache_read_tokens = 3;
+  full.usage.cache_write_tokens = 10;
+  full.usage.cache_write_1h_tokens = 4;
+  full.usage.reasoning_tokens = 0;
+  full.usage_estimated = true;
+  full.cost_nanousd = 7;
+  full.requested_cost_nanousd = 9;
+  full.cache = "miss";
+  full.ttft_us = 8;
+  full.duration_us = 9;
+  full.error = "upstream_timeout: no answer";
+  full.tags_json = R"({"experiment":"gpt"})";
+  ledger::Record empty;
+  {
+    const auto ledger = open(folder.file(), 0);
+    ledger->record(full);
+    ledger->record(empty);
+  }
+  auto connection = ledger::Connection::open(folder.file(), ledger::Connection::Mode::kReadOnly, 1000);
+  REQUIRE(connection.ok());
+  auto read = ledger::Statement::prepare(*connection, "SELECT * FROM requests ORDER BY seq");
+  REQUIRE(read.ok());
+  const auto line = [&read] {
+    const auto stepped = read->step();
+    REQUIRE((stepped.ok() && *stepped));
+    std::string out;
+    for (int column = 1; column < 35; ++column) out += (column > 1 ? "|" : "") + read->text(column);
+    return out;
+  };
+  CHECK(line() ==
+        "req_1|1700000000000000|claude-cli|anthropic|/v1/messages|s|u|/srv/p'; DROP TABLE requests; "
+        "--|rust-specialist|background|"
+        "claude-opus-5-5|d|think|thinking parameter "
+        "enabled|openai|gpt-6.1-sol|2|499|end_turn|1|1|2|3|6|4|0|1|7|9|miss|8|9|"
+        "upstream_timeout: no answer|{\"experiment\":\"gpt\"}");
+  CHECK(line() == "|0|||||||||||||||0|0||0|||||||0|||bypass||0||");
+}
+
+TEST_CASE("rows are written when the ledger closes, without a flush") {
+  const Folder folder;
+  {
+    const auto ledger = open(folder.file());
+    for (int i = 0; i < 3000; ++i) ledger->record(row("m"));
+  }
+  CHECK(count(folder.file()) == 3000);
+}
+
+TEST_CASE("many threads record while another reads") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&ledger] {
+      for (int i = 0; i < 2000; ++i) ledger->record(row("m"));
+    });
+  }
+  for (int i = 0; i < 20; ++i) CHECK(count(folder.file()) <= 8000);
+  for (std::thread& thread : threads) thread.join();
+  ledger->flush();
+  CHECK(count(folder.file()) == 8000);
+  CHECK(ledger->health().ok);
+  CHECK(ledger->health().rows_written == 8000);
+}
+
+TEST_CASE("a file that is no database, or another program's, is refused with what to do") {
+  const Folder folder;
+  test::write_file(folder.file("text"), "this is a diary, not a database, and it is longer than a header");
+  CHECK(open_error(folder.file("text")).find("file is not a database") != std::string::npos);
+  sql(folder.file("other"), "CREATE TABLE songs (title TEXT)");
+  CHECK(open_error(folder.file("other")).find("is a database of another program; set ledger.path") !=
+        std::string::npos);
+  open(folder.file("newer")).reset();
+  sql(folder.file("newer"), "PRAGMA user_version = 99");
+  CHECK(open_error(folder.file("newer")).find("written by a newer ccrules") != std::string::npos);
+  test::write_file(folder.file("plain"), "");
+  CHECK(open_error(folder.file("plain/ledger.db")).find("Not a directory") != std::string::npos);
+}
+
+TEST_CASE("while another program locks the database, rows are kept and written later") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  auto other = ledger::Connection::open(folder.file(), ledger::Connection::Mode::kReadWrite, 1000);
+  REQUIRE(other.ok());
+  REQUIRE(other->run("BEGIN IMMEDIATE").ok());
+  ledger->record(row("m"));
+  ledger->flush();
+  CHECK_FALSE(ledger->health().ok);
+  CHECK(ledger->health().problem.find("database is locked") != std::string::npos);
+  CHECK(ledger->health().rows_dropped == 0);
+  REQUIRE(other->run("COMMIT").ok());
+  ledger->record(row("m"));
+  ledger->flush();
+  CHECK(ledger->health().ok);
+  CHECK(count(folder.file()) == 2);
+}
+
+TEST_CASE("a database locked from the start is opened when the lock goes") {
+  const Folder folder;
+  sql(folder.file(), "PRAGMA journal_mode = DELETE");
+  auto other = ledger::Connection::open(folder.file(), ledger::Connection::Mode::kReadWrite, 1000);
+  REQUIRE(other.ok());
+  REQUIRE(other->run("BEGIN EXCLUSIVE").ok());
+  const auto ledger = open(folder.file());
+  CHECK_FALSE(ledger->health().ok);
+  REQUIRE(other->run("COMMIT").ok());
+  ledger->flush();
+  CHECK(ledger->health().ok);
+}
+
+TEST_CASE("on a full disk rows are kept and written when there is room again") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  ledger->record(row("m"));
+  ledger->flush();
+  REQUIRE(ledger->health().ok);
+  // No file may grow: what a write to a full disk is to SQLite.
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  rlimit small = before;
+  small.rlim_cur = 1024;
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  for (int i = 0; i < 500; ++i) ledger->record(row("m"));
+  ledger->flush();
+  const ledger::Health full = ledger->health();
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CHECK_FALSE(full.ok);
+  CHECK(full.rows_dropped == 0);
+  ledger->flush();
+  CHECK(ledger->health().ok);
+  CHECK(count(folder.file()) == 501);
+}
+
+TEST_CASE("a database that stays broken costs rows beyond the queue, never the process") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  auto other = ledger::Connection::open(folder.file(), ledger::Connection::Mode::kReadWrite, 1000);
+  REQUIRE(other.ok());
+  REQUIRE(other->run("BEGIN IMMEDIATE").ok());
+  for (std::size_t i = 0; i < limits::kLedgerQueueRows + 10; ++i) ledger->record(ledger::Record());
+  ledger->flush();
+  const ledger::Health health = ledger->health();
+  CHECK(health.rows_dropped + health.rows_written == 10);
+  REQUIRE(other->run("ROLLBACK").ok());
+  ledger->flush();
+  CHECK(ledger->health().rows_written == limits::kLedgerQueueRows);
+}
+
+TEST_CASE("when the file is deleted under the running ledger, rows go to a new one") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  ledger->record(row("m"));
+  ledger->flush();
+  for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(folder.file() + suffix);
+  ledger->record(row("m"));
+  ledger->flush();
+  CHECK(ledger->health().ok);
+  CHECK(count(folder.file()) == 1);
+}
+
+TEST_CASE("rows older than keep_days are deleted, and with 0 they stay") {
+  const Folder folder;
+  ledger::Record old = row("old");
+  old.at_us -= std::int64_t{3} * 86'400'000'000;
+  {
+    const auto ledger = open(folder.file(), 0);
+    ledger->record(old);
+    ledger->record(row("new"));
+  }
+  {
+    const auto ledger = open(folder.file(), 0);
+    ledger->flush();
+  }
+  CHECK(count(folder.file()) == 2);
+  {
+    const auto ledger = open(folder.file(), 2);
+    ledger->flush();
+  }
+  CHECK(count(folder.file()) == 1);
+}
+
+TEST_CASE("statistics group by what is asked and say what is unknown") {
+  const Folder folder;
+  {
+    const auto ledger = open(folder.file());
+    ledger::Record a = row("a", 100);
+    a.project = "web";
+    a.requested_cost_nanousd = 150;
+    ledger::Record b = row("b");
+    b.cost_nanousd.reset();
+    b.status = 502;
+    b.usage.cache_write_tokens = 30;
+    b.usage.cache_write_1h_tokens = 10;
+    ledger::Record old = row("old", 1000);
+    old.at_us = 1;
+    for (const ledger::Record& record : {a, b, old}) ledger->record(record);
+  }
+  ledger::StatsQuery query;
+  query.path = folder.file();
+  query.since_us = 2;
+  query.by = "project";
+  const auto stats = ledger::stats(query);
+  REQUIRE(stats.ok());
+  CHECK(stats->total.requests == 2);
+  CHECK(stats->total.errors == 1);
+  CHECK(stats->total.cost_nanousd == 100);
+  CHECK(stats->total.savings_nanousd == 50);
+  CHECK(stats->total.unknown_cost_requests == 1);
+  CHECK(stats->total.cache_write_tokens == 30);
+  REQUIRE(stats->rows.size() == 2);
+  CHECK(stats->rows[0].key == "web");
+  CHECK(stats->rows[1].key.empty());
+  CHECK(ledger::to_json(query, *stats)
+            .find(R"({"schema":"ccrules.stats/1","by":"project","since_us":2,"total":{"requests":2,)") == 0);
+  for (const char* by :
+       {"model", "provider", "agent", "session", "rule", "day", "status", "user", "client"}) {
+    query.by = by;
+    CHECK(ledger::stats(query).ok());
+  }
+  query.by = "weather";
+  const auto refused = ledger::stats(query);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().message.find("cannot group by 'weather'; use one of model, provider") == 0);
+  query.path = folder.file("absent");
+  query.by = "model";
+  REQUIRE_FALSE(ledger::stats(query).ok());
+  CHECK(ledger::stats(query).error().message.find("cannot read the ledger") == 0);
 }
