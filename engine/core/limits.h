@@ -54,7 +54,16 @@ inline constexpr std::size_t kErrorMessageBytes = 4096;           ///< As much o
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.
 inline constexpr auto kRuleTime = 5ms;                      ///< CPU time per decision.
 inline constexpr std::size_t kLuaSteps = 2'000'000;         ///< Work units of our own library functions per decision.
+inline constexpr auto kRuleLoadTime = 1000ms;               ///< CPU time for loading one rule file.
+inline constexpr int kRuleStops = 3;                        ///< Rules stopped in one decision before no more Lua runs in it.
+inline constexpr int kLuaCallDepth = 32;                    ///< Library functions calling back into Lua (pcall, gsub, sort).
+inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;   ///< Longest string a library function makes.
+inline constexpr std::size_t kLuaSort = 10000;              ///< Most items of table.sort and pairs.
+inline constexpr int kLuaUnpack = 250;                      ///< Most results of unpack.
 inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
+inline constexpr std::size_t kRuleTreeNodes = 20000;        ///< Values in the table of one rule.
+inline constexpr std::size_t kRuleTreeDepth = 24;           ///< Nesting of the table of one rule.
+inline constexpr std::size_t kRules = 5000;                 ///< Rules of one file.
 
 // --- money
 inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.

@@ -84,7 +84,12 @@ struct Trace {
   std::int64_t time_ns = 0;
 };
 
-/// Stable JSON ("v":1) of a decision with its trace.
+/// Stable JSON of a decision with its trace; members are only ever added:
+/// {"v":1, "id", "ruleset", "rule", "reason", "deny"?: {"status","message","type"?}, "no_target"?, "bad_request"?,
+///  "targets": [{"provider","model"}], "set": [{"field","kind": set|max|min|default|remove,"value"?}],
+///  "headers": {name: value or null for remove}, "tags": {name: value}, "failed_rules": [name],
+///  "claims": [{"slot","value","rule","where","shadowed"}],
+///  "rules": [{"rule","where","matched","failed_condition"?,"actual"?,"error"?}], "facts_read": {name: value}, "time_ns"}
 std::string to_json(const Decision& decision, const Trace& trace, std::string_view decision_id);
 
 }  // namespace ccrules::rules

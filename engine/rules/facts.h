@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +32,7 @@ struct Facts {
   bool tokens_exact = false;
   std::int64_t wall_us = 0;
   std::function<std::string_view(std::string_view)> header;  ///< request header by lower-case name; empty when absent
+  std::optional<double> bucket;  ///< tests: what every bucket() gives
   // on = "error"
   int attempt = 0;  ///< 1 for the first
   int status = 0;

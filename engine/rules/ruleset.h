@@ -1,0 +1,74 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/world.h"
+#include "rules/conditions.h"
+#include "rules/effects.h"
+#include "rules/script.h"
+
+namespace ccrules::rules {
+
+/// Text with facts in braces: "token count ({tokens}) exceeds threshold".
+struct Template {
+  struct Part {
+    std::string text;
+    bool is_fact = false;
+    api::Fact fact = api::Fact::kModel;
+  };
+  std::vector<Part> parts;
+  [[nodiscard]] std::string render(Reader& reader) const;
+};
+
+/// One compiled rule.
+struct Rule {
+  std::string name;
+  std::string pack;   ///< "default" for the built-in one, empty for the user's own files
+  std::string where;  ///< "rules/my.lua:12"
+  const SourceFile* file = nullptr;
+  Spot at;
+  Spot to_at;
+  bool on_error = false;
+  Condition when;
+  Template reason;    ///< empty: the rule's name speaks
+  TargetEffect to;
+  TargetEffect fallback;
+  DenyEffect deny;
+  SetEffect set;
+  HeaderEffect headers;
+  TagEffect tag;
+  RetryEffect retry;
+  std::optional<bool> next_fallback;
+  int next_fallback_function = 0;
+  Script* script = nullptr;
+
+  [[nodiscard]] bool has_effect() const;
+  /// Nothing but the two slots that targets go to.
+  [[nodiscard]] bool only_targets() const;
+};
+
+struct AliasPlace {
+  const SourceFile* file = nullptr;
+  Spot at;
+  bool used = false;
+};
+
+/// All rules of a configuration, in order of precedence, with everything they need.
+struct RuleSet {
+  explicit RuleSet(const config::Snapshot& snapshot) : targets(snapshot) {}
+  Targets targets;
+  std::vector<std::unique_ptr<SourceFile>> files;
+  std::vector<std::unique_ptr<Script>> scripts;
+  std::vector<Rule> on_request;
+  std::vector<Rule> on_error;
+  std::map<std::string, AliasPlace> aliases;
+  std::string hash;
+};
+
+/// Reads and compiles the user's files and the built-in pack. Null when there is an error; all of them are in `diagnostics`,
+/// in the order of the files and lines.
+std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files,
+                                    std::vector<config::Diagnostic>& diagnostics);
+
+}  // namespace ccrules::rules

@@ -1,0 +1,595 @@
+#include "rules/script.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <lua.hpp>
+
+#include "core/embedded.h"
+#include "core/limits.h"
+#include "core/text.h"
+#include "rules/sandbox.h"
+#include "rules/watchdog.h"
+
+namespace ccrules::rules {
+namespace {
+
+void push(lua_State* state, std::string_view text) { lua_pushlstring(state, text.data(), text.size()); }
+
+std::string_view text_at(lua_State* state, int index) {
+  std::size_t size = 0;
+  const char* text = lua_tolstring(state, index, &size);
+  return {text, size};
+}
+
+/// Reads a Lua value, with its places when it was written as a literal.
+class TreeReader {
+ public:
+  /// `functions`: keep them as references; else they are a problem.
+  TreeReader(lua_State* state, Problems& problems, bool functions) : state_(state), problems_(problems), functions_(functions) {}
+
+  Tree read(int index, const Literal* literal, Spot at, std::size_t depth = 0) {
+    Tree tree;
+    tree.at = at;
+    if (++nodes_ > limits::kRuleTreeNodes || depth > limits::kRuleTreeDepth) {
+      if (!too_large_) problems_.push_back({at, "this table is too large or nested too deep", {}});
+      too_large_ = true;
+      return tree;
+    }
+    switch (lua_type(state_, index)) {
+      case LUA_TNIL: break;
+      case LUA_TBOOLEAN:
+        tree.kind = Tree::Kind::kFlag;
+        tree.flag = lua_toboolean(state_, index) != 0;
+        break;
+      case LUA_TNUMBER:
+        tree.kind = Tree::Kind::kNumber;
+        tree.number = lua_tonumber(state_, index);
+        break;
+      case LUA_TSTRING:
+        tree.kind = Tree::Kind::kText;
+        tree.text = text_at(state_, index);
+        break;
+      case LUA_TFUNCTION:
+        if (!functions_) {
+          problems_.push_back({at, "a function returned a function instead of a value", {}});
+          break;
+        }
+        tree.kind = Tree::Kind::kFunction;
+        lua_pushvalue(state_, index);
+        tree.ref = luaL_ref(state_, LUA_REGISTRYINDEX);
+        break;
+      case LUA_TTABLE: table(tree, index, literal, depth); break;
+      default:
+        problems_.push_back({at, std::string("a ") + luaL_typename(state_, index) + " cannot be part of a rule", {}});
+    }
+    return tree;
+  }
+
+ private:
+  void table(Tree& tree, int index, const Literal* literal, std::size_t depth) {
+    tree.kind = Tree::Kind::kTable;
+    if (literal != nullptr) tree.at = literal->at;
+    luaL_checkstack(state_, 8, "nested too deep");
+    push_behind(state_, index);
+    int table = lua_gettop(state_);
+    lua_pushlightuserdata(state_, marker_key());
+    lua_rawget(state_, table);
+    if (lua_type(state_, -1) == LUA_TSTRING) {
+      tree.kind = Tree::Kind::kMarker;
+      tree.text = text_at(state_, -1);
+      push(state_, "body");
+      lua_rawget(state_, table);
+      if (!lua_istable(state_, -1)) {
+        lua_pop(state_, 3);
+        return;
+      }
+      push_behind(state_, lua_gettop(state_));
+      lua_replace(state_, table);
+      lua_pop(state_, 1);
+    }
+    lua_pop(state_, 1);
+    read_items(tree, table, literal, depth);
+    read_members(tree, table, literal, depth);
+    lua_settop(state_, table - 1);
+  }
+
+  void read_items(Tree& tree, int table, const Literal* literal, std::size_t depth) {
+    const std::size_t count = lua_objlen(state_, table);
+    for (std::size_t i = 0; i < count && !too_large_; ++i) {
+      const Literal::Entry* entry = literal != nullptr ? literal->item(i) : nullptr;
+      lua_rawgeti(state_, table, static_cast<int>(i) + 1);
+      tree.items.push_back(read(lua_gettop(state_), entry != nullptr ? entry->table.get() : nullptr,
+                                entry != nullptr ? entry->value_at : tree.at, depth + 1));
+      lua_pop(state_, 1);
+    }
+  }
+
+  void read_members(Tree& tree, int table, const Literal* literal, std::size_t depth) {
+    for (lua_pushnil(state_); lua_next(state_, table) != 0 && !too_large_; lua_pop(state_, 1)) {
+      const int type = lua_type(state_, -2);
+      if (type == LUA_TNUMBER) {
+        const lua_Number i = lua_tonumber(state_, -2);
+        if (i >= 1 && i <= static_cast<lua_Number>(tree.items.size())) continue;
+      }
+      if (type == LUA_TLIGHTUSERDATA) continue;
+      if (type != LUA_TSTRING) {
+        problems_.push_back({tree.at, "a list here has holes or keys that are not names", {}});
+        continue;
+      }
+      Tree::Member member;
+      member.key = text_at(state_, -2);
+      const Literal::Entry* entry = literal != nullptr ? literal->find(member.key) : nullptr;
+      member.at = entry != nullptr ? entry->at : tree.at;
+      member.value = read(lua_gettop(state_), entry != nullptr ? entry->table.get() : nullptr,
+                          entry != nullptr ? entry->value_at : tree.at, depth + 1);
+      tree.members.push_back(std::move(member));
+    }
+    std::sort(tree.members.begin(), tree.members.end(), [](const Tree::Member& a, const Tree::Member& b) {
+      if (a.at.line != b.at.line) return a.at.line < b.at.line;
+      if (a.at.column != b.at.column) return a.at.column < b.at.column;
+      return a.key < b.key;
+    });
+  }
+
+  lua_State* state_;
+  Problems& problems_;
+  bool functions_;
+  std::size_t nodes_ = 0;
+  bool too_large_ = false;
+};
+
+/// A chunk's name in Lua's messages; LuaJIT cuts names longer than 60 bytes itself, so that no prefix could be recognised.
+std::string chunk_name(const SourceFile& file) {
+  constexpr std::size_t kLongest = 48;
+  const std::string& name = file.shown;
+  return name.size() <= kLongest ? name : "..." + name.substr(name.size() - kLongest + 3);
+}
+
+/// "rules/my.lua:12: unexpected symbol near 'x'" as a diagnostic at line 12, and at x when the line shows it.
+config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::string& error) {
+  const std::string prefix = chunk_name(file) + ":";
+  const std::size_t begin = error.find(prefix);
+  Spot at{1, 1};
+  std::string message = error;
+  if (begin != std::string::npos) {
+    const std::size_t digits = begin + prefix.size();
+    const std::size_t colon = error.find(':', digits);
+    if (colon != std::string::npos) {
+      at.line = static_cast<int>(text::to_int(std::string_view(error).substr(digits, colon - digits)).value_or(1));
+      message = text::trim(std::string_view(error).substr(colon + 1));
+    }
+  }
+  // Point at the word the message quotes last.
+  const std::size_t close = message.rfind('\'');
+  const std::size_t open = close == std::string::npos || close == 0 ? std::string::npos : message.rfind('\'', close - 1);
+  if (open != std::string::npos) {
+    const std::string_view word = std::string_view(message).substr(open + 1, close - open - 1);
+    const std::size_t column = word.empty() ? std::string_view::npos : file.line(at.line).find(word);
+    if (column != std::string_view::npos) at.column = static_cast<int>(column) + 1;
+    if (message.starts_with("attempt to call global") || message.starts_with("attempt to index global")) {
+      static const std::vector<std::string> kWords = {"rule", "alias", "override", "remove", "any",    "none",
+                                                      "base", "case",  "pick",     "serving", "requested"};
+      const std::string near = text::did_you_mean(word, kWords);
+      std::string hint = near.empty() ? std::string() : "did you mean '" + near + "'?";
+      for (const char* gone : {"os", "io", "require", "load", "loadstring", "dofile", "print", "debug", "next", "coroutine"}) {
+        if (word == gone) hint = "rules have no I/O, no clock and no code loading; see docs/rules.md";
+      }
+      return file.error(at, "'" + std::string(word) + "' is not defined", hint);
+    }
+  }
+  return file.error(at, message);
+}
+
+void check_uses(const SourceFile& file, const Literal& literal, std::vector<config::Diagnostic>& diagnostics) {
+  for (const Literal::Entry& entry : literal.entries) {
+    for (const Literal::FactUse& use : entry.uses) {
+      const api::FactRow* row = api::find_fact(use.name);
+      if (row == nullptr) {
+        diagnostics.push_back(file.error(use.at, "unknown fact '" + use.name + "'", api::fact_hint(use.name)));
+      } else if (row->phase == api::Phase::kLater) {
+        diagnostics.push_back(file.error(use.at, "fact '" + use.name + "' is not available in this version", row->doc));
+      }
+    }
+    if (entry.table != nullptr) check_uses(file, *entry.table, diagnostics);
+  }
+}
+
+}  // namespace
+
+/// What a running load() collects.
+struct Script::Loading {
+  const SourceFile& file;
+  std::vector<Construct> constructs;
+  std::vector<Declaration>& declarations;
+  std::vector<config::Diagnostic>& diagnostics;
+};
+
+/// The functions Lua code reaches; all find their Script as upvalue 1.
+struct Script::Binding {
+  static Script& self(lua_State* state) {
+    return *static_cast<Script*>(lua_touserdata(state, lua_upvalueindex(1)));
+  }
+
+  // declare(kind, name, body, line)
+  static int declare(lua_State* state) {
+    Script& script = self(state);
+    if (script.loading_ == nullptr) return luaL_error(state, "rules are declared while their file loads, not later");
+    Loading& loading = *script.loading_;
+    if (loading.declarations.size() >= limits::kRules) return luaL_error(state, "too many rules in one file");
+    Declaration declaration;
+    declaration.callee = text_at(state, 1);
+    const int line = static_cast<int>(lua_tointeger(state, 4));
+    declaration.at = Spot{line, 1};
+    declaration.file = &loading.file;
+    const bool named = !lua_isnil(state, 2) || declaration.callee == "rule";
+    if (named && lua_type(state, 2) != LUA_TSTRING) {
+      loading.diagnostics.push_back(loading.file.error(
+          declaration.at, declaration.callee + " needs a name: " + declaration.callee + " \"name\" { ... }"));
+      return 0;
+    }
+    if (named) declaration.name = text_at(state, 2);
+    if (!lua_istable(state, 3)) {
+      loading.diagnostics.push_back(loading.file.error(
+          declaration.at, declaration.callee + " needs a table: " + declaration.callee + (named ? " \"name\" { ... }" : " { ... }")));
+      return 0;
+    }
+    const Construct* construct = match(loading.constructs, declaration.callee, declaration.name, line);
+    if (construct != nullptr) {
+      declaration.at = construct->named ? construct->name_at : construct->at;
+      check_uses(loading.file, construct->body, loading.diagnostics);
+    }
+    Problems problems;
+    TreeReader reader(state, problems, true);
+    declaration.body = reader.read(3, construct != nullptr ? &construct->body : nullptr, declaration.at);
+    for (const Problem& problem : problems) {
+      loading.diagnostics.push_back(loading.file.error(problem.at, problem.message, problem.hint));
+    }
+    if (problems.empty()) loading.declarations.push_back(std::move(declaration));
+    return 0;
+  }
+
+  // mark(word, body)
+  static int mark(lua_State* state) {
+    lua_settop(state, 2);
+    if (!lua_isnil(state, 2) && !lua_istable(state, 2)) {
+      return luaL_error(state, "'%s' needs a table: %s { ... }", lua_tostring(state, 1), lua_tostring(state, 1));
+    }
+    lua_newtable(state);
+    lua_pushlightuserdata(state, marker_key());
+    lua_pushvalue(state, 1);
+    lua_rawset(state, 3);
+    lua_pushvalue(state, 2);
+    lua_setfield(state, 3, "body");
+    return 1;
+  }
+
+  // line(): of the caller's caller, 0 when it is not in the file being loaded.
+  static int line(lua_State* state) {
+    lua_Debug frame;
+    const bool found = lua_getstack(state, 2, &frame) != 0 && lua_getinfo(state, "Sl", &frame) != 0;
+    lua_pushinteger(state, found ? std::max(frame.currentline, 0) : 0);
+    return 1;
+  }
+
+  static Reader& reader(lua_State* state) {
+    Script& script = self(state);
+    if (script.reader_ == nullptr) luaL_error(state, "req can only be read while the rule is being decided");
+    return *script.reader_;
+  }
+
+  static void push_value(lua_State* state, const Value& value) {
+    switch (value.kind) {
+      case Value::Kind::kNone: lua_pushnil(state); break;
+      case Value::Kind::kFlag: lua_pushboolean(state, value.flag ? 1 : 0); break;
+      case Value::Kind::kNumber: lua_pushnumber(state, value.number); break;
+      case Value::Kind::kText: push(state, value.text); break;
+      case Value::Kind::kList:
+        lua_createtable(state, static_cast<int>(value.list->size()), 0);
+        for (std::size_t i = 0; i < value.list->size(); ++i) {
+          push(state, (*value.list)[i]);
+          lua_rawseti(state, -2, static_cast<int>(i) + 1);
+        }
+        break;
+    }
+  }
+
+  // req.bucket(name, key)
+  static int bucket(lua_State* state) {
+    const char* name = luaL_checkstring(state, 1);
+    const std::string_view key = lua_isnoneornil(state, 2) ? std::string_view() : std::string_view(luaL_checkstring(state, 2));
+    push_value(state, reader(state).bucket(name, key));
+    return 1;
+  }
+
+  // req.headers[name]; upvalue 1 as ever.
+  static int header_index(lua_State* state) {
+    const char* name = luaL_checkstring(state, 2);
+    push_value(state, reader(state).header(text::lower(name)));
+    return 1;
+  }
+
+  // req.text.last_user
+  static int text_index(lua_State* state) {
+    const std::string_view name = luaL_checkstring(state, 2);
+    if (name == "last_user") {
+      push_value(state, reader(state).read(api::Fact::kTextLastUser));
+    } else if (name == "system") {
+      push_value(state, reader(state).read(api::Fact::kTextSystem));
+    } else {
+      return luaL_error(state, "unknown fact 'text.%s': text has last_user and system", lua_tostring(state, 2));
+    }
+    return 1;
+  }
+
+  // req[name]; upvalue 2: name -> row number.
+  static int request_index(lua_State* state) {
+    lua_pushvalue(state, 2);
+    lua_rawget(state, lua_upvalueindex(2));
+    if (lua_type(state, -1) != LUA_TNUMBER) return unknown_fact(state);
+    const api::FactRow& row = api::facts()[static_cast<std::size_t>(lua_tointeger(state, -1))];
+    Reader& facts = reader(state);
+    if (row.phase == api::Phase::kLater) return luaL_error(state, "fact '%s' is not available in this version", row.name);
+    if (row.phase == api::Phase::kError && !facts.on_error()) {
+      return luaL_error(state, "fact '%s' exists only in rules with on = \"error\"", row.name);
+    }
+    switch (row.id) {
+      case api::Fact::kBucket: lua_getfield(state, lua_upvalueindex(3), "bucket"); return 1;
+      case api::Fact::kText: lua_getfield(state, lua_upvalueindex(3), "text"); return 1;
+      case api::Fact::kHeaders: lua_getfield(state, lua_upvalueindex(3), "headers"); return 1;
+      case api::Fact::kTime:
+        lua_createtable(state, 0, 3);
+        push_value(state, facts.read(api::Fact::kTimeHour));
+        lua_setfield(state, -2, "hour");
+        push_value(state, facts.read(api::Fact::kTimeWday));
+        lua_setfield(state, -2, "wday");
+        push_value(state, facts.read(api::Fact::kTimeIso));
+        lua_setfield(state, -2, "iso");
+        return 1;
+      default: push_value(state, facts.read(row.id)); return 1;
+    }
+  }
+
+  static int unknown_fact(lua_State* state) {
+    const bool named = lua_type(state, 2) == LUA_TSTRING;
+    const std::string_view name = named ? text_at(state, 2) : std::string_view("?");
+    std::string message = "unknown fact '" + std::string(name) + "'; " + api::fact_hint(name);
+    push(state, message);
+    std::string().swap(message);  // nothing to destroy when the error leaves
+    luaL_where(state, 1);
+    lua_insert(state, -2);
+    lua_concat(state, 2);
+    return lua_error(state);
+  }
+
+  static int push_argument(lua_State* state) {
+    push_value(state, *self(state).argument_);
+    return 1;
+  }
+
+  static int read_result(lua_State* state) {
+    const Script& script = self(state);
+    *script.result_ = TreeReader(state, *script.problems_, false).read(1, nullptr, {});
+    return 0;
+  }
+
+  static int read_only(lua_State* state) { return luaL_error(state, "facts are read-only: return effects instead"); }
+
+  static void push_function(lua_State* state, Script* script, lua_CFunction function) {
+    lua_pushlightuserdata(state, script);
+    lua_pushcclosure(state, function, 1);
+  }
+
+  // A userdata whose members are found by the function on top of the stack (popped).
+  static void push_view(lua_State* state) {
+    lua_newuserdata(state, 1);
+    lua_newtable(state);
+    lua_pushvalue(state, -3);
+    lua_setfield(state, -2, "__index");
+    lua_pushcfunction(state, read_only);
+    lua_setfield(state, -2, "__newindex");
+    lua_pushliteral(state, "locked");
+    lua_setfield(state, -2, "__metatable");
+    lua_setmetatable(state, -2);
+    lua_remove(state, -2);
+  }
+
+  static int make_request(lua_State* state, Script* script) {
+    lua_pushlightuserdata(state, script);
+    lua_newtable(state);
+    for (std::size_t i = 0; i < api::facts().size(); ++i) {
+      lua_pushinteger(state, static_cast<lua_Integer>(i));
+      lua_setfield(state, -2, api::facts()[i].name);
+    }
+    lua_newtable(state);
+    push_function(state, script, bucket);
+    lua_setfield(state, -2, "bucket");
+    push_function(state, script, text_index);
+    push_view(state);
+    lua_setfield(state, -2, "text");
+    push_function(state, script, header_index);
+    push_view(state);
+    lua_setfield(state, -2, "headers");
+    lua_pushcclosure(state, request_index, 3);
+    push_view(state);
+    return luaL_ref(state, LUA_REGISTRYINDEX);
+  }
+
+  static void push_route(lua_State* state, const std::string& name, const config::Route& route) {
+    lua_newtable(state);
+    lua_pushlightuserdata(state, marker_key());
+    lua_pushliteral(state, "route");
+    lua_rawset(state, -3);
+    lua_newtable(state);
+    push(state, name);
+    lua_setfield(state, -2, "name");
+    lua_setfield(state, -2, "body");
+    push(state, route.provider);
+    lua_setfield(state, -2, "provider");
+    push(state, route.model);
+    lua_setfield(state, -2, "model");
+    make_read_only(state);
+  }
+
+  static void push_words(lua_State* state, const std::map<std::string, std::string>& words) {
+    lua_newtable(state);
+    for (const auto& [name, value] : words) {
+      push(state, value);
+      lua_setfield(state, -2, name.c_str());
+    }
+    make_read_only(state);
+  }
+
+  static void push_config(lua_State* state, const config::Snapshot& snapshot) {
+    lua_newtable(state);
+    lua_newtable(state);
+    for (const auto& [name, route] : snapshot.routes) {
+      push_route(state, name, route);
+      lua_setfield(state, -2, name.c_str());
+    }
+    make_read_only(state);
+    lua_setfield(state, -2, "routes");
+
+    lua_newtable(state);
+    lua_pushnumber(state, static_cast<lua_Number>(snapshot.long_context_tokens));
+    lua_setfield(state, -2, "longContext");
+    make_read_only(state);
+    lua_setfield(state, -2, "thresholds");
+
+    push_words(state, snapshot.agents);
+    lua_setfield(state, -2, "agents");
+    push_words(state, snapshot.tiers);
+    lua_setfield(state, -2, "tiers");
+
+    // { { "claude-opus-*", { "anthropic,claude-sonnet-5-5" } }, ... }: the order counts
+    lua_newtable(state);
+    int row = 0;
+    for (const auto& [glob, targets] : snapshot.fallbacks) {
+      lua_newtable(state);
+      push(state, glob);
+      lua_rawseti(state, -2, 1);
+      lua_newtable(state);
+      int item = 0;
+      for (const std::string& target : targets) {
+        push(state, target);
+        lua_rawseti(state, -2, ++item);
+      }
+      make_read_only(state);
+      lua_rawseti(state, -2, 2);
+      make_read_only(state);
+      lua_rawseti(state, -2, ++row);
+    }
+    make_read_only(state);
+    lua_setfield(state, -2, "fallbacks");
+    make_read_only(state);
+    set_builtin(state, "config");
+  }
+
+  // Runs the prelude file and makes its words built-ins.
+  static void install_words(lua_State* state, Script* script, std::string_view words) {
+    const std::string_view source = embedded::file(words);
+    if (source.empty() || luaL_loadbuffer(state, source.data(), source.size(), "=prelude") != 0) lua_error(state);
+    push_function(state, script, declare);
+    push_function(state, script, mark);
+    push_function(state, script, line);
+    lua_call(state, 3, 1);
+    const int table = lua_gettop(state);
+    for (lua_pushnil(state); lua_next(state, table) != 0;) {
+      set_builtin(state, lua_tostring(state, -2));  // pops the value
+    }
+    lua_pop(state, 1);
+  }
+};
+
+std::unique_ptr<Script> Script::create(std::string_view words, std::string& error) {
+  std::unique_ptr<Script> script(new Script);
+  script->vm_ = Vm::create();
+  if (script->vm_ == nullptr) {
+    error = "no memory for a Lua state";
+    return nullptr;
+  }
+  Script* self = script.get();
+  const bool ready = script->vm_->protect(
+      [self, words](lua_State* state) {
+        Binding::install_words(state, self, words);
+        self->request_ref_ = Binding::make_request(state, self);
+        Binding::push_function(state, self, Binding::push_argument);
+        self->push_argument_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+        Binding::push_function(state, self, Binding::read_result);
+        self->read_result_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+      },
+      error);
+  return ready ? std::move(script) : nullptr;
+}
+
+Script::~Script() = default;
+
+bool Script::set_config(const config::Snapshot& snapshot, std::string& error) {
+  return vm_->protect([&snapshot](lua_State* state) { Binding::push_config(state, snapshot); }, error);
+}
+
+bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations,
+                  std::vector<config::Diagnostic>& diagnostics) {
+  const std::size_t before = diagnostics.size();
+  if (file.text.size() > limits::kRuleFileBytes) {
+    diagnostics.push_back(file.error({}, "the file is larger than " + std::to_string(limits::kRuleFileBytes >> 20U) + " MiB"));
+    return false;
+  }
+  Loading loading{file, scan(file.text), declarations, diagnostics};
+  loading_ = &loading;
+  std::string error;
+  bool ran = false;
+  {
+    const CpuBudget budget(limits::kRuleLoadTime);
+    ran = vm_->run(file.text, chunk_name(file), error);
+  }
+  loading_ = nullptr;
+  if (!ran) {
+    diagnostics.push_back(vm_->stopped() ? file.error({}, "loading this file was stopped: it " + error)
+                                         : lua_error_diagnostic(file, error));
+  }
+  return diagnostics.size() == before;
+}
+
+bool Script::call(int ref, Reader& reader, const Value* value, std::string& error) {
+  reader_ = &reader;
+  lua_State* state = vm_->lua();
+  lua_rawgeti(state, LUA_REGISTRYINDEX, ref);
+  bool ready = true;
+  if (value != nullptr) {
+    argument_ = value;
+    lua_rawgeti(state, LUA_REGISTRYINDEX, push_argument_ref_);
+    ready = vm_->call(0, 1, error);
+  }
+  if (ready) {
+    lua_rawgeti(state, LUA_REGISTRYINDEX, request_ref_);
+    ready = vm_->call(value != nullptr ? 2 : 1, 1, error);
+  } else {
+    lua_pop(state, 1);
+  }
+  reader_ = nullptr;
+  return ready;
+}
+
+bool Script::test(int ref, Reader& reader, const Value* value, bool& yes, std::string& error) {
+  if (!call(ref, reader, value, error)) return false;
+  yes = lua_toboolean(vm_->lua(), -1) != 0;
+  lua_pop(vm_->lua(), 1);
+  return true;
+}
+
+bool Script::evaluate(int ref, Reader& reader, Tree& result, std::string& error) {
+  if (!call(ref, reader, nullptr, error)) return false;
+  lua_State* state = vm_->lua();
+  Problems problems;
+  result_ = &result;
+  problems_ = &problems;
+  lua_rawgeti(state, LUA_REGISTRYINDEX, read_result_ref_);
+  lua_insert(state, -2);
+  if (!vm_->call(1, 0, error)) return false;
+  if (!problems.empty()) error = problems.front().message;
+  return problems.empty();
+}
+
+}  // namespace ccrules::rules

@@ -1,0 +1,160 @@
+#include "rules/vm.h"
+
+#include <cstdlib>
+
+#include <lua.hpp>
+
+#include "core/limits.h"
+#include "rules/sandbox.h"
+#include "rules/watchdog.h"
+
+namespace ccrules::rules {
+namespace {
+
+constexpr int kCollectAtPercent = 120;  // collect soon: the cap counts garbage too
+
+void abort_hook(lua_State* state, lua_Debug*) {
+  lua_pushliteral(state, "stopped");
+  lua_error(state);
+}
+
+struct Trampoline {
+  void (*invoke)(lua_State*, void*);
+  void* context;
+};
+
+int run_trampoline(lua_State* state) {
+  auto* trampoline = static_cast<Trampoline*>(lua_touserdata(state, 1));
+  lua_settop(state, 0);
+  trampoline->invoke(state, trampoline->context);
+  return 0;
+}
+
+}  // namespace
+
+void* Vm::allocate(void* context, void* block, std::size_t old_bytes, std::size_t new_bytes) {
+  Vm& vm = *static_cast<Vm*>(context);
+  if (new_bytes == 0) {
+    vm.used_bytes_ -= old_bytes;
+    std::free(block);
+    return nullptr;
+  }
+  if (new_bytes > old_bytes && vm.used_bytes_ - old_bytes + new_bytes > limits::kLuaBytes) {
+    vm.out_of_memory_ = true;
+    return nullptr;
+  }
+  void* moved = std::realloc(block, new_bytes);
+  if (moved != nullptr) vm.used_bytes_ += new_bytes - old_bytes;
+  return moved;
+}
+
+std::unique_ptr<Vm> Vm::create() {
+  std::unique_ptr<Vm> vm(new Vm);
+  vm->lua_ = lua_newstate(&Vm::allocate, vm.get());
+  if (vm->lua_ == nullptr) return nullptr;
+  // A compiled loop never looks at hooks, so it could not be stopped.
+  luaJIT_setmode(vm->lua_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+  lua_gc(vm->lua_, LUA_GCSETPAUSE, kCollectAtPercent);
+  std::string error;
+  if (!vm->protect([](lua_State* state) { install_sandbox(state); }, error)) return nullptr;
+  return vm;
+}
+
+Vm::~Vm() {
+  if (lua_ != nullptr) lua_close(lua_);
+}
+
+Vm& Vm::of(lua_State* state) noexcept {
+  void* context = nullptr;
+  lua_getallocf(state, &context);
+  return *static_cast<Vm*>(context);
+}
+
+bool Vm::run(std::string_view chunk, const std::string& name, std::string& error) {
+  if (!chunk.empty() && chunk.front() == LUA_SIGNATURE[0]) {
+    error = name + " is compiled Lua; only source text is accepted";
+    return false;
+  }
+  if (!enter(error)) return false;
+  const std::string label = "@" + name;
+  int status = luaL_loadbuffer(lua_, chunk.data(), chunk.size(), label.c_str());
+  if (status == 0) status = lua_pcall(lua_, 0, 0, 0);
+  return finish(status, error);
+}
+
+bool Vm::call(int arguments, int results, std::string& error) {
+  if (!enter(error)) {
+    lua_pop(lua_, arguments + 1);
+    return false;
+  }
+  return finish(lua_pcall(lua_, arguments, results, 0), error);
+}
+
+bool Vm::protect_with(Invoke invoke, void* context, std::string& error) {
+  if (!enter(error)) return false;
+  Trampoline trampoline{invoke, context};
+  return finish(lua_cpcall(lua_, run_trampoline, &trampoline), error);
+}
+
+void Vm::work(std::size_t steps) {
+  if (abort_ == 0 && steps <= steps_left_) {
+    steps_left_ -= steps;
+    return;
+  }
+  steps_left_ = 0;
+  abort_ = 1;
+  lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
+  lua_pushliteral(lua_, "stopped");
+  lua_error(lua_);
+}
+
+void Vm::stop_from_signal() noexcept {
+  abort_ = 1;
+  lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
+}
+
+bool Vm::enter(std::string& error) {
+  stopped_ = CpuBudget::spent();
+  if (stopped_) {
+    error = "the decision's CPU time was used up before";
+    return false;
+  }
+  if (abort_ != 0) {  // a stop that came too late for the call it was meant for
+    abort_ = 0;
+    lua_sethook(lua_, nullptr, 0, 0);
+  }
+  steps_left_ = limits::kLuaSteps;
+  depth = 0;
+  outer_ = CpuBudget::set_running(this);
+  return true;
+}
+
+bool Vm::finish(int status, std::string& error) {
+  CpuBudget::set_running(outer_);
+  const bool memory = out_of_memory_;
+  const bool aborted = abort_ != 0;
+  if (aborted) lua_sethook(lua_, nullptr, 0, 0);
+  abort_ = 0;
+  out_of_memory_ = false;
+  if (status == 0) return true;
+
+  stopped_ = memory || aborted;
+  if (memory) {
+    error = "used more than " + std::to_string(limits::kLuaBytes >> 20U) + " MiB of memory";
+  } else if (aborted && steps_left_ != 0) {
+    error = "used more than its CPU time";
+  } else if (aborted) {
+    error = "did too much work in library functions";
+  } else if (lua_type(lua_, -1) == LUA_TSTRING) {
+    std::size_t size = 0;
+    const char* text = lua_tolstring(lua_, -1, &size);
+    error.assign(text, size);
+  } else {
+    error = std::string("raised ") + lua_typename(lua_, lua_type(lua_, -1)) + " instead of a message";
+  }
+  lua_pop(lua_, 1);
+  if (stopped_) lua_gc(lua_, LUA_GCCOLLECT, 0);
+  return false;
+}
+
+}  // namespace ccrules::rules
