@@ -42,4 +42,8 @@ Task<Result<std::unique_ptr<ByteStream>>> tls_accept(std::unique_ptr<ByteStream>
                                                      std::shared_ptr<TlsContext> context,
                                                      std::chrono::milliseconds timeout, StopToken stop);
 
+/// True when `stream` came from tls_connect() and its handshake was shortened by an earlier session. For
+/// tests and statistics.
+[[nodiscard]] bool tls_resumed(const ByteStream& stream) noexcept;
+
 }  // namespace ccrules
