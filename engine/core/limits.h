@@ -49,6 +49,7 @@ inline constexpr auto kPingTime = 15s;    ///< Longest silence towards a streami
 inline constexpr std::size_t kJsonDepth = 128;                  ///< Nesting of any JSON from outside.
 inline constexpr std::size_t kSseEventBytes = 16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes = 4096;           ///< As much of an upstream's error text as a client is shown.
+inline constexpr std::size_t kToolCalls = 1024;                    ///< Tool calls in one reply; more is a broken or hostile provider.
 
 // --- rules (rules.md, chapter 7)
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.

@@ -155,7 +155,8 @@ Error too_large() {
   error.origin = Origin::kUpstream;
   error.retry = Retry::kNextTarget;
   error.http_status = 502;
-  error.message = "the provider sent a stream event larger than " + std::to_string(limits::kSseEventBytes >> 20) +
+  error.message = "the provider sent a stream event larger than " +
+                  std::to_string(limits::kSseEventBytes >> 20) +
                   " MiB; route this request to another provider or model";
   return error;
 }

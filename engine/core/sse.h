@@ -6,7 +6,8 @@
 
 #include "core/error.h"
 
-/// Server-sent events, as the WHATWG HTML standard (chapter 9.2) reads them, from bytes that arrive in any cut.
+/// Server-sent events, as the WHATWG HTML standard (chapter 9.2) reads them, from bytes that arrive in any
+/// cut.
 namespace ccrules::sse {
 
 /// One dispatched event. Views are valid until the next call of the Decoder.
@@ -22,19 +23,20 @@ enum class Step : std::uint8_t {
   kTooLarge  ///< An event is larger than limits::kSseEventBytes; the stream is not to be read on.
 };
 
-/// Incremental decoder. Line ends are LF, CRLF and CR; a leading byte order mark, comments, `id:`, `retry:` and unknown
-/// fields are skipped. An event whose bytes lie in one feed is handed out without a copy. Linear in the bytes
-/// whatever the cuts are. Not thread-safe.
+/// Incremental decoder. Line ends are LF, CRLF and CR; a leading byte order mark, comments, `id:`, `retry:`
+/// and unknown fields are skipped. An event whose bytes lie in one feed is handed out without a copy. Linear
+/// in the bytes whatever the cuts are. Not thread-safe.
 ///
 ///   decoder.feed(bytes);
 ///   while (decoder.next(event) == sse::Step::kEvent) use(event);
 class Decoder {
  public:
-  /// `bytes` must stay readable until next() returned something else than kEvent; what is unfinished then is copied.
-  /// Precondition: next() has answered kStarved since the last feed.
+  /// `bytes` must stay readable until next() returned something else than kEvent; what is unfinished then is
+  /// copied. Precondition: next() has answered kStarved since the last feed.
   void feed(std::string_view bytes);
   Step next(Event& event);
-  /// The bytes ended. True when an event was left without its closing blank line (Event::terminated is false then).
+  /// The bytes ended. True when an event was left without its closing blank line (Event::terminated is false
+  /// then).
   bool finish(Event& event);
 
  private:

@@ -34,6 +34,8 @@ struct Capabilities {
   bool reasoning_effort = true;             ///< openai_chat: reasoning_effort is accepted
   bool prefill = false;                     ///< a trailing assistant message continues (G-16)
   bool parallel_tool_calls = true;          ///< openai_chat: the parallel_tool_calls field is understood
+  bool nine_character_tool_ids = false;     ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)
+  bool user_identifiers = false;            ///< openai_chat: safety_identifier and prompt_cache_key are understood (OpenAI itself)
   std::string reasoning_replay;             ///< "" drop | "reasoning_content" | "reasoning_details"
   std::vector<std::string> efforts;         ///< accepted effort words; empty: all
   bool thinking_enabled = true;             ///< anthropic: {type:"enabled", budget_tokens} is accepted

@@ -13,12 +13,16 @@
 namespace ccrules::dialect {
 namespace {
 
-constexpr int kDeepestErrorObject = 6;  // OpenRouter nests an upstream's error text inside its own; nobody goes deeper.
+constexpr int kDeepestErrorObject =
+    6;  // OpenRouter nests an upstream's error text inside its own; nobody goes deeper.
 
-bool contains(std::string_view text, std::string_view needle) { return text.find(needle) != std::string_view::npos; }
+bool contains(std::string_view text, std::string_view needle) {
+  return text.find(needle) != std::string_view::npos;
+}
 
 bool contains_any(std::string_view text, std::initializer_list<std::string_view> needles) {
-  return std::any_of(needles.begin(), needles.end(), [&](std::string_view needle) { return contains(text, needle); });
+  return std::any_of(needles.begin(), needles.end(),
+                     [&](std::string_view needle) { return contains(text, needle); });
 }
 
 bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
@@ -28,12 +32,14 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> wo
 // --- removing keys
 
 bool is_key_char(char c) {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '*' || c == '.';
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+         c == '*' || c == '.';
 }
 
 /// Vendors quote the refused key; nothing that looks like one goes into answers, logs or the ledger.
 std::string without_keys(std::string_view text) {
-  constexpr std::array<std::string_view, 9> kPrefixes = {"sk-", "sk_", "gsk_", "xai-", "AIza", "csk-", "key-", "Bearer ", "r8_"};
+  constexpr std::array<std::string_view, 9> kPrefixes = {"sk-",  "sk_",  "gsk_",    "xai-", "AIza",
+                                                         "csk-", "key-", "Bearer ", "r8_"};
   constexpr std::size_t kShortestKey = 12;
   std::string clean;
   clean.reserve(text.size());
@@ -64,7 +70,8 @@ std::string presentable(std::string_view words) {
     cut = true;
   }
   // Not on a multi-byte character: to_valid_utf8 would show the half as U+FFFD.
-  while (cut && !words.empty() && (static_cast<unsigned char>(words.back()) & 0x80) != 0) words.remove_suffix(1);
+  while (cut && !words.empty() && (static_cast<unsigned char>(words.back()) & 0x80) != 0)
+    words.remove_suffix(1);
   std::string clean = without_keys(text::to_valid_utf8(words));
   if (cut) clean += " …";
   return clean;
@@ -78,7 +85,8 @@ std::string html_title(std::string_view html) {
     const std::size_t begin = lower.find(tag);
     if (begin == std::string::npos) continue;
     const std::size_t end = lower.find("</", begin);
-    return std::string(text::trim(html.substr(begin + tag.size(), end == std::string::npos ? end : end - begin - tag.size())));
+    return std::string(text::trim(
+        html.substr(begin + tag.size(), end == std::string::npos ? end : end - begin - tag.size())));
   }
   return {};
 }
@@ -115,7 +123,8 @@ class FailureReader {
           while (array->next()) read_value(array->value(), depth + 1);
         }
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
@@ -124,7 +133,8 @@ class FailureReader {
     while (object.next()) {
       const std::string key(object.key());
       json::Value& value = object.value();
-      if (is_one_of(key, {"error", "message", "msg", "detail", "errors", "error_description", "error_message"})) {
+      if (is_one_of(key,
+                    {"error", "message", "msg", "detail", "errors", "error_description", "error_message"})) {
         if (key == "msg" && !location.empty()) say(location);
         read_value(value, depth);
       } else if (key == "type" || key == "status" || key == "code" || key == "error_code") {
@@ -147,7 +157,9 @@ class FailureReader {
     }
     if (!value.is(json::Type::kString)) return;
     const auto word = value.string();
-    if (!word || word->empty() || *word == "error" || word->size() > 100 || word->starts_with("type.googleapis.com")) return;
+    if (!word || word->empty() || *word == "error" || word->size() > 100 ||
+        word->starts_with("type.googleapis.com"))
+      return;
     if (const auto number = text::to_int(*word); number && *number >= 400 && *number <= 599) {
       text_.inner_status = static_cast<int>(*number);
     } else if (key == "code" || key == "error_code") {
@@ -173,8 +185,8 @@ class FailureReader {
     return location;
   }
 
-  /// OpenRouter metadata {provider_name, raw}, Gemini details [{retryDelay}], Anthropic details {error_code}: no text to show
-  /// but `raw`, which holds the error of the provider behind the provider.
+  /// OpenRouter metadata {provider_name, raw}, Gemini details [{retryDelay}], Anthropic details {error_code}:
+  /// no text to show but `raw`, which holds the error of the provider behind the provider.
   void read_details(json::Value& value, int depth) {
     if (depth > kDeepestErrorObject) return;
     if (value.is(json::Type::kArray)) {
@@ -203,8 +215,10 @@ class FailureReader {
   /// "37s", "1.5s".
   void read_delay(std::string_view delay) {
     if (!delay.ends_with('s')) return;
-    const std::string_view seconds = delay.substr(0, delay.find('.') == std::string_view::npos ? delay.size() - 1 : delay.find('.'));
-    if (const auto whole = text::to_int(seconds); whole && *whole >= 0 && *whole < 86400) text_.retry_after_ms = *whole * 1000;
+    const std::string_view seconds =
+        delay.substr(0, delay.find('.') == std::string_view::npos ? delay.size() - 1 : delay.find('.'));
+    if (const auto whole = text::to_int(seconds); whole && *whole >= 0 && *whole < 86400)
+      text_.retry_after_ms = *whole * 1000;
   }
 
   void say(std::string_view words) {
@@ -224,14 +238,17 @@ class FailureReader {
 std::optional<std::int64_t> number_at(std::string_view text, std::size_t at) {
   std::string digits;
   for (; at < text.size() && digits.size() < 12; ++at) {
-    if (text[at] >= '0' && text[at] <= '9') digits += text[at];
-    else if (text[at] != ',' || digits.empty()) break;
+    if (text[at] >= '0' && text[at] <= '9')
+      digits += text[at];
+    else if (text[at] != ',' || digits.empty())
+      break;
   }
   return digits.empty() ? std::nullopt : text::to_int(digits);
 }
 
 /// The number right behind one of the phrases.
-std::optional<std::int64_t> number_after(std::string_view text, std::initializer_list<std::string_view> phrases) {
+std::optional<std::int64_t> number_after(std::string_view text,
+                                         std::initializer_list<std::string_view> phrases) {
   for (const std::string_view phrase : phrases) {
     for (std::size_t at = text.find(phrase); at != std::string_view::npos; at = text.find(phrase, at + 1)) {
       if (const auto number = number_at(text, at + phrase.size())) return number;
@@ -241,31 +258,49 @@ std::optional<std::int64_t> number_after(std::string_view text, std::initializer
 }
 
 /// The number right before one of the phrases.
-std::optional<std::int64_t> number_before(std::string_view text, std::initializer_list<std::string_view> phrases) {
+std::optional<std::int64_t> number_before(std::string_view text,
+                                          std::initializer_list<std::string_view> phrases) {
   for (const std::string_view phrase : phrases) {
     const std::size_t end = text.find(phrase);
     if (end == std::string_view::npos) continue;
     std::size_t begin = end;
-    while (begin > 0 && ((text[begin - 1] >= '0' && text[begin - 1] <= '9') || text[begin - 1] == ',')) --begin;
+    while (begin > 0 && ((text[begin - 1] >= '0' && text[begin - 1] <= '9') || text[begin - 1] == ','))
+      --begin;
     if (const auto number = number_at(text, begin); begin < end && number) return number;
   }
   return std::nullopt;
 }
 
 bool is_throttling(std::string_view lower) {
-  return contains_any(lower, {"rate limit", "too many requests", "throttl", "too many tokens, please wait", "tokens per min",
-                              "requests per min", "tokens per day"});
+  return contains_any(lower, {"rate limit", "too many requests", "throttl", "too many tokens, please wait",
+                              "tokens per min", "requests per min", "tokens per day"});
 }
 
 bool says_overflow(std::string_view lower) {
-  if (contains_any(lower, {"prompt is too long", "prompt too long", "prompt exceeds max length", "input is too long for requested model",
-                           "exceeds the context window", "exceed context limit", "context window exceeded", "maximum context length is",
-                           "maximum prompt length is", "reduce the length of the messages", "maximum allowed input length",
-                           "longer than the model's context length", "exceeds the available context size",
-                           "greater than the context length", "context window exceeds limit", "exceeded model token limit",
-                           "configured context size is", "range of input length should be", "context_length_exceeded",
-                           "token limit exceeded", "model's context length is only", "exceeds model's maximum context length",
-                           "exceeds the model's maximum context length", "exceeds the maximum context length",
+  if (contains_any(lower, {"prompt is too long",
+                           "prompt too long",
+                           "prompt exceeds max length",
+                           "input is too long for requested model",
+                           "exceeds the context window",
+                           "exceed context limit",
+                           "context window exceeded",
+                           "maximum context length is",
+                           "maximum prompt length is",
+                           "reduce the length of the messages",
+                           "maximum allowed input length",
+                           "longer than the model's context length",
+                           "exceeds the available context size",
+                           "greater than the context length",
+                           "context window exceeds limit",
+                           "exceeded model token limit",
+                           "configured context size is",
+                           "range of input length should be",
+                           "context_length_exceeded",
+                           "token limit exceeded",
+                           "model's context length is only",
+                           "exceeds model's maximum context length",
+                           "exceeds the model's maximum context length",
+                           "exceeds the maximum context length",
                            "exceeds maximum context length"})) {
     return true;
   }
@@ -277,14 +312,17 @@ bool says_overflow(std::string_view lower) {
          then("too large for model with", "maximum context length");
 }
 
-std::string overflow_message(const Overflow& overflow, const UpstreamFailure& failure, const std::string& words) {
+std::string overflow_message(const Overflow& overflow, const UpstreamFailure& failure,
+                             const std::string& words) {
   const std::string lower = text::lower(words);
-  if (contains_any(lower, {"prompt is too long", "input length and `max_tokens` exceed context limit"})) return words;
+  if (contains_any(lower, {"prompt is too long", "input length and `max_tokens` exceed context limit"}))
+    return words;
   const auto limit = overflow.limit_tokens ? overflow.limit_tokens : failure.context_tokens;
   std::string message;
   if (overflow.input_tokens && overflow.output_tokens && limit) {
-    message = "input length and `max_tokens` exceed context limit: " + std::to_string(*overflow.input_tokens) + " + " +
-              std::to_string(*overflow.output_tokens) + " > " + std::to_string(*limit);
+    message =
+        "input length and `max_tokens` exceed context limit: " + std::to_string(*overflow.input_tokens) +
+        " + " + std::to_string(*overflow.output_tokens) + " > " + std::to_string(*limit);
   } else {
     std::int64_t input = overflow.input_tokens.value_or(failure.estimated_input_tokens);
     // Our estimate may be below a limit that the provider says is exceeded.
@@ -298,32 +336,42 @@ std::string overflow_message(const Overflow& overflow, const UpstreamFailure& fa
 
 // --- classification
 
-std::string named(const std::string& provider) { return provider.empty() ? "the provider" : "provider \"" + provider + "\""; }
+std::string named(const std::string& provider) {
+  return provider.empty() ? "the provider" : "provider \"" + provider + "\"";
+}
 
 /// The status an error without a usable HTTP status stands for: errors inside streams and inside 200 answers.
 int status_of_type(std::string_view type, std::string_view lower) {
   const std::string kind = text::lower(type);
   if (contains_any(kind, {"overloaded", "unavailable"})) return 529;
-  if (contains_any(kind, {"rate_limit", "too_many", "resource_exhausted"}) || is_one_of(kind, {"1302", "1303"})) return 429;
-  if (contains_any(kind, {"authentication", "invalid_api_key", "unauthenticated", "unauthorized"})) return 401;
+  if (contains_any(kind, {"rate_limit", "too_many", "resource_exhausted"}) ||
+      is_one_of(kind, {"1302", "1303"}))
+    return 429;
+  if (contains_any(kind, {"authentication", "invalid_api_key", "unauthenticated", "unauthorized"}))
+    return 401;
   if (contains_any(kind, {"billing", "insufficient_quota", "payment"}) || kind == "1113") return 402;
   if (contains_any(kind, {"permission", "forbidden"})) return 403;
   if (contains_any(kind, {"not_found", "notfound"}) || kind == "1211") return 404;
   if (contains_any(kind, {"too_large"})) return 413;
   if (contains_any(kind, {"timeout", "deadline_exceeded"})) return 504;
-  if (contains_any(kind, {"invalid", "badrequest", "bad_request", "unsupported", "failed_generation", "tool_use_failed"})) return 400;
+  if (contains_any(kind, {"invalid", "badrequest", "bad_request", "unsupported", "failed_generation",
+                          "tool_use_failed"}))
+    return 400;
   if (contains_any(lower, {"overloaded"})) return 529;
   if (is_throttling(lower)) return 429;
   return 500;
 }
 
 bool says_no_money(std::string_view type, std::string_view lower) {
-  return is_one_of(type, {"insufficient_quota", "billing_error", "billing_hard_limit_reached", "payment_required", "1113"}) ||
-         contains_any(lower, {"credit balance is too low", "insufficient balance", "insufficient credits", "requires more credits"});
+  return is_one_of(type, {"insufficient_quota", "billing_error", "billing_hard_limit_reached",
+                          "payment_required", "1113"}) ||
+         contains_any(lower, {"credit balance is too low", "insufficient balance", "insufficient credits",
+                              "requires more credits"});
 }
 
 bool says_unknown_model(std::string_view type, std::string_view lower) {
-  return is_one_of(type, {"model_not_found", "1211"}) || contains_any(lower, {"is not a valid model", "model not found", "no such model"});
+  return is_one_of(type, {"model_not_found", "1211"}) ||
+         contains_any(lower, {"is not a valid model", "model not found", "no such model"});
 }
 
 struct Verdict {
@@ -333,40 +381,48 @@ struct Verdict {
 };
 
 Verdict verdict_for(int status, std::string_view type, std::string_view lower) {
-  if (status == 402 || says_no_money(type, lower)) return {ErrorCode::kUpstreamRefused, Retry::kNextTarget, 402};
+  if (status == 402 || says_no_money(type, lower))
+    return {ErrorCode::kUpstreamRefused, Retry::kNextTarget, 402};
   // 403 in both cases: on 401 a client would blame its own key, and Claude Code would repeat for minutes.
   if (status == 401 || status == 403) return {ErrorCode::kUpstreamAuth, Retry::kNextTarget, 403};
   if (status == 429) return {ErrorCode::kUpstreamRateLimited, Retry::kSameTarget, 429};
   if (status == 413) return {ErrorCode::kTooLarge, Retry::kNextTarget, 413};
-  if (status == 408 || status == 504 || status == 524) return {ErrorCode::kUpstreamTimeout, Retry::kNextTarget, 504};
-  if (status == 503 || status == 529 || (status >= 500 && contains(lower, "overloaded")) || text::equals_ignore_case(type, "unavailable")) {
+  if (status == 408 || status == 504 || status == 524)
+    return {ErrorCode::kUpstreamTimeout, Retry::kNextTarget, 504};
+  if (status == 503 || status == 529 || (status >= 500 && contains(lower, "overloaded")) ||
+      text::equals_ignore_case(type, "unavailable")) {
     return {ErrorCode::kUpstreamOverloaded, Retry::kSameTarget, 529};
   }
   if (status >= 500) return {ErrorCode::kUpstreamFailed, Retry::kSameTarget, 500};
   if (status >= 300 && status < 400) return {ErrorCode::kUpstreamProtocol, Retry::kNextTarget, 502};
-  if (status == 404 || says_unknown_model(type, lower)) return {ErrorCode::kNotFound, Retry::kNextTarget, 404};
+  if (status == 404 || says_unknown_model(type, lower))
+    return {ErrorCode::kNotFound, Retry::kNextTarget, 404};
   if (status == 409) return {ErrorCode::kUpstreamRefused, Retry::kSameTarget, 409};
   return {ErrorCode::kUpstreamRefused, Retry::kNever, 400};
 }
 
-std::string message_for(const Verdict& verdict, int status, const UpstreamFailure& failure, const std::string& words) {
+std::string message_for(const Verdict& verdict, int status, const UpstreamFailure& failure,
+                        const std::string& words) {
   const std::string who = named(failure.provider);
   const std::string setting = failure.provider.empty() ? "its" : "providers." + failure.provider + ".";
   const std::string answered = " (HTTP " + std::to_string(status) + ")";
   if (verdict.code == ErrorCode::kUpstreamAuth) {
     const std::string key = failure.provider.empty() ? "its api_key" : setting + "api_key";
-    return who + " did not accept our key" + answered + "; check " + key + (words.empty() ? "" : ": " + words);
+    return who + " did not accept our key" + answered + "; check " + key +
+           (words.empty() ? "" : ": " + words);
   }
   if (status >= 300 && status < 400) {
     const std::string url = failure.provider.empty() ? "its base_url" : setting + "base_url";
-    return who + " answered with a redirect" + answered + ", which is not followed; set " + url + " to the final address";
+    return who + " answered with a redirect" + answered + ", which is not followed; set " + url +
+           " to the final address";
   }
   if (!words.empty()) return words;
   if (verdict.http_status == 404) {
     const std::string url = failure.provider.empty() ? "its base_url" : setting + "base_url";
     return who + " knows no such model or path" + answered + "; check " + url + " and the model's name";
   }
-  return who + " answered HTTP " + std::to_string(status) + " without saying why; try again or route to another provider";
+  return who + " answered HTTP " + std::to_string(status) +
+         " without saying why; try again or route to another provider";
 }
 
 }  // namespace
@@ -385,29 +441,34 @@ FailureText parse_failure(std::string_view body) {
       return failure;
     }
   }
-  failure.message = presentable(body.front() == '<' ? html_title(body) : std::string(body.substr(0, 2 * limits::kErrorMessageBytes)));
+  failure.message = presentable(
+      body.front() == '<' ? html_title(body) : std::string(body.substr(0, 2 * limits::kErrorMessageBytes)));
   return failure;
 }
 
 std::optional<Overflow> find_overflow(std::string_view message, std::string_view type) {
   const std::string lower = text::lower(message);
   if (is_throttling(lower)) return std::nullopt;
-  const bool typed = is_one_of(type, {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded",
-                                      "model_context_window_exceeded", "1261"});
+  const bool typed = is_one_of(type, {"context_length_exceeded", "exceed_context_size_error",
+                                      "context_window_exceeded", "model_context_window_exceeded", "1261"});
   if (!typed && !says_overflow(lower)) return std::nullopt;
   Overflow overflow;
-  overflow.limit_tokens =
-      number_after(lower, {"maximum context length is ", "context length is only ", "maximum prompt length is ", "limit of ",
-                           "token limit: ", "range of input length should be [1, ", "number of tokens allowed (", "context size (",
-                           "context length (", "tokens > ", "configured context size is ", "too large for model with "});
+  overflow.limit_tokens = number_after(
+      lower, {"maximum context length is ", "context length is only ", "maximum prompt length is ",
+              "limit of ", "token limit: ", "range of input length should be [1, ",
+              "number of tokens allowed (", "context size (", "context length (", "tokens > ",
+              "configured context size is ", "too large for model with "});
   overflow.input_tokens = number_before(lower, {" in the messages", " of text input", " input tokens"});
   overflow.output_tokens = number_before(lower, {" in the completion", " in the output", " output tokens"});
   if (!overflow.input_tokens) {
-    overflow.input_tokens = number_after(lower, {"prompt is too long: ", "messages resulted in ", "resulted in ", "request contains ",
-                                                 "prompt contains ", "token count of ", "input token count (", "requested: ",
-                                                 "the input (", "request (", "you requested about ", "you requested "});
+    overflow.input_tokens = number_after(
+        lower, {"prompt is too long: ", "messages resulted in ", "resulted in ", "request contains ",
+                "prompt contains ", "token count of ", "input token count (", "requested: ", "the input (",
+                "request (", "you requested about ", "you requested "});
   }
-  if (!overflow.output_tokens) overflow.output_tokens = number_after(lower, {"'max_completion_tokens' is too large: ", "'max_tokens' is too large: "});
+  if (!overflow.output_tokens)
+    overflow.output_tokens =
+        number_after(lower, {"'max_completion_tokens' is too large: ", "'max_tokens' is too large: "});
   return overflow;
 }
 
@@ -424,8 +485,10 @@ Error classify_failure(const UpstreamFailure& failure, FailureText text) {
   std::optional<Overflow> overflow;
   if (status != 401 && status != 403 && status != 429) overflow = find_overflow(text.message, text.type);
   // Cerebras says nothing at all: believe our own count then.
-  const bool surely_larger = failure.context_tokens && failure.estimated_input_tokens > *failure.context_tokens;
-  if (!overflow && text.message.empty() && (status == 413 || (status == 400 && surely_larger))) overflow = Overflow{};
+  const bool surely_larger =
+      failure.context_tokens && failure.estimated_input_tokens > *failure.context_tokens;
+  if (!overflow && text.message.empty() && (status == 413 || (status == 400 && surely_larger)))
+    overflow = Overflow{};
   if (overflow) {
     error.code = ErrorCode::kContextExceeded;
     error.retry = Retry::kNextTarget;
@@ -438,14 +501,17 @@ Error classify_failure(const UpstreamFailure& failure, FailureText text) {
   error.retry = verdict.retry;
   error.http_status = verdict.http_status;
   error.message = message_for(verdict, status, failure, text.message);
-  if (status == 429 && verdict.http_status == 429 && error.retry_after_ms < 0 && contains(text.type, "spend_limit")) {
+  if (status == 429 && verdict.http_status == 429 && error.retry_after_ms < 0 &&
+      contains(text.type, "spend_limit")) {
     error.retry = Retry::kNextTarget;
     error.should_retry_false = true;
   }
   return error;
 }
 
-Error read_failure(const UpstreamFailure& failure) { return classify_failure(failure, parse_failure(failure.body)); }
+Error read_failure(const UpstreamFailure& failure) {
+  return classify_failure(failure, parse_failure(failure.body));
+}
 
 chat::StreamError stream_error(std::string_view error_json, std::string_view provider) {
   UpstreamFailure failure;
@@ -470,18 +536,28 @@ Error error_of(const chat::StreamError& event, std::string_view provider) {
 std::string_view error_type(const Error& error) {
   if (error.code == ErrorCode::kContextExceeded) return "invalid_request_error";
   switch (error.http_status) {
-    case 401: return "authentication_error";
-    case 402: return "billing_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 409: return "conflict_error";
-    case 413: return "request_too_large";
-    case 429: return "rate_limit_error";
+    case 401:
+      return "authentication_error";
+    case 402:
+      return "billing_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 409:
+      return "conflict_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
     case 408:
-    case 504: return "timeout_error";
+    case 504:
+      return "timeout_error";
     case 503:
-    case 529: return "overloaded_error";
-    default: return error.http_status >= 500 ? "api_error" : "invalid_request_error";
+    case 529:
+      return "overloaded_error";
+    default:
+      return error.http_status >= 500 ? "api_error" : "invalid_request_error";
   }
 }
 

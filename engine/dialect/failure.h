@@ -10,10 +10,11 @@
 /// What an upstream's failure means, the same for every dialect: vendors answer in each other's formats.
 namespace ccrules::dialect {
 
-/// What an error body says, whatever its shape: OpenAI, Anthropic, vLLM, OpenRouter, Mistral/FastAPI, Gemini (also as an array), Ollama,
-/// Z.ai, plain text, HTML or nothing.
+/// What an error body says, whatever its shape: OpenAI, Anthropic, vLLM, OpenRouter, Mistral/FastAPI, Gemini
+/// (also as an array), Ollama, Z.ai, plain text, HTML or nothing.
 struct FailureText {
-  std::string message;               ///< the upstream's own words, keys removed, at most limits::kErrorMessageBytes; may be empty
+  std::string
+      message;  ///< the upstream's own words, keys removed, at most limits::kErrorMessageBytes; may be empty
   std::string type;                  ///< its error type or code as text: "insufficient_quota", "1261"
   int inner_status = 0;              ///< an HTTP status inside the body (OpenRouter, Gemini); 0: none
   std::int64_t retry_after_ms = -1;  ///< Gemini RetryInfo; -1: none
@@ -27,11 +28,13 @@ Error classify_failure(const UpstreamFailure& failure, FailureText text);
 
 /// An error inside a stream or inside a 200 answer, as the event that tells the client.
 chat::StreamError stream_error(std::string_view error_json, std::string_view provider);
-/// The Error for a StreamError that came before anything was sent to the client: status and retry verdict as if it had been an answer.
+/// The Error for a StreamError that came before anything was sent to the client: status and retry verdict as
+/// if it had been an answer.
 Error error_of(const chat::StreamError& error, std::string_view provider);
 
-/// Anthropic's name for the kind of error: invalid_request_error, authentication_error, billing_error, permission_error, not_found_error,
-/// request_too_large, rate_limit_error, timeout_error, overloaded_error, api_error.
+/// Anthropic's name for the kind of error: invalid_request_error, authentication_error, billing_error,
+/// permission_error, not_found_error, request_too_large, rate_limit_error, timeout_error, overloaded_error,
+/// api_error.
 std::string_view error_type(const Error& error);
 
 /// Numbers an overflow message gives away.

@@ -56,11 +56,17 @@ std::optional<std::string> from_base64(std::string_view text) {
 
 std::string encode(const Origin& origin) {
   std::string signature(kPrefix);
-  signature.append(origin.provider).append(",").append(origin.model).append(":").append(to_base64(origin.payload));
+  signature.append(origin.provider)
+      .append(",")
+      .append(origin.model)
+      .append(":")
+      .append(to_base64(origin.payload));
   return signature;
 }
 
-bool is_ours(std::string_view signature) noexcept { return signature.starts_with(kPrefix); }
+bool is_ours(std::string_view signature) noexcept {
+  return signature.starts_with(kPrefix);
+}
 
 std::optional<Origin> decode(std::string_view signature) {
   if (!is_ours(signature)) return std::nullopt;
@@ -68,10 +74,12 @@ std::optional<Origin> decode(std::string_view signature) {
   // Model names may hold colons (qwen3:30b), base64 does not.
   const std::size_t comma = signature.find(',');
   const std::size_t colon = signature.rfind(':');
-  if (comma == std::string_view::npos || colon == std::string_view::npos || colon < comma) return std::nullopt;
+  if (comma == std::string_view::npos || colon == std::string_view::npos || colon < comma)
+    return std::nullopt;
   auto payload = from_base64(signature.substr(colon + 1));
   if (!payload) return std::nullopt;
-  return Origin{std::string(signature.substr(0, comma)), std::string(signature.substr(comma + 1, colon - comma - 1)), *std::move(payload)};
+  return Origin{std::string(signature.substr(0, comma)),
+                std::string(signature.substr(comma + 1, colon - comma - 1)), *std::move(payload)};
 }
 
 }  // namespace ccrules::dialect::signature

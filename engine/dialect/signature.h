@@ -3,15 +3,15 @@
 #include <string>
 #include <string_view>
 
-/// Signatures of thinking blocks that Anthropic did not make (G-8). Its clients need every thinking block signed and send
-/// blocks and signatures back unchanged, so ours say whose reasoning it was and carry what that provider wants back.
-/// Form: "ccr1.<provider>,<model>:<base64 of the payload>".
+/// Signatures of thinking blocks that Anthropic did not make (G-8). Its clients need every thinking block
+/// signed and send blocks and signatures back unchanged, so ours say whose reasoning it was and carry what
+/// that provider wants back. Form: "ccr1.<provider>,<model>:<base64 of the payload>".
 namespace ccrules::dialect::signature {
 
 struct Origin {
   std::string provider;  ///< provider id; holds no comma
   std::string model;
-  std::string payload;   ///< any bytes, for the same provider and model only; often empty
+  std::string payload;  ///< any bytes, for the same provider and model only; often empty
   bool operator==(const Origin&) const = default;
 };
 

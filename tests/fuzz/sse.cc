@@ -16,8 +16,9 @@ std::string decode(std::string_view bytes, std::size_t piece_bytes) {
     seen.append(event.name).append("|").append(event.data).append(event.terminated ? "\x01" : "\x02");
   };
   for (std::size_t at = 0; at < bytes.size(); at += piece_bytes) {
-    const std::vector<char> piece(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                                  bytes.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece_bytes, bytes.size())));
+    const std::vector<char> piece(
+        bytes.begin() + static_cast<std::ptrdiff_t>(at),
+        bytes.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece_bytes, bytes.size())));
     decoder.feed({piece.data(), piece.size()});
     while (decoder.next(event) == ccrules::sse::Step::kEvent) note();
   }

@@ -6,9 +6,9 @@
 
 namespace ccrules::test {
 
-/// Calls `check(pieces)` with the bytes whole, byte by byte, in pieces of 2, 3, 7 and 64 bytes, and cut in two at every position
-/// (at every `step`-th position when the bytes are long). The pieces are copies that end where they end, so that a reader that looks past
-/// its input is caught by AddressSanitizer.
+/// Calls `check(pieces)` with the bytes whole, byte by byte, in pieces of 2, 3, 7 and 64 bytes, and cut in
+/// two at every position (at every `step`-th position when the bytes are long). The pieces are copies that
+/// end where they end, so that a reader that looks past its input is caught by AddressSanitizer.
 template <class Check>
 void for_every_cut(std::string_view bytes, Check&& check, std::size_t longest_exhaustive = 6000) {
   const auto in_pieces_of = [&](std::size_t size) {

@@ -63,7 +63,8 @@ TEST_CASE("several data lines are joined by LF, around other fields too") {
 }
 
 TEST_CASE("comments, ids, retry times, unknown fields and events without data are skipped") {
-  check_every_cut(": OPENROUTER PROCESSING\n\n:\n\nid: 1\nretry: 10\nfoo: bar\n\nevent: lonely\n\ndata: 1\n\n", {"|1"});
+  check_every_cut(
+      ": OPENROUTER PROCESSING\n\n:\n\nid: 1\nretry: 10\nfoo: bar\n\nevent: lonely\n\ndata: 1\n\n", {"|1"});
 }
 
 TEST_CASE("a blank line too many, as some keep-alives send, changes nothing") {
@@ -71,8 +72,15 @@ TEST_CASE("a blank line too many, as some keep-alives send, changes nothing") {
 }
 
 TEST_CASE("a byte order mark is skipped at the start of the stream and nowhere else") {
-  check_every_cut("\xEF\xBB\xBF" "data: 1\n\n\xEF\xBB\xBF" "data: 2\n\n", {"|1"});
-  check_every_cut("\xEF\xBB\xBF\n" "data: 1\n\n", {"|1"});
+  check_every_cut(
+      "\xEF\xBB\xBF"
+      "data: 1\n\n\xEF\xBB\xBF"
+      "data: 2\n\n",
+      {"|1"});
+  check_every_cut(
+      "\xEF\xBB\xBF\n"
+      "data: 1\n\n",
+      {"|1"});
 }
 
 TEST_CASE("an event without its closing blank line is available at the end, marked as unterminated") {
@@ -82,7 +90,8 @@ TEST_CASE("an event without its closing blank line is available at the end, mark
 }
 
 TEST_CASE("multi-byte UTF-8 and NUL survive every cut") {
-  check_every_cut(std::string("data: \xF0\x9F\x8E\x89\xE2\x82\xAC\0z\n\n", 17), {std::string("|\xF0\x9F\x8E\x89\xE2\x82\xAC\0z", 10)});
+  check_every_cut(std::string("data: \xF0\x9F\x8E\x89\xE2\x82\xAC\0z\n\n", 17),
+                  {std::string("|\xF0\x9F\x8E\x89\xE2\x82\xAC\0z", 10)});
 }
 
 TEST_CASE("an event that lies whole in one feed is a view into it") {

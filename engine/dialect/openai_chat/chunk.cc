@@ -1,0 +1,268 @@
+#include "dialect/openai_chat/chunk.h"
+
+#include "dialect/openai_chat/usage.h"
+
+namespace ccrules::dialect::openai {
+namespace {
+
+std::string_view text_of(json::Value& value) {
+  if (!value.is(json::Type::kString)) return {};
+  const auto text = value.string();
+  return text ? *text : std::string_view();
+}
+
+/// Vendors' three names for reasoning; some send the same text under two of them.
+struct Reasoning {
+  std::string_view reasoning_content, reasoning, reasoning_text;
+  [[nodiscard]] std::string_view first() const {
+    if (!reasoning_content.empty()) return reasoning_content;
+    return reasoning.empty() ? reasoning_text : reasoning;
+  }
+};
+
+void read_parts(json::Value& value, bool reasoning, Chunk& chunk);
+
+/// One part of a content array: {type:"text", text} or Mistral's {type:"thinking", thinking:[...] }.
+void read_part(json::Value& value, bool reasoning, Chunk& chunk) {
+  if (value.is(json::Type::kString)) {
+    if (const std::string_view text = text_of(value); !text.empty()) chunk.texts.push_back({text, reasoning});
+    return;
+  }
+  if (!value.is(json::Type::kObject)) return;
+  auto object = value.object();
+  while (object && object->next()) {
+    const std::string_view key = object->key();
+    if (key == "text" || key == "refusal") {
+      if (const std::string_view text = text_of(object->value()); !text.empty())
+        chunk.texts.push_back({text, reasoning});
+    } else if (key == "thinking") {
+      read_parts(object->value(), true, chunk);
+    }
+  }
+}
+
+void read_parts(json::Value& value, bool reasoning, Chunk& chunk) {
+  if (!value.is(json::Type::kArray)) {
+    read_part(value, reasoning, chunk);
+    return;
+  }
+  auto array = value.array();
+  while (array && array->next()) read_part(array->value(), reasoning, chunk);
+}
+
+void read_function(json::Value& value, ToolDelta& tool) {
+  if (!value.is(json::Type::kObject)) return;
+  auto object = value.object();
+  while (object && object->next()) {
+    const std::string_view key = object->key();
+    json::Value& member = object->value();
+    if (key == "name") {
+      tool.name = text_of(member);
+    } else if (key == "arguments" || key == "input") {
+      if (member.is(json::Type::kString)) {
+        tool.arguments = text_of(member);
+      } else if (member.is(json::Type::kObject)) {
+        if (const auto raw = member.raw()) tool.arguments = *raw;
+      }
+    }
+  }
+}
+
+void read_tool(json::Value& value, Chunk& chunk) {
+  if (!value.is(json::Type::kObject)) return;
+  ToolDelta tool;
+  auto object = value.object();
+  while (object && object->next()) {
+    const std::string_view key = object->key();
+    json::Value& member = object->value();
+    if (key == "index") {
+      if (member.is(json::Type::kNumber)) {
+        if (const auto index = member.integer()) tool.index = *index;
+      }
+    } else if (key == "id") {
+      tool.id = text_of(member);
+    } else if (key == "function" || key == "custom") {
+      read_function(member, tool);
+    }
+  }
+  chunk.tools.push_back(tool);
+}
+
+/// A delta, or the message of a whole reply: the same members.
+void read_delta(json::Value& value, Chunk& chunk) {
+  if (!value.is(json::Type::kObject)) return;
+  Reasoning reasoning;
+  std::string_view content;
+  std::string_view refusal;
+  const std::size_t first_part = chunk.texts.size();
+  auto object = value.object();
+  while (object && object->next()) {
+    const std::string_view key = object->key();
+    json::Value& member = object->value();
+    if (key == "content") {
+      if (member.is(json::Type::kString))
+        content = text_of(member);
+      else
+        read_parts(member, false, chunk);
+    } else if (key == "reasoning_content") {
+      reasoning.reasoning_content = text_of(member);
+    } else if (key == "reasoning") {
+      reasoning.reasoning = text_of(member);
+    } else if (key == "reasoning_text") {
+      reasoning.reasoning_text = text_of(member);
+    } else if (key == "refusal") {
+      refusal = text_of(member);
+    } else if (key == "tool_calls") {
+      if (!member.is(json::Type::kArray)) continue;
+      auto calls = member.array();
+      while (calls && calls->next()) read_tool(calls->value(), chunk);
+    } else if (key == "function_call") {
+      if (!member.is(json::Type::kObject)) continue;
+      ToolDelta tool;
+      tool.index = 0;
+      read_function(member, tool);
+      chunk.tools.push_back(tool);
+    } else if (key == "reasoning_details") {
+      if (!member.is(json::Type::kArray)) continue;
+      auto details = member.array();
+      while (details && details->next()) {
+        if (const auto raw = details->value().raw(); raw && raw->starts_with('{'))
+          chunk.details.push_back(*raw);
+      }
+    }
+  }
+  if (const std::string_view thought = reasoning.first(); !thought.empty()) {
+    chunk.texts.insert(chunk.texts.begin() + static_cast<std::ptrdiff_t>(first_part),
+                       TextPiece{thought, true});
+  }
+  if (!content.empty()) chunk.texts.push_back({content, false});
+  if (!refusal.empty()) chunk.texts.push_back({refusal, false});
+}
+
+/// What a chunk held before a part of it that may turn out not to count.
+class Mark {
+ public:
+  explicit Mark(const Chunk& chunk)
+      : texts_(chunk.texts.size()), tools_(chunk.tools.size()), details_(chunk.details.size()) {}
+  void restore(Chunk& chunk) const {
+    chunk.texts.resize(texts_);
+    chunk.tools.resize(tools_);
+    chunk.details.resize(details_);
+  }
+
+ private:
+  std::size_t texts_, tools_, details_;
+};
+
+/// vLLM says which sequence stopped it; others put a reason of their own there, or a token number.
+std::string_view stop_sequence_in(json::Value& value) {
+  const std::string_view text = text_of(value);
+  for (const std::string_view reason :
+       {"stop", "end_turn", "eos", "length", "max_tokens", "tool_use", "tool_calls", "content_filter"}) {
+    if (text == reason) return {};
+  }
+  return text;
+}
+
+/// Only choice 0 is read: the neutral reply has one answer, and requests for more are never sent translated.
+void read_choice(json::Value& value, Chunk& chunk) {
+  if (!value.is(json::Type::kObject)) return;
+  const Mark before(chunk);
+  std::int64_t index = 0;
+  std::string_view finish_reason;
+  std::string_view stop_sequence;
+  auto object = value.object();
+  while (object && object->next()) {
+    const std::string_view key = object->key();
+    json::Value& member = object->value();
+    if (key == "delta") {
+      if (!member.is(json::Type::kObject)) continue;
+      before.restore(chunk);  // Perplexity repeats the whole message so far beside each delta
+      read_delta(member, chunk);
+    } else if (key == "message") {
+      read_delta(member, chunk);
+    } else if (key == "finish_reason") {
+      finish_reason = text_of(member);
+    } else if (key == "index") {
+      if (!member.is(json::Type::kNumber)) continue;
+      if (const auto number = member.integer()) index = *number;
+    } else if (key == "stop_reason" || key == "matched_stop") {
+      stop_sequence = stop_sequence_in(member);
+    } else if (key == "usage") {
+      chunk.usage.merge(read_usage(member));  // Moonshot puts it here
+    } else if (key == "error") {
+      if (const auto raw = member.raw(); raw && *raw != "null") chunk.error_json = *raw;
+    }
+  }
+  if (index != 0) {
+    before.restore(chunk);
+    return;
+  }
+  chunk.has_choice = true;
+  if (!finish_reason.empty()) chunk.finish_reason = finish_reason;
+  if (!stop_sequence.empty()) chunk.stop_sequence = stop_sequence;
+}
+
+void read_choices(json::Value& value, Chunk& chunk) {
+  if (!value.is(json::Type::kArray)) return;
+  auto choices = value.array();
+  while (choices && choices->next()) read_choice(choices->value(), chunk);
+}
+
+/// Groq's older streams: {"x_groq":{"usage":{...}}}.
+void read_groq(json::Value& value, Chunk& chunk) {
+  if (!value.is(json::Type::kObject)) return;
+  auto object = value.object();
+  while (object && object->next()) {
+    if (object->key() == "usage") chunk.usage.merge(read_usage(object->value()));
+    if (object->key() == "error" && object->value().is(json::Type::kString)) {
+      if (const auto raw = object->value().raw()) chunk.error_json = *raw;
+    }
+  }
+}
+
+}  // namespace
+
+void Chunk::clear() {
+  id = model = finish_reason = stop_sequence = error_json = {};
+  has_choice = false;
+  texts.clear();
+  tools.clear();
+  details.clear();
+  usage = {};
+}
+
+Result<void> read_chunk(json::Document& document, Chunk& chunk) {
+  chunk.clear();
+  auto root = document.root_object();
+  if (!root) return std::move(root).error();
+  bool is_error_object = false;
+  chat::Usage timings;
+  while (root->next()) {
+    const std::string_view key = root->key();
+    json::Value& member = root->value();
+    if (key == "id") {
+      chunk.id = text_of(member);
+    } else if (key == "model") {
+      chunk.model = text_of(member);
+    } else if (key == "choices") {
+      read_choices(member, chunk);
+    } else if (key == "usage") {
+      chunk.usage.merge(read_usage(member));
+    } else if (key == "error") {
+      if (const auto raw = member.raw(); raw && *raw != "null") chunk.error_json = *raw;
+    } else if (key == "object") {
+      is_error_object = text_of(member) == "error";
+    } else if (key == "x_groq") {
+      read_groq(member, chunk);
+    } else if (key == "timings") {
+      timings = read_usage(member);
+    }
+  }
+  CCR_CHECK(root->done());
+  if (is_error_object && chunk.error_json.empty()) chunk.error_json = document.text();
+  if (chunk.usage.empty()) chunk.usage = timings;
+  return {};
+}
+
+}  // namespace ccrules::dialect::openai

@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat/usage.h"
+#include "core/json.h"
+
+/// One chat.completion.chunk, or a whole chat.completion, as vendors really send them
+/// (docs/dialects/openai_chat.md).
+namespace ccrules::dialect::openai {
+
+struct ToolDelta {
+  std::optional<std::int64_t> index;
+  std::string_view id;
+  std::string_view name;
+  std::string_view
+      arguments;  ///< text of the arguments string, or the raw JSON when the server sent an object
+};
+
+struct TextPiece {
+  std::string_view text;
+  bool reasoning = false;
+};
+
+/// Everything of choice 0. Views point into the Document it was read from.
+struct Chunk {
+  std::string_view id;
+  std::string_view model;
+  bool has_choice = false;
+  std::vector<TextPiece> texts;  ///< in the order to show: reasoning before the answer's text
+  std::vector<ToolDelta> tools;
+  std::vector<std::string_view> details;  ///< OpenRouter reasoning_details, one raw JSON object each
+  std::string_view finish_reason;         ///< empty: null or absent
+  std::string_view stop_sequence;         ///< vLLM's and SGLang's name of the stop sequence that matched
+  std::string_view error_json;            ///< raw; empty: none
+  chat::Usage usage;
+
+  /// Empties it; keeps the vectors' memory.
+  void clear();
+};
+
+/// Reads `json` into `chunk` (which is cleared first). Unknown members are skipped.
+/// @return an error when it is not one JSON object
+Result<void> read_chunk(json::Document& document, Chunk& chunk);
+
+}  // namespace ccrules::dialect::openai

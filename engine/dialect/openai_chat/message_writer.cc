@@ -1,0 +1,740 @@
+#include "dialect/openai_chat/message_writer.h"
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "core/digest.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "dialect/openai_chat/tool_writer.h"
+#include "dialect/signature.h"
+
+namespace ccrules::dialect::openai {
+namespace {
+
+constexpr std::string_view kAttribution = "x-anthropic-billing-header:";
+
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
+/// Claude Code heads its prompt with a line that changes per conversation and would spoil every provider's
+/// prefix cache.
+std::string_view without_attribution(std::string_view text) {
+  if (!text.starts_with(kAttribution)) return text;
+  const std::size_t end = text.find('\n');
+  return end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+}
+
+/// One JSON string literal that grows by pieces, with a separator between them.
+class JoinedString {
+ public:
+  JoinedString(std::string& out, std::string_view separator) : out_(out), separator_(separator) {}
+  void add(std::string_view text) {
+    if (started_)
+      json::append_escaped(out_, separator_);
+    else
+      out_ += '"';
+    started_ = true;
+    json::append_escaped(out_, text);
+  }
+  [[nodiscard]] bool started() const { return started_; }
+  /// Closes the literal; writes "" when nothing was added.
+  void close() { out_ += started_ ? "\"" : "\"\""; }
+
+ private:
+  std::string& out_;
+  std::string_view separator_;
+  bool started_ = false;
+};
+
+/// A tool call of the last assistant turn and the id it was sent with.
+struct Call {
+  std::string_view id;
+  std::string sent_id;
+  bool answered = false;
+};
+
+using Messages = std::span<const chat::Message>;
+
+class MessageWriter {
+ public:
+  MessageWriter(std::string& out, const chat::Request& request, const Capabilities& target,
+                chat::LossNotes& losses)
+      : out_(out),
+        request_(request),
+        target_(target),
+        losses_(losses),
+        same_format_(request.dialect == "openai_chat") {}
+
+  Result<void> write() {
+    out_ += '[';
+    write_system_prompt();
+    const Messages all = request_.messages;
+    for (std::size_t at = 0; at < all.size();) {
+      const Messages turn = turn_at(all, at);
+      at += turn.size();
+      if (turn.front().role == chat::Role::kAssistant) {
+        CCR_CHECK(write_assistant(turn, at == all.size()));
+      } else {
+        write_other(turn);
+      }
+    }
+    out_ += ']';
+    return {};
+  }
+
+ private:
+  /// Neighbouring assistant messages are one turn, as Anthropic reads them; so is everything between two of
+  /// those.
+  static Messages turn_at(Messages all, std::size_t at) {
+    const bool assistant = all[at].role == chat::Role::kAssistant;
+    std::size_t end = at;
+    while (end < all.size() && (all[end].role == chat::Role::kAssistant) == assistant) ++end;
+    return all.subspan(at, end - at);
+  }
+
+  void open_message(std::string_view role) {
+    if (wrote_message_) out_ += ',';
+    wrote_message_ = true;
+    out_.append("{\"role\":\"").append(role).append("\"");
+  }
+
+  [[nodiscard]] std::string_view system_role() const {
+    return target_.developer_role ? "developer" : "system";
+  }
+
+  void note_cache_control(const std::string& cache_control_json) {
+    if (cache_control_json.empty() || noted_cache_control_) return;
+    noted_cache_control_ = true;
+    losses_.add("cache_control", "chat completions have no cache breakpoints");
+  }
+
+  // --- system
+
+  void write_system_prompt() {
+    const std::size_t start = out_.size();
+    const bool separated = wrote_message_;
+    open_message(system_role());
+    out_ += ",\"content\":";
+    JoinedString content(out_, "\n\n");
+    for (const chat::Block& block : request_.system) {
+      if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+        note_cache_control(text->cache_control_json);
+        std::string_view shown = text->text;
+        if (shown.starts_with(kAttribution)) {
+          shown = without_attribution(shown);
+          losses_.add("system.attribution",
+                      "Claude Code's attribution line changes per conversation and spoils prefix caches");
+        }
+        if (!shown.empty()) content.add(shown);
+      } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+        losses_.add("system." + opaque->type, "chat completions have no such content");
+      }
+    }
+    content.close();
+    out_ += '}';
+    if (content.started()) return;
+    out_.resize(start);
+    wrote_message_ = separated;
+  }
+
+  // --- assistant
+
+  Result<void> write_assistant(Messages turn, bool last) {
+    calls_.clear();
+    bool has_text = false;
+    bool has_calls = false;
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (const auto* text = std::get_if<chat::Text>(&block.value))
+          has_text = has_text || !is_blank(text->text);
+        has_calls = has_calls || std::holds_alternative<chat::ToolCall>(block.value);
+      }
+    }
+    if (!has_text && !has_calls)
+      return {};  // nothing but reasoning or blanks: no provider takes such a message (G-13)
+    const bool prefill = last && !has_calls;
+    if (prefill && !target_.prefill && !same_format_) {
+      return bad_request(
+          "this model does not support assistant message prefill (the conversation must end with a user "
+          "message); "
+          "remove the last assistant message or route to a model that continues answers");
+    }
+    open_message("assistant");
+    out_ += ",\"content\":";
+    if (has_text)
+      write_assistant_text(turn, prefill);
+    else
+      out_ += "null";
+    write_reasoning(turn, has_calls);
+    if (has_calls) write_calls(turn);
+    if (same_format_) {
+      for (const chat::Message& message : turn) append_extra(message.extra_json);
+    }
+    out_ += '}';
+    return {};
+  }
+
+  void write_assistant_text(Messages turn, bool prefill) {
+    JoinedString content(out_, "\n\n");
+    const chat::Text* last_text = nullptr;
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (const auto* text = std::get_if<chat::Text>(&block.value);
+            text != nullptr && !is_blank(text->text))
+          last_text = text;
+      }
+    }
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+          note_cache_control(text->cache_control_json);
+          if (is_blank(text->text)) continue;
+          std::string_view shown = text->text;
+          // A prefilled answer that ends in white space is refused by those that continue answers.
+          if (prefill && text == last_text) shown = shown.substr(0, shown.find_last_not_of(" \t\r\n") + 1);
+          content.add(shown);
+        } else {
+          note_uncarried(block);
+        }
+      }
+    }
+    content.close();
+  }
+
+  void note_uncarried(const chat::Block& block) {
+    if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+      losses_.add("content." + opaque->type, "chat completions have no such content");
+    } else if (std::holds_alternative<chat::Image>(block.value)) {
+      losses_.add("assistant.image", "chat completions take no images from the assistant");
+    } else if (std::holds_alternative<chat::Document>(block.value)) {
+      losses_.add("assistant.document", "chat completions take no documents from the assistant");
+    }
+  }
+
+  /// Reasoning goes back only to the provider it came from, in the form that provider asks for (G-8, G-11).
+  void write_reasoning(Messages turn, bool has_calls) {
+    const bool as_content = target_.reasoning_replay == "reasoning_content";
+    const bool as_details = target_.reasoning_replay == "reasoning_details";
+    std::string text;
+    std::string details;
+    bool dropped = false;
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        const auto* thinking = std::get_if<chat::Thinking>(&block.value);
+        if (thinking == nullptr) continue;
+        const auto origin = signature::decode(thinking->signature);
+        const bool same_provider =
+            thinking->signature.empty() || (origin && origin->provider == target_.provider);
+        const bool same_model = origin && origin->model == target_.model;
+        if (thinking->redacted || !same_provider || (!as_content && !as_details)) {
+          dropped = true;
+        } else if (as_details && same_model && is_array(origin->payload)) {
+          const std::string_view items(origin->payload.data() + 1, origin->payload.size() - 2);
+          if (!details.empty() && !items.empty()) details += ',';
+          details += items;
+        } else {
+          if (!text.empty() && !thinking->text.empty()) text += "\n\n";
+          text += thinking->text;
+        }
+      }
+    }
+    if (dropped) losses_.add("thinking", "reasoning of another model cannot be sent to this one");
+    if (!details.empty()) out_.append(",\"reasoning_details\":[").append(details).append("]");
+    if (as_content && (!text.empty() || has_calls)) {
+      out_ += ",\"reasoning_content\":";
+      json::append_string(out_, text);
+    } else if (as_details && !text.empty()) {
+      out_ += ",\"reasoning\":";
+      json::append_string(out_, text);
+    }
+  }
+
+  static bool is_array(const std::string& payload) {
+    return payload.starts_with('[') && json::is_valid(payload);
+  }
+
+  void write_calls(Messages turn) {
+    out_ += ",\"tool_calls\":[";
+    bool first = true;
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        const auto* call = std::get_if<chat::ToolCall>(&block.value);
+        if (call == nullptr) continue;
+        note_cache_control(call->cache_control_json);
+        calls_.push_back({call->id, sent_id(call->id), false});
+        if (!first) out_ += ',';
+        first = false;
+        out_ += "{\"id\":";
+        json::append_string(out_, calls_.back().sent_id);
+        out_ += R"(,"type":"function","function":{"name":)";
+        append_tool_name(out_, call->name);
+        out_ += ",\"arguments\":";
+        append_arguments(call->arguments_json);
+        out_ += "}}";
+      }
+    }
+    out_ += ']';
+  }
+
+  void append_arguments(const std::string& arguments) {
+    if (is_blank(arguments)) {
+      out_ += "\"{}\"";
+    } else if (is_spaced(arguments) && json::is_valid(arguments)) {
+      json::append_string(out_, json::compact(arguments));
+    } else {
+      json::append_string(out_, arguments);
+    }
+  }
+
+  /// Whether the JSON was written with white space between its tokens, judged by its first ones.
+  static bool is_spaced(std::string_view json) {
+    if (json.size() < 2 || json.front() != '{') return true;
+    if (json[1] == ' ' || json[1] == '\n' || json[1] == '\r' || json[1] == '\t') return true;
+    const std::size_t colon = json.find("\":");
+    return colon != std::string_view::npos && colon + 2 < json.size() &&
+           (json[colon + 2] == ' ' || json[colon + 2] == '\n');
+  }
+
+  /// The id a provider takes: the client's own when it is fit and new, else one made from it (G-23).
+  std::string sent_id(std::string_view id) {
+    constexpr std::size_t kLongestId = 40;
+    constexpr std::size_t kMistralId = 9;
+    const auto letter_or_digit = [](char c) {
+      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    };
+    const bool short_ids = target_.nine_character_tool_ids;
+    const auto fits = [&](char c) { return letter_or_digit(c) || (!short_ids && (c == '_' || c == '-')); };
+    const bool right_size = short_ids ? id.size() == kMistralId : !id.empty() && id.size() <= kLongestId;
+    std::string sent(id);
+    bool good = right_size && std::all_of(id.begin(), id.end(), fits);
+    for (std::uint64_t turn = 0; !good || used_ids_.count(sent) > 0; ++turn) {
+      sent = short_ids ? hash_text(id, turn, kMistralId) : "call_" + hash_text(id, turn, 20);
+      good = true;
+    }
+    used_ids_.insert(sent);
+    return sent;
+  }
+
+  static std::string hash_text(std::string_view id, std::uint64_t turn, std::size_t length) {
+    constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
+    std::string text;
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < length; ++i) {
+      if (i % 12 == 0) bits = digest::hash64(id, turn * 31 + i);
+      text += kDigits[bits % kDigits.size()];
+      bits /= kDigits.size();
+    }
+    return text;
+  }
+
+  // --- what stands between two assistant turns
+
+  void write_other(Messages turn) {
+    orphans_.clear();
+    result_media_.clear();
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (const auto* result = std::get_if<chat::ToolResult>(&block.value)) write_result(*result);
+      }
+    }
+    for (const Call& call : calls_) {
+      if (call.answered) continue;
+      losses_.add("tool_result.missing", "a tool call without a result was answered with \"[no result]\"");
+      open_tool_message(call.sent_id);
+      out_ += "\"[no result]\"}";
+    }
+    calls_.clear();
+    for (const chat::Message& message : turn) {
+      if (message.role == chat::Role::kSystem)
+        write_mid_system(message);
+      else
+        write_user(message);
+    }
+    if (!result_media_.empty()) {
+      const chat::Message none;
+      write_user(none);
+    }
+  }
+
+  void open_tool_message(std::string_view sent_id) {
+    open_message("tool");
+    out_ += ",\"tool_call_id\":";
+    json::append_string(out_, sent_id);
+    out_ += ",\"content\":";
+  }
+
+  void write_result(const chat::ToolResult& result) {
+    const auto call = std::find_if(calls_.begin(), calls_.end(), [&](const Call& asked) {
+      return !asked.answered && asked.id == result.call_id;
+    });
+    if (call == calls_.end()) {
+      orphans_.push_back(&result);
+      return;
+    }
+    call->answered = true;
+    note_cache_control(result.cache_control_json);
+    open_tool_message(call->sent_id);
+    const bool has_image = std::any_of(
+        result.content.begin(), result.content.end(),
+        [](const chat::Block& block) { return std::holds_alternative<chat::Image>(block.value); });
+    if (has_image && target_.vision && target_.tool_message_images)
+      write_result_parts(result);
+    else
+      write_result_text(result);
+    out_ += '}';
+  }
+
+  void write_result_text(const chat::ToolResult& result) {
+    JoinedString content(out_, "\n");
+    for (const chat::Block& block : result.content)
+      add_result_part(block, content, result.is_error && !content.started());
+    if (!content.started() && result.is_error) content.add("Error: ");
+    content.close();
+  }
+
+  void add_result_part(const chat::Block& block, JoinedString& content, bool mark_error) {
+    const auto add = [&](std::string_view text) {
+      if (mark_error)
+        content.add("Error: " + std::string(text));
+      else
+        content.add(text);
+    };
+    if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+      note_cache_control(text->cache_control_json);
+      add(text->text);
+    } else if (std::holds_alternative<chat::Image>(block.value)) {
+      if (!target_.vision) {
+        add(kNoVision);
+        note_no_vision();
+      } else {
+        add("[image attached below]");
+        result_media_.push_back(&block);
+      }
+    } else if (const auto* document = std::get_if<chat::Document>(&block.value)) {
+      if (document->kind == chat::SourceKind::kText || document->kind == chat::SourceKind::kBlocks) {
+        add(document_text(*document));
+      } else {
+        add("[document attached below]");
+        result_media_.push_back(&block);
+      }
+    } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+      const std::string text_form = opaque_text(*opaque);
+      if (!text_form.empty())
+        add(text_form);
+      else
+        losses_.add("tool_result." + opaque->type, "chat completions have no such content");
+    }
+  }
+
+  void write_result_parts(const chat::ToolResult& result) {
+    out_ += '[';
+    bool first = true;
+    if (result.is_error) append_text_part("Error:", first);
+    for (const chat::Block& block : result.content) append_part(block, first);
+    out_ += ']';
+  }
+
+  void write_mid_system(const chat::Message& message) {
+    const std::size_t start = out_.size();
+    const bool separated = wrote_message_;
+    open_message(target_.mid_system ? system_role() : "user");
+    out_ += ",\"content\":";
+    JoinedString content(out_, "\n\n");
+    if (!target_.mid_system) content.add("<system-reminder>");
+    bool any = false;
+    for (const chat::Block& block : message.blocks) {
+      if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+        note_cache_control(text->cache_control_json);
+        any = any || !is_blank(text->text);
+        if (!text->text.empty()) content.add(text->text);
+      } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+        losses_.add("system." + opaque->type, "chat completions have no such content");
+      }
+    }
+    if (!target_.mid_system) content.add("</system-reminder>");
+    content.close();
+    out_ += '}';
+    if (any) return;
+    out_.resize(start);
+    wrote_message_ = separated;
+  }
+
+  void write_user(const chat::Message& message) {
+    bool only_text = result_media_.empty();
+    for (const chat::Block& block : message.blocks) {
+      only_text = only_text && (std::holds_alternative<chat::Text>(block.value) || is_orphan(block) ||
+                                std::holds_alternative<chat::ToolResult>(block.value));
+    }
+    const std::size_t start = out_.size();
+    const bool separated = wrote_message_;
+    open_message("user");
+    if (!message.name.empty()) {
+      out_ += ",\"name\":";
+      json::append_string(out_, message.name);
+    }
+    out_ += ",\"content\":";
+    const bool any = only_text ? write_user_text(message) : write_user_parts(message);
+    if (same_format_) append_extra(message.extra_json);
+    out_ += '}';
+    if (any) return;
+    out_.resize(start);
+    wrote_message_ = separated;
+  }
+
+  [[nodiscard]] bool is_orphan(const chat::Block& block) const {
+    const auto* result = std::get_if<chat::ToolResult>(&block.value);
+    return result != nullptr && std::find(orphans_.begin(), orphans_.end(), result) != orphans_.end();
+  }
+
+  bool write_user_text(const chat::Message& message) {
+    JoinedString content(out_, "\n\n");
+    for (const chat::Block& block : message.blocks) {
+      if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+        note_cache_control(text->cache_control_json);
+        if (!text->text.empty()) content.add(text->text);
+      } else if (is_orphan(block)) {
+        content.add(orphan_text(std::get<chat::ToolResult>(block.value)));
+      }
+    }
+    content.close();
+    return content.started();
+  }
+
+  bool write_user_parts(const chat::Message& message) {
+    out_ += '[';
+    bool first = true;
+    for (const chat::Block* block : result_media_) append_part(*block, first);
+    result_media_.clear();
+    for (const chat::Block& block : message.blocks) {
+      if (is_orphan(block))
+        append_text_part(orphan_text(std::get<chat::ToolResult>(block.value)), first);
+      else
+        append_part(block, first);
+    }
+    out_ += ']';
+    return !first;
+  }
+
+  /// A result nobody asked for: its text is kept, in a form every provider takes.
+  std::string orphan_text(const chat::ToolResult& result) {
+    losses_.add("tool_result.orphan", "a tool result without its call was sent as user text");
+    std::string text = "[result of a tool call that is not in this conversation]";
+    for (const chat::Block& block : result.content) {
+      if (const auto* part = std::get_if<chat::Text>(&block.value))
+        text += "\n" + part->text;
+      else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value))
+        text += "\n" + opaque_text(*opaque);
+    }
+    return text;
+  }
+
+  // --- content parts
+
+  static constexpr std::string_view kNoVision = "[image omitted: model has no vision]";
+
+  void note_no_vision() { losses_.add("image", "the model has no vision"); }
+
+  void append_text_part(std::string_view text, bool& first) {
+    if (text.empty()) return;
+    if (!first) out_ += ',';
+    first = false;
+    out_ += R"({"type":"text","text":)";
+    json::append_string(out_, text);
+    out_ += '}';
+  }
+
+  void append_part(const chat::Block& block, bool& first) {
+    if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+      note_cache_control(text->cache_control_json);
+      append_text_part(text->text, first);
+    } else if (const auto* image = std::get_if<chat::Image>(&block.value)) {
+      append_image(*image, first);
+    } else if (const auto* document = std::get_if<chat::Document>(&block.value)) {
+      append_document(*document, first);
+    } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+      append_opaque(*opaque, first);
+    }
+  }
+
+  void append_image(const chat::Image& image, bool& first) {
+    note_cache_control(image.cache_control_json);
+    if (!target_.vision) {
+      note_no_vision();
+      append_text_part(kNoVision, first);
+      return;
+    }
+    if (image.kind == chat::SourceKind::kFile) {
+      losses_.add("image.file", "an uploaded file is known to its own provider only");
+      append_text_part("[image omitted: an uploaded file of another provider]", first);
+      return;
+    }
+    if (!image.extra_json.empty() && !same_format_)
+      losses_.add("image.options", "chat completions have no such image options");
+    if (!first) out_ += ',';
+    first = false;
+    out_ += R"({"type":"image_url","image_url":{"url":)";
+    if (image.kind == chat::SourceKind::kUrl) {
+      json::append_string(out_, image.data);
+    } else {
+      out_ += "\"data:";
+      json::append_escaped(out_, image.media_type);
+      out_ += ";base64,";
+      json::append_escaped(out_, image.data);
+      out_ += '"';
+    }
+    if (!image.detail.empty()) {
+      out_ += ",\"detail\":";
+      json::append_string(out_, image.detail);
+    }
+    out_ += "}}";
+  }
+
+  void append_document(const chat::Document& document, bool& first) {
+    note_cache_control(document.cache_control_json);
+    if (!document.extra_json.empty() && !same_format_)
+      losses_.add("document.citations", "chat completions cannot cite documents");
+    const std::string title = document.title.empty() ? "document.pdf" : document.title;
+    if (document.kind == chat::SourceKind::kText) {
+      append_text_part(document_text(document), first);
+    } else if (document.kind == chat::SourceKind::kBlocks) {
+      append_text_part(document_text(document), first);
+    } else if (document.kind == chat::SourceKind::kBase64 && target_.documents) {
+      if (!document.context.empty()) append_text_part(document.context, first);
+      if (!first) out_ += ',';
+      first = false;
+      out_ += R"({"type":"file","file":{"filename":)";
+      json::append_string(out_, title);
+      out_ += ",\"file_data\":\"data:";
+      json::append_escaped(out_, document.media_type.empty() ? std::string_view("application/pdf")
+                                                             : std::string_view(document.media_type));
+      out_ += ";base64,";
+      json::append_escaped(out_, document.data);
+      out_ += "\"}}";
+    } else if (document.kind == chat::SourceKind::kFile && same_format_) {
+      if (!first) out_ += ',';
+      first = false;
+      out_ += R"({"type":"file","file":{"file_id":)";
+      json::append_string(out_, document.data);
+      out_ += "}}";
+    } else {
+      losses_.add("document", "the provider takes no such document");
+      const std::string where =
+          document.kind == chat::SourceKind::kUrl ? " at " + document.data : std::string();
+      append_text_part("[document omitted: " + title + where + "]", first);
+    }
+  }
+
+  /// A document that is text, under its title.
+  std::string document_text(const chat::Document& document) {
+    std::string text;
+    if (!document.title.empty()) text += "Document: " + document.title + "\n";
+    if (!document.context.empty()) text += document.context + "\n";
+    if (!text.empty()) text += '\n';
+    text += document.kind == chat::SourceKind::kBlocks ? blocks_text(document.blocks_json) : document.data;
+    return text;
+  }
+
+  /// The texts of Anthropic content: a string, or an array of text blocks.
+  std::string blocks_text(std::string_view blocks_json) {
+    auto document = json::Document::open(blocks_json);
+    if (!document) return {};
+    auto root = document->root();
+    if (!root) return {};
+    if (root->is(json::Type::kString)) {
+      const auto text = root->string();
+      return text ? std::string(*text) : std::string();
+    }
+    std::string joined;
+    if (!root->is(json::Type::kArray)) return joined;
+    auto array = root->array();
+    while (array && array->next()) {
+      if (!array->value().is(json::Type::kObject)) continue;
+      auto object = array->value().object();
+      bool has_text = false;
+      while (object && object->next()) {
+        if (object->key() != "text" || !object->value().is(json::Type::kString)) continue;
+        const auto text = object->value().string();
+        if (!text) break;
+        has_text = true;
+        if (!joined.empty()) joined += '\n';
+        joined += *text;
+      }
+      if (!has_text) losses_.add("document.content", "only the text of a document's blocks was sent");
+    }
+    return joined;
+  }
+
+  void append_opaque(const chat::Opaque& opaque, bool& first) {
+    if (opaque.dialect == "openai_chat" && !opaque.json.empty()) {
+      if (!first) out_ += ',';
+      first = false;
+      out_ += opaque.json;
+      return;
+    }
+    const std::string text = opaque_text(opaque);
+    if (!text.empty())
+      append_text_part(text, first);
+    else
+      losses_.add("content." + opaque.type, "chat completions have no such content");
+  }
+
+  /// What an Anthropic block that has no counterpart says in words; empty when it says nothing.
+  std::string opaque_text(const chat::Opaque& opaque) {
+    if (opaque.type != "tool_reference" && opaque.type != "search_result") return {};
+    auto document = json::Document::open(opaque.json);
+    if (!document) return {};
+    auto root = document->root_object();
+    if (!root) return {};
+    std::string title, source, content;
+    while (root->next()) {
+      const std::string_view key = root->key();
+      json::Value& value = root->value();
+      if (key == "content") {
+        const auto raw = value.raw();
+        if (raw) content = blocks_text(*raw);
+      } else if (value.is(json::Type::kString)) {
+        const auto text = value.string();
+        if (!text) return {};
+        if (key == "tool_name" || key == "title") title = *text;
+        if (key == "source") source = *text;
+      }
+    }
+    if (opaque.type == "tool_reference")
+      return title.empty() ? std::string() : "Tool " + title + " is now available";
+    return "Search result: " + title + "\n" + source + "\n\n" + content;
+  }
+
+  /// Members of a message that this build does not know, back to the dialect they came from.
+  void append_extra(std::string_view extra_json) {
+    extra_json = text::trim(extra_json);
+    if (extra_json.size() <= 2) return;
+    out_ += ',';
+    out_ += extra_json.substr(1, extra_json.size() - 2);
+  }
+
+  std::string& out_;
+  const chat::Request& request_;
+  const Capabilities& target_;
+  chat::LossNotes& losses_;
+  bool same_format_;
+  bool wrote_message_ = false;
+  bool noted_cache_control_ = false;
+  std::vector<Call> calls_;                       ///< of the last assistant turn
+  std::vector<const chat::ToolResult*> orphans_;  ///< of the current turn
+  std::vector<const chat::Block*> result_media_;  ///< images and documents of tool results, to follow them
+  std::unordered_set<std::string> used_ids_;
+};
+
+}  // namespace
+
+Result<void> append_messages(std::string& out, const chat::Request& request, const Capabilities& target,
+                             chat::LossNotes& losses) {
+  return MessageWriter(out, request, target, losses).write();
+}
+
+}  // namespace ccrules::dialect::openai

@@ -1,0 +1,675 @@
+#include "dialect/openai_chat/request_reader.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "core/json.h"
+#include "core/text.h"
+
+namespace ccrules::dialect::openai {
+namespace {
+
+using json::Type;
+
+constexpr std::string_view kDialect = "openai_chat";
+
+/// Appends `"key":json` to an object text, which is empty or "{...}".
+void keep(std::string& object_json, std::string_view key, std::string_view json) {
+  if (object_json.empty())
+    object_json = "{";
+  else
+    object_json.back() = ',';
+  json::append_string(object_json, key);
+  object_json += ':';
+  object_json += json;
+  object_json += '}';
+}
+
+/// SDKs send back the empty members of answers (refusal:null, annotations:[]): they say nothing.
+bool says_nothing(std::string_view json) {
+  return json == "null" || json == "[]" || json == "{}";
+}
+
+Result<void> keep_unknown(std::string& object_json, std::string_view key, json::Value& value) {
+  const std::string name(key);
+  CCR_TRY(raw, value.raw());
+  if (!says_nothing(raw)) keep(object_json, name, raw);
+  return {};
+}
+
+Result<std::string> take_string(json::Value& value) {
+  CCR_TRY(text, value.string());
+  return std::string(text);
+}
+
+/// A string or null.
+Result<std::string> take_optional_string(json::Value& value) {
+  if (value.is_null()) return std::string();
+  return take_string(value);
+}
+
+/// "data:image/png;base64,AAAA" in its parts.
+struct DataUri {
+  std::string_view media_type;
+  std::string_view base64;
+};
+std::optional<DataUri> data_uri(std::string_view url) {
+  if (!text::starts_with_ignore_case(url, "data:")) return std::nullopt;
+  const std::size_t comma = url.find(',');
+  if (comma == std::string_view::npos) return std::nullopt;
+  std::string_view head = url.substr(5, comma - 5);
+  if (!head.ends_with(";base64")) return std::nullopt;
+  head.remove_suffix(7);
+  return DataUri{head.substr(0, head.find(';')), url.substr(comma + 1)};
+}
+
+class RequestReader {
+ public:
+  Result<chat::Request> read(std::string_view padded_body) {
+    CCR_TRY(document, json::Document::open_padded(padded_body));
+    CCR_TRY(root, document.root_object());
+    request_.dialect = kDialect;
+    request_.include_usage = false;
+    while (root.next()) CCR_CHECK(read_member(root.key(), root.value()));
+    CCR_CHECK(root.done());
+    CCR_CHECK(document.at_end());
+    if (request_.model.empty()) return bad_request("model is missing: send the name of a model");
+    if (!has_messages_) return bad_request("messages is missing or empty: send at least one message");
+    if (!request_.stream) request_.include_usage = true;
+    if (parallel_) {
+      if (!request_.tool_choice) request_.tool_choice.emplace();
+      request_.tool_choice->parallel_tool_calls = parallel_;
+    }
+    return std::move(request_);
+  }
+
+ private:
+  Result<void> read_member(std::string_view key, json::Value& value) {
+    if (key == "messages") return read_messages(value);
+    if (key == "model") {
+      CCR_TRY(model, take_string(value));
+      request_.model = std::move(model);
+      return {};
+    }
+    if (value.is_null()) return {};
+    if (key == "tools") return read_tools(value);
+    if (key == "functions") return read_functions(value);
+    if (key == "tool_choice") return read_tool_choice(value);
+    if (key == "function_call") return read_function_choice(value);
+    if (key == "stop") return read_stop(value);
+    if (key == "stream_options") return read_stream_options(value);
+    if (key == "response_format") return read_response_format(value);
+    if (key == "thinking" || key == "reasoning") return read_thinking(key, value);
+    if (key == "stream") {
+      CCR_TRY(stream, value.boolean());
+      request_.stream = stream;
+    } else if (key == "max_completion_tokens" || key == "max_tokens") {
+      const bool newer = key == "max_completion_tokens";
+      CCR_TRY(max_tokens, value.integer());
+      if (newer || !request_.max_tokens) request_.max_tokens = max_tokens;
+    } else if (key == "temperature") {
+      CCR_TRY(temperature, value.number());
+      request_.temperature = temperature;
+    } else if (key == "top_p") {
+      CCR_TRY(top_p, value.number());
+      request_.top_p = top_p;
+    } else if (key == "top_k" && value.is(Type::kNumber)) {
+      CCR_TRY(top_k, value.integer());
+      request_.top_k = top_k;
+    } else if (key == "parallel_tool_calls") {
+      CCR_TRY(parallel, value.boolean());
+      parallel_ = parallel;
+    } else if (key == "reasoning_effort") {
+      CCR_TRY(effort, take_string(value));
+      set_effort(std::move(effort));
+    } else if (key == "user" || key == "safety_identifier") {
+      const bool better = key == "safety_identifier";
+      CCR_TRY(user, take_string(value));
+      if (better || request_.user_id.empty()) request_.user_id = std::move(user);
+    } else if (key == "n") {
+      CCR_TRY(n, value.raw());
+      if (n != "1") keep(request_.extra_json, "n", n);
+    } else {
+      return keep_unknown(request_.extra_json, key, value);
+    }
+    return {};
+  }
+
+  void set_effort(std::string effort) {
+    request_.thinking.kind = effort == "none" ? chat::ThinkingKind::kDisabled : chat::ThinkingKind::kAdaptive;
+    request_.effort = std::move(effort);
+  }
+
+  /// DeepSeek's thinking {type}, OpenRouter's reasoning {effort, max_tokens, enabled}; kept whole for their
+  /// own providers too.
+  Result<void> read_thinking(std::string_view key, json::Value& value) {
+    const std::string name(key);
+    CCR_TRY(raw, value.raw());
+    keep(request_.extra_json, name, raw);
+    if (!raw.starts_with('{')) return {};
+    CCR_TRY(document, json::Document::open(raw));
+    CCR_TRY(thinking, document.root_object());
+    while (thinking.next()) {
+      const std::string_view member = thinking.key();
+      json::Value& inner = thinking.value();
+      if (member == "type" && inner.is(Type::kString)) {
+        CCR_TRY(type, inner.string());
+        if (type == "enabled") request_.thinking.kind = chat::ThinkingKind::kEnabled;
+        if (type == "disabled") request_.thinking.kind = chat::ThinkingKind::kDisabled;
+      } else if (member == "effort" && inner.is(Type::kString)) {
+        CCR_TRY(effort, take_string(inner));
+        set_effort(std::move(effort));
+      } else if (member == "max_tokens" && inner.is(Type::kNumber)) {
+        CCR_TRY(budget, inner.integer());
+        request_.thinking = {chat::ThinkingKind::kEnabled, budget, {}};
+      } else if (member == "enabled" && inner.is(Type::kBool)) {
+        CCR_TRY(enabled, inner.boolean());
+        if (request_.thinking.kind == chat::ThinkingKind::kAbsent) {
+          request_.thinking.kind = enabled ? chat::ThinkingKind::kAdaptive : chat::ThinkingKind::kDisabled;
+        }
+      }
+    }
+    return thinking.done();
+  }
+
+  Result<void> read_stop(json::Value& value) {
+    if (value.is(Type::kString)) {
+      CCR_TRY(stop, take_string(value));
+      request_.stop_sequences.push_back(std::move(stop));
+      return {};
+    }
+    CCR_TRY(stops, value.array());
+    while (stops.next()) {
+      CCR_TRY(stop, take_string(stops.value()));
+      request_.stop_sequences.push_back(std::move(stop));
+    }
+    return stops.done();
+  }
+
+  Result<void> read_stream_options(json::Value& value) {
+    CCR_TRY(options, value.object());
+    while (options.next()) {
+      if (options.key() != "include_usage" || options.value().is_null()) continue;
+      CCR_TRY(include_usage, options.value().boolean());
+      request_.include_usage = include_usage;
+    }
+    return options.done();
+  }
+
+  Result<void> read_response_format(json::Value& value) {
+    std::string type;
+    CCR_TRY(format, value.object());
+    while (format.next()) {
+      if (format.key() == "type") {
+        CCR_TRY(word, take_string(format.value()));
+        type = std::move(word);
+      } else if (format.key() == "json_schema" && format.value().is(Type::kObject)) {
+        CCR_CHECK(read_schema(format.value()));
+      }
+    }
+    CCR_CHECK(format.done());
+    request_.json_object_mode = type == "json_object";
+    if (type != "json_schema") request_.response_schema_json.clear();
+    return {};
+  }
+
+  Result<void> read_schema(json::Value& value) {
+    CCR_TRY(wrapper, value.object());
+    while (wrapper.next()) {
+      if (wrapper.key() == "name") {
+        CCR_TRY(name, take_optional_string(wrapper.value()));
+        request_.response_schema_name = std::move(name);
+      } else if (wrapper.key() == "schema" && wrapper.value().is(Type::kObject)) {
+        CCR_TRY(schema, wrapper.value().raw());
+        request_.response_schema_json = schema;
+      }
+    }
+    return wrapper.done();
+  }
+
+  // --- tools
+
+  Result<void> read_tools(json::Value& value) {
+    CCR_TRY(tools, value.array());
+    while (tools.next()) {
+      const std::string type(tools.value().peek_string("type").value_or("function"));
+      chat::Tool tool;
+      if (type == "function") {
+        CCR_CHECK(read_tool(tools.value(), tool));
+        if (tool.name.empty()) {
+          return bad_request("tools[" + std::to_string(request_.tools.size()) +
+                             "].function.name is missing: send the tool's name");
+        }
+      } else {
+        CCR_TRY(raw, tools.value().raw());
+        CCR_TRY(document, json::Document::open(raw));
+        CCR_TRY(root, document.root());
+        CCR_CHECK(read_tool(root, tool));
+        tool.type = "openai_" + type;
+        tool.original_json = raw;
+      }
+      request_.tools.push_back(std::move(tool));
+    }
+    return tools.done();
+  }
+
+  static Result<void> read_tool(json::Value& value, chat::Tool& tool) {
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      if (members.key() == "function" || members.key() == "custom") {
+        CCR_CHECK(read_definition(members.value(), tool));
+      } else if (members.key() == "cache_control" && members.value().is(Type::kObject)) {
+        CCR_TRY(cache_control, members.value().raw());
+        tool.cache_control_json = cache_control;
+      } else if (members.key() == "name" && tool.name.empty() && members.value().is(Type::kString)) {
+        CCR_TRY(name, take_string(members.value()));
+        tool.name = std::move(name);
+      }
+    }
+    return members.done();
+  }
+
+  Result<void> read_functions(json::Value& value) {
+    CCR_TRY(functions, value.array());
+    while (functions.next()) {
+      chat::Tool tool;
+      CCR_CHECK(read_definition(functions.value(), tool));
+      if (tool.name.empty()) {
+        return bad_request("functions[" + std::to_string(request_.tools.size()) +
+                           "].name is missing: send the function's name");
+      }
+      request_.tools.push_back(std::move(tool));
+    }
+    return functions.done();
+  }
+
+  static Result<void> read_definition(json::Value& value, chat::Tool& tool) {
+    CCR_TRY(definition, value.object());
+    while (definition.next()) {
+      const std::string_view key = definition.key();
+      json::Value& member = definition.value();
+      if (key == "name") {
+        CCR_TRY(name, take_string(member));
+        tool.name = std::move(name);
+      } else if (key == "description" && member.is(Type::kString)) {
+        CCR_TRY(description, take_string(member));
+        tool.description = std::move(description);
+        tool.has_description = true;
+      } else if (key == "parameters" && member.is(Type::kObject)) {
+        CCR_TRY(schema, member.raw());
+        tool.schema_json = schema;
+      } else if (key == "strict" && member.is(Type::kBool)) {
+        CCR_TRY(strict, member.boolean());
+        tool.strict = strict;
+      } else {
+        CCR_CHECK(keep_unknown(tool.extra_json, key, member));
+      }
+    }
+    return definition.done();
+  }
+
+  Result<void> read_tool_choice(json::Value& value) {
+    if (value.is(Type::kString)) {
+      CCR_TRY(word, value.string());
+      set_choice(word);
+      return {};
+    }
+    CCR_TRY(raw, value.raw());
+    CCR_TRY(document, json::Document::open(raw));
+    CCR_TRY(choice, document.root_object());
+    std::string name;
+    while (choice.next()) {
+      if ((choice.key() != "function" && choice.key() != "custom") || !choice.value().is(Type::kObject))
+        continue;
+      CCR_TRY(chosen, choice.value().object());
+      while (chosen.next()) {
+        if (chosen.key() != "name") continue;
+        CCR_TRY(word, take_string(chosen.value()));
+        name = std::move(word);
+      }
+      CCR_CHECK(chosen.done());
+    }
+    CCR_CHECK(choice.done());
+    if (name.empty()) {
+      keep(request_.extra_json, "tool_choice", raw);  // allowed_tools and what may come
+    } else {
+      request_.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, std::move(name), std::nullopt};
+    }
+    return {};
+  }
+
+  void set_choice(std::string_view word) {
+    const auto kind = word == "none"                        ? chat::ToolChoiceKind::kNone
+                      : word == "required" || word == "any" ? chat::ToolChoiceKind::kAny
+                                                            : chat::ToolChoiceKind::kAuto;
+    request_.tool_choice = chat::ToolChoice{kind, {}, std::nullopt};
+  }
+
+  Result<void> read_function_choice(json::Value& value) {
+    if (value.is(Type::kString)) {
+      CCR_TRY(word, value.string());
+      set_choice(word);
+      return {};
+    }
+    CCR_TRY(choice, value.object());
+    while (choice.next()) {
+      if (choice.key() != "name") continue;
+      CCR_TRY(name, take_string(choice.value()));
+      request_.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, std::move(name), std::nullopt};
+    }
+    return choice.done();
+  }
+
+  // --- messages
+
+  /// A message as it was sent, before its role is known: members come in any order.
+  struct Raw {
+    std::string role;
+    std::string name;
+    std::string tool_call_id;
+    std::vector<chat::Block> content;
+    bool plain_string = false;
+    bool has_content = false;
+    std::string reasoning;
+    std::vector<chat::Block> calls;
+    bool legacy_call = false;
+    std::string extra_json;
+  };
+
+  Result<void> read_messages(json::Value& value) {
+    CCR_TRY(messages, value.array());
+    while (messages.next()) {
+      has_messages_ = true;
+      Raw raw;
+      const json::Value at = messages.value();
+      CCR_TRY(message, messages.value().object());
+      while (message.next()) CCR_CHECK(read_message_member(message.key(), message.value(), raw));
+      CCR_CHECK(message.done());
+      CCR_CHECK(add_message(std::move(raw), at));
+    }
+    return messages.done();
+  }
+
+  Result<void> read_message_member(std::string_view key, json::Value& value, Raw& raw) {
+    if (key == "role") {
+      CCR_TRY(role, take_string(value));
+      raw.role = std::move(role);
+    } else if (key == "content") {
+      return read_content(value, raw);
+    } else if (key == "name") {
+      CCR_TRY(name, take_optional_string(value));
+      raw.name = std::move(name);
+    } else if (key == "tool_call_id") {
+      CCR_TRY(id, take_optional_string(value));
+      raw.tool_call_id = std::move(id);
+    } else if (key == "tool_calls") {
+      return read_calls(value, raw);
+    } else if (key == "function_call") {
+      return read_legacy_call(value, raw);
+    } else if ((key == "reasoning_content" || key == "reasoning" || key == "reasoning_text") &&
+               value.is(Type::kString)) {
+      CCR_TRY(text, value.string());
+      if (raw.reasoning.empty()) raw.reasoning = text;
+    } else if (key == "refusal" && value.is(Type::kString)) {
+      CCR_TRY(text, take_string(value));
+      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+    } else {
+      return keep_unknown(raw.extra_json, key, value);
+    }
+    return {};
+  }
+
+  Result<void> read_content(json::Value& value, Raw& raw) {
+    if (value.is_null()) return {};
+    raw.has_content = true;
+    if (value.is(Type::kString)) {
+      CCR_TRY(text, take_string(value));
+      raw.plain_string = true;
+      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+      return {};
+    }
+    if (!value.is(Type::kArray)) return value.error("must be a string or an array");
+    CCR_TRY(parts, value.array());
+    while (parts.next()) CCR_CHECK(read_part(parts.value(), raw));
+    return parts.done();
+  }
+
+  Result<void> read_part(json::Value& value, Raw& raw) {
+    if (value.is(Type::kString)) {
+      CCR_TRY(text, take_string(value));
+      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+      return {};
+    }
+    const std::string type(value.peek_string("type").value_or(std::string_view()));
+    if (type == "text" || type == "refusal") return read_text_part(value, raw);
+    if (type == "image_url") return read_image_part(value, raw);
+    if (type == "file") return read_file_part(value, raw);
+    CCR_TRY(json, value.raw());
+    raw.content.push_back(
+        {chat::Opaque{std::string(kDialect), type.empty() ? "unknown" : type, std::string(json)}});
+    return {};
+  }
+
+  static Result<void> read_text_part(json::Value& value, Raw& raw) {
+    chat::Text text;
+    CCR_TRY(part, value.object());
+    while (part.next()) {
+      const std::string_view key = part.key();
+      if ((key == "text" || key == "refusal") && part.value().is(Type::kString)) {
+        CCR_TRY(words, take_string(part.value()));
+        text.text = std::move(words);
+      } else if (key == "cache_control" && part.value().is(Type::kObject)) {
+        CCR_TRY(cache_control, part.value().raw());
+        text.cache_control_json = cache_control;
+      } else if (key != "type") {
+        CCR_CHECK(keep_unknown(text.extra_json, key, part.value()));
+      }
+    }
+    CCR_CHECK(part.done());
+    if (!text.text.empty()) raw.content.push_back({std::move(text)});
+    return {};
+  }
+
+  static Result<void> read_image_part(json::Value& value, Raw& raw) {
+    chat::Image image;
+    CCR_TRY(part, value.object());
+    while (part.next()) {
+      const std::string_view key = part.key();
+      json::Value& member = part.value();
+      if (key == "image_url" && member.is(Type::kString)) {
+        CCR_TRY(url, member.string());
+        set_image_url(image, url);
+      } else if (key == "image_url") {
+        CCR_TRY(inner, member.object());
+        while (inner.next()) {
+          if (inner.key() == "url") {
+            CCR_TRY(url, inner.value().string());
+            set_image_url(image, url);
+          } else if (inner.key() == "detail") {
+            CCR_TRY(detail, take_optional_string(inner.value()));
+            image.detail = std::move(detail);
+          } else {
+            CCR_CHECK(keep_unknown(image.extra_json, inner.key(), inner.value()));
+          }
+        }
+        CCR_CHECK(inner.done());
+      } else if (key == "cache_control" && member.is(Type::kObject)) {
+        CCR_TRY(cache_control, member.raw());
+        image.cache_control_json = cache_control;
+      } else if (key != "type") {
+        CCR_CHECK(keep_unknown(image.extra_json, key, member));
+      }
+    }
+    CCR_CHECK(part.done());
+    raw.content.push_back({std::move(image)});
+    return {};
+  }
+
+  static void set_image_url(chat::Image& image, std::string_view url) {
+    const auto uri = data_uri(url);
+    image.kind = uri ? chat::SourceKind::kBase64 : chat::SourceKind::kUrl;
+    image.media_type = uri ? uri->media_type : std::string_view();
+    image.data = uri ? uri->base64 : url;
+  }
+
+  static Result<void> read_file_part(json::Value& value, Raw& raw) {
+    chat::Document document;
+    CCR_TRY(part, value.object());
+    while (part.next()) {
+      if (part.key() == "type") continue;
+      if (part.key() != "file" || !part.value().is(Type::kObject)) {
+        CCR_CHECK(keep_unknown(document.extra_json, part.key(), part.value()));
+        continue;
+      }
+      CCR_TRY(file, part.value().object());
+      while (file.next()) {
+        const std::string_view key = file.key();
+        if (key == "file_id" && file.value().is(Type::kString)) {
+          CCR_TRY(id, take_string(file.value()));
+          document.kind = chat::SourceKind::kFile;
+          document.data = std::move(id);
+        } else if (key == "filename" && file.value().is(Type::kString)) {
+          CCR_TRY(name, take_string(file.value()));
+          document.title = std::move(name);
+        } else if (key == "file_data" && file.value().is(Type::kString)) {
+          CCR_TRY(text, file.value().string());
+          const auto uri = data_uri(text);
+          document.kind = chat::SourceKind::kBase64;
+          document.media_type = uri ? uri->media_type : std::string_view("application/pdf");
+          document.data = uri ? uri->base64 : text;
+        } else {
+          CCR_CHECK(keep_unknown(document.extra_json, key, file.value()));
+        }
+      }
+      CCR_CHECK(file.done());
+    }
+    CCR_CHECK(part.done());
+    raw.content.push_back({std::move(document)});
+    return {};
+  }
+
+  Result<void> read_calls(json::Value& value, Raw& raw) {
+    if (value.is_null()) return {};
+    CCR_TRY(calls, value.array());
+    while (calls.next()) {
+      chat::ToolCall call;
+      CCR_TRY(members, calls.value().object());
+      while (members.next()) {
+        const std::string_view key = members.key();
+        json::Value& member = members.value();
+        if (key == "id") {
+          CCR_TRY(id, take_optional_string(member));
+          call.id = std::move(id);
+        } else if (key == "function" || key == "custom") {
+          CCR_CHECK(read_called(member, call));
+        } else if (key != "type" && key != "index") {
+          CCR_CHECK(keep_unknown(call.extra_json, key, member));
+        }
+      }
+      CCR_CHECK(members.done());
+      raw.calls.push_back({std::move(call)});
+    }
+    return calls.done();
+  }
+
+  static Result<void> read_called(json::Value& value, chat::ToolCall& call) {
+    CCR_TRY(function, value.object());
+    while (function.next()) {
+      const std::string_view key = function.key();
+      json::Value& member = function.value();
+      if (key == "name") {
+        CCR_TRY(name, take_string(member));
+        call.name = std::move(name);
+      } else if (key == "arguments" && member.is(Type::kString)) {
+        CCR_TRY(arguments, take_string(member));
+        call.arguments_json = std::move(arguments);
+      } else if (key == "arguments" && member.is(Type::kObject)) {
+        CCR_TRY(arguments, member.raw());
+        call.arguments_json = arguments;
+      } else if (key == "input" && member.is(Type::kString)) {
+        CCR_TRY(input, member.string());
+        json::Writer(call.arguments_json).begin_object().member("input", input).end_object();
+      }
+    }
+    return function.done();
+  }
+
+  Result<void> read_legacy_call(json::Value& value, Raw& raw) {
+    if (value.is_null()) return {};
+    chat::ToolCall call;
+    CCR_CHECK(read_called(value, call));
+    call.id = "call_function_" + std::to_string(++legacy_calls_);
+    raw.legacy_call = true;
+    raw.calls.push_back({std::move(call)});
+    return {};
+  }
+
+  Result<void> add_message(Raw raw, const json::Value& at) {
+    if (raw.role == "system" || raw.role == "developer") {
+      add_system(std::move(raw));
+    } else if (raw.role == "user") {
+      add_plain(chat::Role::kUser, std::move(raw));
+    } else if (raw.role == "assistant") {
+      if (raw.legacy_call) pending_legacy_id_ = "call_function_" + std::to_string(legacy_calls_);
+      if (!raw.reasoning.empty()) {
+        raw.content.insert(raw.content.begin(),
+                           chat::Block{chat::Thinking{std::move(raw.reasoning), {}, false}});
+      }
+      for (chat::Block& call : raw.calls) raw.content.push_back(std::move(call));
+      add_plain(chat::Role::kAssistant, std::move(raw));
+    } else if (raw.role == "tool" || raw.role == "function") {
+      add_result(std::move(raw));
+    } else {
+      return at.error("has an unknown role: use system, developer, user, assistant or tool");
+    }
+    return {};
+  }
+
+  void add_system(Raw raw) {
+    if (!request_.messages.empty()) {
+      add_plain(chat::Role::kSystem, std::move(raw));
+      return;
+    }
+    request_.system_plain_string = request_.system.empty() && raw.plain_string;
+    for (chat::Block& block : raw.content) request_.system.push_back(std::move(block));
+  }
+
+  void add_plain(chat::Role role, Raw raw) {
+    chat::Message message;
+    message.role = role;
+    message.blocks = std::move(raw.content);
+    message.plain_string = raw.plain_string;
+    message.name = std::move(raw.name);
+    message.extra_json = std::move(raw.extra_json);
+    results_open_ = false;
+    request_.messages.push_back(std::move(message));
+  }
+
+  /// Consecutive tool messages become one user message of results.
+  void add_result(Raw raw) {
+    chat::ToolResult result;
+    result.call_id = raw.role == "function" ? pending_legacy_id_ : std::move(raw.tool_call_id);
+    result.content = std::move(raw.content);
+    result.content_absent = !raw.has_content;
+    result.extra_json = std::move(raw.extra_json);
+    if (!results_open_) request_.messages.emplace_back();
+    results_open_ = true;
+    request_.messages.back().blocks.push_back({std::move(result)});
+  }
+
+  chat::Request request_;
+  std::optional<bool> parallel_;
+  bool has_messages_ = false;
+  bool results_open_ = false;
+  int legacy_calls_ = 0;
+  std::string pending_legacy_id_;
+};
+
+}  // namespace
+
+Result<chat::Request> read_request(std::string_view padded_body) {
+  return RequestReader().read(padded_body);
+}
+
+}  // namespace ccrules::dialect::openai

@@ -1,0 +1,304 @@
+#include "dialect/openai_chat/request_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <string_view>
+#include <vector>
+
+#include "core/digest.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "dialect/openai_chat/message_writer.h"
+#include "dialect/openai_chat/tool_writer.h"
+
+namespace ccrules::dialect::openai {
+namespace {
+
+constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
+                                                      "high", "xhigh",   "max"};
+
+/// An effort for a thinking budget (translation.md, 1).
+std::string_view effort_for_budget(std::int64_t budget_tokens) {
+  if (budget_tokens < 8000) return "low";
+  if (budget_tokens < 16000) return "medium";
+  return "high";
+}
+
+/// The accepted word nearest to the wanted one: the strongest that is not above it, else the weakest above
+/// it. "none" stands for off and is never chosen for somebody who asked to think.
+std::string_view accepted_effort(std::string_view wanted, const std::vector<std::string>& accepted) {
+  if (accepted.empty()) return wanted;
+  const auto rank = [](std::string_view word) {
+    return std::find(kEfforts.begin(), kEfforts.end(), word) - kEfforts.begin();
+  };
+  std::string_view below, above;
+  for (const std::string& word : accepted) {
+    if (word == wanted) return word;
+    if (word == "none" && wanted != "none") continue;
+    if (rank(word) == std::ssize(kEfforts)) continue;
+    if (rank(word) < rank(wanted)) {
+      if (below.empty() || rank(word) > rank(below)) below = word;
+    } else if (above.empty() || rank(word) < rank(above)) {
+      above = word;
+    }
+  }
+  // Someone who does not want any gets the least there is, or nothing is said.
+  if (wanted == "none") return above == "minimal" ? above : std::string_view();
+  return below.empty() ? above : below;
+}
+
+class RequestWriter {
+ public:
+  RequestWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
+      : request_(request), target_(target), losses_(losses), same_format_(request.dialect == "openai_chat") {}
+
+  Result<std::string> write() {
+    CCR_CHECK(take_extra_members());
+    out_.reserve(expected_bytes());
+    out_ += "{\"model\":";
+    json::append_string(out_, target_.model.empty() ? request_.model : target_.model);
+    out_ += ",\"messages\":";
+    CCR_CHECK(append_messages(out_, request_, target_, losses_));
+    CCR_CHECK(write_tools());
+    write_max_tokens();
+    write_sampling();
+    write_thinking();
+    write_response_format();
+    write_user();
+    if (request_.stream) {
+      out_ += ",\"stream\":true";
+      // Asked for whatever the client wants: the ledger needs it. The stream writer leaves it out again.
+      if (target_.stream_usage) out_ += ",\"stream_options\":{\"include_usage\":true}";
+    }
+    out_ += extra_;
+    out_ += '}';
+    return std::move(out_);
+  }
+
+ private:
+  /// A little more than what will be written, so that the text is never moved.
+  [[nodiscard]] std::size_t expected_bytes() const {
+    std::size_t bytes = 1024 + request_.extra_json.size() + request_.response_schema_json.size();
+    const auto add_blocks = [&](const std::vector<chat::Block>& blocks, auto&& self) -> void {
+      for (const chat::Block& block : blocks) {
+        bytes += 96;
+        if (const auto* text = std::get_if<chat::Text>(&block.value))
+          bytes += text->text.size();
+        else if (const auto* image = std::get_if<chat::Image>(&block.value))
+          bytes += image->data.size();
+        else if (const auto* document = std::get_if<chat::Document>(&block.value))
+          bytes += document->data.size() + document->blocks_json.size();
+        else if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
+          bytes += call->arguments_json.size() * 5 / 4 + call->name.size();
+        else if (const auto* result = std::get_if<chat::ToolResult>(&block.value))
+          self(result->content, self);
+      }
+    };
+    add_blocks(request_.system, add_blocks);
+    for (const chat::Message& message : request_.messages) add_blocks(message.blocks, add_blocks);
+    for (const chat::Tool& tool : request_.tools)
+      bytes += 128 + tool.description.size() + tool.schema_json.size();
+    return bytes + bytes / 16;
+  }
+
+  Result<void> take_extra_members() {
+    if (request_.extra_json.empty()) return {};
+    if (same_format_) {
+      const std::string_view members = text::trim(request_.extra_json);
+      if (members.size() > 2) extra_.append(",").append(members.substr(1, members.size() - 2));
+      return {};
+    }
+    CCR_TRY(document, json::Document::open(request_.extra_json));
+    CCR_TRY(members, document.root_object());
+    while (members.next()) {
+      const std::string name(members.key());
+      if (name == "thread") {
+        // Without it the provider would see the last message only: the client sends everything after this
+        // answer.
+        Error error = bad_request("message threads are not kept by this proxy for provider \"" +
+                                  target_.provider + "\"; send the whole conversation without thread");
+        error.type = "thread_unsupported_request";
+        return error;
+      }
+      if (name == "safeguards") {
+        return bad_request("safeguards is not supported by provider \"" + target_.provider +
+                           "\"; send the request without safeguards");
+      }
+      losses_.add(name, "chat completions have no such member");
+    }
+    return {};
+  }
+
+  // --- tools
+
+  Result<void> write_tools() {
+    CCR_TRY(sent, tools_to_send(request_, target_, losses_));
+    if (sent.empty()) {
+      if (request_.tool_choice && request_.tool_choice->kind != chat::ToolChoiceKind::kAuto &&
+          request_.tool_choice->kind != chat::ToolChoiceKind::kNone) {
+        losses_.add("tool_choice", "no tool is left to choose");
+      }
+      return {};
+    }
+    out_ += ",\"tools\":[";
+    append_tools(out_, request_, sent, losses_);
+    out_ += ']';
+    if (request_.tool_choice) write_tool_choice(*request_.tool_choice, sent);
+    return {};
+  }
+
+  void write_tool_choice(const chat::ToolChoice& choice, const std::vector<std::size_t>& sent) {
+    const bool forced =
+        choice.kind == chat::ToolChoiceKind::kAny || choice.kind == chat::ToolChoiceKind::kTool;
+    const bool offered = choice.kind != chat::ToolChoiceKind::kTool ||
+                         std::any_of(sent.begin(), sent.end(),
+                                     [&](std::size_t i) { return request_.tools[i].name == choice.name; });
+    if (forced && (!target_.forced_tool_choice || !offered)) {
+      losses_.add("tool_choice",
+                  offered ? "this model takes no forced tool choice" : "the chosen tool could not be sent");
+      out_ += ",\"tool_choice\":\"auto\"";
+    } else if (choice.kind == chat::ToolChoiceKind::kTool) {
+      out_ += R"(,"tool_choice":{"type":"function","function":{"name":)";
+      append_tool_name(out_, choice.name);
+      out_ += "}}";
+    } else {
+      out_ += choice.kind == chat::ToolChoiceKind::kAny    ? ",\"tool_choice\":\"required\""
+              : choice.kind == chat::ToolChoiceKind::kNone ? ",\"tool_choice\":\"none\""
+                                                           : ",\"tool_choice\":\"auto\"";
+    }
+    if (!choice.parallel_tool_calls) return;
+    if (target_.parallel_tool_calls)
+      out_ +=
+          *choice.parallel_tool_calls ? ",\"parallel_tool_calls\":true" : ",\"parallel_tool_calls\":false";
+    else if (!*choice.parallel_tool_calls)
+      losses_.add("disable_parallel_tool_use", "the provider does not take parallel_tool_calls");
+  }
+
+  // --- numbers
+
+  void write_max_tokens() {
+    if (!request_.max_tokens) return;
+    std::int64_t most = *request_.max_tokens;
+    if (target_.max_output_tokens) most = std::min(most, *target_.max_output_tokens);
+    if (target_.context_tokens) {
+      // Our count may be 2 % off. When the prompt alone does not fit, the provider's own refusal says so
+      // best.
+      const std::int64_t margin = 256 + target_.estimated_input_tokens / 50;
+      const std::int64_t room = *target_.context_tokens - target_.estimated_input_tokens - margin;
+      if (room > 0) most = std::min(most, room);
+    }
+    most = std::max<std::int64_t>(most, 1);
+    if (most != *request_.max_tokens)
+      losses_.add("max_tokens", "changed to what the model and its window allow");
+    write_integer(target_.max_completion_tokens ? "max_completion_tokens" : "max_tokens", most);
+  }
+
+  void write_sampling() {
+    const bool asked = request_.temperature || request_.top_p;
+    if (asked && !target_.sampling) losses_.add("sampling", "this model takes no temperature or top_p");
+    if (target_.sampling && request_.temperature) write_number("temperature", *request_.temperature);
+    if (target_.sampling && request_.top_p) write_number("top_p", *request_.top_p);
+    if (request_.top_k) losses_.add("top_k", "chat completions have no top_k");
+    write_stop();
+  }
+
+  void write_stop() {
+    constexpr std::size_t kMostStops = 4;
+    std::size_t written = 0;
+    for (const std::string& stop : request_.stop_sequences) {
+      if (stop.empty()) continue;
+      if (written == kMostStops) {
+        losses_.add("stop_sequences", "chat completions take four; the others were left out");
+        break;
+      }
+      out_ += written++ == 0 ? ",\"stop\":[" : ",";
+      json::append_string(out_, stop);
+    }
+    if (written > 0) out_ += ']';
+  }
+
+  void write_thinking() {
+    const chat::ThinkingMode& thinking = request_.thinking;
+    if (!thinking.display.empty())
+      losses_.add("thinking.display", "chat completions cannot choose how reasoning is shown");
+    std::string_view wanted = request_.effort;
+    if (thinking.kind == chat::ThinkingKind::kDisabled) {
+      wanted = "none";
+    } else if (wanted.empty() && thinking.kind == chat::ThinkingKind::kEnabled && thinking.budget_tokens) {
+      wanted = effort_for_budget(*thinking.budget_tokens);
+    }
+    if (thinking.budget_tokens) losses_.add("thinking.budget_tokens", "sent as a reasoning effort");
+    if (wanted.empty()) return;
+    const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
+    if (!target_.reasoning_effort) {
+      losses_.add(std::string(slug), "this model takes no reasoning effort");
+      return;
+    }
+    const std::string_view accepted = accepted_effort(wanted, target_.efforts);
+    if (accepted != wanted) losses_.add(std::string(slug), "changed to the nearest effort this model takes");
+    if (!accepted.empty()) write_string("reasoning_effort", accepted);
+  }
+
+  void write_response_format() {
+    if (!request_.response_schema_json.empty()) {
+      out_ += R"(,"response_format":{"type":"json_schema","json_schema":{"name":)";
+      json::append_string(out_, request_.response_schema_name.empty()
+                                    ? std::string_view("answer")
+                                    : std::string_view(request_.response_schema_name));
+      out_.append(",\"schema\":").append(request_.response_schema_json).append("}}");
+    } else if (request_.json_object_mode) {
+      out_ += R"(,"response_format":{"type":"json_object"})";
+    }
+  }
+
+  /// Other vendors refuse unknown members, so only those known to take them get a user, and no other provider
+  /// learns the client's own ids.
+  void write_user() {
+    if (request_.user_id.empty()) return;
+    if (same_format_) {
+      write_string("user", request_.user_id);
+    } else if (target_.user_identifiers) {
+      const std::string hashed = digest::sha256_hex(request_.user_id);
+      write_string("safety_identifier", hashed);
+      write_string("prompt_cache_key", hashed.substr(0, 32));
+      losses_.add("metadata.user_id", "sent as a hash");
+    } else {
+      losses_.add("metadata.user_id", "not told to other providers");
+    }
+  }
+
+  void write_key(std::string_view name) { out_.append(",\"").append(name).append("\":"); }
+  void write_string(std::string_view name, std::string_view text) {
+    write_key(name);
+    json::append_string(out_, text);
+  }
+  void write_integer(std::string_view name, std::int64_t number) {
+    write_key(name);
+    out_ += std::to_string(number);
+  }
+  void write_number(std::string_view name, double number) {
+    if (!std::isfinite(number)) return;
+    std::array<char, 40> digits;
+    const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), number);
+    write_key(name);
+    out_.append(digits.data(), written.ptr);
+  }
+
+  const chat::Request& request_;
+  const Capabilities& target_;
+  chat::LossNotes& losses_;
+  bool same_format_;
+  std::string out_;
+  std::string extra_;  ///< unmodelled top-level members of a chat request, with their leading comma
+};
+
+}  // namespace
+
+Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+                                  chat::LossNotes& losses) {
+  return RequestWriter(request, target, losses).write();
+}
+
+}  // namespace ccrules::dialect::openai

@@ -1,0 +1,173 @@
+#include "dialect/openai_chat/stream_reader.h"
+
+#include <utility>
+
+#include "core/limits.h"
+#include "core/sse.h"
+#include "core/text.h"
+#include "dialect/failure.h"
+#include "dialect/openai_chat/assembler.h"
+
+namespace ccrules::dialect::openai {
+namespace {
+
+Error not_a_stream(std::string_view what) {
+  Error error;
+  error.code = ErrorCode::kUpstreamProtocol;
+  error.origin = Origin::kUpstream;
+  error.retry = Retry::kNextTarget;
+  error.http_status = 502;
+  error.message = "the provider's stream " + std::string(what) +
+                  "; check that its base_url is an OpenAI chat completions endpoint";
+  return error;
+}
+
+/// Does the text have the member, with a value that says something? Escaped quotes inside strings never
+/// match.
+bool says(std::string_view json, std::string_view quoted_name) {
+  for (std::size_t at = json.find(quoted_name); at != std::string_view::npos;
+       at = json.find(quoted_name, at + 1)) {
+    at += quoted_name.size();
+    while (at < json.size() && (json[at] == ' ' || json[at] == ':')) ++at;
+    if (json.substr(at, 4) != "null") return true;
+  }
+  return false;
+}
+
+class Reader final : public StreamReader {
+ public:
+  Reader(const ReaderOptions& options, bool only_listens)
+      : assembler_(options), provider_(options.provider), only_listens_(only_listens) {}
+
+  Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
+    if (framing_ == Framing::kUnknown && !recognise(bytes)) return {};
+    if (framing_ == Framing::kBody) return hold(bytes);
+    if (!first_bytes_.empty()) {
+      CCR_CHECK(read_events(first_bytes_, out));
+      first_bytes_.clear();
+    }
+    return read_events(bytes, out);
+  }
+
+  Result<void> finish(std::vector<chat::Event>& out) override {
+    if (framing_ == Framing::kBody) return finish_body(out);
+    sse::Event event;
+    // Servers that forget the last blank line still mean their last event; half an event is a cut like any
+    // other.
+    if (!assembler_.ended() && decoder_.finish(event)) {
+      if (const auto read = read_event(event, out); !read.ok() && !assembler_.started()) return read;
+    }
+    assembler_.cut(out);
+    return {};
+  }
+
+  [[nodiscard]] bool ended() const override { return assembler_.ended(); }
+  [[nodiscard]] bool awaiting_usage() const override {
+    return assembler_.finish_seen() && !assembler_.ended();
+  }
+
+ private:
+  enum class Framing : std::uint8_t { kUnknown, kEvents, kBody };
+
+  /// Looks at the first byte that says something. Keeps what it has seen until then. @return false when none
+  /// came yet.
+  bool recognise(std::string_view bytes) {
+    constexpr std::string_view kSkipped = " \t\r\n\xEF\xBB\xBF";
+    const std::size_t first = bytes.find_first_not_of(kSkipped);
+    if (first == std::string_view::npos) {
+      // A server may keep a connection alive with blank lines for hours: they mean nothing before the first
+      // event.
+      if (first_bytes_.size() < 16) first_bytes_ += bytes.substr(0, 16);
+      return false;
+    }
+    const char byte = bytes[first];
+    framing_ = byte == '{' || byte == '[' || byte == '<' ? Framing::kBody : Framing::kEvents;
+    return true;
+  }
+
+  Result<void> hold(std::string_view bytes) {
+    body_ += bytes;
+    if (body_.size() > limits::kReplyBytes)
+      return not_a_stream("is one JSON body larger than the limit for replies");
+    return {};
+  }
+
+  Result<void> read_events(std::string_view bytes, std::vector<chat::Event>& out) {
+    if (assembler_.ended()) return {};
+    sse::Event event;
+    decoder_.feed(bytes);
+    for (;;) {
+      const sse::Step step = decoder_.next(event);
+      if (step == sse::Step::kStarved) return {};
+      if (step == sse::Step::kTooLarge) return sse::too_large();
+      CCR_CHECK(read_event(event, out));
+      if (assembler_.ended()) return {};
+    }
+  }
+
+  Result<void> read_event(const sse::Event& event, std::vector<chat::Event>& out) {
+    const std::string_view json = text::trim(event.data);
+    if (json.empty()) return {};
+    if (json == "[DONE]") {
+      assembler_.end(out);
+      return {};
+    }
+    if (event.name == "error") {
+      assembler_.fail(stream_error(json, provider_), out);
+      return {};
+    }
+    if (only_listens_ && assembler_.content_seen() && !says(json, "\"finish_reason\"") &&
+        !says(json, "\"usage\"") && !says(json, "\"error\"")) {
+      return {};
+    }
+    return read_json(json, out);
+  }
+
+  Result<void> read_json(std::string_view json, std::vector<chat::Event>& out) {
+    auto document = json::Document::open(json);
+    if (!document) return not_a_stream("holds an event that is not JSON");
+    if (!read_chunk(*document, chunk_).ok()) return not_a_stream("holds an event that is not a JSON object");
+    if (!chunk_.error_json.empty()) {
+      assembler_.fail(stream_error(json, provider_), out);
+      return {};
+    }
+    return assembler_.apply(chunk_, out);
+  }
+
+  /// stream:true was asked for and one JSON value came: a whole reply, an error, or a page of HTML.
+  Result<void> finish_body(std::vector<chat::Event>& out) {
+    if (assembler_.ended()) return {};
+    const std::string_view body = text::trim(body_);
+    auto document = json::Document::open(body);
+    const bool is_reply =
+        document.ok() && read_chunk(*document, chunk_).ok() && chunk_.error_json.empty() && chunk_.has_choice;
+    if (!is_reply) {
+      assembler_.fail(stream_error(body, provider_), out);
+      return {};
+    }
+    CCR_CHECK(assembler_.apply(chunk_, out));
+    assembler_.end(out);
+    return {};
+  }
+
+  sse::Decoder decoder_;
+  Assembler assembler_;
+  Chunk chunk_;
+  std::string provider_;
+  bool only_listens_;
+  Framing framing_ = Framing::kUnknown;
+  std::string first_bytes_;
+  std::string body_;
+};
+
+}  // namespace
+
+std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& options) {
+  return std::make_unique<Reader>(options, false);
+}
+
+std::unique_ptr<StreamReader> make_stream_listener() {
+  return std::make_unique<Reader>(ReaderOptions{}, true);
+}
+
+}  // namespace ccrules::dialect::openai
