@@ -95,6 +95,10 @@ std::optional<Choice> EffectReader::choice(const Tree& value) {
   } else if (value.is_marker("route")) {
     const Tree::Member* name = value.find("name");
     choice = targets_.route(name != nullptr ? std::string_view(name->value.text) : std::string_view(), problem);
+  } else if (value.is_marker("configured")) {
+    const Tree::Member* name = value.find("name");
+    // What is wrong with the configuration is reported once, at its own place (ruleset.cc).
+    return targets_.configured(name != nullptr ? std::string_view(name->value.text) : std::string_view(), problem);
   } else {
     problem.message = std::string("a target is a string such as \"provider,model\", not ") + value.kind_name();
   }

@@ -7,6 +7,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "rules/effects.h"
+#include "rules/review.h"
 #include "rules/ruleset.h"
 #include "rules/watchdog.h"
 
@@ -600,6 +601,15 @@ ErrorDecision Engine::decide_error(const Facts& facts, Trace* trace) {
 
 bool Engine::has_error_rules() const noexcept { return !impl_->set->on_error.empty(); }
 std::string_view Engine::hash() const noexcept { return impl_->set->hash; }
+std::optional<Target> Engine::resolve(std::string_view name) const {
+  TargetProblem problem;
+  std::optional<Choice> choice = impl_->set->targets.resolve(name, problem);
+  if (!choice) return std::nullopt;
+  return std::move(choice->target);
+}
+
+std::vector<config::Diagnostic> Engine::review() const { return review_rules(*impl_->set); }
+
 std::size_t Engine::rule_count() const noexcept { return impl_->set->on_request.size() + impl_->set->on_error.size(); }
 
 }  // namespace ccrules::rules

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,10 @@ class Engine {
   [[nodiscard]] bool has_error_rules() const noexcept;
   [[nodiscard]] std::string_view hash() const noexcept;
   [[nodiscard]] std::size_t rule_count() const noexcept;
+  /// What rules mean by a name: an alias, a route, "provider,model". Nothing when it is no target.
+  [[nodiscard]] std::optional<Target> resolve(std::string_view name) const;
+  /// Warnings about rules that load and cannot work as written; see check() in dry_run.h.
+  [[nodiscard]] std::vector<config::Diagnostic> review() const;
 
   struct Impl;
 

@@ -66,7 +66,6 @@ class Loader {
   std::unique_ptr<RuleSet> load() {
     const auto is_error = [](const config::Diagnostic& diagnostic) { return !diagnostic.warning; };
     const std::size_t before = diagnostics_.size();
-    check_configuration();
     Script* own = add_script();
     if (own != nullptr) {
       for (const std::string& path : snapshot_.rules) load_path(path, *own, true);
@@ -79,6 +78,7 @@ class Loader {
     std::vector<Declaration> defaults = std::move(declarations_);
 
     read_aliases(declared);
+    check_configuration();
     read_overrides(declared);
     compile(declared, {}, own);
     compile(defaults, "default", built_in);
@@ -110,19 +110,35 @@ class Loader {
     return set_->scripts.back().get();
   }
 
-  // What the configuration says about targets is as much a rule as a rule file.
+  // What the configuration says about targets is as much a rule as a rule file. After the aliases: they may be named there.
   void check_configuration() {
-    const auto report_at = [this](const config::Where& where, const std::string& message, const std::string& hint) {
-      config::Diagnostic diagnostic;
-      diagnostic.where = where;
-      diagnostic.message = message;
-      diagnostic.hint = hint;
-      diagnostics_.push_back(std::move(diagnostic));
-    };
     for (const auto& [name, route] : snapshot_.routes) {
       TargetProblem problem;
-      if (!set_->targets.route(name, problem)) report_at(route.where, "route '" + name + "': " + problem.message, problem.hint);
+      if (set_->targets.route(name, problem)) continue;
+      diagnostics_.push_back({route.where, "routes." + name + ": " + problem.message, problem.hint, {}, false});
     }
+    for (const auto& [name, target] : snapshot_.agents) check_configured("agents." + name, target);
+    for (const auto& [name, target] : snapshot_.tiers) check_configured("tiers." + name, target);
+    for (const auto& [glob, targets] : snapshot_.fallbacks) {
+      for (const std::string& target : targets) check_configured("fallbacks." + glob, target);
+    }
+  }
+
+  void check_configured(const std::string& path, const std::string& target) {
+    if (const auto alias = set_->aliases.find(target); alias != set_->aliases.end()) alias->second.used = true;
+    TargetProblem problem;
+    if (set_->targets.configured(target, problem)) return;
+    // The snapshot keeps no place for these: find the text in the file.
+    config::Diagnostic diagnostic{{snapshot_.file, 0, 0}, path + ": " + problem.message, problem.hint, {}, false};
+    const Result<std::string> text = snapshot_.file.empty() ? Result<std::string>(std::string()) : files_.read(snapshot_.file);
+    const std::size_t at = text.ok() ? text->find('"' + target + '"') : std::string::npos;
+    if (at != std::string::npos) {
+      const std::size_t line_begin = text->rfind('\n', at) + 1;
+      diagnostic.where.line = static_cast<int>(std::count(text->begin(), text->begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+      diagnostic.where.column = static_cast<int>(at - line_begin) + 1;
+      diagnostic.source_line = text->substr(line_begin, text->find('\n', at) - line_begin);
+    }
+    diagnostics_.push_back(std::move(diagnostic));
   }
 
   std::string shown(const std::string& path) const {

@@ -416,15 +416,20 @@ struct Script::Binding {
     return luaL_ref(state, LUA_REGISTRYINDEX);
   }
 
-  static void push_route(lua_State* state, const std::string& name, const config::Route& route) {
+  // A value the engine knows: a word of the prelude with a name.
+  static void push_named(lua_State* state, const char* word, const std::string& name) {
     lua_newtable(state);
     lua_pushlightuserdata(state, marker_key());
-    lua_pushliteral(state, "route");
+    lua_pushstring(state, word);
     lua_rawset(state, -3);
     lua_newtable(state);
     push(state, name);
     lua_setfield(state, -2, "name");
     lua_setfield(state, -2, "body");
+  }
+
+  static void push_route(lua_State* state, const std::string& name, const config::Route& route) {
+    push_named(state, "route", name);
     push(state, route.provider);
     lua_setfield(state, -2, "provider");
     push(state, route.model);
@@ -432,10 +437,15 @@ struct Script::Binding {
     make_read_only(state);
   }
 
-  static void push_words(lua_State* state, const std::map<std::string, std::string>& words) {
+  static void push_target(lua_State* state, const std::string& target) {
+    push_named(state, "configured", target);
+    make_read_only(state);
+  }
+
+  static void push_targets(lua_State* state, const std::map<std::string, std::string>& targets) {
     lua_newtable(state);
-    for (const auto& [name, value] : words) {
-      push(state, value);
+    for (const auto& [name, target] : targets) {
+      push_target(state, target);
       lua_setfield(state, -2, name.c_str());
     }
     make_read_only(state);
@@ -457,9 +467,9 @@ struct Script::Binding {
     make_read_only(state);
     lua_setfield(state, -2, "thresholds");
 
-    push_words(state, snapshot.agents);
+    push_targets(state, snapshot.agents);
     lua_setfield(state, -2, "agents");
-    push_words(state, snapshot.tiers);
+    push_targets(state, snapshot.tiers);
     lua_setfield(state, -2, "tiers");
 
     // { { "claude-opus-*", { "anthropic,claude-sonnet-5-5" } }, ... }: the order counts
@@ -472,7 +482,7 @@ struct Script::Binding {
       lua_newtable(state);
       int item = 0;
       for (const std::string& target : targets) {
-        push(state, target);
+        push_target(state, target);
         lua_rawseti(state, -2, ++item);
       }
       make_read_only(state);

@@ -41,7 +41,7 @@ std::optional<Target> split_target(std::string_view text) {
   return target;
 }
 
-Targets::Targets(const config::Snapshot& snapshot) : routes_(snapshot.routes) {
+Targets::Targets(const config::Snapshot& snapshot) : routes_(snapshot.routes), tiers_(snapshot.tiers) {
   for (const config::Provider& provider : snapshot.providers) {
     providers_.push_back({provider.id, provider.models, provider.enabled, provider.dialect == "sim"});
   }
@@ -87,17 +87,23 @@ std::optional<Choice> Targets::pair(std::string_view provider, std::string_view 
   return choice;
 }
 
-std::optional<Choice> Targets::resolve(std::string_view text, TargetProblem& problem) const {
-  std::string name(text);
+std::optional<std::string> Targets::follow(std::string_view alias) const {
+  std::string name(alias);
   for (int hop = 0; hop < kAliasHops; ++hop) {
-    const auto alias = aliases_.find(name);
-    if (alias == aliases_.end()) break;
-    name = alias->second;
-    if (hop + 1 == kAliasHops) {
-      problem.message = "alias " + quoted(text) + " leads in a circle";
-      return std::nullopt;
-    }
+    const auto found = aliases_.find(name);
+    if (found == aliases_.end()) return name;
+    name = found->second;
   }
+  return std::nullopt;
+}
+
+std::optional<Choice> Targets::resolve(std::string_view text, TargetProblem& problem) const {
+  const std::optional<std::string> end = follow(text);
+  if (!end) {
+    problem.message = "alias " + quoted(text) + " leads in a circle";
+    return std::nullopt;
+  }
+  const std::string& name = *end;
   if (const std::optional<Target> target = split_target(name)) {
     if (target->provider.empty() || target->model.empty()) {
       problem.message = "target " + quoted(name) + " has an empty half: write provider,model";
@@ -105,17 +111,31 @@ std::optional<Choice> Targets::resolve(std::string_view text, TargetProblem& pro
     }
     return pair(target->provider, target->model, problem);
   }
+  if (routes_.find(name) != routes_.end()) return route(name, problem);
   if (exists(name)) return pair(name, {}, problem);
   for (const Provider& provider : providers_) {
     if (!provider.models.empty() && matches_any(provider.models, name)) return pair(provider.id, name, problem);
   }
   std::vector<std::string> names;
   for (const auto& [alias, target] : aliases_) names.push_back(alias);
+  for (const auto& [route, target] : routes_) names.push_back(route);
   for (const Provider& provider : providers_) names.push_back(provider.id);
-  problem.message = quoted(name) + " is no target: neither an alias, nor a provider, nor a model that a provider lists";
+  problem.message = quoted(name) + " is no target: neither an alias, nor a route, nor a provider, nor a model that a provider lists";
   problem.hint = mean(name, names);
-  if (problem.hint.empty()) problem.hint = "write provider,model; providers and aliases: " + joined(names);
+  if (problem.hint.empty()) problem.hint = "write provider,model; names: " + joined(names);
   return std::nullopt;
+}
+
+std::optional<Choice> Targets::configured(std::string_view text, TargetProblem& problem) const {
+  std::string name = follow(text).value_or(std::string(text));
+  const auto tier = tiers_.find(name);
+  if (tier != tiers_.end()) name = tier->second;
+  const std::optional<Target> target = split_target(name);
+  if (!target || target->provider.empty() || target->model.empty()) return resolve(name, problem);
+  if (!exists(target->provider)) return pair(target->provider, {}, problem);
+  Choice choice;
+  choice.target = *target;
+  return choice;
 }
 
 std::optional<Choice> Targets::route(std::string_view name, TargetProblem& problem) const {

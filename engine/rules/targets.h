@@ -31,9 +31,12 @@ class Targets {
   bool add_alias(const std::string& name, const std::string& target);
   [[nodiscard]] const std::map<std::string, std::string>& aliases() const { return aliases_; }
 
-  /// A target as rules write it: alias, "provider,model", provider (same model) or model (of the provider that lists it).
-  /// The provider must exist, and the model must fit its `models`.
+  /// A target as rules write it: alias, "provider,model", name of a route, provider (same model) or model (of the provider
+  /// that lists it). The provider must exist, and the model must fit its `models`.
   [[nodiscard]] std::optional<Choice> resolve(std::string_view text, TargetProblem& problem) const;
+  /// A target as `agents`, `tiers` and `fallbacks` write it: alias, route, tier or "provider,model". The operator's own word:
+  /// the model need not be among those the provider lists.
+  [[nodiscard]] std::optional<Choice> configured(std::string_view text, TargetProblem& problem) const;
   /// A route of the configuration by name.
   [[nodiscard]] std::optional<Choice> route(std::string_view name, TargetProblem& problem) const;
   /// The provider whose `models` match; providers without a list come last, the simulator only when it is alone.
@@ -53,9 +56,12 @@ class Targets {
   };
   [[nodiscard]] const Provider* find(std::string_view id) const;
   std::optional<Choice> pair(std::string_view provider, std::string_view model, TargetProblem& problem) const;
+  /// The end of the alias chain; nothing when it is a circle.
+  [[nodiscard]] std::optional<std::string> follow(std::string_view alias) const;
 
   std::vector<Provider> providers_;
   std::map<std::string, config::Route> routes_;
+  std::map<std::string, std::string> tiers_;
   std::map<std::string, std::string> aliases_;
 };
 

@@ -1,0 +1,188 @@
+#include "rules/given.h"
+
+#include <cmath>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "rules/api.h"
+
+namespace ccrules::rules {
+namespace {
+
+constexpr std::int64_t kMinuteUs = 60'000'000;
+constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
+constexpr std::int64_t kMondayUs = 20458 * kDayUs;  // 2026-01-05: the day of tests that give only a time
+
+std::int64_t days_from_civil(std::int64_t year, std::int64_t month, std::int64_t day) {
+  // Eras of 400 years that begin on 1 March.
+  year -= month <= 2 ? 1 : 0;
+  const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
+  const std::int64_t year_of_era = year - era * 400;
+  const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+}
+
+/// "14:00" or "2026-11-21T14:00:00Z"; nothing when it is neither.
+std::optional<std::int64_t> wall_us(std::string_view text) {
+  std::int64_t day_us = kMondayUs;
+  if (text.size() >= 16 && text[10] == 'T') {
+    const auto date = text::split(text.substr(0, 10), '-');
+    if (date.size() != 3) return std::nullopt;
+    const auto year = text::to_int(date[0]);
+    const auto month = text::to_int(date[1]);
+    const auto day = text::to_int(date[2]);
+    if (!year || !month || !day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
+    day_us = days_from_civil(*year, *month, *day) * kDayUs;
+    text = text.substr(11);
+    if (text.ends_with('Z')) text.remove_suffix(1);
+  }
+  const auto parts = text::split(text, ':');
+  if (parts.size() < 2 || parts.size() > 3) return std::nullopt;
+  const auto hour = text::to_int(parts[0]);
+  const auto minute = text::to_int(parts[1]);
+  const auto second = parts.size() == 3 ? text::to_int(parts[2]) : std::optional<std::int64_t>(0);
+  if (!hour || !minute || !second || *hour < 0 || *hour > 23 || *minute < 0 || *minute > 59 || *second < 0 || *second > 59) {
+    return std::nullopt;
+  }
+  return day_us + (*hour * 60 + *minute) * kMinuteUs + *second * 1'000'000;
+}
+
+class Applier {
+ public:
+  Applier(Sample& sample, Problems& problems) : sample_(sample), problems_(problems) {}
+
+  void apply(const Tree::Member& member) {
+    const api::FactRow* row = api::find_fact(member.key);
+    if (row == nullptr) {
+      problems_.push_back({member.at, "unknown fact '" + member.key + "'", api::fact_hint(member.key)});
+      return;
+    }
+    if (row->phase == api::Phase::kLater) {
+      problems_.push_back({member.at, "fact '" + member.key + "' is not available in this version", row->doc});
+      return;
+    }
+    if (!fits(*row, member.value)) {
+      problems_.push_back({member.value.at, member.key + " is " + row->type + ", not " + member.value.kind_name(), {}});
+      return;
+    }
+    set(*row, member);
+  }
+
+ private:
+  static bool fits(const api::FactRow& row, const Tree& value) {
+    if (row.id == api::Fact::kBucket) return value.is(Tree::Kind::kNumber);
+    if (row.id == api::Fact::kTime) return value.is(Tree::Kind::kText);
+    switch (row.kind) {
+      case api::Kind::kText: return value.is(Tree::Kind::kText);
+      case api::Kind::kNumber: return value.is(Tree::Kind::kNumber);
+      case api::Kind::kFlag: return value.is(Tree::Kind::kFlag);
+      default: return value.is(Tree::Kind::kTable);
+    }
+  }
+
+  void cannot(const Tree::Member& member, const std::string& why) {
+    problems_.push_back({member.at, "a test cannot give " + member.key + ": " + why, {}});
+  }
+
+  void set(const api::FactRow& row, const Tree::Member& member) {
+    using api::Fact;
+    chat::Outline& outline = sample_.outline;
+    Identity& identity = sample_.identity;
+    const std::string& text = member.value.text;
+    const auto number = static_cast<std::int64_t>(std::llround(std::min(std::max(member.value.number, -1e15), 1e15)));
+    switch (row.id) {
+      case Fact::kModel: outline.model = text; return;
+      case Fact::kTokens: sample_.facts.tokens = number; return;
+      case Fact::kTokensExact: sample_.facts.tokens_exact = member.value.flag; return;
+      case Fact::kMaxTokens: outline.max_tokens = number; return;
+      case Fact::kStream: outline.stream = member.value.flag; return;
+      case Fact::kThinking:
+        outline.thinking.kind = member.value.flag ? chat::ThinkingKind::kEnabled : chat::ThinkingKind::kAbsent;
+        return;
+      case Fact::kThinkingBudget: outline.thinking.budget_tokens = number; return;
+      case Fact::kEffort: outline.effort = text; return;
+      case Fact::kAgent: identity.agent = text; return;
+      case Fact::kRequestClass: identity.request_class = text; return;
+      case Fact::kSession: identity.session = text; return;
+      case Fact::kUser: identity.user = text; return;
+      case Fact::kProject: identity.project = text; return;
+      case Fact::kClient: identity.client = text; return;
+      case Fact::kDialect: sample_.dialect = text; return;
+      case Fact::kPath: sample_.path = text; return;
+      case Fact::kTurns: outline.messages = number; return;
+      case Fact::kImages: outline.images = number; return;
+      case Fact::kDocuments: outline.documents = number; return;
+      case Fact::kToolCount: outline.tools = number; return;
+      case Fact::kToolResults: outline.tool_results = number; return;
+      case Fact::kLastRole: outline.last_role = text; return;
+      case Fact::kTools: set_tools(member); return;
+      case Fact::kTime:
+      case Fact::kTimeIso: set_time(member); return;
+      case Fact::kBucket: sample_.facts.bucket = member.value.number; return;
+      case Fact::kText: set_texts(member); return;
+      case Fact::kTextLastUser: set_text(sample_.last_user_text, text); return;
+      case Fact::kTextSystem: set_text(sample_.system_text, text); return;
+      case Fact::kHeaders: set_headers(member); return;
+      case Fact::kAttempt: sample_.facts.attempt = static_cast<int>(number); return;
+      case Fact::kStatus: sample_.facts.status = static_cast<int>(number); return;
+      case Fact::kError: sample_.error = text; return;
+      case Fact::kProvider: sample_.provider = text; return;
+      case Fact::kTimeHour:
+      case Fact::kTimeWday: cannot(member, "give time = \"14:00\" or \"2026-11-21T14:00:00Z\""); return;
+      case Fact::kSystemHash: cannot(member, "give text.system"); return;
+      case Fact::kTargetModel: cannot(member, "the rules decide it"); return;
+      case Fact::kUnavailable: return;
+    }
+  }
+
+  void set_tools(const Tree::Member& member) {
+    sample_.tool_names.clear();
+    for (const Tree& item : member.value.items) sample_.tool_names.push_back(item.text);
+    sample_.outline.tool_names.assign(sample_.tool_names.begin(), sample_.tool_names.end());
+    sample_.outline.tools = static_cast<std::int64_t>(sample_.tool_names.size());
+  }
+
+  void set_time(const Tree::Member& member) {
+    if (const std::optional<std::int64_t> time = wall_us(member.value.text)) {
+      sample_.facts.wall_us = *time;
+    } else {
+      problems_.push_back({member.value.at, "time is written \"14:00\" or \"2026-11-21T14:00:00Z\" (UTC)", {}});
+    }
+  }
+
+  void set_text(std::string& literal, const std::string& text) {
+    literal.clear();
+    json::append_string(literal, text);
+    if (&literal == &sample_.last_user_text) {
+      sample_.outline.last_user_json = literal;
+    } else {
+      sample_.outline.system_json.assign(1, literal);
+    }
+  }
+
+  void set_texts(const Tree::Member& member) {
+    for (const Tree::Member& part : member.value.members) {
+      Tree::Member dotted = part;
+      dotted.key = member.key + "." + part.key;
+      apply(dotted);
+    }
+  }
+
+  void set_headers(const Tree::Member& member) {
+    for (const Tree::Member& part : member.value.members) sample_.headers[text::lower(part.key)] = part.value.text;
+  }
+
+  Sample& sample_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+void apply_given(const Tree& given, Sample& sample, Problems& problems) {
+  Applier applier(sample, problems);
+  if (!given.items.empty()) problems.push_back({given.at, "given is a table of facts: { tokens = 60001 }", {}});
+  for (const Tree::Member& member : given.members) applier.apply(member);
+  sample.refresh();
+}
+
+}  // namespace ccrules::rules

@@ -1,0 +1,101 @@
+#include "rules/json_tree.h"
+
+#include <algorithm>
+
+#include "core/json.h"
+
+namespace ccrules::rules {
+namespace {
+
+class TreeBuilder {
+ public:
+  TreeBuilder(std::string_view text, Spot begin) : text_(text), begin_(begin) {}
+
+  Result<Tree> read(json::Value value) {
+    Tree tree;
+    tree.at = place(value.offset());
+    switch (value.type()) {
+      case json::Type::kNull: {
+        CCR_CHECK(value.raw());
+        return tree;
+      }
+      case json::Type::kBool: {
+        CCR_TRY(flag, value.boolean());
+        tree.kind = Tree::Kind::kFlag;
+        tree.flag = flag;
+        return tree;
+      }
+      case json::Type::kNumber: {
+        CCR_TRY(number, value.number());
+        tree.kind = Tree::Kind::kNumber;
+        tree.number = number;
+        return tree;
+      }
+      case json::Type::kString: {
+        CCR_TRY(string, value.string());
+        tree.kind = Tree::Kind::kText;
+        tree.text = string;
+        return tree;
+      }
+      case json::Type::kArray: {
+        tree.kind = Tree::Kind::kTable;
+        CCR_TRY(array, value.array());
+        while (array.next()) {
+          CCR_TRY(item, read(array.value()));
+          tree.items.push_back(std::move(item));
+        }
+        CCR_CHECK(array.done());
+        return tree;
+      }
+      case json::Type::kObject: break;
+    }
+    tree.kind = Tree::Kind::kTable;
+    CCR_TRY(object, value.object());
+    while (object.next()) {
+      Tree::Member member;
+      member.key = object.key();
+      member.at = place(object.key_offset());
+      CCR_TRY(read_value, read(object.value()));
+      member.value = std::move(read_value);
+      tree.members.push_back(std::move(member));
+    }
+    CCR_CHECK(object.done());
+    return tree;
+  }
+
+ private:
+  // Values come in document order, so the count goes on where it stopped.
+  Spot place(std::size_t offset) {
+    offset = std::min(offset, text_.size());
+    if (offset < counted_) {
+      counted_ = 0;
+      lines_ = 0;
+      line_begin_ = 0;
+    }
+    for (; counted_ < offset; ++counted_) {
+      if (text_[counted_] != '\n') continue;
+      ++lines_;
+      line_begin_ = counted_ + 1;
+    }
+    const int column = static_cast<int>(offset - line_begin_);
+    return Spot{begin_.line + lines_, lines_ == 0 ? begin_.column + column : column + 1};
+  }
+
+  std::string_view text_;
+  Spot begin_;
+  std::size_t counted_ = 0;
+  int lines_ = 0;
+  std::size_t line_begin_ = 0;
+};
+
+}  // namespace
+
+Result<Tree> read_json(std::string_view text, Spot begin) {
+  CCR_TRY(document, json::Document::open(text));
+  CCR_TRY(root, document.root());
+  CCR_TRY(tree, TreeBuilder(text, begin).read(root));
+  CCR_CHECK(document.at_end());
+  return tree;
+}
+
+}  // namespace ccrules::rules
