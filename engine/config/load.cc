@@ -24,9 +24,15 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+/// Addresses of this machine only. Names other than localhost may mean anything, "127.example.org" too.
 bool is_loopback(const std::string& host) {
-  return text::equals_ignore_case(host, "localhost") || host.starts_with("127.") || host == "::1" ||
-         host == "[::1]";
+  if (text::equals_ignore_case(host, "localhost") || host == "::1" || host == "[::1]") return true;
+  const std::vector<std::string_view> parts = text::split(host, '.');
+  return parts.size() == 4 && parts[0] == "127" &&
+         std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
+           const auto number = text::to_int(part);
+           return number && *number >= 0 && *number <= 255;
+         });
 }
 
 std::vector<std::string> names_below(const std::string& path) {

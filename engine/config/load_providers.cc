@@ -411,8 +411,8 @@ void Loader::add_simulator() {
     simulator.dialect = kSimulator;
     simulator.timeouts = snapshot_->timeouts;
   }
-  const bool alone = std::none_of(providers.begin(), providers.end(),
-                                  [](const Provider& provider) { return provider.enabled; });
+  const bool alone =
+      providers.empty();  // a provider that is only switched off must not be replaced in silence
   if (simulator.models.empty())
     simulator.models = alone ? std::vector<std::string>{"*"} : std::vector<std::string>{"sim-*"};
   simulator.local = true;

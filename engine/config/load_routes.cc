@@ -176,16 +176,22 @@ std::optional<Route> Loader::read_target(std::string_view text, const std::strin
   return route;
 }
 
-/// A name without comma stands for a route, a tier, or an alias of a rule file (which the rules check when
-/// they load).
+/// A name without comma stands for a route, a tier, a provider (same model), a model that a provider lists,
+/// or an alias of a rule file (which the rules check when they load).
 void Loader::check_alias(const std::string& name, const std::string& path, const Place& place) {
-  if (snapshot_->routes.contains(name) || snapshot_->tiers.contains(name) || !snapshot_->rules.empty())
+  const Snapshot& s = *snapshot_;
+  if (s.routes.contains(name) || s.tiers.contains(name) || s.provider(name) != nullptr || !s.rules.empty())
     return;
   std::vector<std::string> known;
-  for (const auto& [route, target] : snapshot_->routes) known.push_back(route);
-  for (const auto& [tier, target] : snapshot_->tiers) known.push_back(tier);
+  for (const auto& [route, target] : s.routes) known.push_back(route);
+  for (const auto& [tier, target] : s.tiers) known.push_back(tier);
+  for (const Provider& provider : s.providers) {
+    known.push_back(provider.id);
+    const auto has = [&name](const std::string& glob) { return glob != "*" && text::glob_match(glob, name); };
+    if (std::any_of(provider.models.begin(), provider.models.end(), has)) return;
+  }
   const std::string near = text::did_you_mean(name, known);
-  error(place, path + " must be \"provider,model\" or the name of a route",
+  error(place, path + " must be \"provider,model\", the name of a route or a model that a provider lists",
         near.empty() ? "" : "did you mean '" + near + "'?");
 }
 

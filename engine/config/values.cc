@@ -78,6 +78,7 @@ struct Assign {
   }
   std::optional<std::string> operator()(int* to) const { return assign_whole(*to, text, bounds); }
   std::optional<std::string> operator()(std::int64_t* to) const { return assign_whole(*to, text, bounds); }
+  std::optional<std::string> operator()(Amount to) const { return assign_whole(*to.number, text, bounds); }
   std::optional<std::string> operator()(std::size_t* to) const {
     const auto bytes = parse_size(text);
     if (!bytes) return "must be a size such as \"64KB\" or \"500MB\"";
@@ -137,13 +138,13 @@ std::optional<std::string> assign(const Slot& slot, std::string_view text, const
 
 std::string_view kind_of(const Slot& slot) {
   constexpr std::array<std::string_view, std::variant_size_v<Slot>> kKinds = {
-      "string", "boolean", "integer", "integer", "size", "duration", "array", "string", "string"};
+      "string", "boolean", "integer", "integer", "size", "duration", "array", "string", "string", "integer"};
   return kKinds[slot.index()];
 }
 
 bool takes_number(const Slot& slot) {
   return std::holds_alternative<int*>(slot) || std::holds_alternative<std::int64_t*>(slot) ||
-         std::holds_alternative<std::size_t*>(slot) ||
+         std::holds_alternative<std::size_t*>(slot) || std::holds_alternative<Amount>(slot) ||
          std::holds_alternative<std::chrono::milliseconds*>(slot);
 }
 

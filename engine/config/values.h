@@ -19,6 +19,11 @@ struct LogFormat {
   bool* json;
 };
 
+/// A number of things, where std::size_t* is a number of bytes.
+struct Amount {
+  std::size_t* number;
+};
+
 /// Where a setting's value goes; the type says how it is written.
 using Slot = std::variant<std::string*,                // any text
                           bool*,                       // true, false
@@ -27,7 +32,7 @@ using Slot = std::variant<std::string*,                // any text
                           std::chrono::milliseconds*,  // durations: "30s", "250ms"; "0" for none
                           std::vector<std::string>*,   // lists; as text: separated by commas
                           log::Level*,                 // debug, info, warn, error, off
-                          LogFormat>;
+                          LogFormat, Amount>;
 
 struct Bounds {
   std::int64_t least = 0;

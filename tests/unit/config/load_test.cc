@@ -1,7 +1,10 @@
 #include "config/load.h"
 
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
+#include "support/files.h"
 #include "support/memory_files.h"
 
 using namespace ccrules;
@@ -119,4 +122,378 @@ TEST_CASE("a flag wins over the environment, and that over the file") {
   CHECK(load(text, {{"CCRULES_PORT", "2000"}}).snapshot->listen.port == 2000);
   CHECK(load(text, {{"CCRULES_PORT", "2000"}}, {{"listen.port", "3000"}}).snapshot->listen.port == 3000);
   CHECK(load(text, {{"CCRULES_LOG_LEVEL", "error"}}).snapshot->log.level == log::Level::kError);
+}
+
+namespace {
+
+/// What load() says about a text, as one string; "" when there is nothing to say.
+std::string said(const std::string& text, const Environment& environment = {}) {
+  return all(load(text, environment));
+}
+
+bool mentions(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::string provider(const std::string& members) {
+  return R"({"providers":{"p":{"dialect":"openai_chat",)" + members + "}}}";
+}
+
+}  // namespace
+
+TEST_CASE("the first file of the search order is used, and a named one must exist") {
+  const std::map<std::string, std::string> ports = {{"/a.json", "1"},
+                                                    {"/b.json", "2"},
+                                                    {"/work/ccrules.json", "3"},
+                                                    {"/x/ccrules/ccrules.json", "4"},
+                                                    {"/h/.config/ccrules/ccrules.json", "5"},
+                                                    {"/etc/ccrules/ccrules.json", "6"}};
+  std::map<std::string, std::string> texts;
+  for (const auto& [path, port] : ports) texts[path] = "{\"listen\":{\"port\":" + port + "}}";
+  config::Options options;
+  options.working_directory = "/work";
+  options.config_path = "/a.json";
+  Environment environment = {{"CCRULES_CONFIG", "../b.json"}, {"XDG_CONFIG_HOME", "/x"}, {"HOME", "/h"}};
+  const auto port = [&] {
+    return config::load(test::MemoryFiles(texts), environment, options).snapshot->listen.port;
+  };
+  CHECK(port() == 1);
+  options.config_path.clear();
+  CHECK(port() == 2);
+  environment.erase("CCRULES_CONFIG");
+  CHECK(port() == 3);
+  texts.erase("/work/ccrules.json");
+  CHECK(port() == 4);
+  environment.erase("XDG_CONFIG_HOME");
+  CHECK(port() == 5);
+  environment.erase("HOME");
+  CHECK(port() == 6);
+  options.config_path = "none.json";
+  const config::Loaded missing = config::load(test::MemoryFiles(texts), environment, options);
+  CHECK_FALSE(missing.snapshot);
+  CHECK(all(missing) == "--config: error: there is no file /work/none.json\n");
+}
+
+TEST_CASE("every setting has a variable") {
+  const config::Loaded loaded = load("{}", {{"CCRULES_HOST", "localhost"},
+                                            {"CCRULES_API_KEY", "k"},
+                                            {"CCRULES_LISTEN_ALLOWED_HOSTS", "a.example, b.example"},
+                                            {"CCRULES_WORKERS", "3"},
+                                            {"CCRULES_TIMEOUTS_FIRST_BYTE", "7s"},
+                                            {"CCRULES_LEDGER_PATH", "/l.db"},
+                                            {"CCRULES_THRESHOLDS_LONG_CONTEXT", "5"},
+                                            {"CCRULES_PROVIDERS_GROQ_API_KEY", "g"},
+                                            {"CCRULES_PROVIDERS_GROQ_BASE_URL", "http://localhost:1/v1"},
+                                            {"CCRULES_PROVIDERS_GROQ_TIMEOUTS_IDLE", "9s"},
+                                            {"CCRULES_ROUTES_LONG_CONTEXT", "groq,llama-x"},
+                                            {"CCRULES_TIERS_BIG", "groq,llama-y"}});
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.diagnostics.empty());
+  const config::Snapshot& s = *loaded.snapshot;
+  CHECK(s.listen.host == "localhost");
+  CHECK(s.listen.api_key == "k");
+  CHECK(s.listen.allowed_hosts == std::vector<std::string>{"a.example", "b.example"});
+  CHECK(s.workers == 3);
+  CHECK(s.ledger.path == "/l.db");
+  CHECK(s.long_context_tokens == 5);
+  CHECK(s.providers[0].id == "groq");
+  CHECK(s.providers[0].api_key == "g");
+  CHECK(s.providers[0].base_url == "http://localhost:1/v1");
+  CHECK(s.providers[0].timeouts.first_byte.count() == 7000);
+  CHECK(s.providers[0].timeouts.idle.count() == 9000);
+  CHECK(s.routes.at("longContext").provider == "groq");
+  CHECK(s.tiers.at("big") == "groq,llama-y");
+}
+
+TEST_CASE("a wrong variable or flag is an error that names it") {
+  CHECK(said("{}", {{"CCRULES_PORT", "x"}}) ==
+        "CCRULES_PORT: error: listen.port must be a whole number from 0 to 65535\n");
+  CHECK(mentions(said("{}", {{"CCRULES_PROT", "1"}}),
+                 "CCRULES_PROT: warning: this variable sets nothing\n  hint: did you mean CCRULES_PORT?"));
+  CHECK(mentions(said("{}", {{"CCRULES_PROVIDERS_NOBODY_API_KEY", "1"}}), "names no provider and setting"));
+  CHECK(said("{}", {{"CCRULES_SOMETHING_ELSE_ENTIRELY", "1"}}).empty());
+  CHECK(mentions(all(load("{}", {}, {{"listen.prot", "1"}})),
+                 "--listen.prot: error: there is no setting of this name"));
+  CHECK(mentions(all(load("{}", {}, {{"listen.port", "x"}})), "--listen.port: error: listen.port must be"));
+}
+
+TEST_CASE("flags reach providers, routes and tiers") {
+  const config::Loaded loaded = load(provider(R"("base_url":"http://localhost:1/v1")"), {},
+                                     {{"providers.p.api_key", "k"},
+                                      {"routes.default", "p,m"},
+                                      {"tiers.small", "p,s"},
+                                      {"providers.groq.api_key", "g"}});
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->provider("p")->api_key == "k");
+  CHECK(loaded.snapshot->provider("groq")->api_key == "g");
+  CHECK(loaded.snapshot->routes.at("default").model == "m");
+  CHECK(loaded.snapshot->tiers.at("small") == "p,s");
+}
+
+TEST_CASE("a .env file beside the configuration counts where the environment is silent") {
+  const test::MemoryFiles files(
+      {{"/c/f.json", R"({"listen":{"port":"${P}"},"workers":"${W}"})"}, {"/c/.env", "P=5000\nW=2\n"}});
+  config::Options options;
+  options.config_path = "/c/f.json";
+  const config::Loaded loaded = config::load(files, {{"W", "4"}}, options);
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->listen.port == 5000);
+  CHECK(loaded.snapshot->workers == 4);
+}
+
+TEST_CASE("a variable that is not set is an error, but in a provider's key it switches the provider off") {
+  CHECK(mentions(said(R"({"listen":{"api_key":"${NO}"}})"),
+                 "1:22: error: listen.api_key: the environment variable NO is not set"));
+  const config::Loaded loaded =
+      load(R"({"providers":{"openai":{"api_key":"${NO}"},"groq":{}},"routes":{"default":"openai,gpt-5"}})");
+  REQUIRE(loaded.snapshot);
+  CHECK_FALSE(loaded.snapshot->provider("openai")->enabled);
+  CHECK_FALSE(loaded.snapshot->provider("groq")->enabled);
+  CHECK(mentions(all(loaded), "warning: provider openai is switched off: NO is not set"));
+  CHECK(mentions(all(loaded), "warning: provider groq is switched off: GROQ_API_KEY is not set"));
+  CHECK(mentions(all(loaded), "warning: routes.default leads to the provider openai, which is switched off"));
+  CHECK(loaded.snapshot->provider("sim")->models == std::vector<std::string>{"sim-*"});
+}
+
+TEST_CASE("a provider named like a vendor inherits from it, and its key stays with its address") {
+  const Environment keys = {{"DEEPSEEK_API_KEY", "secret"}};
+  const auto only = [&](const std::string& members) {
+    const config::Loaded loaded = load(R"({"providers":{"deepseek":{)" + members + "}}}", keys);
+    INFO(all(loaded));
+    REQUIRE(loaded.snapshot);
+    return loaded.snapshot->providers[0];
+  };
+  CHECK(only("").base_url == "https://api.deepseek.com");
+  CHECK(only("").reasoning_replay == "reasoning_content");
+  CHECK(only("").api_key == "secret");
+  CHECK(only(R"("dialect":"anthropic")").base_url == "https://api.deepseek.com/anthropic");
+  CHECK(only(R"("dialect":"anthropic")").auth == "x-api-key");
+  CHECK(only(R"("base_url":"http://elsewhere:1/v1")").api_key.empty());
+  CHECK(only(R"("api_key":"other")").api_key == "other");
+  CHECK(only(R"("models":["deepseek-flash"])").models == std::vector<std::string>{"deepseek-flash"});
+}
+
+TEST_CASE("a base URL that could lead elsewhere is refused") {
+  const auto url = [](const std::string& text) { return said(provider("\"base_url\":\"" + text + "\"")); };
+  for (const char* good : {"https://api.example.com/v1", "http://localhost:8000", "http://[::1]:80/v1",
+                           "https://a-b.example/x/y/", "http://10.0.0.1"}) {
+    INFO(good);
+    CHECK(url(good).empty());
+  }
+  CHECK(mentions(url("api.example.com"), "providers.p.base_url must start with https:// or http://"));
+  CHECK(mentions(url("ftp://x"), "must start with"));
+  CHECK(mentions(url("https://user:pw@x"), "must not hold a user name or password"));
+  CHECK(mentions(url("https://x/#f"), "must not hold '#'"));
+  CHECK(mentions(url("https://x/?q=1"), "must not hold a query"));
+  CHECK(mentions(url("https://x/\\r\\nHost: y"), "must not hold spaces, line breaks"));
+  CHECK(mentions(url("https://"), "names no host"));
+  CHECK(mentions(url("https://:80"), "names no host"));
+  CHECK(mentions(url("https://x:99999"), "holds a port"));
+  CHECK(mentions(url("https://x:"), "holds a port"));
+  CHECK(mentions(url("https://ex%61mple"), "holds a host name that cannot be"));
+  CHECK(mentions(url("https://x\\\\y"), "must not hold a backslash"));
+  CHECK(mentions(url("https://[::1"), "holds '[' without ']'"));
+  CHECK(mentions(url(""), "providers.p.base_url must be set"));
+}
+
+TEST_CASE("providers are checked one by one") {
+  const std::string rest = R"("base_url":"http://localhost/v1",)";
+  CHECK(mentions(said(R"({"providers":{"p":{"base_url":"http://x"}}})"),
+                 "1:15: error: providers.p.dialect must be set"));
+  CHECK(mentions(said(R"({"providers":{"p":{"dialect":"openai_responses","base_url":"http://x"}}})"),
+                 "openai_responses is not in this version; use openai_chat"));
+  CHECK(mentions(said(R"({"providers":{"p":{"dialect":"gemini","base_url":"http://x"}}})"),
+                 "gemini is not in this version"));
+  CHECK(mentions(said(R"({"providers":{"p":{"dialect":"openai-chat","base_url":"http://x"}}})"),
+                 "did you mean 'openai_chat'?"));
+  CHECK(mentions(said(R"({"providers":{"a,b":{}}})"), "a provider's name may hold"));
+  CHECK(mentions(said(R"({"providers":{"sim":{"dialect":"anthropic","base_url":"http://x"}}})"),
+                 "providers.sim is the built-in simulator"));
+  CHECK(mentions(said(provider(rest + R"("auth":"basic")")),
+                 "providers.p.auth must be one of default, bearer, x-api-key, none, passthrough"));
+  CHECK(mentions(said(provider(rest + R"("reasoning_replay":"all")")),
+                 "providers.p.reasoning_replay must be one of"));
+  CHECK(mentions(said(provider(rest + R"("switches":{"visoin":true})")), "did you mean 'vision'?"));
+  CHECK(mentions(said(provider(rest + R"("switches":{"vision":1})")),
+                 "providers.p.switches.vision must be true or false"));
+  CHECK(mentions(said(provider(rest + R"("headers":{"Host":"x"})")),
+                 "providers.p.headers.Host is set by ccrules itself"));
+  CHECK(mentions(said(provider(rest + R"("headers":{"a b":"x"})")), "this is no header name"));
+  CHECK(mentions(said(provider(rest + R"("headers":{"a":"x\r\ny"})")), "must be one line"));
+  CHECK(mentions(said(provider(rest + R"("api_key":"a\nb")")), "providers.p.api_key must be one line"));
+  CHECK(mentions(said(provider(rest + R"("timeouts":{"first_byt":"1s"})")), "did you mean 'first_byte'?"));
+  CHECK(mentions(said(provider(rest + R"("timeouts":{"idle":"0"})")),
+                 "providers.p.timeouts.idle must not be zero"));
+  CHECK(mentions(said(provider(rest + R"("max_retries":99)")),
+                 "providers.p.max_retries must be a whole number from 0 to 20"));
+  CHECK(said(provider(rest +
+                      R"("switches":{"vision":false},"headers":{"x-a":"b"},"models":["m"],"api_key":"")"))
+            .empty());
+}
+
+TEST_CASE("wrong kinds of values say what is expected") {
+  CHECK(mentions(said(R"([1])"), "the configuration must be an object"));
+  CHECK(mentions(said(R"({"listen": 5})"), "listen must be an object"));
+  CHECK(
+      mentions(said(R"({"listen": {"port": true}})"), "listen.port must be a whole number from 0 to 65535"));
+  CHECK(mentions(said(R"({"listen": {"host": 5}})"), "listen.host must be a text in double quotes"));
+  CHECK(mentions(said(R"({"timeouts": {"idle": 30}})"), "timeouts.idle must be a duration such as"));
+  CHECK(mentions(said(R"({"limits": {"body": "big"}})"), "limits.body must be a size such as"));
+  CHECK(mentions(said(R"({"limits": {"body": 5}})"), "limits.body must be at least 1024 bytes"));
+  CHECK(mentions(said(R"({"log": {"format": "xml"}})"), "log.format must be text or json"));
+  CHECK(mentions(said(R"({"log": {"level": "loud"}})"), "log.level must be debug, info"));
+  CHECK(mentions(said(R"({"ledger": {"durable": "maybe"}})"), "ledger.durable must be true or false"));
+  CHECK(mentions(said(R"({"ledger": {"bodies": "all"}})"), "ledger.bodies must be \"none\" in this version"));
+  CHECK(mentions(said(R"({"rules": [1]})"), "rules must hold texts"));
+  CHECK(mentions(said(R"({"rules": {"a":1}})"), "rules must be a list"));
+  CHECK(mentions(said(R"({"routes": []})"), "routes must be an object"));
+  CHECK(mentions(said(R"({"prices": {"m": {"input": "4"}}})"), "prices.m.input must be a number"));
+  CHECK(mentions(said(R"({"prices": {"m": {"input": -4}}})"), "prices.m.input must be a number"));
+  CHECK(mentions(said(R"({"prices": {"m": {"inputs": 4}}})"), "did you mean 'input'?"));
+  CHECK(mentions(said(R"({"workers": null})"), "workers must be a whole number from 0 to 1024"));
+  CHECK(mentions(said(R"({"a": 1, "a": 2})"), "'a' is already set in line 1"));
+}
+
+TEST_CASE("routes, agents, fallbacks and tiers must lead to providers that are there") {
+  const std::string base =
+      R"({"providers":{"local":{"dialect":"openai_chat","base_url":"http://localhost/v1"}},)";
+  CHECK(mentions(said(base + R"("agents":{"a":"locl,m"}})"),
+                 "agents.a names the provider 'locl', which is not configured\n"));
+  CHECK(mentions(said(base + R"("agents":{"a":"locl,m"}})"), "did you mean 'local'?"));
+  CHECK(mentions(said(base + R"("fallbacks":{"m":["local,x","nobody,y"]}})"),
+                 "fallbacks.m names the provider 'nobody'"));
+  CHECK(mentions(said(base + R"("tiers":{"bgi":"local,x"}})"), "known here: big, small"));
+  CHECK(mentions(said(base + R"("routes":{"default":"gpt"}})"), "routes.default must be \"provider,model\""));
+  CHECK(mentions(said(base + R"("routes":{"default":",gpt"}})"), "the provider before the comma is missing"));
+  CHECK(mentions(said(base + R"("routes":{"default":{"provider":"local"}}})"),
+                 "routes.default needs both provider and model"));
+  CHECK(mentions(said(base + R"("routes":{"default":{"provider":"local","model":"m","paramters":{}}}})"),
+                 "did you mean 'parameters'?"));
+  CHECK(mentions(said(base + R"("routes":{"long_context":"local,m"}})"), "did you mean 'longContext'?"));
+  CHECK(
+      said(
+          base +
+          R"("routes":{"default":"local,a,b"},"agents":{"x":"default","y":"local"},"fallbacks":{"*":"default"}})")
+          .empty());
+  CHECK(mentions(said(base + R"("agents":{"x":"cheap"}})"),
+                 "agents.x must be \"provider,model\", the name of a route"));
+  const config::Loaded loaded = load(
+      base +
+      R"("routes":{"default":"local,a,b"},"fallbacks":{"z*":["local,1"],"a*":["local,2","sim,sim-1"]}})");
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->routes.at("default").model == "a,b");
+  CHECK(loaded.snapshot->routes.at("default").where.line == 1);
+  CHECK(loaded.snapshot->fallbacks[0].first == "z*");
+  CHECK(loaded.snapshot->fallbacks[1].second.size() == 2);
+}
+
+TEST_CASE("listening beyond this machine needs a key, and TLS needs both files") {
+  CHECK(mentions(said(R"({"listen":{"host":"0.0.0.0"}})"),
+                 "listen.host 0.0.0.0 is reachable from other machines, so listen.api_key must be set"));
+  CHECK(mentions(said("{}", {{"CCRULES_HOST", "::"}}), "CCRULES_HOST: error: listen.host :: is reachable"));
+  CHECK(said(R"({"listen":{"host":"0.0.0.0","api_key":"k"}})").empty());
+  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"})
+    CHECK(said("{}", {{"CCRULES_HOST", host}}).empty());
+  CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));
+  CHECK(mentions(said(R"({"listen":{"tls":{"cert":"a"}}})"),
+                 "listen.tls.key must be set together with listen.tls.cert"));
+  CHECK(mentions(said(R"({"listen":{"tls":{"key":"a"}}})"),
+                 "listen.tls.cert must be set together with listen.tls.key"));
+  CHECK(mentions(said(R"({"retry":{"base":"1h"}})"), "retry.base must not be longer than retry.at_most"));
+}
+
+TEST_CASE("sections of later versions are checked for their names and otherwise ignored aloud") {
+  const std::string text = said(
+      R"({"cache":{"enabled":true,"ttll":"1h"},"budgets":[{"scope":"*","usd":1}],"rate_limits":[],"circuit":5})");
+  CHECK(mentions(text, "warning: cache is not used by this version"));
+  CHECK(mentions(text, "unknown setting 'cache.ttll'"));
+  CHECK(mentions(text, "warning: budgets is not used by this version"));
+  CHECK_FALSE(mentions(text, "rate_limits is"));
+  CHECK(mentions(text, "circuit must hold objects"));
+}
+
+TEST_CASE("paths in the file are relative to it, those of flags to where the user stands") {
+  const test::MemoryFiles files(
+      {{"/c/f.json",
+        R"({"rules":["r.lua"],"ledger":{"path":"l.db"},"listen":{"tls":{"cert":"c.pem","key":"/k.pem"}}})"},
+       {"/c/r.lua", ""}});
+  config::Options options;
+  options.config_path = "/c/f.json";
+  options.working_directory = "/work";
+  const config::Loaded loaded = config::load(files, {}, options);
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->rules == std::vector<std::string>{"/c/r.lua"});
+  CHECK(loaded.snapshot->ledger.path == "/c/l.db");
+  CHECK(loaded.snapshot->listen.tls_cert == "/c/c.pem");
+  CHECK(loaded.snapshot->listen.tls_key == "/k.pem");
+  options.overrides = {{"ledger.path", "x.db"}};
+  CHECK(config::load(files, {}, options).snapshot->ledger.path == "/work/x.db");
+  CHECK(mentions(said(R"({"rules":["none.lua"]})"), "rules: there is no file /etc/ccrules/none.lua"));
+}
+
+TEST_CASE("configured prices are exact and the most exact row comes first") {
+  const config::Loaded loaded = load(
+      R"({"prices":{"*":{"input":1},"claude-opus-*":{"input":4,"cache_read":0.0036},"claude-opus-5-5":{"output":20}}})");
+  REQUIRE(loaded.snapshot);
+  const auto& prices = loaded.snapshot->prices;
+  REQUIRE(prices.size() == 3);
+  CHECK(prices[0].model == "claude-opus-5-5");
+  CHECK(prices[1].model == "claude-opus-*");
+  CHECK(prices[1].rates.cache_read_picousd == 3600);
+  CHECK_FALSE(prices[1].rates.output_picousd.has_value());
+}
+
+TEST_CASE("the default configuration file loads without a word and says the defaults") {
+  const std::string text = test::read_file(std::string(CCR_SOURCE_DIR) + "/config/ccrules.json");
+  const config::Loaded written = load(text, {{"HOME", "/h"}});
+  INFO(all(written));
+  REQUIRE(written.snapshot);
+  CHECK(written.diagnostics.empty());
+  const config::Snapshot& a = *written.snapshot;
+  const config::Snapshot b;
+  CHECK(a.listen.host == b.listen.host);
+  CHECK(a.listen.port == b.listen.port);
+  CHECK(a.listen.api_key.empty());
+  CHECK(a.workers == b.workers);
+  CHECK(a.long_context_tokens == b.long_context_tokens);
+  CHECK(a.routes.empty());
+  CHECK(a.tiers.empty());
+  CHECK(a.ledger.path == "/h/.local/state/ccrules/ledger.db");
+  CHECK(a.ledger.keep_days == b.ledger.keep_days);
+  CHECK(a.ledger.durable == b.ledger.durable);
+  CHECK(a.log.level == b.log.level);
+  CHECK(a.log.json == b.log.json);
+  CHECK(a.timeouts.connect == b.timeouts.connect);
+  CHECK(a.timeouts.first_byte == b.timeouts.first_byte);
+  CHECK(a.timeouts.idle == b.timeouts.idle);
+  CHECK(a.timeouts.total == b.timeouts.total);
+  CHECK(a.limits.body == b.limits.body);
+  CHECK(a.limits.header == b.limits.header);
+  CHECK(a.limits.connections == b.limits.connections);
+  CHECK(a.retry.max_attempts == b.retry.max_attempts);
+  CHECK(a.retry.base == b.retry.base);
+  CHECK(a.retry.at_most == b.retry.at_most);
+  // What is commented out is valid too.
+  std::string active;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    const auto mark = line.find("// ");
+    const auto first = mark == std::string::npos ? mark : line.find_first_not_of(' ', mark + 2);
+    const bool setting = first != std::string::npos && line.find_first_not_of(' ') == mark &&
+                         (line[first] == '"' || line[first] == '}');
+    if (setting && line.find("rules/my-rules") == std::string::npos) line.erase(mark, 2);
+    active += line + "\n";
+    at = end + 1;
+  }
+  const config::Loaded all_of_it = load(active, {{"ANTHROPIC_API_KEY", "a"}, {"MY_OPENAI_KEY", "o"}});
+  INFO(active);
+  INFO(all(all_of_it));
+  REQUIRE(all_of_it.snapshot);
+  CHECK(all_of_it.diagnostics.empty());
+  CHECK(all_of_it.snapshot->providers.size() == 4);
+  CHECK(all_of_it.snapshot->routes.size() == 5);
 }

@@ -24,13 +24,15 @@ TEST_CASE("every request has at least one token, and is marked as estimated") {
 
 TEST_CASE("the model's generation chooses the tokenizer") {
   const std::int64_t bytes = 1'000'000;
-  for (const char* model : {"claude-opus-5-5", "claude-sonnet-5", "claude-opus-4-7", "claude-opus-4-8-20260301", "claude-fable-5-1[1m]",
-                            "anthropic/claude-opus-5.5", "claude-haiku-5-5", "claude-opus-latest"}) {
+  for (const char* model :
+       {"claude-opus-5-5", "claude-sonnet-5", "claude-opus-4-7", "claude-opus-4-8-20260301",
+        "claude-fable-5-1[1m]", "anthropic/claude-opus-5.5", "claude-haiku-5-5", "claude-opus-latest"}) {
     INFO(model);
     CHECK(tokens_of(model, bytes) == 370'371);
   }
-  for (const char* model : {"claude-opus-4-6", "claude-sonnet-4-20250514", "claude-3-haiku-20240307", "claude-haiku-4-5-20251001",
-                            "claude-3-5-sonnet-latest", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}) {
+  for (const char* model :
+       {"claude-opus-4-6", "claude-sonnet-4-20250514", "claude-3-haiku-20240307", "claude-haiku-4-5-20251001",
+        "claude-3-5-sonnet-latest", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"}) {
     INFO(model);
     CHECK(tokens_of(model, bytes) == 294'118);
   }
