@@ -9,9 +9,10 @@
 
 namespace ccrules::rules {
 
-/// Finds a subagent's name (rules.md, chapter 3): agent files of the user and the project by prefix of a system block; else the
-/// parent's spawn call seen earlier in the same session; else the hint header; else a marker in any system block.
-/// One per worker, bounded memory. Agent files are read again when `now_ms` moved on by two seconds.
+/// Finds a subagent's name (docs/rules.md, agents): agent files of the project and the user by prefix of a system block; else
+/// the parent's spawn call seen earlier in the same session; else the hint header; else the marker `<!-- ccrules:agent NAME -->`
+/// in any system block. Without an agent id only the marker counts, in the first or last 256 bytes of a block, and no file
+/// is read. One per worker, bounded memory. Agent files are read again when `now_ms` moved on by two seconds.
 class AgentFinder {
  public:
   AgentFinder(const Files& files, std::string home_directory);
