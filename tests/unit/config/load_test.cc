@@ -15,14 +15,14 @@ config::Loaded load(const std::string& text, Environment environment = {},
                     std::map<std::string, std::string> overrides = {}) {
   const test::MemoryFiles files({{"/etc/ccrules/ccrules.json", text}});
   config::Options options;
-  options.working_directory = "/work";
+  options.working_directory = "/here";
   options.overrides = std::move(overrides);
   return config::load(files, environment, options);
 }
 
 config::Loaded load_nothing(const Environment& environment) {
   config::Options options;
-  options.working_directory = "/work";
+  options.working_directory = "/here";
   return config::load(test::MemoryFiles(), environment, options);
 }
 
@@ -144,14 +144,14 @@ std::string provider(const std::string& members) {
 TEST_CASE("the first file of the search order is used, and a named one must exist") {
   const std::map<std::string, std::string> ports = {{"/a.json", "1"},
                                                     {"/b.json", "2"},
-                                                    {"/work/ccrules.json", "3"},
+                                                    {"/here/ccrules.json", "3"},
                                                     {"/x/ccrules/ccrules.json", "4"},
                                                     {"/h/.config/ccrules/ccrules.json", "5"},
                                                     {"/etc/ccrules/ccrules.json", "6"}};
   std::map<std::string, std::string> texts;
   for (const auto& [path, port] : ports) texts[path] = "{\"listen\":{\"port\":" + port + "}}";
   config::Options options;
-  options.working_directory = "/work";
+  options.working_directory = "/here";
   options.config_path = "/a.json";
   Environment environment = {{"CCRULES_CONFIG", "../b.json"}, {"XDG_CONFIG_HOME", "/x"}, {"HOME", "/h"}};
   const auto port = [&] {
@@ -162,7 +162,7 @@ TEST_CASE("the first file of the search order is used, and a named one must exis
   CHECK(port() == 2);
   environment.erase("CCRULES_CONFIG");
   CHECK(port() == 3);
-  texts.erase("/work/ccrules.json");
+  texts.erase("/here/ccrules.json");
   CHECK(port() == 4);
   environment.erase("XDG_CONFIG_HOME");
   CHECK(port() == 5);
@@ -171,7 +171,7 @@ TEST_CASE("the first file of the search order is used, and a named one must exis
   options.config_path = "none.json";
   const config::Loaded missing = config::load(test::MemoryFiles(texts), environment, options);
   CHECK_FALSE(missing.snapshot);
-  CHECK(all(missing) == "--config: error: there is no file /work/none.json\n");
+  CHECK(all(missing) == "--config: error: there is no file /here/none.json\n");
 }
 
 TEST_CASE("every setting has a variable") {
@@ -421,7 +421,7 @@ TEST_CASE("paths in the file are relative to it, those of flags to where the use
        {"/c/r.lua", ""}});
   config::Options options;
   options.config_path = "/c/f.json";
-  options.working_directory = "/work";
+  options.working_directory = "/here";
   const config::Loaded loaded = config::load(files, {}, options);
   INFO(all(loaded));
   REQUIRE(loaded.snapshot);
@@ -430,7 +430,7 @@ TEST_CASE("paths in the file are relative to it, those of flags to where the use
   CHECK(loaded.snapshot->listen.tls_cert == "/c/c.pem");
   CHECK(loaded.snapshot->listen.tls_key == "/k.pem");
   options.overrides = {{"ledger.path", "x.db"}};
-  CHECK(config::load(files, {}, options).snapshot->ledger.path == "/work/x.db");
+  CHECK(config::load(files, {}, options).snapshot->ledger.path == "/here/x.db");
   CHECK(mentions(said(R"({"rules":["none.lua"]})"), "rules: there is no file /etc/ccrules/none.lua"));
 }
 
