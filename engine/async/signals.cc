@@ -34,7 +34,9 @@ Signals::Signals(UvLoop& loop, std::function<void(int signal)> received) : impl_
     handle->received = &impl_->received;
     handle->uv.data = handle;
     CCR_ASSERT(uv_signal_init(loop.raw(), &handle->uv) == 0);
-    const auto on_signal = [](uv_signal_t* uv, int signal) { (*static_cast<Handle*>(uv->data)->received)(signal); };
+    const auto on_signal = [](uv_signal_t* uv, int signal) {
+      (*static_cast<Handle*>(uv->data)->received)(signal);
+    };
     CCR_ASSERT(uv_signal_start(&handle->uv, on_signal, kWatched[i]) == 0);
     impl_->handles[i] = handle;
   }
@@ -43,7 +45,8 @@ Signals::Signals(UvLoop& loop, std::function<void(int signal)> received) : impl_
 Signals::~Signals() {
   for (Handle* handle : impl_->handles) {
     uv_signal_stop(&handle->uv);
-    uv_close(reinterpret_cast<uv_handle_t*>(&handle->uv), [](uv_handle_t* uv) { delete static_cast<Handle*>(uv->data); });
+    uv_close(reinterpret_cast<uv_handle_t*>(&handle->uv),
+             [](uv_handle_t* uv) { delete static_cast<Handle*>(uv->data); });
   }
 }
 

@@ -52,7 +52,7 @@ bool is_address(const std::string& host) noexcept {
 
 /// Records are collected up to this size before they are sent: with one more record they still fit into one
 /// copied write.
-constexpr std::size_t kRecordsAtOnce = 48 * 1024;
+constexpr std::size_t kRecordsAtOnce = 128 * 1024;
 static_assert(kRecordsAtOnce + 2 * 16 * 1024 <= limits::kWriteCopyBytes);
 
 constexpr std::array<unsigned char, 9> kHttp11 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};

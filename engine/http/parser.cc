@@ -108,7 +108,8 @@ struct Parser::Callbacks {
 
 static_assert(sizeof(llhttp_t) <= 128);
 
-Parser::Parser(Kind kind) noexcept : kind_(kind) {
+Parser::Parser(Kind kind, std::size_t most_head_bytes) noexcept
+    : most_head_bytes_(most_head_bytes), kind_(kind) {
   new (parser_) llhttp_t{};
 }
 
@@ -198,7 +199,7 @@ bool Parser::finish() noexcept {
 
 void Parser::check_head(std::string_view bytes) noexcept {
   head_bytes_ += bytes.size();
-  if (head_bytes_ > limits::kHeaderBytes) return fail(431, "the head is larger than the server accepts");
+  if (head_bytes_ > most_head_bytes_) return fail(431, "the head is larger than the server accepts");
   // Another parser on the way may end a line at a bare LF, or not: such a head has two readings.
   // A folded line is an old form that parsers read differently, too.
   const auto is_blank = [](char byte) { return byte == ' ' || byte == '\t'; };

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/limits.h"
 #include "http/message.h"
 
 /// llhttp in strict mode with our limits on top; private to http/. Works on any cut of the bytes.
@@ -21,7 +22,8 @@ class Parser {
     kFailed     ///< malformed; see error_status() and error_text()
   };
 
-  explicit Parser(Kind kind) noexcept;
+  /// `most_head_bytes`: the start line and all header fields together.
+  explicit Parser(Kind kind, std::size_t most_head_bytes = limits::kHeaderBytes) noexcept;
   Parser(const Parser&) = delete;
   Parser& operator=(const Parser&) = delete;
 
@@ -71,6 +73,7 @@ class Parser {
   std::string* target_ = nullptr;
   char* body_begin_ = nullptr;
   char* body_end_ = nullptr;
+  std::size_t most_head_bytes_;
   std::size_t head_bytes_ = 0;
   std::size_t extra_bytes_ = 0;  ///< chunk extensions and trailers
   std::uint64_t content_length_ = 0;

@@ -73,7 +73,9 @@ namespace {
 class Connection final : public Exchange {
  public:
   Connection(Server::Impl& server, std::unique_ptr<ByteStream> stream)
-      : server_(server), stream_(std::move(stream)), parser_(Parser::Kind::kRequest) {
+      : server_(server),
+        stream_(std::move(stream)),
+        parser_(Parser::Kind::kRequest, server.limits.header_bytes) {
     server_.add(*this);
     stream_->on_peer_end([this] { stop_.request_stop(StopReason::kClientGone); });
   }
