@@ -35,6 +35,7 @@ struct Capabilities {
   bool prefill = false;                     ///< a trailing assistant message continues (G-16)
   bool parallel_tool_calls = true;          ///< openai_chat: the parallel_tool_calls field is understood
   bool nine_character_tool_ids = false;     ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)
+  bool cache_control = false;               ///< openai_chat: cache_control on text parts is understood (OpenRouter, DashScope; G-25)
   bool user_identifiers = false;            ///< openai_chat: safety_identifier and prompt_cache_key are understood (OpenAI itself)
   std::string reasoning_replay;             ///< "" drop | "reasoning_content" | "reasoning_details"
   std::vector<std::string> efforts;         ///< accepted effort words; empty: all

@@ -68,7 +68,8 @@ class MessageWriter {
         request_(request),
         target_(target),
         losses_(losses),
-        same_format_(request.dialect == "openai_chat") {}
+        same_format_(request.dialect == "openai_chat"),
+        keeps_cache_control_(same_format_ || target.cache_control) {}
 
   Result<void> write() {
     out_ += '[';
@@ -120,26 +121,71 @@ class MessageWriter {
     const bool separated = wrote_message_;
     open_message(system_role());
     out_ += ",\"content\":";
-    JoinedString content(out_, "\n\n");
-    for (const chat::Block& block : request_.system) {
+    const bool any = write_texts(request_.system, {}, {});
+    out_ += '}';
+    if (!any) take_back(start, separated);
+  }
+
+  /// Whether the block is a text whose cache breakpoint stays.
+  [[nodiscard]] bool has_kept_breakpoint(const chat::Block& block) const {
+    const auto* text = std::get_if<chat::Text>(&block.value);
+    return text != nullptr && keeps_cache_control_ && !text->cache_control_json.empty();
+  }
+
+  /// Removes the message that turned out to say nothing.
+  void take_back(std::size_t start, bool separated) {
+    out_.resize(start);
+    wrote_message_ = separated;
+  }
+
+  /// The content of a message that only holds text: one string, or parts where a cache breakpoint has to
+  /// stay.
+  /// @return false when there was no text
+  bool write_texts(const std::vector<chat::Block>& blocks, std::string_view before, std::string_view after) {
+    const bool as_parts = std::any_of(blocks.begin(), blocks.end(),
+                                      [&](const chat::Block& block) { return has_kept_breakpoint(block); });
+    bool any = false;
+    bool first = true;
+    JoinedString joined(out_, "\n\n");
+    if (as_parts)
+      out_ += '[';
+    else if (!before.empty())
+      joined.add(before);
+    for (const chat::Block& block : blocks) {
       if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-        note_cache_control(text->cache_control_json);
-        std::string_view shown = text->text;
-        if (shown.starts_with(kAttribution)) {
-          shown = without_attribution(shown);
-          losses_.add("system.attribution",
-                      "Claude Code's attribution line changes per conversation and spoils prefix caches");
-        }
-        if (!shown.empty()) content.add(shown);
+        const std::string_view shown = shown_text(*text);
+        any = any || !is_blank(shown);
+        if (shown.empty()) continue;
+        if (as_parts)
+          append_text_part(shown, first, text);
+        else
+          joined.add(shown);
+      } else if (is_orphan(block)) {
+        any = true;
+        const std::string text_form = orphan_text(std::get<chat::ToolResult>(block.value));
+        if (as_parts)
+          append_text_part(text_form, first);
+        else
+          joined.add(text_form);
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
         losses_.add("system." + opaque->type, "chat completions have no such content");
       }
     }
-    content.close();
-    out_ += '}';
-    if (content.started()) return;
-    out_.resize(start);
-    wrote_message_ = separated;
+    if (as_parts) {
+      out_ += ']';
+    } else {
+      if (!after.empty()) joined.add(after);
+      joined.close();
+    }
+    return any;
+  }
+
+  std::string_view shown_text(const chat::Text& text) {
+    if (!keeps_cache_control_) note_cache_control(text.cache_control_json);
+    if (!text.text.starts_with(kAttribution)) return text.text;
+    losses_.add("system.attribution",
+                "Claude Code's attribution line changes per conversation and spoils prefix caches");
+    return without_attribution(text.text);
   }
 
   // --- assistant
@@ -148,10 +194,15 @@ class MessageWriter {
     calls_.clear();
     bool has_text = false;
     bool has_calls = false;
+    bool has_own_parts = false;
     for (const chat::Message& message : turn) {
       for (const chat::Block& block : message.blocks) {
-        if (const auto* text = std::get_if<chat::Text>(&block.value))
+        if (const auto* text = std::get_if<chat::Text>(&block.value)) {
           has_text = has_text || !is_blank(text->text);
+          has_own_parts = has_own_parts || has_kept_breakpoint(block);
+        }
+        if (const auto* opaque = std::get_if<chat::Opaque>(&block.value))
+          has_own_parts = has_own_parts || opaque->dialect == "openai_chat";
         has_calls = has_calls || std::holds_alternative<chat::ToolCall>(block.value);
       }
     }
@@ -166,7 +217,9 @@ class MessageWriter {
     }
     open_message("assistant");
     out_ += ",\"content\":";
-    if (has_text)
+    if (has_own_parts)
+      write_own_parts(turn);
+    else if (has_text)
       write_assistant_text(turn, prefill);
     else
       out_ += "null";
@@ -206,6 +259,20 @@ class MessageWriter {
     content.close();
   }
 
+  /// Content parts of a chat vendor (Mistral's thinking) stay parts.
+  void write_own_parts(Messages turn) {
+    out_ += '[';
+    bool first = true;
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (std::holds_alternative<chat::Text>(block.value) ||
+            std::holds_alternative<chat::Opaque>(block.value))
+          append_part(block, first);
+      }
+    }
+    out_ += ']';
+  }
+
   void note_uncarried(const chat::Block& block) {
     if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
       losses_.add("content." + opaque->type, "chat completions have no such content");
@@ -218,7 +285,9 @@ class MessageWriter {
 
   /// Reasoning goes back only to the provider it came from, in the form that provider asks for (G-8, G-11).
   void write_reasoning(Messages turn, bool has_calls) {
-    const bool as_content = target_.reasoning_replay == "reasoning_content";
+    // A chat client that sends reasoning back knows its provider.
+    const bool as_content =
+        target_.reasoning_replay == "reasoning_content" || (same_format_ && target_.reasoning_replay.empty());
     const bool as_details = target_.reasoning_replay == "reasoning_details";
     std::string text;
     std::string details;
@@ -245,7 +314,7 @@ class MessageWriter {
     }
     if (dropped) losses_.add("thinking", "reasoning of another model cannot be sent to this one");
     if (!details.empty()) out_.append(",\"reasoning_details\":[").append(details).append("]");
-    if (as_content && (!text.empty() || has_calls)) {
+    if (as_content && (!text.empty() || (has_calls && !same_format_))) {
       out_ += ",\"reasoning_content\":";
       json::append_string(out_, text);
     } else if (as_details && !text.empty()) {
@@ -379,10 +448,14 @@ class MessageWriter {
     call->answered = true;
     note_cache_control(result.cache_control_json);
     open_tool_message(call->sent_id);
-    const bool has_image = std::any_of(
-        result.content.begin(), result.content.end(),
-        [](const chat::Block& block) { return std::holds_alternative<chat::Image>(block.value); });
-    if (has_image && target_.vision && target_.tool_message_images)
+    const auto any_of = [&](auto&& holds) {
+      return std::any_of(result.content.begin(), result.content.end(), holds);
+    };
+    const bool as_parts =
+        any_of([&](const chat::Block& block) { return has_kept_breakpoint(block); }) ||
+        (target_.vision && target_.tool_message_images &&
+         any_of([](const chat::Block& block) { return std::holds_alternative<chat::Image>(block.value); }));
+    if (as_parts)
       write_result_parts(result);
     else
       write_result_text(result);
@@ -444,24 +517,11 @@ class MessageWriter {
     const bool separated = wrote_message_;
     open_message(target_.mid_system ? system_role() : "user");
     out_ += ",\"content\":";
-    JoinedString content(out_, "\n\n");
-    if (!target_.mid_system) content.add("<system-reminder>");
-    bool any = false;
-    for (const chat::Block& block : message.blocks) {
-      if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-        note_cache_control(text->cache_control_json);
-        any = any || !is_blank(text->text);
-        if (!text->text.empty()) content.add(text->text);
-      } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
-        losses_.add("system." + opaque->type, "chat completions have no such content");
-      }
-    }
-    if (!target_.mid_system) content.add("</system-reminder>");
-    content.close();
+    const bool wraps = !target_.mid_system;
+    const bool any =
+        write_texts(message.blocks, wraps ? "<system-reminder>" : "", wraps ? "</system-reminder>" : "");
     out_ += '}';
-    if (any) return;
-    out_.resize(start);
-    wrote_message_ = separated;
+    if (!any) take_back(start, separated);
   }
 
   void write_user(const chat::Message& message) {
@@ -478,31 +538,15 @@ class MessageWriter {
       json::append_string(out_, message.name);
     }
     out_ += ",\"content\":";
-    const bool any = only_text ? write_user_text(message) : write_user_parts(message);
+    const bool any = only_text ? write_texts(message.blocks, {}, {}) : write_user_parts(message);
     if (same_format_) append_extra(message.extra_json);
     out_ += '}';
-    if (any) return;
-    out_.resize(start);
-    wrote_message_ = separated;
+    if (!any) take_back(start, separated);
   }
 
   [[nodiscard]] bool is_orphan(const chat::Block& block) const {
     const auto* result = std::get_if<chat::ToolResult>(&block.value);
     return result != nullptr && std::find(orphans_.begin(), orphans_.end(), result) != orphans_.end();
-  }
-
-  bool write_user_text(const chat::Message& message) {
-    JoinedString content(out_, "\n\n");
-    for (const chat::Block& block : message.blocks) {
-      if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-        note_cache_control(text->cache_control_json);
-        if (!text->text.empty()) content.add(text->text);
-      } else if (is_orphan(block)) {
-        content.add(orphan_text(std::get<chat::ToolResult>(block.value)));
-      }
-    }
-    content.close();
-    return content.started();
   }
 
   bool write_user_parts(const chat::Message& message) {
@@ -539,19 +583,23 @@ class MessageWriter {
 
   void note_no_vision() { losses_.add("image", "the model has no vision"); }
 
-  void append_text_part(std::string_view text, bool& first) {
+  /// `source`: the block the text came from, whose cache breakpoint goes along.
+  void append_text_part(std::string_view text, bool& first, const chat::Text* source = nullptr) {
     if (text.empty()) return;
     if (!first) out_ += ',';
     first = false;
     out_ += R"({"type":"text","text":)";
     json::append_string(out_, text);
+    if (source != nullptr && keeps_cache_control_ && !source->cache_control_json.empty()) {
+      out_.append(",\"cache_control\":").append(source->cache_control_json);
+    }
+    if (source != nullptr && same_format_) append_extra(source->extra_json);
     out_ += '}';
   }
 
   void append_part(const chat::Block& block, bool& first) {
     if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-      note_cache_control(text->cache_control_json);
-      append_text_part(text->text, first);
+      append_text_part(shown_text(*text), first, text);
     } else if (const auto* image = std::get_if<chat::Image>(&block.value)) {
       append_image(*image, first);
     } else if (const auto* document = std::get_if<chat::Document>(&block.value)) {
@@ -721,7 +769,8 @@ class MessageWriter {
   const chat::Request& request_;
   const Capabilities& target_;
   chat::LossNotes& losses_;
-  bool same_format_;
+  bool same_format_;  ///< the request came in this dialect: its own members go back out
+  bool keeps_cache_control_;
   bool wrote_message_ = false;
   bool noted_cache_control_ = false;
   std::vector<Call> calls_;                       ///< of the last assistant turn

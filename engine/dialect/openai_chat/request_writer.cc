@@ -200,7 +200,11 @@ class RequestWriter {
     if (asked && !target_.sampling) losses_.add("sampling", "this model takes no temperature or top_p");
     if (target_.sampling && request_.temperature) write_number("temperature", *request_.temperature);
     if (target_.sampling && request_.top_p) write_number("top_p", *request_.top_p);
-    if (request_.top_k) losses_.add("top_k", "chat completions have no top_k");
+    if (request_.top_k && same_format_) {
+      write_integer("top_k", *request_.top_k);
+    } else if (request_.top_k) {
+      losses_.add("top_k", "chat completions have no top_k");
+    }
     write_stop();
   }
 
@@ -221,6 +225,13 @@ class RequestWriter {
 
   void write_thinking() {
     const chat::ThinkingMode& thinking = request_.thinking;
+    if (same_format_) {
+      // The vendor's own thinking members are among the extra ones.
+      if (!request_.effort.empty() && request_.extra_json.find("\"reasoning\":") == std::string::npos) {
+        write_string("reasoning_effort", request_.effort);
+      }
+      return;
+    }
     if (!thinking.display.empty())
       losses_.add("thinking.display", "chat completions cannot choose how reasoning is shown");
     std::string_view wanted = request_.effort;

@@ -167,7 +167,7 @@ void append_tools(std::string& out, const chat::Request& request, const std::vec
     const chat::Tool& tool = request.tools[i];
     if (!first) out += ',';
     first = false;
-    if (!tool.cache_control_json.empty())
+    if (!tool.cache_control_json.empty() && request.dialect != "openai_chat")
       losses.add("cache_control", "chat completions have no cache breakpoints");
     if (!is_function(tool) && request.dialect == "openai_chat" && !tool.original_json.empty()) {
       out += tool.original_json;
@@ -192,7 +192,11 @@ void append_tools(std::string& out, const chat::Request& request, const std::vec
       out += *tool.strict ? ",\"strict\":true" : ",\"strict\":false";
     else if (tool.strict && *tool.strict)
       losses.add("tools[].strict", "chat completions have stricter rules for strict schemas");
-    out += "}}";
+    out += '}';
+    if (request.dialect == "openai_chat" && !tool.cache_control_json.empty()) {
+      out.append(",\"cache_control\":").append(tool.cache_control_json);
+    }
+    out += '}';
     if (known != nullptr) losses.add("tools[]." + tool.type, "sent as a function with the same inputs");
     if (!tool.extra_json.empty() && request.dialect != "openai_chat") {
       auto document = json::Document::open(tool.extra_json);

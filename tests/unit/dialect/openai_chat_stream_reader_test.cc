@@ -103,23 +103,16 @@ TEST_CASE("usage in every chunk is cumulative: the last one wins") {
 }
 
 TEST_CASE("usage is found in the choice and under x_groq, and llama.cpp's timings stand in for it") {
-  CHECK(
-      read(
-          chunk(
-              R"({"index":0,"delta":{"content":"x"},"finish_reason":"stop","usage":{"prompt_tokens":7,"completion_tokens":1,"cached_tokens":5}})") +
-          kDone) == "start c1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn in=2 out=1 read=5\n");
-  CHECK(
-      read(
-          delta(R"("content":"x")") +
-          R"(data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r","usage":{"prompt_tokens":7,"completion_tokens":1}}})"
-          "\n\n" +
-          kDone) == "start c1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn in=7 out=1\n");
-  CHECK(
-      read(
-          delta(R"("content":"x")") +
-          R"(data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"timings":{"prompt_n":7,"predicted_n":3,"cache_n":20}})"
-          "\n\n" +
-          kDone) == "start c1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn in=7 out=3 read=20\n");
+  const std::string text = "start c1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn ";
+  const std::string stop = R"(data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],)";
+  CHECK(read(chunk(R"({"index":0,"delta":{"content":"x"},"finish_reason":"stop",)"
+                   R"("usage":{"prompt_tokens":7,"completion_tokens":1,"cached_tokens":5}})") +
+             kDone) == text + "in=2 out=1 read=5\n");
+  CHECK(read(delta(R"("content":"x")") + stop +
+             R"("x_groq":{"id":"r","usage":{"prompt_tokens":7,"completion_tokens":1}}})" + "\n\n" + kDone) ==
+        text + "in=7 out=1\n");
+  CHECK(read(delta(R"("content":"x")") + stop + R"("timings":{"prompt_n":7,"predicted_n":3,"cache_n":20}})" +
+             "\n\n" + kDone) == text + "in=7 out=3 read=20\n");
 }
 
 TEST_CASE("prompt_tokens includes what the cache served: input excludes it and never goes below 0") {
