@@ -1,0 +1,276 @@
+#include <catch2/catch.hpp>
+
+#include "support/proxy_world.h"
+
+using namespace ccrules;
+using namespace ccrules::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr const char* kConfig = R"({
+  "providers": {
+    "anth": { "dialect": "anthropic", "base_url": "http://anth:80", "api_key": "anth-secret", "models": ["claude-*"] },
+    "oai": { "dialect": "openai_chat", "base_url": "http://oai:80/v1", "api_key": "oai-secret", "models": ["gpt-*"] },
+    "spare": { "dialect": "openai_chat", "base_url": "http://spare:80/v1", "models": ["spare-*"] }
+  },
+  "routes": { "default": "anth,claude-sonnet-4-5" },
+  "fallbacks": { "claude-*": ["spare,spare-1"] }
+})";
+
+std::string only_anth(const std::string& more = {}) {
+  return R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"])" + more + "}}}";
+}
+
+std::string messages(std::string_view model, bool stream) {
+  return "{\"model\":\"" + std::string(model) + "\",\"max_tokens\":100,\"stream\":" + (stream ? "true" : "false") +
+         ",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+}
+
+std::string joined(const std::vector<std::string>& events) {
+  std::string text;
+  for (const std::string& event : events) text += event;
+  return text;
+}
+
+/// The first events of a stream: its start, a block, `text`.
+std::vector<std::string> beginning(std::string_view text) {
+  auto events = anthropic_events(text);
+  events.resize(3);
+  return events;
+}
+
+std::string error_json(std::string_view type, std::string_view message) {
+  return R"({"type":"error","error":{"type":")" + std::string(type) + R"(","message":")" + std::string(message) + "\"}}";
+}
+
+constexpr const char* kWholeReply =
+    R"({"id":"msg_9","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"hello"}],)"
+    R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":11,"output_tokens":7},"new_member":1.50})";
+
+}  // namespace
+
+TEST_CASE("a whole reply of the same dialect comes back byte for byte, with one row in the ledger") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kWholeReply, "request-id: req_up\r\n"));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages?beta=true", messages("claude-sonnet-4-5", false), "anthropic-beta: a,b\r\nx-api-key: mine\r\n");
+  CHECK_THAT(answer.first_line, Contains("200"));
+  CHECK(answer.body == kWholeReply);
+  CHECK(answer.field("request-id") == "req_up");
+  CHECK(answer.field("x-ccrules-target") == "anth,claude-sonnet-4-5");
+  CHECK(answer.field("x-ccrules-cost-usd") == "0.000138000");  // 11 x 3 + 7 x 15 USD per million
+
+  CHECK_THAT(world.scripted_requests, Contains("POST /v1/messages?beta=true HTTP/1.1"));
+  CHECK_THAT(world.scripted_requests, Contains("anthropic-beta: a,b"));
+  CHECK_THAT(world.scripted_requests, Contains("x-api-key: anth-secret"));
+  CHECK_THAT(world.scripted_requests, !Contains("mine"));
+  CHECK_THAT(world.scripted_requests, Contains(messages("claude-sonnet-4-5", false)));
+
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("status") == "200");
+  CHECK(rows[0].at("input_tokens") == "11");
+  CHECK(rows[0].at("output_tokens") == "7");
+  CHECK(rows[0].at("stop_reason") == "end_turn");
+  CHECK(rows[0].at("attempts") == "1");
+}
+
+TEST_CASE("a stream of the same dialect comes back byte for byte") {
+  SimWorld world;
+  const auto events = anthropic_events("hello");
+  world.script("anth", 80, http_stream(events));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK(answer.complete);
+  CHECK(answer.body == joined(events));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("output_tokens") == "7");
+  CHECK(rows[0].at("stream") == "1");
+}
+
+TEST_CASE("an OpenAI provider answers an Anthropic client in Anthropic's stream") {
+  SimWorld world;
+  world.script("oai", 80, http_stream(openai_events("hello")));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", messages("oai,gpt-x", true));
+  CHECK(answer.complete);
+  CHECK_THAT(answer.body, Contains("event: message_start") && Contains("\"text\":\"hello\"") && Contains("event: message_stop"));
+  CHECK_THAT(world.scripted_requests, Contains("POST /v1/chat/completions HTTP/1.1") && Contains("authorization: Bearer oai-secret"));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("provider") == "oai");
+  CHECK(rows[0].at("reason") == "explicit model selection");
+  CHECK(rows[0].at("input_tokens") == "11");
+}
+
+TEST_CASE("an OpenAI client that did not ask for usage gets no usage chunk, and the ledger knows the usage all the same") {
+  SimWorld world;
+  world.script("oai", 80, http_stream(openai_events("hello")));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/chat/completions", messages("gpt-x", true));
+  CHECK_THAT(world.scripted_requests, Contains("\"stream_options\":{\"include_usage\":true}"));
+  CHECK_THAT(answer.body, !Contains("prompt_tokens") && Contains("data: [DONE]"));
+  CHECK(proxy.rows().at(0).at("output_tokens") == "7");
+}
+
+TEST_CASE("an overloaded provider is replaced by its fallback before the client sees anything") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(529, "application/json", error_json("overloaded_error", "busy")));
+  world.script("spare", 80, http_stream(openai_events("from the spare")));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK_THAT(answer.body, Contains("from the spare"));
+  CHECK(answer.field("x-ccrules-attempts") == "2");
+  CHECK(answer.field("x-ccrules-target") == "spare,spare-1");
+  CHECK(proxy.rows().at(0).at("attempts") == "2");
+}
+
+TEST_CASE("an error event before any content also leads to the fallback") {
+  SimWorld world;
+  world.script("anth", 80, http_stream({anthropic_events("x")[0], "event: error\ndata: " + error_json("overloaded_error", "busy") + "\n\n"}));
+  world.script("spare", 80, http_stream(openai_events("from the spare")));
+  ProxyWorld proxy(world, kConfig);
+  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body, Contains("from the spare") && !Contains("busy"));
+}
+
+TEST_CASE("a stream that is cut after content ends in an error event, never in a clean end") {
+  auto events = beginning("half an answ");
+  events.push_back("event: content_block_delta\ndata: {\"type\":\"content_bl");  // half an event
+  SimWorld world;
+  world.script("anth", 80, http_stream(events, true), true);
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK_THAT(answer.body, Contains("half an answ") && Contains("event: error") && !Contains("message_stop"));
+  CHECK(answer.body.find("content_bl\n") == std::string::npos);
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK_FALSE(rows[0].at("error").empty());
+}
+
+TEST_CASE("an upstream's error in the client's dialect is relayed with its status, body and retry-after") {
+  const std::string body = R"({"type":"error","error":{"type":"rate_limit_error","message":"slow down"},"request_id":"req_x"})";
+  SimWorld world;
+  world.script("anth", 80, http_reply(429, "application/json", body, "retry-after: 7\r\nx-should-retry: true\r\n"));
+  ProxyWorld proxy(world, only_anth());
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
+  CHECK_THAT(answer.first_line, Contains("429"));
+  CHECK(answer.body == body);
+  CHECK(answer.field("retry-after") == "7");
+  CHECK(proxy.rows().at(0).at("status") == "429");
+}
+
+TEST_CASE("our own key refused is not passed on as the client's: it names the provider and the setting") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(401, "application/json", error_json("authentication_error", "bad key")));
+  ProxyWorld proxy(world, only_anth(R"(,"api_key":"s3cret")"));
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
+  CHECK_THAT(answer.first_line, !Contains("401"));
+  CHECK_THAT(answer.body, Contains("providers.anth.api_key") && !Contains("s3cret"));
+  CHECK(answer.field("x-should-retry") == "false");
+}
+
+TEST_CASE("bad requests get one clear sentence in the client's dialect, and every one has its row") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kWholeReply));
+  ProxyWorld proxy(world, kConfig);
+  const auto told = [&](const std::string& path, const std::string& body) {
+    const Message answer = proxy.answer(path, body);
+    CHECK(answer.complete);
+    return answer.first_line.substr(9, 3) + " " + answer.body;
+  };
+  CHECK_THAT(told("/v1/messages", "{\"model\":"), Contains("400 {\"type\":\"error\"") && Contains("invalid_request_error"));
+  CHECK_THAT(told("/v1/messages", R"({"messages":[{"role":"user","content":"x"}]})"), Contains("400") && Contains("model"));
+  CHECK_THAT(told("/v1/messages", R"({"model":"claude-x"})"), Contains("400") && Contains("messages"));
+  CHECK_THAT(told("/v1/chat/completions", R"({"model":"","messages":[]})"), Contains("400 {\"error\":{"));
+  CHECK_THAT(told("/v1/messages", messages("oai,", false)), Contains("400"));
+  CHECK_THAT(told("/v1/messages", messages(",gpt-x", false)), Contains("400"));
+  CHECK_THAT(told("/v1/messages", messages("nobody,gpt-x", false)), Contains("404") || Contains("400"));
+  CHECK_THAT(told("/v1/nowhere", "{}"), Contains("404"));
+  CHECK_THAT(told("/v1/messages", messages("claude-sonnet-4-5", false)), Contains("200"));
+  CHECK(proxy.rows().size() == 8);  // every request to a model, right or wrong
+}
+
+TEST_CASE("a provider that is away, hangs up, redirects or talks nonsense gives one clear error that names it") {
+  const auto status_with = [](const std::string& reply, bool close) {
+    SimWorld world;
+    if (!reply.empty() || close) world.script("anth", 80, reply, close);
+    ProxyWorld proxy(world, only_anth());
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
+    CHECK(answer.complete);
+    CHECK_THAT(answer.body, Contains("\"type\":\"error\"") && Contains("anth"));
+    CHECK(proxy.rows().size() == 1);
+    return answer.first_line.substr(9, 1);
+  };
+  CHECK(status_with("", false) == "5");                                                                      // nobody listens
+  CHECK(status_with("", true) == "5");                                                                       // hangs up
+  CHECK(status_with("HTTP/1.1 307 Go\r\nlocation: http://evil/\r\ncontent-length: 0\r\n\r\n", false) == "5");  // redirects
+  CHECK(status_with("SSH-2.0-OpenSSH\r\n\r\n", false) == "5");                                               // nonsense
+  CHECK(status_with(http_reply(200, "text/html", "<html>blocked</html>"), false) == "5");                    // a page
+}
+
+TEST_CASE("a provider that accepts and never answers is a timeout") {
+  SimWorld world;
+  world.serve("anth", 80, [&world](http::Exchange&) -> Task<void> { (void)co_await sleep_for(world.loop, std::chrono::hours(1), StopToken()); });
+  ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"5s"})"));
+  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
+  world.loop.run_for(std::chrono::seconds(6));
+  CHECK_THAT(client.received(), Contains("504") && Contains("timeout_error"));
+}
+
+TEST_CASE("a client that leaves during a stream cancels the upstream and is recorded as 499") {
+  SimWorld world;
+  world.script("anth", 80, http_stream(beginning("first words"), true));  // says no more and does not end
+  ProxyWorld proxy(world, kConfig);
+  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  world.loop.run_for(std::chrono::seconds(1));
+  CHECK_THAT(client.received(), Contains("first words"));
+  client.leave();
+  world.loop.run_for(std::chrono::seconds(1));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("status") == "499");
+  CHECK(rows[0].at("input_tokens") == "11");
+}
+
+TEST_CASE("a silent stream is committed after ten seconds and kept alive by pings") {
+  SimWorld world;
+  world.script("anth", 80, http_stream({anthropic_events("x")[0]}, true));
+  ProxyWorld proxy(world, kConfig);
+  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  world.loop.run_for(std::chrono::seconds(9));
+  CHECK(client.received().empty());
+  world.loop.run_for(std::chrono::seconds(2));
+  CHECK_THAT(client.received(), Contains("message_start") && !Contains("event: ping"));
+  world.loop.run_for(std::chrono::seconds(15));
+  CHECK_THAT(client.received(), Contains("event: ping"));
+}
+
+TEST_CASE("a stalled stream times out into an error event") {
+  SimWorld world;
+  world.script("anth", 80, http_stream(beginning("x"), true));
+  ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"idle":"40s"})"));
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK(answer.complete);
+  CHECK_THAT(answer.body, Contains("event: error") && Contains("timeout_error"));
+}
+
+TEST_CASE("the sim provider answers without any key") {
+  SimWorld world;
+  ProxyWorld proxy(world, "{}");
+  const Message answer = proxy.answer("/v1/messages", messages("anything", false));
+  CHECK_THAT(answer.first_line, Contains("200"));
+  CHECK(answer.field("x-ccrules-target").starts_with("sim,"));
+}
+
+TEST_CASE("a rule's deny is told as it says and is not to be retried") {
+  SimWorld world;
+  ProxyWorld proxy(world, R"({"rules":["/r.lua"]})",
+                   {{"/r.lua", "rule \"stop\" { when = { model = \"*opus*\" }, deny = { status = 403, message = \"not here\" } }\n"}});
+  const Message answer = proxy.answer("/v1/messages", messages("claude-opus-5-5", false));
+  CHECK_THAT(answer.first_line, Contains("403"));
+  CHECK_THAT(answer.body, Contains("not here"));
+  CHECK(answer.field("x-should-retry") == "false");
+  CHECK(proxy.rows().at(0).at("rule") == "stop");
+}

@@ -1,0 +1,165 @@
+#include "support/proxy_world.h"
+
+#include <sqlite3.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <stdexcept>
+#include <utility>
+
+#include "config/load.h"
+#include "proxy/serve.h"
+
+namespace ccrules::test {
+namespace {
+
+constexpr const char* kConfigPath = "/etc/ccrules/ccrules.json";
+
+std::string all_lines(const std::vector<config::Diagnostic>& diagnostics) {
+  std::string text;
+  for (const config::Diagnostic& diagnostic : diagnostics) text += config::render(diagnostic) + "\n";
+  return text;
+}
+
+class StillClock final : public Clock {
+ public:
+  [[nodiscard]] std::int64_t wall_us() const override { return 1'795'000'000'000'000; }  // 2026-11-18T...
+};
+
+class CountingRandom final : public Random {
+ public:
+  std::uint64_t next() override { return state_ += 0x9e3779b97f4a7c15u; }
+
+ private:
+  std::uint64_t state_ = 1;
+};
+
+}  // namespace
+
+ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files) : world_(world) {
+  files[kConfigPath] = config;
+  files_ = MemoryFiles(std::move(files));
+  config::Options options;
+  options.config_path = kConfigPath;
+  options.working_directory = "/";
+  config::Loaded loaded = config::load(files_, {}, options);
+  if (!loaded.snapshot) throw std::runtime_error("the test's configuration does not load:\n" + all_lines(loaded.diagnostics));
+
+  auto policy = std::make_shared<proxy::Policy>();
+  policy->config = loaded.snapshot;
+  std::vector<config::Diagnostic> diagnostics;
+  policy->rules = rules::Engine::load(*loaded.snapshot, files_, diagnostics);
+  if (!policy->rules) throw std::runtime_error("the test's rules do not load:\n" + all_lines(diagnostics));
+
+  char pattern[] = "/tmp/ccrules-test-XXXXXX";
+  folder_ = mkdtemp(pattern);
+  ledger::Settings settings;
+  settings.path = folder_ + "/ledger.db";
+  auto ledger = ledger::Ledger::open(settings);
+  if (!ledger) throw std::runtime_error(ledger.error().message);
+  ledger_ = *std::move(ledger);
+
+  static const StillClock clock;
+  static CountingRandom random;
+  proxy::World below;
+  below.loop = &world.loop;
+  below.clock = &clock;
+  below.random = &random;
+  below.files = &files_;
+  below.dialer = &world.dialer;
+  below.ledger = ledger_.get();
+  below.home = "/home/tester";
+  worker_ = std::make_unique<proxy::Worker>(below, std::move(policy));
+  proxy::Worker* worker = worker_.get();
+  server_ = std::make_unique<http::Server>(
+      world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); }, http::ServerLimits());
+}
+
+ProxyWorld::~ProxyWorld() {
+  server_->shutdown();
+  world_.loop.run();
+  server_.reset();
+  worker_.reset();
+  ledger_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+MemoryClient ProxyWorld::ask(const std::string& path, const std::string& body, const std::string& headers) {
+  MemoryClient client(world_.loop, *server_);
+  client.send("POST " + path + " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + headers +
+              "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  return client;
+}
+
+Message ProxyWorld::answer(const std::string& path, const std::string& body, const std::string& headers) {
+  MemoryClient client = ask(path, body, headers);
+  world_.loop.run();
+  return read_message(client.received());
+}
+
+std::vector<Row> ProxyWorld::rows() {
+  ledger_->flush();
+  std::vector<Row> rows;
+  sqlite3* database = nullptr;
+  if (sqlite3_open_v2((folder_ + "/ledger.db").c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
+    throw std::runtime_error("cannot open the ledger");
+  }
+  sqlite3_stmt* statement = nullptr;
+  sqlite3_prepare_v2(database, "SELECT * FROM requests ORDER BY seq", -1, &statement, nullptr);
+  while (sqlite3_step(statement) == SQLITE_ROW) {
+    Row row;
+    for (int i = 0; i < sqlite3_column_count(statement); ++i) {
+      const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, i));
+      row[sqlite3_column_name(statement, i)] = text == nullptr ? "" : text;
+    }
+    rows.push_back(std::move(row));
+  }
+  sqlite3_finalize(statement);
+  sqlite3_close(database);
+  return rows;
+}
+
+std::string http_reply(int status, std::string_view content_type, std::string_view body, std::string_view more_headers) {
+  return "HTTP/1.1 " + std::to_string(status) + " Said\r\ncontent-type: " + std::string(content_type) + "\r\n" + std::string(more_headers) +
+         "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+std::string http_stream(const std::vector<std::string>& pieces, bool cut) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string text = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+  for (const std::string& piece : pieces) {
+    std::string size;
+    for (std::size_t left = piece.size(); left > 0; left /= 16) size.insert(size.begin(), kHex[left % 16]);
+    text += size + "\r\n" + piece + "\r\n";
+  }
+  return cut ? text : text + "0\r\n\r\n";
+}
+
+std::vector<std::string> anthropic_events(std::string_view text) {
+  return {
+      "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
+      "\"model\":\"claude-sonnet-4-5\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":11,"
+      "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\n",
+      "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+      "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"" +
+          std::string(text) + "\"}}\n\n",
+      "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+      "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+      "\"usage\":{\"output_tokens\":7}}\n\n",
+      "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+  };
+}
+
+std::vector<std::string> openai_events(std::string_view text) {
+  const std::string head = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[";
+  return {
+      head + "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
+      head + "{\"index\":0,\"delta\":{\"content\":\"" + std::string(text) + "\"},\"finish_reason\":null}]}\n\n",
+      head + "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+      head + "],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18}}\n\n",
+      "data: [DONE]\n\n",
+  };
+}
+
+}  // namespace ccrules::test
