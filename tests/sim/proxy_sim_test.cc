@@ -54,7 +54,7 @@ class Request final : public Scenario {
   Request(SimWorld& world, Shape shape) : world_(world), shape_(shape), proxy_(world, config(shape)) {
     world.serve("anth", 80, provider(world, shape));
     world.serve("oai", 80, provider(world, shape));
-    client_ = std::make_unique<MemoryClient>(proxy_.ask("/v1/messages", ask_body(shape)));
+    client_ = proxy_.ask("/v1/messages", ask_body(shape));
   }
 
   void disturb() override {

@@ -214,19 +214,19 @@ TEST_CASE("a provider that accepts and never answers is a timeout") {
   SimWorld world;
   world.serve("anth", 80, [&world](http::Exchange&) -> Task<void> { (void)co_await sleep_for(world.loop, std::chrono::hours(1), StopToken()); });
   ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"5s"})"));
-  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
+  const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
   world.loop.run_for(std::chrono::seconds(6));
-  CHECK_THAT(client.received(), Contains("504") && Contains("timeout_error"));
+  CHECK_THAT(client->received(), Contains("504") && Contains("timeout_error"));
 }
 
 TEST_CASE("a client that leaves during a stream cancels the upstream and is recorded as 499") {
   SimWorld world;
   world.script("anth", 80, http_stream(beginning("first words"), true));  // says no more and does not end
   ProxyWorld proxy(world, kConfig);
-  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
   world.loop.run_for(std::chrono::seconds(1));
-  CHECK_THAT(client.received(), Contains("first words"));
-  client.leave();
+  CHECK_THAT(client->received(), Contains("first words"));
+  client->leave();
   world.loop.run_for(std::chrono::seconds(1));
   const auto rows = proxy.rows();
   REQUIRE(rows.size() == 1);
@@ -238,13 +238,13 @@ TEST_CASE("a silent stream is committed after ten seconds and kept alive by ping
   SimWorld world;
   world.script("anth", 80, http_stream({anthropic_events("x")[0]}, true));
   ProxyWorld proxy(world, kConfig);
-  MemoryClient client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
   world.loop.run_for(std::chrono::seconds(9));
-  CHECK(client.received().empty());
+  CHECK(client->received().empty());
   world.loop.run_for(std::chrono::seconds(2));
-  CHECK_THAT(client.received(), Contains("message_start") && !Contains("event: ping"));
+  CHECK_THAT(client->received(), Contains("message_start") && !Contains("event: ping"));
   world.loop.run_for(std::chrono::seconds(15));
-  CHECK_THAT(client.received(), Contains("event: ping"));
+  CHECK_THAT(client->received(), Contains("event: ping"));
 }
 
 TEST_CASE("a stalled stream times out into an error event") {

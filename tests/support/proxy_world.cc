@@ -85,17 +85,17 @@ ProxyWorld::~ProxyWorld() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-MemoryClient ProxyWorld::ask(const std::string& path, const std::string& body, const std::string& headers) {
-  MemoryClient client(world_.loop, *server_);
-  client.send("POST " + path + " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + headers +
+std::unique_ptr<MemoryClient> ProxyWorld::ask(const std::string& path, const std::string& body, const std::string& headers) {
+  auto client = std::make_unique<MemoryClient>(world_.loop, *server_);
+  client->send("POST " + path + " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + headers +
               "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   return client;
 }
 
 Message ProxyWorld::answer(const std::string& path, const std::string& body, const std::string& headers) {
-  MemoryClient client = ask(path, body, headers);
+  const auto client = ask(path, body, headers);
   world_.loop.run();
-  return read_message(client.received());
+  return read_message(client->received());
 }
 
 std::vector<Row> ProxyWorld::rows() {

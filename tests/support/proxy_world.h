@@ -24,7 +24,7 @@ class ProxyWorld {
   ~ProxyWorld();
 
   /// A client connection that has sent one request.
-  MemoryClient ask(const std::string& path, const std::string& body, const std::string& headers = {});
+  std::unique_ptr<MemoryClient> ask(const std::string& path, const std::string& body, const std::string& headers = {});
   /// Sends one request, runs the loop to rest and returns the answer.
   Message answer(const std::string& path, const std::string& body, const std::string& headers = {});
   /// Everything recorded so far, in order.
