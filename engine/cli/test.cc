@@ -10,20 +10,29 @@
 namespace ccrules::cli {
 namespace {
 
+constexpr std::size_t kWidest = 72;  ///< columns; a longer cell pushes its own line only
+
 std::string milliseconds(std::int64_t us) {
   const std::int64_t tenths = (us + 50) / 100;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
-void print_failure(std::ostream& out, const Paint& paint, const Marks& marks,
-                   const rules::CaseResult& result) {
+/// As the reader would type it: without the folder they stand in.
+std::string shown_path(const Io& io, const std::string& path) {
+  const std::string here = io.working_directory + "/";
+  return path.starts_with(here) ? path.substr(here.size()) : path;
+}
+
+void print_failure(Io& io, const Paint& paint, const Marks& marks, const rules::CaseResult& result) {
   Table lines({Table::Align::kLeft, Table::Align::kLeft});
   lines.row({"expected", paint.green(result.expected)});
   lines.row({"actual", paint.red(result.actual)});
   if (!result.decision.reason.empty()) lines.row({"reason", result.decision.reason});
-  lines.row({"at", paint.dim(result.file + ":" + std::to_string(result.line))});
-  lines.print(out, "      ");
-  print_trace(out, paint, marks, result.trace, "      ");
+  lines.row({"at", paint.dim(shown_path(io, result.file) + ":" + std::to_string(result.line))});
+  lines.print(io.out, "      ");
+  rules::Trace trace = result.trace;
+  trace.facts_read.clear();  // the conditions show the values that mattered
+  print_trace(io.out, paint, marks, trace, "      ");
 }
 
 /// One line a case, grouped by file; failures say what was expected and why it came otherwise.
@@ -33,23 +42,23 @@ void print_cases(Io& io, const rules::TestReport& report, bool explain, bool onl
   std::size_t name_width = 0;
   std::size_t outcome_width = 0;
   for (const rules::CaseResult& result : report.cases) {
-    name_width = std::max(name_width, std::min<std::size_t>(60, width_of(result.name)));
-    outcome_width = std::max(outcome_width, std::min<std::size_t>(44, width_of(outcome(result.decision))));
+    name_width = std::max(name_width, std::min(kWidest, width_of(result.name)));
+    outcome_width = std::max(outcome_width, std::min(kWidest, width_of(outcome(result.decision))));
   }
   const std::string* file = nullptr;
   for (const rules::CaseResult& result : report.cases) {
     if (only_failures && result.passed) continue;
     if (file == nullptr || *file != result.file) {
-      io.out << (file == nullptr ? "" : "\n") << paint.bold(result.file) << "\n";
+      io.out << (file == nullptr ? "" : "\n") << paint.bold(shown_path(io, result.file)) << "\n";
       file = &result.file;
     }
     std::string line = "  " + (result.passed ? marks.yes : marks.no) + " ";
-    line += pad_right(result.passed ? result.name : paint.bold(result.name), name_width + 2);
-    line += pad_right(outcome(result.decision), outcome_width + 2);
+    line += pad_right(result.passed ? result.name : paint.bold(result.name), name_width) + "  ";
+    line += pad_right(outcome(result.decision), outcome_width) + "  ";
     line += paint.dim(result.decision.rule);
     line.erase(line.find_last_not_of(' ') + 1);
     io.out << line << "\n";
-    if (!result.passed) print_failure(io.out, paint, marks, result);
+    if (!result.passed) print_failure(io, paint, marks, result);
     if (result.passed && explain) print_trace(io.out, paint, marks, result.trace, "      ");
   }
   const std::size_t failed = report.failed();
@@ -83,7 +92,9 @@ void print_json(std::ostream& out, const rules::TestReport& report) {
 }
 
 Exit run_test(const Arguments& arguments, Io& io) {
-  const auto config = load_config(config_options(arguments, io), io);
+  config::Options options = config_options(arguments, io);
+  options.dry_run = true;  // the same result on a machine without keys
+  const auto config = load_config(options, io);
   if (!config) return Exit::kUsage;
   std::vector<std::string> paths = arguments.words();
   if (paths.empty()) {

@@ -25,6 +25,7 @@ struct Options {
   std::string config_path;  ///< --config; must exist when set
   std::string working_directory;
   std::map<std::string, std::string> overrides;  ///< flags: "listen.port" -> "4000"; win over everything
+  bool dry_run = false;  ///< nothing will be sent: a provider stays enabled when its key is not set
 };
 
 struct Loaded {

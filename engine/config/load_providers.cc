@@ -347,7 +347,7 @@ void Loader::find_key(Provider& provider) {
       key_missing_.emplace(provider.id, vendor->api_key_env.front());
   }
   const auto missing = key_missing_.find(provider.id);
-  if (missing == key_missing_.end() || !provider.enabled) return;
+  if (missing == key_missing_.end() || !provider.enabled || options_.dry_run) return;
   provider.enabled = false;
   warning(place_of("api_key", provider),
           "provider " + provider.id + " is switched off: " + missing->second + " is not set");

@@ -6,7 +6,9 @@
 namespace ccrules::text {
 namespace {
 
-char lower_char(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower_char(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 /// Length of the valid UTF-8 sequence at the start of `bytes`, 0 when there is none.
 std::size_t sequence_length(std::string_view bytes) noexcept {
@@ -30,16 +32,22 @@ std::size_t sequence_length(std::string_view bytes) noexcept {
   return 0;
 }
 
+/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`; ASCII case does not
+/// count.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
+  const auto same = [&](std::size_t i, std::size_t j) { return lower_char(a[i]) == lower_char(b[j]); };
+  std::vector<std::size_t> before(b.size() + 1);  // the row two above, for swaps
+  std::vector<std::size_t> above(b.size() + 1);
   std::vector<std::size_t> row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
+    before.swap(above);
+    above.swap(row);
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (lower_char(a[i - 1]) == lower_char(b[j - 1]) ? 0u : 1u)});
-      diagonal = above;
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same(i - 1, j - 1) ? 0u : 1u)});
+      const bool swapped = i > 1 && j > 1 && same(i - 1, j - 2) && same(i - 2, j - 1);
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -48,7 +56,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool equals_ignore_case(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower_char(x) == lower_char(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower_char(x) == lower_char(y); });
 }
 
 bool starts_with_ignore_case(std::string_view text, std::string_view prefix) noexcept {
@@ -92,7 +101,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) noexcept {
-  const auto same = [ignore_case](char p, char c) { return p == '?' || p == c || (ignore_case && lower_char(p) == lower_char(c)); };
+  const auto same = [ignore_case](char p, char c) {
+    return p == '?' || p == c || (ignore_case && lower_char(p) == lower_char(c));
+  };
   std::size_t p = 0;
   std::size_t t = 0;
   std::size_t star = std::string_view::npos;
@@ -115,7 +126,9 @@ bool glob_match(std::string_view pattern, std::string_view text, bool ignore_cas
   return p == pattern.size();
 }
 
-bool is_glob(std::string_view pattern) noexcept { return pattern.find_first_of("*?") != std::string_view::npos; }
+bool is_glob(std::string_view pattern) noexcept {
+  return pattern.find_first_of("*?") != std::string_view::npos;
+}
 
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
   std::string best;

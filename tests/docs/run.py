@@ -127,7 +127,7 @@ class Page:
             return
         if language == "lua":
             self.write("snippet/snippet.lua", body)
-            self.write("snippet/ccrules.json", '{ "rules": ["snippet.lua"] }\n')
+            self.write("snippet/ccrules.json", '{ "providers": { "anthropic": {}, "openrouter": {} }, "rules": ["snippet.lua"] }\n')
             self.check_config("snippet/ccrules.json")
         elif language in ("json", "jsonc") and "config" in attributes:
             self.write("snippet/config.json", body)

@@ -18,6 +18,8 @@ TEST_CASE("did_you_mean offers a near word and keeps silent about far ones") {
   const std::vector<std::string> words = {"base_url", "api_key", "models"};
   CHECK(text::did_you_mean("base_ulr", words) == "base_url");
   CHECK(text::did_you_mean("completely", words).empty());
+  const std::vector<std::string> short_words = {"host", "port"};
+  CHECK(text::did_you_mean("prot", short_words) == "port");
 }
 
 TEST_CASE("bytes that are not UTF-8 become U+FFFD and the rest stays") {
