@@ -59,7 +59,9 @@ Exit run_explain(const Arguments& arguments, Io& io) {
   const std::string& path = arguments.words().front();
   std::string sample;
   if (path == "-") {
-    sample.assign(std::istreambuf_iterator<char>(io.in), {});
+    std::ostringstream text;
+    text << io.in.rdbuf();
+    sample = std::move(text).str();
   } else {
     Result<std::string> read = io.files.read(path);
     if (!read.ok()) return usage_error(io, read.error().message);
