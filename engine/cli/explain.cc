@@ -1,4 +1,4 @@
-#include <iterator>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/load.h"
