@@ -64,12 +64,24 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 15> kSwitches = {
-    "vision",           "documents",         "tool_message_images",
-    "developer_role",   "mid_system",        "max_completion_tokens",
-    "stream_usage",     "sampling",          "forced_tool_choice",
-    "reasoning_effort", "prefill",           "parallel_tool_calls",
-    "thinking_enabled", "thinking_adaptive", "thinking_disabled"};
+constexpr std::array<std::string_view, 18> kSwitches = {"vision",
+                                                        "documents",
+                                                        "tool_message_images",
+                                                        "developer_role",
+                                                        "mid_system",
+                                                        "max_completion_tokens",
+                                                        "stream_usage",
+                                                        "sampling",
+                                                        "forced_tool_choice",
+                                                        "reasoning_effort",
+                                                        "prefill",
+                                                        "parallel_tool_calls",
+                                                        "thinking_enabled",
+                                                        "thinking_adaptive",
+                                                        "thinking_disabled",
+                                                        "nine_character_tool_ids",
+                                                        "user_identifiers",
+                                                        "tools_need_no_effort"};
 
 constexpr std::array<std::string_view, 7> kSections = {"$schema",   "providers", "routes", "agents",
                                                        "fallbacks", "tiers",     "prices"};

@@ -32,6 +32,7 @@ struct Capabilities {
   bool sampling = true;                     ///< temperature, top_p, top_k are accepted (G-18)
   bool forced_tool_choice = true;           ///< tool_choice any/tool is accepted (G-10)
   bool reasoning_effort = true;             ///< openai_chat: reasoning_effort is accepted
+  bool tools_need_no_effort = false;        ///< openai_chat: function tools only with reasoning_effort "none" (G-35)
   bool prefill = false;                     ///< a trailing assistant message continues (G-16)
   bool parallel_tool_calls = true;          ///< openai_chat: the parallel_tool_calls field is understood
   bool nine_character_tool_ids = false;     ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)

@@ -23,6 +23,8 @@ void apply_model(const config::Model& model, dialect::Capabilities& target) {
   target.thinking_enabled = model.thinking_enabled.value_or(target.thinking_enabled);
   target.thinking_adaptive = model.thinking_adaptive.value_or(target.thinking_adaptive);
   target.thinking_disabled = model.thinking_disabled.value_or(target.thinking_disabled);
+  target.reasoning_effort = model.reasoning.value_or(target.reasoning_effort);
+  target.tools_need_no_effort = model.chat_tools_need_no_effort;
   target.efforts = model.efforts;
 }
 
@@ -40,6 +42,12 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "reasoning_effort", target.reasoning_effort);
   apply(switches, "prefill", target.prefill);
   apply(switches, "parallel_tool_calls", target.parallel_tool_calls);
+  apply(switches, "nine_character_tool_ids", target.nine_character_tool_ids);
+  apply(switches, "user_identifiers", target.user_identifiers);
+  apply(switches, "tools_need_no_effort", target.tools_need_no_effort);
+  apply(switches, "thinking_enabled", target.thinking_enabled);
+  apply(switches, "thinking_adaptive", target.thinking_adaptive);
+  apply(switches, "thinking_disabled", target.thinking_disabled);
 }
 
 /// Puts in the provider's own credential. The client's key is only passed on when the provider says "passthrough".

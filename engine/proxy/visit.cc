@@ -76,17 +76,14 @@ void Visit::close() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
   if (!row.usage.output_tokens && output_text_bytes > 0) {
-    row.usage.output_tokens = (output_text_bytes + 3) / 4;
+    row.usage.output_tokens = tokens::count_bytes(output_text_bytes, row.model);
     if (!row.usage.input_tokens) row.usage.input_tokens = estimated_input_tokens;
     row.usage_estimated = true;
   }
   if (row.provider.empty() || row.usage.empty()) return;
   row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
-  const auto comma = row.requested_model.find(',');
-  const bool names_provider = comma != std::string::npos;
   row.requested_cost_nanousd =
-      names_provider ? ledger::cost_nanousd(row.usage, row.requested_model.substr(0, comma), row.requested_model.substr(comma + 1), *policy->config)
-                     : ledger::cost_nanousd(row.usage, {}, row.requested_model, *policy->config);
+      ledger::requested_cost_nanousd(row.usage, row.provider, row.requested_model, *policy->config);
 }
 
 const char* stop_reason_name(chat::StopReason reason) noexcept {

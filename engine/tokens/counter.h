@@ -21,5 +21,7 @@ Count count(const chat::Outline& request) noexcept;
 /// Tokens of plain text, for `ccrules explain` and output estimates of cut streams; 0 for none. `model` chooses the
 /// tokenizer's family; without it, current Claude models are meant.
 std::int64_t count_text(std::string_view utf8, std::string_view model = {}) noexcept;
+/// The same for text of which only the size is known.
+std::int64_t count_bytes(std::int64_t text_bytes, std::string_view model = {}) noexcept;
 
 }  // namespace ccrules::tokens

@@ -240,9 +240,13 @@ class RequestWriter {
     } else if (wanted.empty() && thinking.kind == chat::ThinkingKind::kEnabled && thinking.budget_tokens) {
       wanted = effort_for_budget(*thinking.budget_tokens);
     }
+    const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
+    if (target_.tools_need_no_effort && !request_.tools.empty()) {  // silence would mean the model's default effort
+      if (!wanted.empty() && wanted != "none") losses_.add(std::string(slug), "this model does not reason with tools");
+      return write_string("reasoning_effort", "none");
+    }
     if (thinking.budget_tokens) losses_.add("thinking.budget_tokens", "sent as a reasoning effort");
     if (wanted.empty()) return;
-    const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
     if (!target_.reasoning_effort) {
       losses_.add(std::string(slug), "this model takes no reasoning effort");
       return;

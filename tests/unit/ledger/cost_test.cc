@@ -1,29 +1,54 @@
 #include "ledger/cost.h"
 
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 using namespace ccrules;
 
 namespace {
 
-chat::Usage usage(std::int64_t input, std::int64_t output, std::int64_t read = 0, std::int64_t written = 0,
-                  std::int64_t written_1h = 0) {
+struct Counts {
+  std::int64_t input = 0, output = 0, read = 0, written = 0, written_1h = 0;
+};
+
+/// Counts of zero are reported as zero, but only input and output are always reported.
+chat::Usage usage(const Counts& counts) {
   chat::Usage out;
-  out.input_tokens = input;
-  out.output_tokens = output;
-  if (read > 0) out.cache_read_tokens = read;
-  if (written > 0) out.cache_write_tokens = written;
-  if (written_1h > 0) out.cache_write_1h_tokens = written_1h;
+  out.input_tokens = counts.input;
+  out.output_tokens = counts.output;
+  if (counts.read > 0) out.cache_read_tokens = counts.read;
+  if (counts.written > 0) out.cache_write_tokens = counts.written;
+  if (counts.written_1h > 0) out.cache_write_1h_tokens = counts.written_1h;
   return out;
 }
 
-std::optional<std::int64_t> cost(const chat::Usage& of, std::string_view provider, std::string_view model) {
+config::Snapshot snapshot_with(std::vector<config::Price> prices = {}) {
   config::Snapshot snapshot;
   config::Provider local;
   local.id = "ollama";
   local.local = true;
-  snapshot.providers.push_back(local);
-  return ledger::cost_nanousd(of, provider, model, snapshot);
+  local.price_like = "claude-sonnet-4-6";
+  config::Provider simulator;
+  simulator.id = "sim";
+  simulator.dialect = "sim";
+  snapshot.providers = {local, simulator};
+  snapshot.prices = std::move(prices);
+  return snapshot;
+}
+
+std::optional<std::int64_t> cost(const Counts& counts, std::string_view provider, std::string_view model,
+                                 std::vector<config::Price> prices = {}) {
+  return ledger::cost_nanousd(usage(counts), provider, model, snapshot_with(std::move(prices)));
+}
+
+config::Price price(const std::string& model, std::optional<std::int64_t> input_picousd,
+                    std::optional<std::int64_t> output_picousd) {
+  config::Price row;
+  row.model = model;
+  row.rates.input_picousd = input_picousd;
+  row.rates.output_picousd = output_picousd;
+  return row;
 }
 
 constexpr std::int64_t kUsd = 1'000'000'000;
@@ -31,18 +56,103 @@ constexpr std::int64_t kUsd = 1'000'000'000;
 }  // namespace
 
 TEST_CASE("costs are tokens times price, to the nano-dollar") {
-  // Opus at 15/75, Sonnet at 3/15 USD per million.
-  CHECK(cost(usage(1'000'000, 500'000), "anthropic", "claude-opus-4-1") == 52 * kUsd + kUsd / 2);
-  CHECK(cost(usage(100, 50), "anthropic", "claude-opus-4-1") == 5'250'000);
-  CHECK(cost(usage(1'000'000, 500'000), "anthropic", "claude-sonnet-4-6") == 10 * kUsd + kUsd / 2);
-  CHECK(cost(usage(0, 0, 0, 1000), "anthropic", "claude-sonnet-4-6") == 3'750'000);
-  CHECK(cost(usage(0, 0, 0, 1000, 400), "anthropic", "claude-sonnet-4-6") == 600 * 3'750 + 400 * 6'000);
-  CHECK(cost(usage(0, 0, 500), "anthropic", "claude-sonnet-4-6") == 150'000);
-  CHECK(cost(usage(500'000, 500'000, 500'000), "anthropic", "claude-opus-4-1") == 45 * kUsd + kUsd * 3 / 4);
+  // Opus at 15/75, Sonnet at 3/15 USD per million, writes at 3.75 and 6, reads at 0.30 and 1.50.
+  CHECK(cost({.input = 1'000'000, .output = 500'000}, "anthropic", "claude-opus-4-1") ==
+        52 * kUsd + kUsd / 2);
+  CHECK(cost({.input = 100, .output = 50}, "anthropic", "claude-opus-4-1") == 5'250'000);
+  CHECK(cost({.input = 1'000'000, .output = 500'000}, "anthropic", "claude-sonnet-4-6") ==
+        10 * kUsd + kUsd / 2);
+  CHECK(cost({.written = 1000}, "anthropic", "claude-sonnet-4-6") == 3'750'000);
+  CHECK(cost({.written = 1000, .written_1h = 400}, "anthropic", "claude-sonnet-4-6") ==
+        600 * 3'750 + 400 * 6'000);
+  CHECK(cost({.read = 500}, "anthropic", "claude-sonnet-4-6") == 150'000);
+  CHECK(cost({.input = 500'000, .output = 500'000, .read = 500'000}, "anthropic", "claude-opus-4-1") ==
+        45 * kUsd + kUsd * 3 / 4);
 }
 
-TEST_CASE("a local model costs nothing and an unknown one is unknown") {
-  CHECK(cost(usage(1000, 1000), "ollama", "qwen3-coder") == 0);
-  CHECK(cost(usage(1000, 1000), "gateway", "no-such-model") == std::nullopt);
-  CHECK(cost(chat::Usage{}, "anthropic", "claude-opus-5-5") == std::nullopt);
+TEST_CASE("prices that are no whole nano-dollars a token are exact") {
+  // 0.0036 USD per million is 3.6 nano-USD a token; rounded once, at the end.
+  CHECK(cost({.read = 1}, "xiaomi", "mimo-v2.6-pro") == 4);
+  CHECK(cost({.read = 3}, "xiaomi", "mimo-v2.6-pro") == 11);
+  CHECK(cost({.read = 1'000'000}, "xiaomi", "mimo-v2.6-pro") == 3'600'000);
+  CHECK(cost({.input = 1}, "deepseek", "deepseek-v4-pro") == 1'320);
+}
+
+TEST_CASE("above a tier's edge the whole request takes its rates, output too") {
+  // Haiku 5.5: 0.1/0.5 up to 100 000 prompt tokens, 0.5/2.5 above; cache reads 0.01 and 0.05, writes 0.125
+  // and 0.625.
+  CHECK(cost({.input = 100'000, .output = 10}, "anthropic", "claude-haiku-5-5") == 100'000 * 100 + 10 * 500);
+  CHECK(cost({.input = 100'001, .output = 10}, "anthropic", "claude-haiku-5-5") == 100'001 * 500 + 10 * 2500);
+  CHECK(cost({.input = 1, .output = 10, .read = 90'000, .written = 10'000}, "anthropic",
+             "claude-haiku-5-5") == 500 + 10 * 2500 + 90'000 * 50 + 10'000 * 625);
+  // Two edges: 32k and 128k.
+  CHECK(cost({.input = 32'000}, "openrouter", "qwen/qwen3-coder-flash") == 32'000 * 195);
+  CHECK(cost({.input = 40'000}, "openrouter", "qwen/qwen3-coder-flash") == 40'000 * 325);
+  CHECK(cost({.input = 200'000}, "openrouter", "qwen/qwen3-coder-flash") == 200'000 * 520);
+}
+
+TEST_CASE("a local model and the simulator cost nothing") {
+  CHECK(cost({.input = 1000, .output = 1000}, "ollama", "qwen3-coder") == 0);
+  CHECK(cost({.input = 1000, .output = 1000}, "ollama", "claude-opus-5-5") == 0);
+  CHECK(cost({.input = 1000, .output = 1000}, "sim", "claude-opus-5-5") == 0);
+}
+
+TEST_CASE("what is unknown stays unknown and never becomes zero") {
+  CHECK(cost({.input = 1000, .output = 1000}, "gateway", "no-such-model") == std::nullopt);
+  CHECK(cost({.input = 1000, .output = 1000}, "openai", "gpt-5-codex") == std::nullopt);  // not gpt-5's price
+  CHECK(cost({.input = 1000, .output = 10}, "deepseek", "deepseek-chat") == std::nullopt);
+  CHECK(ledger::cost_nanousd(chat::Usage{}, "anthropic", "claude-opus-5-5", snapshot_with()) == std::nullopt);
+  // Cached tokens of a model whose price for them is not known; without any, the rest is known.
+  CHECK(cost({.input = 10, .output = 10, .read = 5}, "openai", "gpt-5.5-pro") == std::nullopt);
+  CHECK(cost({.input = 10, .output = 10}, "openai", "gpt-5.5-pro") == 10 * 30'000 + 10 * 180'000);
+  CHECK(cost({}, "gateway", "no-such-model") == 0);  // nothing was used, which costs nothing at any price
+}
+
+TEST_CASE("what the provider says it charged is taken") {
+  chat::Usage reported = usage({.input = 1000, .output = 1000});
+  reported.cost_nanousd = 42;
+  CHECK(ledger::cost_nanousd(reported, "openrouter", "anthropic/claude-opus-5.5", snapshot_with()) == 42);
+  CHECK(ledger::cost_nanousd(reported, "openrouter", "no-such-model", snapshot_with()) == 42);
+  // The list price of what was asked for does not follow from what this answer cost.
+  CHECK(ledger::requested_cost_nanousd(reported, "openrouter", "claude-sonnet-4-6", snapshot_with()) ==
+        1000 * 3000 + 1000 * 15000);
+}
+
+TEST_CASE("configured prices stand over the built-in ones, rate by rate, the most exact row first") {
+  const Counts counts{.input = 10, .output = 10};
+  CHECK(cost(counts, "x", "my-model", {price("my-*", 1'000'000, 2'000'000)}) == 30'000);
+  CHECK(cost(counts, "anthropic", "claude-sonnet-4-6", {price("claude-*", 1'000'000, std::nullopt)}) ==
+        10'000 + 150'000);
+  CHECK(cost(counts, "x", "my-model",
+             {price("my-model", 5'000'000, std::nullopt), price("my-*", 1'000'000, 2'000'000)}) == 70'000);
+  CHECK(cost(counts, "x", "my-model", {price("x,my-*", 1'000'000, 1'000'000)}) == 20'000);
+  CHECK(cost(counts, "y", "my-model", {price("x,my-*", 1'000'000, 1'000'000)}) == std::nullopt);
+}
+
+TEST_CASE(
+    "what the requested model would have cost is a list price, and price_like stands in for local models") {
+  const chat::Usage tokens = usage({.input = 1000, .output = 1000});
+  const auto requested = [&](std::string_view provider, std::string_view model) {
+    return ledger::requested_cost_nanousd(tokens, provider, model, snapshot_with());
+  };
+  CHECK(requested("openai", "claude-opus-4-1") == 1000 * 15'000 + 1000 * 75'000);
+  CHECK(requested("openai", "anthropic,claude-opus-4-1") == 1000 * 15'000 + 1000 * 75'000);
+  CHECK(requested("ollama", "qwen3-coder") == 1000 * 3'000 + 1000 * 15'000);
+  CHECK(requested("openai", "ollama,qwen3-coder") == 0);
+  CHECK(requested("openai", "no-such-model") == std::nullopt);
+}
+
+TEST_CASE("nonsense counts neither overflow nor turn negative") {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const auto huge =
+      cost({.input = kMost, .output = kMost, .read = kMost, .written = kMost, .written_1h = kMost},
+           "anthropic", "claude-opus-4-1");
+  REQUIRE(huge.has_value());
+  CHECK(*huge > 0);
+  chat::Usage negative = usage({.input = -5, .output = -5});
+  negative.cost_nanousd = -1;
+  CHECK(ledger::cost_nanousd(negative, "anthropic", "claude-opus-4-1", snapshot_with()) == 0);
+  negative.cost_nanousd.reset();
+  CHECK(ledger::cost_nanousd(negative, "anthropic", "claude-opus-4-1", snapshot_with()) == 0);
+  CHECK(ledger::prompt_tokens(negative) == 0);
 }
