@@ -204,6 +204,7 @@ struct Script::Loading {
   std::vector<Construct> constructs;
   std::vector<Declaration>& declarations;
   std::vector<config::Diagnostic>& diagnostics;
+  std::vector<std::pair<std::string, int>> announced;  ///< `rule "name"` seen, its table not yet
 };
 
 /// The functions Lua code reaches; all find their Script as upvalue 1.
@@ -223,16 +224,26 @@ struct Script::Binding {
     const int line = static_cast<int>(lua_tointeger(state, 4));
     declaration.at = Spot{line, 1};
     declaration.file = &loading.file;
-    const bool named = !lua_isnil(state, 2) || declaration.callee == "rule";
+    const bool named = declaration.callee != "alias" && declaration.callee != "base";
+    const std::string form = declaration.callee + (named ? " \"name\" { ... }" : " { ... }");
     if (named && lua_type(state, 2) != LUA_TSTRING) {
-      loading.diagnostics.push_back(loading.file.error(
-          declaration.at, declaration.callee + " needs a name: " + declaration.callee + " \"name\" { ... }"));
+      if (lua_isnil(state, 3)) {
+        loading.diagnostics.push_back(loading.file.error(declaration.at, declaration.callee + " needs a name: " + form));
+      }
       return 0;
     }
-    if (named) declaration.name = text_at(state, 2);
+    if (named) {
+      declaration.name = text_at(state, 2);
+      const std::pair<std::string, int> announced{declaration.name, line};
+      const auto pending = std::find(loading.announced.begin(), loading.announced.end(), announced);
+      if (lua_isnil(state, 3)) {
+        loading.announced.push_back(announced);
+        return 0;
+      }
+      if (pending != loading.announced.end()) loading.announced.erase(pending);
+    }
     if (!lua_istable(state, 3)) {
-      loading.diagnostics.push_back(loading.file.error(
-          declaration.at, declaration.callee + " needs a table: " + declaration.callee + (named ? " \"name\" { ... }" : " { ... }")));
+      loading.diagnostics.push_back(loading.file.error(declaration.at, declaration.callee + " needs a table: " + form));
       return 0;
     }
     const Construct* construct = match(loading.constructs, declaration.callee, declaration.name, line);
@@ -546,7 +557,7 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     diagnostics.push_back(file.error({}, "the file is larger than " + std::to_string(limits::kRuleFileBytes >> 20U) + " MiB"));
     return false;
   }
-  Loading loading{file, scan(file.text), declarations, diagnostics};
+  Loading loading{file, scan(file.text), declarations, diagnostics, {}};
   loading_ = &loading;
   std::string error;
   bool ran = false;
@@ -555,6 +566,9 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     ran = vm_->run(file.text, chunk_name(file), error);
   }
   loading_ = nullptr;
+  for (const auto& [name, line] : loading.announced) {
+    if (ran) diagnostics.push_back(file.error({line, 1}, "'" + name + "' has no table: a name is followed by { ... }"));
+  }
   if (!ran) {
     diagnostics.push_back(vm_->stopped() ? file.error({}, "loading this file was stopped: it " + error)
                                          : lua_error_diagnostic(file, error));

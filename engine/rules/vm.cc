@@ -6,6 +6,7 @@
 
 #include "core/limits.h"
 #include "rules/sandbox.h"
+#include "rules/tree.h"
 #include "rules/watchdog.h"
 
 namespace ccrules::rules {
@@ -70,7 +71,7 @@ Vm& Vm::of(lua_State* state) noexcept {
   return *static_cast<Vm*>(context);
 }
 
-bool Vm::run(std::string_view chunk, const std::string& name, std::string& error) {
+bool Vm::run(std::string_view chunk, const std::string& name, std::string& error, std::string* result) {
   if (!chunk.empty() && chunk.front() == LUA_SIGNATURE[0]) {
     error = name + " is compiled Lua; only source text is accepted";
     return false;
@@ -78,8 +79,17 @@ bool Vm::run(std::string_view chunk, const std::string& name, std::string& error
   if (!enter(error)) return false;
   const std::string label = "@" + name;
   int status = luaL_loadbuffer(lua_, chunk.data(), chunk.size(), label.c_str());
-  if (status == 0) status = lua_pcall(lua_, 0, 0, 0);
-  return finish(status, error);
+  if (status == 0) status = lua_pcall(lua_, 0, result != nullptr ? 1 : 0, 0);
+  if (!finish(status, error)) return false;
+  if (result == nullptr) return true;
+  switch (lua_type(lua_, -1)) {
+    case LUA_TSTRING: *result = lua_tostring(lua_, -1); break;
+    case LUA_TNUMBER: *result = number_text(lua_tonumber(lua_, -1)); break;
+    case LUA_TBOOLEAN: *result = lua_toboolean(lua_, -1) != 0 ? "true" : "false"; break;
+    default: *result = luaL_typename(lua_, -1); break;
+  }
+  lua_pop(lua_, 1);
+  return true;
 }
 
 bool Vm::call(int arguments, int results, std::string& error) {

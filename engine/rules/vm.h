@@ -24,8 +24,9 @@ class Vm {
 
   [[nodiscard]] lua_State* lua() const noexcept { return lua_; }
 
-  /// Compiles and runs a chunk. `name` appears in its messages ("rules/my.lua").
-  bool run(std::string_view chunk, const std::string& name, std::string& error);
+  /// Compiles and runs a chunk. `name` appears in its messages ("rules/my.lua"). `result`, when given, takes the first value
+  /// the chunk returns: a string, number or boolean as text, of anything else its type.
+  bool run(std::string_view chunk, const std::string& name, std::string& error, std::string* result = nullptr);
   /// The function and `arguments` values are on the stack; on success `results` values replace them, on failure none.
   bool call(int arguments, int results, std::string& error);
   /// Runs host code that uses the Lua API and might run out of memory. `code` takes lua_State*.

@@ -1,6 +1,7 @@
 -- The words of rule files. The engine runs this file with its three functions, and every word in the table it returns
 -- becomes a built-in that rule files cannot replace.
---   declare(kind, name, body, line)   hands a declaration to the engine, which reads the body at once
+--   declare(kind, name, body, line)   hands a declaration to the engine, which reads the body at once; without a body
+--                                     it announces one that must follow
 --   mark(word, body)                  makes a value that the engine knows by its word
 --   line()                            the line of the rule file that is running
 local declare, mark, line = ...
@@ -9,6 +10,7 @@ local declare, mark, line = ...
 local function named(kind)
   return function(name)
     local at = line()
+    declare(kind, name, nil, at)
     return function(body)
       declare(kind, name, body, at)
     end

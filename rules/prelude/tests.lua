@@ -9,6 +9,7 @@ return {
   -- case "60 001 tokens go long" { given = { tokens = 60001 }, expect = { by = "long-context" } }
   case = function(name)
     local at = line()
+    declare("case", name, nil, at)
     return function(body)
       declare("case", name, body, at)
     end

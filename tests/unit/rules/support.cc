@@ -42,7 +42,7 @@ config::Snapshot snapshot() {
   add("openai", "openai_chat", {"gpt-*", "o*"}, true);
   add("ollama", "openai_chat", {}, true);
   add("openrouter", "openai_chat", {}, true);
-  add("off", "openai_chat", {"off-*"}, false);
+  add("off", "openai_chat", {"off-*", "switched-*"}, false);
   add("sim", "sim", {}, true);
   snapshot.rules = {"/etc/ccrules/rules/my.lua"};
   return snapshot;

@@ -1,0 +1,104 @@
+// Nanoseconds per decision: the built-in pack, 20 declarative rules, 20 Lua rules, and all of it with a trace.
+// Build: ninja -C build/release bench_rules; run: build/release/tests/bench_rules
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "config/snapshot.h"
+#include "core/world.h"
+#include "rules/engine.h"
+
+using namespace ccrules;
+using namespace ccrules::rules;
+
+namespace {
+
+class OneFile final : public Files {
+ public:
+  explicit OneFile(std::string text) : text_(std::move(text)) {}
+  [[nodiscard]] Result<std::string> read(const std::string&) const override { return text_; }
+  [[nodiscard]] bool exists(const std::string&) const override { return true; }
+  [[nodiscard]] std::vector<std::string> list(const std::string&) const override { return {}; }
+
+ private:
+  std::string text_;
+};
+
+config::Snapshot configuration() {
+  config::Snapshot snapshot;
+  for (const char* id : {"anthropic", "openai", "ollama"}) {
+    config::Provider provider;
+    provider.id = id;
+    provider.dialect = "openai_chat";
+    snapshot.providers.push_back(provider);
+  }
+  const auto route = [](const char* provider, const char* model) {
+    config::Route row;
+    row.provider = provider;
+    row.model = model;
+    return row;
+  };
+  snapshot.routes["default"] = route("anthropic", "claude-sonnet-5-5");
+  snapshot.routes["longContext"] = route("openai", "gpt-6.1-sol");
+  snapshot.routes["background"] = route("ollama", "qwen3-coder");
+  snapshot.routes["think"] = route("anthropic", "claude-opus-5-5");
+  snapshot.agents["rust-specialist"] = "ollama,qwen3-coder";
+  snapshot.fallbacks = {{"claude-opus-*", {"openai,gpt-6.1-sol"}}, {"claude-*", {"openai,gpt-5.4-mini"}}};
+  return snapshot;
+}
+
+void measure(const char* name, const std::string& lua, bool traced) {
+  config::Snapshot snapshot = configuration();
+  if (!lua.empty()) snapshot.rules = {"/rules/bench.lua"};
+  const OneFile files(lua);
+  std::vector<config::Diagnostic> diagnostics;
+  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, diagnostics);
+  if (engine == nullptr) {
+    std::printf("%s: %s\n", name, diagnostics.front().message.c_str());
+    return;
+  }
+  chat::Outline outline;
+  outline.model = "claude-sonnet-5-5";
+  Identity identity;
+  identity.agent = "main";
+  identity.session = "session-1";
+  Facts facts;
+  facts.outline = &outline;
+  facts.identity = &identity;
+  facts.tokens = 1200;
+  constexpr int kRounds = 200000;
+  std::size_t targets = 0;
+  double best = 1e18;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < kRounds; ++i) {
+      Trace trace;
+      targets += engine->decide(facts, traced ? &trace : nullptr).targets.size();
+    }
+    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - begin;
+    best = std::min(best, time.count() / kRounds);
+  }
+  std::printf("%-28s %8.0f ns  (%zu rules, %zu targets)\n", name, best, engine->rule_count(), targets / kRounds / 5);
+}
+
+std::string repeated(int count, const std::string& rule) {
+  std::string out;
+  for (int i = 0; i < count; ++i) out += "rule \"r" + std::to_string(i) + "\" " + rule + "\n";
+  return out;
+}
+
+}  // namespace
+
+int main() {
+  constexpr int kRules = 20;
+  const std::string declarative = repeated(kRules, "{ when = { model = \"*haiku*\", tokens = { gt = 100 } }, to = \"ollama,x\" }");
+  const std::string lua = repeated(kRules, "{ when = function(req) return req.tokens > 60000 end, to = \"ollama,x\" }");
+  const std::string matching = repeated(kRules, "{ when = { tokens = { gt = 100 } }, tag = { a = \"b\" } }");
+  measure("built-in pack", "", false);
+  measure("built-in pack, trace", "", true);
+  measure("20 declarative rules", declarative, false);
+  measure("20 declarative that match", matching, false);
+  measure("20 Lua rules", lua, false);
+  measure("20 Lua rules, trace", lua, true);
+}

@@ -1,0 +1,129 @@
+#include <catch2/catch.hpp>
+
+#include "support.h"
+
+using namespace ccrules;
+using namespace ccrules::rules;
+using ccrules::rules::test::errors;
+
+using Lines = std::vector<std::string>;
+
+TEST_CASE("an unknown fact is reported where it is written, not where the rule begins") {
+  CHECK(errors(R"(
+rule "a" {
+  to = "sim",
+  when = {
+    stream = true,
+    tokns = { gt = 5 },  -- here
+  },
+}
+)") == Lines{"6:5 unknown fact 'tokns' | did you mean 'tokens'?"});
+  CHECK(errors(R"(rule "a" { when = any { { agnt = "x" } }, to = "sim" })") == Lines{"1:27 unknown fact 'agnt' | did you mean 'agent'?"});
+  CHECK(errors(R"(rule "a" { when = { ["text.lastuser"] = "x" }, to = "sim" })") ==
+        Lines{"1:22 unknown fact 'text.lastuser' | did you mean 'text.last_user'?"});
+  CHECK(errors("rule \"a\" { to = function(r)\n  local x = r.model\n  return r.modell\nend }") ==
+        Lines{"3:12 unknown fact 'modell' | did you mean 'model'?"});
+}
+
+TEST_CASE("an unknown effect, field or comparison is reported at its own place") {
+  CHECK(errors("rule \"a\" {\n  fallbak = \"sim\",\n}") == Lines{"2:3 unknown effect 'fallbak' | did you mean 'fallback'?"});
+  CHECK(errors("rule \"a\" {\n  tokens = { gt = 5 },\n}") ==
+        Lines{"2:3 unknown effect 'tokens' | 'tokens' is a fact: conditions stand in when = { ... }"});
+  CHECK(errors("rule \"a\" { set = {\n  max_token = 5 } }") == Lines{"2:3 unknown field 'max_token' | did you mean 'max_tokens'?"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { tokens = {\n gtt = 5 } } }") == Lines{"2:2 unknown comparison 'gtt' | did you mean 'gt'?"});
+  CHECK(errors("rule \"a\" { deny = { stat = 5 } }") == Lines{"1:21 deny has no 'stat' | deny has status, message, type"});
+  CHECK(errors("rule \"a\" { on = \"error\", retry = { afte = \"2s\" } }") == Lines{"1:36 retry has no 'afte' | retry has after, at_most"});
+}
+
+TEST_CASE("an unknown provider, model or alias is reported at the target") {
+  CHECK(errors("rule \"a\" {\n  to = \"opnai,gpt-6\" }") == Lines{"2:8 there is no provider 'opnai' | did you mean 'openai'?"});
+  CHECK(errors("rule \"a\" {\n  to = \"anthropic,gpt-6\" }") == Lines{"2:8 provider 'anthropic' has no model 'gpt-6' | its models: claude-*"});
+  CHECK(errors("alias { cheap = \"sim,x\" }\nrule \"a\" { fallback = { \"cheap\",\n  \"chaep\" } }")[0].substr(0, 26) == "3:3 'chaep' is no target: ");
+  CHECK_THAT(errors("rule \"a\" { fallback = { \"sim,x\",\n  \"cheep\" } }\nalias { cheap = \"sim,x\" }")[0], Catch::EndsWith("did you mean 'cheap'?"));
+  CHECK(errors("alias {\n cheap = \"nobody,x\" }\nrule \"a\" { to = \"sim\" }")[0].substr(0, 36) == "2:10 there is no provider 'nobody' |");
+  CHECK(errors("alias { a = \"b\", b = \"a\" }")[0] == "1:13 alias 'a' leads in a circle");
+  CHECK(errors("rule \"a\" { to = \"openai,\" }") == Lines{"1:17 target 'openai,' has an empty half: write provider,model"});
+}
+
+TEST_CASE("what this version does not have yet is an error that says so, not silence") {
+  for (const char* fact : {"spend_today", "rate", "health", "warm", "budget_left", "provider_class", "messages"}) {
+    INFO(fact);
+    const Lines found = errors(std::string("rule \"a\" { to = \"sim\", when = {\n  ") + fact + " = 5 } }");
+    REQUIRE(found.size() == 1);
+    CHECK_THAT(found[0], Catch::StartsWith("2:3 fact '" + std::string(fact) + "' is not available in this version"));
+  }
+  CHECK_THAT(errors("rule \"a\" { to = \"sim\", when = function(req)\n  return req.spend_today > 5 end }")[0],
+             Catch::StartsWith("2:14 fact 'spend_today' is not available"));
+  CHECK(errors("rule \"a\" { cache = false }") == Lines{"1:12 effect 'cache' is not available in this version"});
+  CHECK(errors("rule \"a\" { on = \"response\", to = \"sim\" }") ==
+        Lines{"1:17 rules with on = \"response\" are not available in this version"});
+  CHECK_THAT(errors("rule \"a\" { to = \"sim\", when = { time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" } } }")[0],
+             Catch::StartsWith("1:77 tz 'Mars/Base'"));
+}
+
+TEST_CASE("facts and effects of failed attempts belong to rules with on = error, and only there") {
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { status = 529 } }") ==
+        Lines{"1:33 fact 'status' exists only after a failed attempt | add on = \"error\" to the rule"});
+  CHECK(errors("rule \"a\" { retry = true }") == Lines{"1:12 'retry' is only for rules with on = \"error\""});
+  CHECK(errors("rule \"a\" { on = \"error\", fallback = \"sim\" }") ==
+        Lines{"1:26 'fallback' has no meaning in a rule with on = \"error\""});
+}
+
+TEST_CASE("a value of the wrong kind is reported at the value") {
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { tokens = \"many\" } }") ==
+        Lines{"1:42 tokens is a number, so it cannot be compared with a string"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { stream = \"yes\" } }") ==
+        Lines{"1:42 stream is true or false, so it cannot be compared with a string"});
+  CHECK(errors("rule \"a\" { to = 5 }") == Lines{"1:17 a target is a string such as \"provider,model\", not a number"});
+  CHECK(errors("rule \"a\" { to = { \"sim\", \"sim,x\" } }") == Lines{"1:17 to takes one target | put the others into fallback = { ... }"});
+  CHECK(errors("rule \"a\" { set = { max_tokens = \"5\" } }") == Lines{"1:33 set.max_tokens is a number, not a string"});
+  CHECK(errors("rule \"a\" { set = { effort = { max = \"low\" } } }") == Lines{"1:31 set.effort: max is for numbers"});
+  CHECK(errors("rule \"a\" { set = { max_tokens = { max = 5, mix = 6 } } }")[0].substr(0, 32) == "1:44 set.max_tokens has no 'mix'");
+  CHECK(errors("rule \"a\" { deny = { status = 200 } }") == Lines{"1:21 deny: status is a whole number from 400 to 599"});
+  CHECK(errors("rule \"a\" { headers = { [\"a b\"] = \"x\" } }") == Lines{"1:25 'a b' is not a header name"});
+  CHECK(errors("rule \"a\" { headers = { Host = \"x\" } }")[0].substr(0, 20) == "1:24 header 'host' b");
+  CHECK(errors("rule \"a\" { headers = { [\"x-a\"] = \"a\\r\\nb: c\" } }") == Lines{"1:34 headers.x-a holds a control character"});
+  CHECK(errors("rule \"a\" { on = \"error\", retry = { after = \"soon\" } }") ==
+        Lines{"1:44 a duration is written \"250ms\", \"20s\" or \"2m\""});
+  CHECK(errors("rule \"a\" { to = \"sim\", reason = \"{tokns} tokens\" }") == Lines{"1:33 unknown fact 'tokns' | did you mean 'tokens'?"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { bucket = { lt = 5 } } }") ==
+        Lines{"1:33 bucket needs a name, so that experiments are independent"});
+}
+
+TEST_CASE("Lua's own errors carry their line, and unknown words a suggestion") {
+  CHECK(errors("rule \"a\" { to = \"sim\" }\n\nrul \"b\" { to = \"sim\" }") == Lines{"3:1 'rul' is not defined | did you mean 'rule'?"});
+  CHECK(errors("rule \"a\" {\n  to = = \"sim\" }") == Lines{"2:6 unexpected symbol near '='"});
+  CHECK_THAT(errors("local x = os.time()")[0], Catch::StartsWith("1:11 'os' is not defined | rules have no I/O"));
+  CHECK_THAT(errors("while true do end")[0], Catch::Contains("stopped: it used more than its CPU time"));
+  CHECK_THAT(errors("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")[0], Catch::Contains("stopped: it used more than 8 MiB of memory"));
+  CHECK(errors("\nrule { to = \"sim\" }") == Lines{"2:1 rule needs a name: rule \"name\" { ... }"});
+  CHECK(errors("\nrule \"a\"") == Lines{"2:1 'a' has no table: a name is followed by { ... }"});
+  CHECK(errors("rule \"a\" (5)") == Lines{"1:1 rule needs a table: rule \"name\" { ... }"});
+  CHECK(errors("rule \"a\" { \"sim\" }") == Lines{"1:12 a rule is a table of names: when, to, deny, set ... | write name = value"});
+}
+
+TEST_CASE("all errors of all files come at once, in order") {
+  CHECK(errors(R"(
+rule "a" { to = "nobody,x", when = { tokns = 1 } }
+rule "a" { to = "sim" }
+override "nothing" { off = true }
+override "a" { of = true }
+)") == Lines{"5:16 override has no 'of' | an override has: off = true", "2:17 there is no provider 'nobody' | providers: anthropic, openai, ollama, openrouter, off, sim",
+             "2:38 unknown fact 'tokns' | did you mean 'tokens'?", "3:6 a rule named 'a' exists already",
+             "4:10 there is no rule 'nothing' to override | rules of the built-in pack are called \"default#name\""});
+}
+
+TEST_CASE("a target of the configuration that cannot be is reported in the configuration") {
+  config::Snapshot configuration = test::snapshot();
+  configuration.agents["reviewer"] = "deep";
+  CHECK_THAT(errors("rule \"a\" { to = \"sim\" }", configuration)[0], Catch::Contains("agents.reviewer: 'deep' is no target"));
+  test::engine("alias { deep = \"sim,x\" }", configuration);
+}
+
+TEST_CASE("a rule file that cannot be read is an error that names it") {
+  config::Snapshot configuration = test::snapshot();
+  configuration.rules.push_back("/etc/ccrules/rules/other.lua");
+  const Lines found = errors("rule \"a\" { to = \"sim\" }", configuration);
+  REQUIRE(found.size() == 1);
+  CHECK_THAT(found[0], Catch::Contains("/etc/ccrules/rules/other.lua"));
+}

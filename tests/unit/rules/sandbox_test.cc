@@ -1,0 +1,232 @@
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+#include <catch2/catch.hpp>
+
+#include "core/limits.h"
+#include "rules/vm.h"
+#include "rules/watchdog.h"
+
+using namespace ccrules;
+using namespace ccrules::rules;
+
+namespace {
+
+std::int64_t cpu_ms() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec * 1000 + time.tv_nsec / 1'000'000;
+}
+
+/// Runs a chunk with a decision's budget; its first result as text, or "error: ...".
+std::string run(Vm& vm, const std::string& code, std::chrono::milliseconds cpu_time = limits::kRuleTime) {
+  std::string error;
+  std::string result;
+  const CpuBudget budget(cpu_time);
+  return vm.run(code, "rule", error, &result) ? result : "error: " + error;
+}
+
+std::string run(const std::string& code, std::chrono::milliseconds cpu_time = limits::kRuleTime) {
+  const std::unique_ptr<Vm> vm = Vm::create();
+  REQUIRE(vm != nullptr);
+  return run(*vm, code, cpu_time);
+}
+
+struct Attack {
+  const char* name;
+  const char* code;
+};
+
+// What a hostile rule might try: to run for ever, to eat memory, or to hide in code that no hook interrupts.
+constexpr Attack kAttacks[] = {
+    {"endless loop", "while true do end"},
+    {"endless loop with goto", "::top:: goto top"},
+    {"endless repeat", "local i = 0 repeat i = i + 1 until false"},
+    {"endless calls", "local function f() end while true do f() end"},
+    {"endless tail calls", "local function f() return f() end f()"},
+    {"pcall around a loop", "while true do pcall(function() while true do end end) end"},
+    {"pcall of pcall", "local function f() pcall(f) return f() end f()"},
+    {"pcall in a loop of recursions", "local function g() while true do pcall(g) end end g()"},
+    {"pcall of error for ever", "while true do pcall(error, 'x') end"},
+    {"sort with an endless comparator", "table.sort({3, 1, 2}, function() while true do end end)"},
+    {"sorting for ever", "local t = {} for i = 1, 1000 do t[i] = -i end while true do table.sort(t, function(a, b) return a < b end) end"},
+    {"gsub with an endless callback", "(('x'):rep(10)):gsub('.', function() while true do end end)"},
+    {"gsub callbacks for ever", "while true do (('x'):rep(1000)):gsub('.', function() end) end"},
+    {"gsub inside gsub", "local function f(s) return (s:gsub('.', f)) end return f('x')"},
+    {"sort inside sort", "local function f(a, b) table.sort({2, 1}, f) return a < b end table.sort({2, 1}, f)"},
+    {"endless __index chain", "local t = setmetatable({}, {__index = function(t, k) return t[k + 1] end}) return t[1]"},
+    {"endless __tostring", "tostring(setmetatable({}, {__tostring = function() while true do end end}))"},
+    {"__tostring inside __tostring", "local mt = {} mt.__tostring = function() return tostring(setmetatable({}, mt)) end return tostring(setmetatable({}, mt))"},
+    {"endless __eq, __lt, __concat", "local mt = {} mt.__concat = function(a, b) return a .. b end local t = setmetatable({}, mt) return t .. t"},
+    {"huge strings by rep", "for i = 1, 1e9 do local s = ('x'):rep(1e6) end"},
+    {"rep of an empty string", "local n = 0 while true do n = n + #(''):rep(2e9) end"},
+    {"rep with a separator", "return #(''):rep(3e7, 'a')"},
+    {"rep overflow", "return ('ab'):rep(2^53)"},
+    {"exponential pattern", "return (('a'):rep(30)):find(('a?'):rep(30) .. ('a'):rep(30) .. 'b')"},
+    {"polynomial pattern", "return (('a'):rep(1e4)):find('.-.-.-.-b$')"},
+    {"quadratic pattern", "return (('a'):rep(2e5)):find('a*a*b')"},
+    {"quadratic gsub", "return (('a'):rep(2e5)):gsub('a-b', 'x')"},
+    {"quadratic plain find", "local s, p = ('a'):rep(1e6), ('a'):rep(5e5) .. 'b' while true do s:find(p, 1, true) end"},
+    {"balanced pattern", "return ((('('):rep(2e5))):gsub('%b()', '')"},
+    {"frontier pattern for ever", "while true do (('a '):rep(1e5)):gsub('%f[%w]%w+', '') end"},
+    {"gmatch for ever", "while true do for w in (('a '):rep(1e4)):gmatch('%w') do end end"},
+    {"concat for ever", "local t = {} for i = 1, 1e5 do t[i] = 'abcdefgh' end while true do table.concat(t) end"},
+    {"concat of large strings", "local s, t = ('x'):rep(1e6), {} for i = 1, 25 do t[i] = s end return #table.concat(t)"},
+    {"concat over a huge range", "return table.concat({}, 'x', 1, 1e15)"},
+    {"large sort", "local t = {} for i = 1, 1e6 do t[i] = (i * 7919) % 1000003 end table.sort(t)"},
+    {"sort of long strings", "local a, b, t = ('x'):rep(1e6) .. 'a', ('x'):rep(1e6) .. 'b', {} for i = 1, 10000 do t[i] = i % 2 == 0 and a or b end table.sort(t)"},
+    {"insert at the front", "local t = {} for i = 1, 1e6 do table.insert(t, 1, i) end"},
+    {"remove from the front", "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.remove(t, 1) table.insert(t, 1) end"},
+    {"unpack of everything", "while true do pcall(unpack, {}, 1, 7000) end"},
+    {"unpack over a huge range", "return unpack({}, -2^31, 2^31)"},
+    {"format for ever", "while true do string.format('%099d', 1) end"},
+    {"tonumber for ever", "local s = ('9'):rep(1e6) while true do tonumber(s) end"},
+    {"string chain", "local s = '' for i = 1, 1e9 do s = s .. i end"},
+    {"reverse for ever", "local s = ('x'):rep(1e6) while true do s:reverse() end"},
+    {"upper for ever", "local s = ('x'):rep(1e6) while true do s:upper() end"},
+    {"long strings with near hashes", "local t = {} for i = 1, 2e5 do t[i] = ('a'):rep(200) .. i end"},
+    {"table as large as it gets", "local t = {} for i = 1, 1e9 do t[i] = i end"},
+    {"tables in tables", "local t = {} for i = 1, 1e9 do t = {t} end"},
+    {"closures for ever", "local t = {} for i = 1, 1e9 do t[i] = function() return i end end"},
+    {"pairs over a large table", "local t = {} for i = 1, 1e5 do t['k' .. i] = 1 end while true do pairs(t) end"},
+    {"deep recursion", "local function f(n) return 1 + f(n + 1) end return f(1)"},
+    {"many arguments", "local t = {} for i = 1, 200 do t[i] = i end while true do select('#', unpack(t)) end"},
+    {"error with a hostile object", "error(setmetatable({}, {__tostring = function() while true do end end}))"},
+};
+
+}  // namespace
+
+TEST_CASE("every attack ends within twice its budget and the state works afterwards") {
+  for (const Attack& attack : kAttacks) {
+    INFO(attack.name);
+    const std::unique_ptr<Vm> vm = Vm::create();
+    REQUIRE(vm != nullptr);
+    // The best of a few: on a busy machine the watchdog may wake late.
+    std::int64_t best = 1000;
+    for (int i = 0; i < 5 && best > 2 * std::chrono::milliseconds(limits::kRuleTime).count(); ++i) {
+      const std::int64_t before = cpu_ms();
+      run(*vm, attack.code);
+      best = std::min(best, cpu_ms() - before);
+      CHECK(vm->used_bytes() <= limits::kLuaBytes);
+      CHECK(run(*vm, "local n = 0 for i = 1, 1000 do n = n + i end return n") == "500500");
+    }
+    CHECK(best <= 2 * std::chrono::milliseconds(limits::kRuleTime).count());
+  }
+}
+
+TEST_CASE("code that was stopped cannot catch that") {
+  CHECK(run("local ok = pcall(function() while true do end end) return 'caught'") == "error: used more than its CPU time");
+  CHECK(run("pcall(function() local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end end) return 'caught'", std::chrono::seconds(5)) ==
+        "error: used more than 8 MiB of memory");
+  CHECK(run("pcall(function() return (('a'):rep(30)):find(('a?'):rep(30) .. ('a'):rep(30) .. 'b') end) return 'caught'").substr(0, 6) ==
+        "error:");
+}
+
+TEST_CASE("what could reach outside or is not deterministic is gone") {
+  for (const char* name : {"io", "os", "debug", "ffi", "jit", "package", "require", "module", "load", "loadstring", "loadfile", "dofile",
+                           "collectgarbage", "gcinfo", "getfenv", "setfenv", "newproxy", "coroutine", "xpcall", "rawset", "next",
+                           "print", "string.dump", "string.gfind", "math.random", "math.randomseed", "table.foreach", "table.maxn",
+                           "table.move"}) {
+    INFO(name);
+    CHECK(run(std::string("return ") + name) == "nil");
+  }
+}
+
+TEST_CASE("no text of a rule holds an address") {
+  CHECK(run("return tostring({})") == "table");
+  CHECK(run("return tostring(print or pairs)") == "function");
+  CHECK(run("return string.format('%s %s %5s', {}, pairs, 'x')") == "table function     x");
+  CHECK(run("return (pcall(string.format, '%p', {}))") == "false");
+  CHECK(run("return (pcall(string.format, '%10p', {}))") == "false");
+  CHECK(run("return string.format('%d%% %q %.2f', 5, 'a', 1.5)") == "5% \"a\" 1.50");
+}
+
+TEST_CASE("pairs walks in the order of the keys, whatever the order of insertion") {
+  CHECK(run("local out = '' for k, v in pairs({z = 1, a = 2, m = 3, [2] = 'b', [1] = 'a', [true] = 0}) do out = out .. tostring(k) .. ' ' end return out") ==
+        "true 1 2 a m z ");
+  CHECK_THAT(run("for k in pairs({[{}] = 1}) do end"), Catch::Contains("needs keys that can be sorted"));
+  CHECK(run("local t = {a = 1, b = 2, c = 3} local n = 0 for k in pairs(t) do t.b = nil n = n + 1 end return n") == "2");
+}
+
+TEST_CASE("libraries and the string metatable cannot be changed") {
+  CHECK_THAT(run("string.format = nil"), Catch::Contains("read-only"));
+  CHECK_THAT(run("table.insert(string, 1)"), Catch::Contains("read-only"));
+  CHECK_THAT(run("table.insert(_G, 1)"), Catch::Contains("read-only"));
+  CHECK_THAT(run("pairs = nil"), Catch::Contains("'pairs' is built in and cannot be replaced"));
+  CHECK_THAT(run("_G.string = {}"), Catch::Contains("built in"));
+  CHECK(run("return getmetatable('')") == "locked");
+  CHECK(run("return getmetatable(string)") == "locked");
+  CHECK_THAT(run("getmetatable('').__index = nil"), Catch::Contains("rule:1"));
+  CHECK_THAT(run("setmetatable(string, {})"), Catch::Contains("protected"));
+  CHECK_THAT(run("setmetatable({}, {__gc = function() end})"), Catch::Contains("__gc is not available"));
+  CHECK_THAT(run("setmetatable({}, {__mode = 'k'})"), Catch::Contains("__mode is not available"));
+}
+
+TEST_CASE("globals can be made while loading and not afterwards") {
+  const std::unique_ptr<Vm> vm = Vm::create();
+  CHECK(run(*vm, "helper = function() return 'mine' end return helper()") == "mine");
+  vm->freeze();
+  CHECK(run(*vm, "return helper()") == "mine");
+  CHECK_THAT(run(*vm, "counter = 1"), Catch::Contains("cannot be changed after"));
+  CHECK_THAT(run(*vm, "helper = nil"), Catch::Contains("cannot be changed after"));
+  CHECK_THAT(run(*vm, "_G.x = 1"), Catch::Contains("cannot be changed after"));
+  CHECK(run(*vm, "return rawget(_G, 'helper')") == "nil");
+}
+
+TEST_CASE("compiled Lua is refused") {
+  const std::unique_ptr<Vm> vm = Vm::create();
+  std::string error;
+  CHECK_FALSE(vm->run("\x1bLJ\x02", "x.lua", error));
+  CHECK(error == "x.lua is compiled Lua; only source text is accepted");
+}
+
+TEST_CASE("patterns behave as Lua's do") {
+  CHECK(run("return ('hello world'):match('^(%w+)')") == "hello");
+  CHECK(run("return ('key = value'):gsub('(%w+) = (%w+)', '%2 = %1')") == "value = key");
+  CHECK(run("return table.concat({('a,b,,c'):gsub(',', ';')}, ' ')") == "a;b;;c 3");
+  CHECK(run("return ('x'):rep(3, '-')") == "x-x-x");
+  CHECK(run("local a, b = ('abc'):find('b', 1, true) return a .. b") == "22");
+  CHECK(run("return ('abc'):find('b', -1e9)") == "2");
+  CHECK(run("return ('f(a(b)c)d'):match('%b()')") == "(a(b)c)");
+  CHECK(run("return ('THE (quick) fox'):find('%f[%a]%a+%f[%A]')") == "1");
+  CHECK(run("return ('[[x]]'):match('%[%[(.-)%]%]')") == "x");
+  CHECK(run("return ('2026-11-21'):match('^(%d+)-(%d+)-(%d+)$')") == "2026");
+  CHECK(run("return ('abcabc'):match('^(abc)%1$')") == "abc");
+  CHECK(run("local n = '' for k, v in ('a=1, b=2'):gmatch('(%w+)=(%w+)') do n = n .. k .. v end return n") == "a1b2");
+  CHECK(run("return ('abc'):gsub('', '-')") == "-a-b-c-");
+  CHECK(run("return ('abc'):gsub('%w', {a = 'x', b = true and 'y'})") == "xyc");
+  CHECK(run("return ('hello'):gsub('l', function() return nil end)") == "hello");
+  CHECK(run("return ('a]b'):match('[]]')") == "]");
+  CHECK(run("return ('a-b'):match('[a%-]+')") == "a-");
+  CHECK(run("return ('abc'):match('()b()')") == "2");
+  CHECK(run("return ('x^y'):find('^', 1, true)") == "2");
+  for (const char* broken : {"[a", "%", "(a", "a)", "%1", "[%", "%b", "%f", "(()"}) {
+    INFO(broken);
+    CHECK_THAT(run(std::string("local x = ('abc'):match('") + broken + "') return x"), Catch::StartsWith("error: rule:1: "));
+  }
+}
+
+TEST_CASE("odd arguments of library functions end in an error or a value, never in a crash") {
+  for (const char* code : {"return ('abc'):sub(0/0, 1/0)", "return select(-2^31, 1)", "return string.char(-1)", "return bit.lshift(1, 1e308)",
+                           "local t = {} t[2^53] = 1 t[1e300] = 1 return #t", "return ('x'):gsub('x', '%9')", "return ('abc'):byte(1, -1)",
+                           "return ('x'):rep(-1)", "return ('x'):rep(0/0)", "return table.concat({1, 2}, ',', -5)", "return unpack({}, 0/0)",
+                           "return string.format('%')", "return string.format('%s')", "return string.format('%1000000d', 1)", "return ipairs()",
+                           "return pairs(nil)", "return setmetatable(1, {})", "return table.sort({1, 'a', {}})", "return tostring()",
+                           "return pcall()", "return table.insert({}, 5, 1)", "return table.remove({}, 9)", "return math.floor(0/0)"}) {
+    INFO(code);
+    const std::unique_ptr<Vm> vm = Vm::create();
+    run(*vm, code);
+    CHECK(run(*vm, "return 1") == "1");
+  }
+}
+
+TEST_CASE("short decisions are not stopped, however many there are") {
+  const std::unique_ptr<Vm> vm = Vm::create();
+  int stopped = 0;
+  for (int i = 0; i < 20000; ++i) {
+    if (run(*vm, "return 1") != "1") ++stopped;
+  }
+  // A sanitizer's allocator now and then takes milliseconds of CPU time to give memory back.
+  CHECK(stopped <= 2);
+}
