@@ -28,9 +28,10 @@ Exit run_check(const Arguments& arguments, Io& io) {
         .end_object();
     io.out << text << "\n";
   } else if (!found.empty()) {
-    print_diagnostics(found, io.out, paint_for_out(io).on());
+    print_diagnostics(std::move(found), io, Where::kOut);
   } else {
-    const std::string file = loaded.snapshot->file.empty() ? "no configuration file" : loaded.snapshot->file;
+    const std::string file =
+        loaded.snapshot->file.empty() ? "no configuration file" : shown_path(io, loaded.snapshot->file);
     io.out << paint_for_out(io).green("ok") << "  " << file << ": " << loaded.snapshot->providers.size()
            << " providers, " << loaded.snapshot->rules.size() << " rule files\n";
   }

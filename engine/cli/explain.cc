@@ -69,7 +69,7 @@ Exit run_explain(const Arguments& arguments, Io& io) {
   }
   std::vector<config::Diagnostic> diagnostics;
   const Result<rules::Explanation> explained = rules::explain(sample, *config, io.files, diagnostics);
-  if (!diagnostics.empty()) print_diagnostics(diagnostics, io.err, paint_for_err(io).on());
+  if (!diagnostics.empty()) print_diagnostics(diagnostics, io, Where::kErr);
   if (!explained.ok()) {
     if (!has_error(diagnostics))
       (void)usage_error(io, (path == "-" ? "stdin" : path) + ": " + explained.error().message);

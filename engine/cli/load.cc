@@ -18,7 +18,7 @@ config::Options config_options(const Arguments& arguments, const Io& io,
 
 std::shared_ptr<const config::Snapshot> load_config(const config::Options& options, Io& io) {
   config::Loaded loaded = config::load(io.files, io.environment, options);
-  if (!loaded.diagnostics.empty()) print_diagnostics(loaded.diagnostics, io.err, paint_for_err(io).on());
+  if (!loaded.diagnostics.empty()) print_diagnostics(std::move(loaded.diagnostics), io, Where::kErr);
   return std::move(loaded.snapshot);
 }
 
@@ -26,10 +26,18 @@ bool has_error(const std::vector<config::Diagnostic>& diagnostics) {
   return std::any_of(diagnostics.begin(), diagnostics.end(), [](const auto& one) { return !one.warning; });
 }
 
-void print_diagnostics(const std::vector<config::Diagnostic>& diagnostics, std::ostream& out, bool colour) {
+std::string shown_path(const Io& io, const std::string& path) {
+  const std::string here = io.working_directory + "/";
+  return path.starts_with(here) ? path.substr(here.size()) : path;
+}
+
+void print_diagnostics(std::vector<config::Diagnostic> diagnostics, Io& io, Where where) {
+  std::ostream& out = where == Where::kOut ? io.out : io.err;
+  const Paint paint = where == Where::kOut ? paint_for_out(io) : paint_for_err(io);
   std::size_t errors = 0;
-  for (const config::Diagnostic& diagnostic : diagnostics) {
-    std::string block = config::render(diagnostic, colour);
+  for (config::Diagnostic& diagnostic : diagnostics) {
+    diagnostic.where.file = shown_path(io, diagnostic.where.file);
+    std::string block = config::render(diagnostic, paint.on());
     if (block.empty() || block.back() != '\n') block += '\n';
     out << block;
     if (!diagnostic.warning) ++errors;
@@ -38,7 +46,6 @@ void print_diagnostics(const std::vector<config::Diagnostic>& diagnostics, std::
   const auto plural = [](std::size_t count, const char* word) {
     return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
   };
-  const Paint paint(colour);
   out << "\n";
   if (errors > 0) out << paint.red(plural(errors, "error"));
   if (errors > 0 && warnings > 0) out << ", ";

@@ -18,8 +18,13 @@ config::Options config_options(const Arguments& arguments, const Io& io,
 /// them (then the command ends with Exit::kUsage).
 std::shared_ptr<const config::Snapshot> load_config(const config::Options& options, Io& io);
 
-/// Prints each diagnostic as a person reads it, then how many there were.
-void print_diagnostics(const std::vector<config::Diagnostic>& diagnostics, std::ostream& out, bool colour);
+/// `path` as its reader would type it: without the folder they stand in.
+std::string shown_path(const Io& io, const std::string& path);
+
+/// Prints each diagnostic as a person reads it, then how many there were; to stdout when they are what was
+/// asked for, else to stderr.
+enum class Where : std::uint8_t { kOut, kErr };
+void print_diagnostics(std::vector<config::Diagnostic> diagnostics, Io& io, Where where);
 /// The same as a JSON array, for --json.
 std::string diagnostics_json(const std::vector<config::Diagnostic>& diagnostics);
 [[nodiscard]] bool has_error(const std::vector<config::Diagnostic>& diagnostics);

@@ -17,12 +17,6 @@ std::string milliseconds(std::int64_t us) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
 }
 
-/// As the reader would type it: without the folder they stand in.
-std::string shown_path(const Io& io, const std::string& path) {
-  const std::string here = io.working_directory + "/";
-  return path.starts_with(here) ? path.substr(here.size()) : path;
-}
-
 void print_failure(Io& io, const Paint& paint, const Marks& marks, const rules::CaseResult& result) {
   Table lines({Table::Align::kLeft, Table::Align::kLeft});
   lines.row({"expected", paint.green(result.expected)});
@@ -105,7 +99,7 @@ Exit run_test(const Arguments& arguments, Io& io) {
   if (arguments.json()) {
     print_json(io.out, report);
   } else if (!report.problems.empty()) {
-    print_diagnostics(report.problems, io.err, paint_for_err(io).on());
+    print_diagnostics(report.problems, io, Where::kErr);
   }
   if (has_error(report.problems)) return Exit::kUsage;
   if (report.cases.empty()) {
@@ -124,7 +118,7 @@ Command test_command() {
   command.summary = "Run the tests of your rules";
   command.arguments = "[PATH...]";
   command.about =
-      "Runs the cases of test files (*_test.lua, *.test.lua, *.jsonl) against the rules of the "
+      "Runs the cases of test files (`*_test.lua`, `*.test.lua`, `*.jsonl`) against the rules of the "
       "configuration, without a\n"
       "network. A PATH is a file or a folder that is searched; without one, the folder of the configuration. "
       "A case that\n"

@@ -390,7 +390,7 @@ class Loader {
       for (const auto& [glob, choices] : effect->pick.globs) names.push_back(glob);
       for (const api::FactRow& row : api::facts()) {
         if (row.id != effect->pick.fact) continue;
-        rule.when = both(names.empty() ? never(std::string(row.name) + " is one of none", "nothing is configured")
+        rule.when = both(names.empty() ? never("nothing is configured for any " + std::string(row.name), "")
                                        : compile_names(row, names),
                          std::move(rule.when));
         break;

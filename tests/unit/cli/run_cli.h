@@ -12,7 +12,8 @@ struct CliResult {
   std::string out, err;
 };
 
-/// Runs one command line in this process, without a terminal, an environment or a configuration of the machine's.
+/// Runs one command line in this process, without a terminal, an environment or a configuration of the
+/// machine's.
 CliResult run_cli(const std::vector<std::string>& line, std::int64_t wall_us = 0, const std::string& in = {},
                   const std::string& working_directory = "/nowhere", const Environment& environment = {});
 

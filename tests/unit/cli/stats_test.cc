@@ -1,12 +1,9 @@
-#include <filesystem>
 #include <sstream>
-#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 
-#include "cli/run.h"
 #include "ledger/ledger.h"
-#include "unit/cli/run_cli.h"
+#include "unit/cli/scratch.h"
 
 using namespace ccrules;
 using ccrules::test::CliResult;
@@ -16,21 +13,10 @@ namespace {
 
 constexpr std::int64_t kNoonUs = 1'700'000'000'000'000;
 
-/// A ledger of its own with one request per given model, now minus `age_s`.
-struct Scratch {
-  std::string folder;
-  std::string path;
-  Scratch() {
-    char name[] = "/tmp/ccrules-stats-XXXXXX";
-    folder = mkdtemp(name);
-    path = folder + "/ledger.db";
-  }
-  ~Scratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
+/// A ledger of its own.
+struct TestLedger {
+  test::Scratch scratch;
+  std::string path = scratch.path("ledger.db");
 
   void write(const std::string& id, const std::string& model, std::int64_t age_s,
              std::optional<std::int64_t> cost) const {
@@ -56,10 +42,10 @@ struct Scratch {
 }  // namespace
 
 TEST_CASE("stats shows one row a model and a total, with commas, dollars and unknown costs marked") {
-  const Scratch scratch;
-  scratch.write("req_1", "claude-opus-5-5", 60, 12'500'000);
-  scratch.write("req_2", "mystery-1", 60, std::nullopt);
-  const CliResult shown = run_cli({"stats", "--ledger", scratch.path}, kNoonUs);
+  const TestLedger ledger;
+  ledger.write("req_1", "claude-opus-5-5", 60, 12'500'000);
+  ledger.write("req_2", "mystery-1", 60, std::nullopt);
+  const CliResult shown = run_cli({"stats", "--ledger", ledger.path}, kNoonUs);
   CHECK(shown.code == 0);
   CHECK(shown.err.empty());
   CHECK_THAT(shown.out, Catch::Contains("claude-opus-5-5") && Catch::Contains("$0.0125"));
@@ -69,23 +55,23 @@ TEST_CASE("stats shows one row a model and a total, with commas, dollars and unk
 }
 
 TEST_CASE("stats counts only what is younger than --since") {
-  const Scratch scratch;
-  scratch.write("req_1", "young", 3600, 1);
-  scratch.write("req_2", "old", 3 * 86400, 1);
-  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "24h"}, kNoonUs).out,
+  const TestLedger ledger;
+  ledger.write("req_1", "young", 3600, 1);
+  ledger.write("req_2", "old", 3 * 86400, 1);
+  CHECK_THAT(run_cli({"stats", "--ledger", ledger.path, "--since", "24h"}, kNoonUs).out,
              !Catch::Contains("old"));
-  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "7d"}, kNoonUs).out,
+  CHECK_THAT(run_cli({"stats", "--ledger", ledger.path, "--since", "7d"}, kNoonUs).out,
              Catch::Contains("old"));
-  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "2023-11-12"}, kNoonUs).out,
+  CHECK_THAT(run_cli({"stats", "--ledger", ledger.path, "--since", "2023-11-12"}, kNoonUs).out,
              !Catch::Contains("old"));
-  CHECK_THAT(run_cli({"stats", "--ledger", scratch.path, "--since", "all"}, kNoonUs).out,
+  CHECK_THAT(run_cli({"stats", "--ledger", ledger.path, "--since", "all"}, kNoonUs).out,
              Catch::Contains("old"));
 }
 
 TEST_CASE("stats --json names its schema") {
-  const Scratch scratch;
-  scratch.write("req_1", "m", 60, 1);
-  const CliResult shown = run_cli({"stats", "--ledger", scratch.path, "--json"}, kNoonUs);
+  const TestLedger ledger;
+  ledger.write("req_1", "m", 60, 1);
+  const CliResult shown = run_cli({"stats", "--ledger", ledger.path, "--json"}, kNoonUs);
   CHECK_THAT(shown.out, Catch::Contains("\"schema\":\"ccrules.stats/1\""));
 }
 
