@@ -6,6 +6,10 @@ namespace ccrules::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
+      serve_command(),
+      test_command(),
+      explain_command(),
+      check_command(),
       stats_command(),
       completion_command(),
       help_command(),

@@ -627,7 +627,7 @@ Result<std::string_view> Value::raw() {
   return reader_->text().substr(begin, reader_->end_of_passed() - begin);
 }
 
-std::optional<std::string_view> Value::peek_string(std::string_view name) const {
+std::optional<Value> Value::peek(std::string_view name) const {
   if (!is(Type::kObject)) return std::nullopt;
   std::size_t depth = 0;
   bool key_expected = true;
@@ -641,15 +641,23 @@ std::optional<std::string_view> Value::peek_string(std::string_view name) const 
       case '"': {
         if (depth != 1 || !key_expected) break;
         key_expected = false;
-        if (reader_->inside(i) != name) break;
-        const auto text = reader_->byte(i + 2) == '"' ? reader_->inside(i + 2) : std::nullopt;
-        if (!text || text->find('\\') != std::string_view::npos) return std::nullopt;
-        return text;
+        if (reader_->inside(i) != name || reader_->byte(i + 1) != ':') break;
+        Value member = *this;
+        member.index_ = i + 2;
+        return member;
       }
       default: break;
     }
   }
   return std::nullopt;
+}
+
+std::optional<std::string_view> Value::peek_string(std::string_view name) const {
+  const auto member = peek(name);
+  if (!member || !member->is(Type::kString)) return std::nullopt;
+  const auto text = reader_->inside(member->index_);
+  if (!text || text->find('\\') != std::string_view::npos) return std::nullopt;
+  return text;
 }
 
 // ---------------------------------------------------------------------------------------------- containers

@@ -56,6 +56,9 @@ class Value {
   /// Looks into an object value without consuming it: the text of its first member `name` when that is a string without
   /// escapes; nullopt otherwise. For tags such as "type" that may stand after what they describe.
   [[nodiscard]] std::optional<std::string_view> peek_string(std::string_view name) const;
+  /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read; nullopt when it
+  /// has none.
+  [[nodiscard]] std::optional<Value> peek(std::string_view name) const;
   /// Position of the value's first byte in the Document's text. Does not consume.
   [[nodiscard]] std::size_t offset() const;
   /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error messages only.

@@ -1,47 +1,49 @@
+#include <string_view>
+
 #include "dialect/dialect.h"
 
 namespace ccrules::dialect {
 namespace {
 
-/// The path below "/v1". Clients append their paths to base URLs with and without a version, so it may be
-/// missing or doubled (translation.md G-29); a slash at the end means nothing. Nothing else is forgiven.
-std::string_view below_version(std::string_view path) {
-  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  for (int i = 0; i < 2 && path.starts_with("/v1/"); ++i) path.remove_prefix(3);
+/// Clients join base URLs and paths in their own ways: "//v1/messages", "/v1/v1/messages", "/v1/messages/" (G-29).
+std::string_view without_quirks(std::string_view path) {
+  while (path.starts_with("//")) path.remove_prefix(1);
+  if (path.starts_with("/v1/v1/")) path.remove_prefix(3);
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;
+}
+
+Route route(Endpoint endpoint, const Dialect* spoken = nullptr, std::string_view model = {}) {
+  Route found;
+  found.endpoint = endpoint;
+  found.spoken = spoken;
+  found.model = model;
+  return found;
 }
 
 }  // namespace
 
 const Dialect* by_name(std::string_view name) {
-  if (name == anthropic().name()) return &anthropic();
-  if (name == openai_chat().name()) return &openai_chat();
+  for (const Dialect* dialect : {&anthropic(), &openai_chat()}) {
+    if (dialect->name() == name) return dialect;
+  }
   return nullptr;
 }
 
 Route find(std::string_view method, std::string_view path) {
-  constexpr std::string_view kModelPrefix = "/models/";
-  Route route;
-  const bool reads = method == "GET" || method == "HEAD";
-  const std::string_view below = below_version(path);
-  if (method == "POST" && below == "/messages") {
-    route.endpoint = Endpoint::kGenerate;
-    route.spoken = &anthropic();
-  } else if (method == "POST" && below == "/messages/count_tokens") {
-    route.endpoint = Endpoint::kCountTokens;
-    route.spoken = &anthropic();
-  } else if (method == "POST" && below == "/chat/completions") {
-    route.endpoint = Endpoint::kGenerate;
-    route.spoken = &openai_chat();
-  } else if (reads && below == "/models") {
-    route.endpoint = Endpoint::kModels;
-  } else if (reads && below.starts_with(kModelPrefix) && below.size() > kModelPrefix.size()) {
-    route.endpoint = Endpoint::kModel;
-    route.model = below.substr(kModelPrefix.size());
-  } else if (reads && (path == "/" || path == "/api/hello")) {
-    route.endpoint = Endpoint::kHello;
+  constexpr std::string_view kModels = "/v1/models";
+  path = without_quirks(path);
+  if (method == "POST") {
+    if (path == "/v1/messages") return route(Endpoint::kGenerate, &anthropic());
+    if (path == "/v1/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
+    if (path == "/v1/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
+    return {};
   }
-  return route;
+  if (method != "GET" && method != "HEAD") return {};
+  if (path == kModels) return route(Endpoint::kModels);
+  if (path.starts_with(kModels) && path[kModels.size()] == '/') return route(Endpoint::kModel, nullptr, path.substr(kModels.size() + 1));
+  if (path == "/" || path == "/api/hello" || path == "/health") return route(Endpoint::kHello);
+  return {};
 }
 
 }  // namespace ccrules::dialect

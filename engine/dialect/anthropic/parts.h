@@ -12,6 +12,8 @@
 namespace ccrules::dialect::anthropic_messages {
 
 inline constexpr std::string_view kName = "anthropic";
+/// error_code by which the SDK's tool runner learns that it must send the whole history.
+inline constexpr std::string_view kThreadUnsupported = "thread_unsupported_request";
 
 Result<chat::Outline> read_outline(std::string_view padded_body);
 Result<chat::Request> read_request(std::string_view padded_body);
@@ -37,6 +39,21 @@ void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t es
 
 chat::StopReason stop_reason_from(std::string_view word);
 std::string_view stop_reason_word(chat::StopReason reason);
+
+/// Reads any content block, of requests and of replies. A type this build does not model becomes Opaque.
+Result<chat::Block> read_block(json::Value& value);
+/// Reads `content`: a string (one Text, `plain_string` set) or an array of blocks.
+Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_string);
+/// Writes a block as Anthropic's own; the inverse of read_block. Blocks of other dialects must have been taken out before.
+void write_block(json::Writer& writer, const chat::Block& block);
+/// The object a tool_use block's `input` must be, whatever the model wrote: empty and null become {}, a string that holds an
+/// object is decoded once, everything else is kept as {"_raw": "..."} (G-7).
+std::string tool_input(std::string_view arguments_json);
+/// The `stop_details` value: what the provider said; for a refusal without details the empty form (G-30); else null.
+void write_stop_details(json::Writer& writer, chat::StopReason reason, std::string_view stop_details_json);
+
+/// Valid JSON without line breaks: what may go into an event's data line.
+std::string one_line(std::string_view json);
 
 /// A member's text for error messages and losses: only plain names are repeated.
 std::string safe_name(std::string_view name);

@@ -1,0 +1,57 @@
+#include "dialect/anthropic/parts.h"
+#include "dialect/failure.h"
+
+namespace ccrules::dialect {
+namespace {
+
+namespace messages = anthropic_messages;
+
+class Anthropic final : public Dialect {
+ public:
+  [[nodiscard]] std::string_view name() const override { return messages::kName; }
+  [[nodiscard]] std::string_view upstream_path() const override { return "/v1/messages"; }
+
+  Result<chat::Outline> outline(std::string_view padded_body) const override { return messages::read_outline(padded_body); }
+  Result<chat::Request> read_request(std::string_view padded_body) const override {
+    return messages::read_request(padded_body);
+  }
+  Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+                                    chat::LossNotes& losses) const override {
+    return messages::write_request(request, target, losses);
+  }
+  [[nodiscard]] std::vector<RenamedTool> renamed_tools(const chat::Request& request) const override {
+    return messages::renamed_tools(request);
+  }
+  Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) const override {
+    return messages::read_reply(body, options);
+  }
+  std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,
+                          chat::LossNotes& losses) const override {
+    return messages::write_reply(reply, options, losses);
+  }
+  [[nodiscard]] std::unique_ptr<StreamReader> stream_reader(const ReaderOptions& options) const override {
+    return messages::make_stream_reader(options);
+  }
+  [[nodiscard]] std::unique_ptr<StreamReader> stream_listener() const override { return messages::make_stream_listener(); }
+  [[nodiscard]] std::unique_ptr<StreamWriter> stream_writer(const StreamWriterOptions& options) const override {
+    return messages::make_stream_writer(options);
+  }
+  [[nodiscard]] chat::Reply peek_reply(std::string_view body) const override { return messages::peek_reply(body); }
+  [[nodiscard]] Error read_error(const UpstreamFailure& failure) const override { return read_failure(failure); }
+  [[nodiscard]] std::string write_error(const Error& error, std::string_view request_id) const override {
+    return messages::write_error(error, request_id);
+  }
+  [[nodiscard]] int error_status(const Error& error) const override { return messages::error_status(error); }
+  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override {
+    return messages::write_models(ids);
+  }
+};
+
+}  // namespace
+
+const Dialect& anthropic() {
+  static const Anthropic dialect;
+  return dialect;
+}
+
+}  // namespace ccrules::dialect

@@ -1,0 +1,219 @@
+#include "dialect/anthropic/history_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/digest.h"
+#include "core/text.h"
+#include "dialect/anthropic/parts.h"
+#include "dialect/signature.h"
+
+namespace ccrules::dialect::anthropic_messages {
+namespace {
+
+chat::Block text_block(std::string words) {
+  chat::Text text;
+  text.text = std::move(words);
+  return chat::Block{std::move(text)};
+}
+
+template <class Kind>
+const Kind* as(const chat::Block& block) {
+  return std::get_if<Kind>(&block.value);
+}
+
+bool is_blank(std::string_view words) { return text::trim(words).empty(); }
+
+std::string text_of(const std::vector<chat::Block>& blocks) {
+  std::string all;
+  for (const chat::Block& block : blocks) {
+    if (const auto* words = as<chat::Text>(block)) {
+      if (!all.empty()) all += '\n';
+      all += words->text;
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+HistoryWriter::HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
+    : request_(request), target_(target), losses_(losses) {
+  for (const chat::Message& message : request.messages) add(message);
+  std::erase_if(turns_, [](const Turn& turn) { return turn.blocks.empty(); });
+  if (!turns_.empty() && turns_.front().role == chat::Role::kAssistant) {
+    Turn opening;
+    opening.blocks.push_back(text_block("…"));  // the first message must be the user's (G-14)
+    turns_.insert(turns_.begin(), std::move(opening));
+  }
+  answer_every_call();
+  trim_prefill();
+}
+
+HistoryWriter::Turn& HistoryWriter::turn_of(chat::Role role) {
+  if (turns_.empty() || turns_.back().role != role) {
+    turns_.emplace_back();
+    turns_.back().role = role;
+    turns_.back().plain_string = true;
+  }
+  return turns_.back();
+}
+
+void HistoryWriter::add(const chat::Message& message) {
+  chat::Role role = message.role;
+  std::vector<chat::Block> blocks = message.blocks;
+  std::erase_if(blocks, [this](chat::Block& block) { return !carry(block); });
+  if (blocks.empty()) return;
+  bool plain_string = message.plain_string;
+  if (role == chat::Role::kSystem && !target_.mid_system) {  // G-15
+    role = chat::Role::kUser;
+    blocks = std::vector<chat::Block>{text_block("<system-reminder>\n" + text_of(blocks) + "\n</system-reminder>")};
+    plain_string = false;
+    losses_.add("messages[].role system", "sent as a user message in a <system-reminder>");
+  }
+  if (!message.name.empty()) losses_.add("messages[].name", "Anthropic has no participant names");
+
+  Turn& turn = turn_of(role);
+  turn.plain_string = turn.plain_string && turn.blocks.empty() && plain_string;
+  if (request_.dialect == kName) {
+    turn.extra_json = message.extra_json;
+  } else if (!message.extra_json.empty()) {
+    losses_.add("messages[] members", "unknown members of another dialect");
+  }
+  std::move(blocks.begin(), blocks.end(), std::back_inserter(turn.blocks));
+}
+
+bool HistoryWriter::carry(chat::Block& block) {
+  if (const auto* words = as<chat::Text>(block)) return !words->text.empty();
+  if (const auto* thinking = as<chat::Thinking>(block)) {
+    if (thinking->redacted && request_.dialect == kName) return true;
+    if (!thinking->signature.empty() && !signature::is_ours(thinking->signature)) return true;
+    losses_.add("thinking", "reasoning of another provider cannot be replayed to Anthropic");
+    return false;
+  }
+  if (auto* image = std::get_if<chat::Image>(&block.value)) {
+    if (!image->detail.empty()) losses_.add("image.detail", "Anthropic has no detail setting");
+    if (request_.dialect != kName) image->extra_json.clear();
+    return true;
+  }
+  if (auto* call = std::get_if<chat::ToolCall>(&block.value)) {
+    call->id = tool_id(call->id);
+    call->arguments_json = tool_input(call->arguments_json);
+    if (request_.dialect != kName) call->extra_json.clear();
+    return true;
+  }
+  if (auto* result = std::get_if<chat::ToolResult>(&block.value)) {
+    result->call_id = tool_id(result->call_id);
+    if (request_.dialect != kName) result->extra_json.clear();
+    std::erase_if(result->content, [this](chat::Block& inner) { return !carry(inner); });
+    return true;
+  }
+  if (const auto* opaque = as<chat::Opaque>(block); opaque != nullptr && opaque->dialect != kName) {
+    losses_.add("block " + safe_name(opaque->type), "Anthropic has no such block");
+    return false;
+  }
+  return true;
+}
+
+/// Right after an assistant turn with calls, the user's turn begins with one result per call; text follows (G-5).
+void HistoryWriter::answer_every_call() {
+  for (std::size_t i = 0; i < turns_.size(); ++i) {
+    std::vector<std::string> open;
+    if (turns_[i].role == chat::Role::kAssistant) {
+      for (const chat::Block& block : turns_[i].blocks) {
+        if (const auto* call = as<chat::ToolCall>(block)) open.push_back(call->id);
+      }
+    }
+    // The results may stand further on: after a system message or another user's words.
+    std::vector<chat::Block> results;
+    for (std::size_t j = i + 1; j < turns_.size() && !open.empty() && turns_[j].role != chat::Role::kAssistant; ++j) {
+      auto& blocks = turns_[j].blocks;
+      for (auto block = blocks.begin(); block != blocks.end();) {
+        const auto* result = as<chat::ToolResult>(*block);
+        const auto wanted = result == nullptr ? open.end() : std::find(open.begin(), open.end(), result->call_id);
+        if (wanted == open.end()) {
+          ++block;
+          continue;
+        }
+        open.erase(wanted);
+        results.push_back(std::move(*block));
+        block = blocks.erase(block);
+      }
+    }
+    const bool last = i + 1 == turns_.size();
+    if (!open.empty() && !last) {
+      for (std::string& id : open) {
+        chat::ToolResult missing;
+        missing.call_id = std::move(id);
+        missing.content.push_back(text_block("[no result]"));
+        results.push_back(chat::Block{std::move(missing)});
+      }
+    }
+    if (!results.empty()) {
+      if (turns_[i + 1].role != chat::Role::kUser) turns_.insert(turns_.begin() + static_cast<std::ptrdiff_t>(i) + 1, Turn{});
+      Turn& next = turns_[i + 1];
+      next.plain_string = false;
+      next.blocks.insert(next.blocks.begin(), std::make_move_iterator(results.begin()), std::make_move_iterator(results.end()));
+    }
+    // Results that answer no call of the turn before would be refused: their text is kept.
+    if (turns_[i].role == chat::Role::kUser) {
+      const std::size_t answered = i == 0 ? 0 : static_cast<std::size_t>(std::count_if(
+          turns_[i - 1].blocks.begin(), turns_[i - 1].blocks.end(), [](const chat::Block& block) { return as<chat::ToolCall>(block) != nullptr; }));
+      std::size_t seen = 0;
+      for (chat::Block& block : turns_[i].blocks) {
+        const auto* result = as<chat::ToolResult>(block);
+        if (result == nullptr || seen++ < answered) continue;
+        block = text_block("Result of an earlier tool call: " + text_of(result->content));
+      }
+    }
+  }
+  std::erase_if(turns_, [](const Turn& turn) { return turn.blocks.empty(); });
+  for (std::size_t i = 1; i < turns_.size();) {  // taking results out may have made neighbours of one role
+    if (turns_[i].role != turns_[i - 1].role) {
+      ++i;
+      continue;
+    }
+    turns_[i - 1].plain_string = false;
+    std::move(turns_[i].blocks.begin(), turns_[i].blocks.end(), std::back_inserter(turns_[i - 1].blocks));
+    turns_.erase(turns_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+}
+
+/// A prefill may not end in white space, and an empty one is none (G-16).
+void HistoryWriter::trim_prefill() {
+  if (turns_.empty() || turns_.back().role != chat::Role::kAssistant) return;
+  auto* words = std::get_if<chat::Text>(&turns_.back().blocks.back().value);
+  if (words == nullptr) return;
+  while (!words->text.empty() && is_blank(std::string_view(words->text).substr(words->text.size() - 1))) words->text.pop_back();
+  if (!words->text.empty()) return;
+  turns_.back().blocks.pop_back();
+  if (turns_.back().blocks.empty()) turns_.pop_back();
+}
+
+std::string HistoryWriter::tool_id(const std::string& id) {
+  const bool valid = !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return valid ? id : "toolu_" + std::to_string(digest::hash64(id));
+}
+
+void HistoryWriter::write(json::Writer& writer) {
+  for (const Turn& turn : turns_) write(writer, turn);
+}
+
+void HistoryWriter::write(json::Writer& writer, const Turn& turn) {
+  const std::string_view role = turn.role == chat::Role::kAssistant ? "assistant" : turn.role == chat::Role::kSystem ? "system" : "user";
+  writer.begin_object().member("role", role).key("content");
+  const auto* only = turn.blocks.size() == 1 ? as<chat::Text>(turn.blocks.front()) : nullptr;
+  if (turn.plain_string && only != nullptr && only->cache_control_json.empty() && only->extra_json.empty()) {
+    writer.string(only->text);
+  } else {
+    writer.begin_array();
+    for (const chat::Block& block : turn.blocks) write_block(writer, block);
+    writer.end_array();
+  }
+  write_members(writer, turn.extra_json);
+  writer.end_object();
+}
+
+}  // namespace ccrules::dialect::anthropic_messages

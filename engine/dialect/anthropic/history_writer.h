@@ -1,0 +1,45 @@
+#pragma once
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "chat/loss.h"
+#include "chat/request.h"
+#include "core/json.h"
+#include "dialect/dialect.h"
+
+namespace ccrules::dialect::anthropic_messages {
+
+/// Brings a conversation of any dialect into the order Anthropic insists on and writes it: neighbours of one role merged, every tool
+/// call answered at the start of the next user message, no empty texts, no foreign reasoning (translation gotchas 5, 8, 13-16, 23).
+class HistoryWriter {
+ public:
+  HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);
+  /// Writes the `messages` array's elements.
+  void write(json::Writer& writer);
+
+ private:
+  struct Turn {
+    chat::Role role = chat::Role::kUser;
+    bool plain_string = false;
+    std::vector<chat::Block> blocks;
+    std::string extra_json;
+  };
+  void add(const chat::Message& message);
+  /// The block as the target takes it; false drops it.
+  bool carry(chat::Block& block);
+  Turn& turn_of(chat::Role role);
+  void answer_every_call();
+  void trim_prefill();
+  /// A tool id the target accepts; the same id always becomes the same.
+  std::string tool_id(const std::string& id);
+  static void write(json::Writer& writer, const Turn& turn);
+
+  const chat::Request& request_;
+  const Capabilities& target_;
+  chat::LossNotes& losses_;
+  std::vector<Turn> turns_;
+};
+
+}  // namespace ccrules::dialect::anthropic_messages

@@ -1,0 +1,301 @@
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/text.h"
+#include "dialect/anthropic/history_writer.h"
+#include "dialect/anthropic/parts.h"
+
+namespace ccrules::dialect::anthropic_messages {
+namespace {
+
+/// What a request without max_tokens gets when the model's own limit is not known: Anthropic insists on a number.
+constexpr std::int64_t kDefaultMaxTokens = 4096;
+/// The smallest thinking budget the API takes.
+constexpr std::int64_t kLeastBudgetTokens = 1024;
+
+struct EffortBudget {
+  std::string_view effort;
+  std::int64_t budget_tokens;  ///< what models before adaptive thinking get for the word; also its upper edge the other way
+};
+constexpr std::array<EffortBudget, 6> kEfforts = {
+    {{"minimal", 1024}, {"low", 4096}, {"medium", 12288}, {"high", 24576}, {"xhigh", 32768}, {"max", 65536}}};
+
+std::int64_t budget_of(std::string_view effort) {
+  for (const auto& [word, budget] : kEfforts) {
+    if (word == effort) return budget;
+  }
+  return 12288;
+}
+
+std::string effort_of(std::int64_t budget_tokens) {
+  for (const auto& [word, budget] : kEfforts) {
+    if (budget_tokens <= budget) return std::string(word == "minimal" ? "low" : word);
+  }
+  return "max";
+}
+
+/// How the answer shall be thought about, as the target takes it.
+struct Thought {
+  std::string type;  ///< "" : the member is left out
+  std::int64_t budget_tokens = 0;
+  std::string effort;  ///< output_config.effort; empty: left out
+};
+
+/// The strongest accepted effort that is not above the wanted one; else the weakest accepted.
+std::string accepted_effort(const std::string& wanted, const Capabilities& target, chat::LossNotes& losses) {
+  std::string effort = wanted == "minimal" ? "low" : wanted;
+  if (effort.empty() || effort == "none" || target.efforts.empty()) return effort == "none" ? std::string() : effort;
+  const auto accepted = [&](std::string_view word) { return std::find(target.efforts.begin(), target.efforts.end(), word) != target.efforts.end(); };
+  if (accepted(effort)) return effort;
+  std::string best;
+  for (const auto& [word, budget] : kEfforts) {
+    if (!accepted(word)) continue;
+    if (best.empty() || budget <= budget_of(effort)) best = word;
+  }
+  losses.add("effort", "the model takes another effort word");
+  return best;
+}
+
+/// Claude models differ in the kinds of thinking they take; a wrong kind is a 400 (G-10).
+Thought thought_for(const chat::Request& request, const Capabilities& target, std::int64_t max_tokens, chat::LossNotes& losses) {
+  using chat::ThinkingKind;
+  Thought thought;
+  thought.effort = accepted_effort(request.effort, target, losses);
+  ThinkingKind kind = request.thinking.kind;
+  std::int64_t budget = request.thinking.budget_tokens.value_or(budget_of(request.effort));
+  if (kind == ThinkingKind::kBetweenTools) {
+    thought.type = "between_tools";
+    return thought;
+  }
+  if (kind == ThinkingKind::kDisabled) {
+    if (target.thinking_disabled) {
+      thought.type = "disabled";
+      thought.effort.clear();
+    } else {
+      thought.effort = accepted_effort("low", target, losses);
+      losses.add("thinking.disabled", "the model always thinks; its effort is set to low");
+    }
+    return thought;
+  }
+  if (kind == ThinkingKind::kEnabled && !target.thinking_enabled) {
+    kind = ThinkingKind::kAdaptive;
+    if (thought.effort.empty()) thought.effort = accepted_effort(effort_of(budget), target, losses);
+    losses.add("thinking.budget_tokens", "the model takes an effort instead of a budget");
+  } else if (kind == ThinkingKind::kAdaptive && !target.thinking_adaptive) {
+    kind = ThinkingKind::kEnabled;
+    thought.effort.clear();
+    losses.add("thinking.adaptive", "the model takes a budget instead");
+  }
+  if (kind == ThinkingKind::kAdaptive) thought.type = "adaptive";
+  if (kind == ThinkingKind::kEnabled) {
+    budget = std::min(budget, max_tokens - 1);
+    if (budget < kLeastBudgetTokens) {
+      losses.add("thinking", "max_tokens leaves no room for the smallest thinking budget");
+      return thought;
+    }
+    thought.type = "enabled";
+    thought.budget_tokens = budget;
+  }
+  return thought;
+}
+
+class RequestWriter {
+ public:
+  RequestWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
+      : request_(request), target_(target), losses_(losses), own_(request.dialect == kName) {}
+
+  std::string write() {
+    out_.reserve(text_bytes() + 1024);
+    json::Writer writer(out_);
+    const std::int64_t max_tokens = request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
+    const Thought thought = thought_for(request_, target_, max_tokens, losses_);
+    writer.begin_object().member("model", target_.model).member("max_tokens", max_tokens);
+    write_system(writer);
+    writer.key("messages").begin_array();
+    HistoryWriter(request_, target_, losses_).write(writer);
+    writer.end_array();
+    write_tools(writer);
+    write_tool_choice(writer, thought);
+    write_thinking(writer, thought);
+    write_sampling(writer, thought);
+    write_stop(writer);
+    if (!request_.user_id.empty()) writer.key("metadata").begin_object().member("user_id", request_.user_id).end_object();
+    if (request_.stream) writer.member("stream", true);
+    write_rest(writer);
+    writer.end_object();
+    return std::move(out_);
+  }
+
+ private:
+  [[nodiscard]] std::size_t text_bytes() const {
+    std::size_t bytes = 0;
+    const auto add = [&bytes](const chat::Block& block) {
+      if (const auto* words = std::get_if<chat::Text>(&block.value)) bytes += words->text.size() + 32;
+      if (const auto* call = std::get_if<chat::ToolCall>(&block.value)) bytes += call->arguments_json.size() + 96;
+      if (const auto* image = std::get_if<chat::Image>(&block.value)) bytes += image->data.size() + 96;
+      if (const auto* document = std::get_if<chat::Document>(&block.value)) bytes += document->data.size() + 96;
+      if (const auto* result = std::get_if<chat::ToolResult>(&block.value)) {
+        for (const chat::Block& inner : result->content) {
+          if (const auto* words = std::get_if<chat::Text>(&inner.value)) bytes += words->text.size() + 64;
+        }
+      }
+    };
+    for (const chat::Block& block : request_.system) add(block);
+    for (const chat::Message& message : request_.messages) {
+      for (const chat::Block& block : message.blocks) add(block);
+    }
+    for (const chat::Tool& tool : request_.tools) bytes += tool.schema_json.size() + tool.description.size() + 128;
+    return bytes + bytes / 8;
+  }
+
+  void write_system(json::Writer& writer) {
+    if (request_.system.empty()) return;
+    const auto* only = request_.system.size() == 1 ? std::get_if<chat::Text>(&request_.system.front().value) : nullptr;
+    if (request_.system_plain_string && only != nullptr) {
+      if (!only->text.empty()) writer.member("system", only->text);
+      return;
+    }
+    writer.key("system").begin_array();
+    for (const chat::Block& block : request_.system) {
+      const auto* words = std::get_if<chat::Text>(&block.value);
+      if (words != nullptr && words->text.empty()) continue;
+      if (const auto* opaque = std::get_if<chat::Opaque>(&block.value); opaque != nullptr && opaque->dialect != kName) {
+        losses_.add("system block " + safe_name(opaque->type), "Anthropic has no such block");
+        continue;
+      }
+      write_block(writer, block);
+    }
+    writer.end_array();
+  }
+
+  void write_tools(json::Writer& writer) {
+    if (request_.tools.empty()) return;
+    writer.key("tools").begin_array();
+    for (const chat::Tool& tool : request_.tools) {
+      const bool foreign = !tool.type.empty() && tool.type != "custom" && tool.type != "function";
+      if (foreign || (!own_ && tool.type == "custom" && tool.schema_json.empty())) {
+        if (own_) {
+          writer.raw(tool.original_json);
+        } else {
+          losses_.add("tools[] " + safe_name(tool.type), "Anthropic has no such tool type");
+        }
+        continue;
+      }
+      writer.begin_object().member("name", tool.name);
+      if (!tool.description.empty()) writer.member("description", tool.description);
+      writer.member_raw("input_schema", tool.schema_json.empty() ? R"({"type":"object","properties":{}})" : tool.schema_json);
+      if (own_) {
+        if (!tool.type.empty()) writer.member("type", tool.type);
+        if (tool.strict) writer.member("strict", *tool.strict);
+        if (tool.defer_loading) writer.member("defer_loading", true);
+        write_members(writer, tool.extra_json);
+      }
+      if (!tool.cache_control_json.empty()) writer.member_raw("cache_control", tool.cache_control_json);
+      writer.end_object();
+    }
+    writer.end_array();
+  }
+
+  void write_tool_choice(json::Writer& writer, const Thought& thought) {
+    if (!request_.tool_choice || request_.tools.empty()) return;
+    const chat::ToolChoice& choice = *request_.tool_choice;
+    chat::ToolChoiceKind kind = choice.kind;
+    const bool forced = kind == chat::ToolChoiceKind::kAny || kind == chat::ToolChoiceKind::kTool;
+    if (forced && (!target_.forced_tool_choice || thought.type == "enabled")) {
+      kind = chat::ToolChoiceKind::kAuto;
+      losses_.add("tool_choice", "the model does not take a forced tool; it may choose");
+    }
+    writer.key("tool_choice").begin_object();
+    switch (kind) {
+      case chat::ToolChoiceKind::kAuto: writer.member("type", "auto"); break;
+      case chat::ToolChoiceKind::kAny: writer.member("type", "any"); break;
+      case chat::ToolChoiceKind::kTool: writer.member("type", "tool").member("name", choice.name); break;
+      case chat::ToolChoiceKind::kNone: writer.member("type", "none"); break;
+    }
+    if (choice.parallel_tool_calls && kind != chat::ToolChoiceKind::kNone) {
+      writer.member("disable_parallel_tool_use", !*choice.parallel_tool_calls);
+    }
+    writer.end_object();
+  }
+
+  void write_thinking(json::Writer& writer, const Thought& thought) {
+    if (!thought.type.empty()) {
+      writer.key("thinking").begin_object().member("type", thought.type);
+      if (thought.type == "enabled") writer.member("budget_tokens", thought.budget_tokens);
+      if (!request_.thinking.display.empty() && thought.type != "disabled") writer.member("display", request_.thinking.display);
+      writer.end_object();
+    }
+    if (request_.json_object_mode) losses_.add("response_format json_object", "Anthropic takes a schema only");
+    if (thought.effort.empty() && request_.response_schema_json.empty()) return;
+    writer.key("output_config").begin_object();
+    if (!thought.effort.empty()) writer.member("effort", thought.effort);
+    if (!request_.response_schema_json.empty()) {
+      writer.key("format").begin_object().member("type", "json_schema").member_raw("schema", request_.response_schema_json).end_object();
+    }
+    writer.end_object();
+  }
+
+  void write_sampling(json::Writer& writer, const Thought& thought) {
+    const bool thinks = thought.type == "enabled" || thought.type == "adaptive";
+    if (!request_.temperature && !request_.top_p && !request_.top_k) return;
+    if (!target_.sampling || (thinks && !own_)) {
+      losses_.add("sampling", "the model does not take temperature, top_p or top_k here");
+      return;
+    }
+    if (request_.temperature) {
+      if (*request_.temperature > 1.0) losses_.add("temperature", "Anthropic's highest temperature is 1");
+      writer.member("temperature", std::min(*request_.temperature, 1.0));
+    }
+    if (request_.top_p) writer.member("top_p", *request_.top_p);
+    if (request_.top_k) writer.member("top_k", *request_.top_k);
+  }
+
+  void write_stop(json::Writer& writer) {
+    std::vector<std::string_view> stops;
+    for (const std::string& stop : request_.stop_sequences) {
+      if (own_ || !text::trim(stop).empty()) {
+        stops.push_back(stop);
+      } else {
+        losses_.add("stop", "Anthropic takes no stop sequence of white space only");
+      }
+    }
+    if (stops.empty()) return;
+    writer.key("stop_sequences").begin_array();
+    for (const std::string_view stop : stops) writer.string(stop);
+    writer.end_array();
+  }
+
+  void write_rest(json::Writer& writer) {
+    if (own_) {
+      write_members(writer, request_.extra_json);
+      return;
+    }
+    if (request_.extra_json.empty()) return;
+    auto document = json::Document::open(request_.extra_json);
+    if (!document.ok()) return;
+    auto members = document->root_object();
+    if (!members.ok()) return;
+    while (members->next()) losses_.add(safe_name(members->key()), "Anthropic has no such setting");
+  }
+
+  const chat::Request& request_;
+  const Capabilities& target_;
+  chat::LossNotes& losses_;
+  bool own_;
+  std::string out_;
+};
+
+}  // namespace
+
+Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) {
+  return RequestWriter(request, target, losses).write();
+}
+
+/// Anthropic's tool names may be longer than any other dialect's.
+std::vector<RenamedTool> renamed_tools(const chat::Request&) { return {}; }
+
+}  // namespace ccrules::dialect::anthropic_messages
