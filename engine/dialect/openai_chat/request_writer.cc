@@ -19,11 +19,12 @@ namespace {
 constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
                                                       "high", "xhigh",   "max"};
 
-/// An effort for a thinking budget (translation.md, 1).
-std::string_view effort_for_budget(std::int64_t budget_tokens) {
+/// An effort for a thinking budget (translation.md, 1). "xhigh" only where it is known to be accepted.
+std::string_view effort_for_budget(std::int64_t budget_tokens, const std::vector<std::string>& accepted) {
   if (budget_tokens < 8000) return "low";
   if (budget_tokens < 16000) return "medium";
-  return "high";
+  const bool stronger = std::find(accepted.begin(), accepted.end(), "xhigh") != accepted.end();
+  return budget_tokens > 32000 && stronger ? "xhigh" : "high";
 }
 
 /// The accepted word nearest to the wanted one: the strongest that is not above it, else the weakest above
@@ -238,7 +239,7 @@ class RequestWriter {
     if (thinking.kind == chat::ThinkingKind::kDisabled) {
       wanted = "none";
     } else if (wanted.empty() && thinking.kind == chat::ThinkingKind::kEnabled && thinking.budget_tokens) {
-      wanted = effort_for_budget(*thinking.budget_tokens);
+      wanted = effort_for_budget(*thinking.budget_tokens, target_.efforts);
     }
     const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
     if (target_.tools_need_no_effort && !request_.tools.empty()) {  // silence would mean the model's default effort

@@ -117,12 +117,12 @@ TEST_CASE("usage is found in the choice and under x_groq, and llama.cpp's timing
 
 TEST_CASE("prompt_tokens includes what the cache served: input excludes it and never goes below 0") {
   CHECK(
-      read(
-          delta(R"("content":"x")") + finish("stop") +
-          usage_chunk(
-              R"({"prompt_tokens":100,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30},)"
-              R"("completion_tokens_details":{"reasoning_tokens":4},"cost":0.00125})") +
-          kDone) ==
+      read(delta(R"("content":"x")") + finish("stop") +
+           usage_chunk(
+               R"({"prompt_tokens":100,"completion_tokens":9,"prompt_tokens_details":{"cached_tokens":60,)"
+               R"("cache_write_tokens":30},)"
+               R"("completion_tokens_details":{"reasoning_tokens":4},"cost":0.00125})") +
+           kDone) ==
       "start c1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn in=10 out=9 read=60 write=30 reasoning=4 "
       "cost=1250000\n");
   CHECK(
@@ -321,7 +321,8 @@ TEST_CASE("G-7: arguments that are null, empty, an object or a string in a strin
   CHECK(
       read(
           delta(
-              R"("tool_calls":[{"index":0,"id":"call_1","function":{"name":"f","arguments":{"a":12345678901234567890,"b":1.10}}}])") +
+              R"("tool_calls":[{"index":0,"id":"call_1","function":{"name":"f","arguments":{"a":12345678901234567890,)"
+              R"("b":1.10}}}])") +
           finish("tool_calls") + kDone) ==
       open + "arguments 0 \"{\"a\":12345678901234567890,\"b\":1.10}\"\n" + end);
 }
@@ -489,7 +490,8 @@ TEST_CASE("G-19: comments, CRLF, missing spaces and a byte order mark change not
 TEST_CASE("G-19: a whole JSON reply instead of a stream is read as one") {
   CHECK(
       read(
-          R"({"id":"c1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},)"
+          R"({"id":"c1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant",)"
+          R"("content":"Hi"},)"
           R"("finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}})") ==
       "start c1 m\nopen 0 text\ntext 0 \"Hi\"\nclose 0\nend end_turn in=1 out=1\n");
   CHECK(read("{\n  \"error\": {\"message\": \"no\", \"type\": \"invalid_request_error\"}\n}") ==
