@@ -315,10 +315,18 @@ void Loader::finish_paths() {
             "rules: there is no file " + rule);
     }
   }
-  resolve(s.listen.tls_cert, "listen.tls.cert");
-  resolve(s.listen.tls_key, "listen.tls.key");
+  const auto resolve_existing = [&](std::string& path, const std::string& setting) {
+    resolve(path, setting);
+    if (path.empty() || files_.exists(path)) return;
+    const auto place = set_at_.find(setting);
+    error(place == set_at_.end() ? Place::named(setting) : place->second,
+          setting + ": there is no file " + path);
+  };
+  resolve_existing(s.listen.tls_cert, "listen.tls.cert");
+  resolve_existing(s.listen.tls_key, "listen.tls.key");
   resolve(s.log.file, "log.file");
-  for (Provider& provider : s.providers) resolve(provider.ca_file, "providers." + provider.id + ".ca_file");
+  for (Provider& provider : s.providers)
+    resolve_existing(provider.ca_file, "providers." + provider.id + ".ca_file");
   if (s.ledger.path.empty()) {
     const std::string home = variable_or(environment_, "HOME");
     const std::string state =
@@ -356,6 +364,12 @@ void Loader::check_listen() {
   }
   if (listen.api_key.find_first_of("\r\n") != std::string::npos)
     error(place("listen.api_key"), "listen.api_key must be one line");
+  for (const std::string& host : listen.allowed_hosts) {
+    const bool plain = !host.empty() && host.find_first_of(" /@#?\t\r\n") == std::string::npos;
+    if (!plain)
+      error(place("listen.allowed_hosts"),
+            "listen.allowed_hosts holds host names only, such as \"proxy.example.org\"");
+  }
   if (snapshot_->retry.base > snapshot_->retry.at_most) {
     error(place(set_at_.contains("retry.base") ? "retry.base" : "retry.at_most"),
           "retry.base must not be longer than retry.at_most");

@@ -26,7 +26,9 @@ constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
 
 struct Ledger::Impl {
   explicit Impl(const Settings& settings)
-      : keep_days(settings.keep_days), database({settings.path, settings.durable}) {}
+      : keep_days(settings.keep_days),
+        durable(settings.durable),
+        database({settings.path, settings.durable}) {}
 
   // Producers.
   void record(Record&& row) noexcept;
@@ -43,6 +45,7 @@ struct Ledger::Impl {
   void report_recovery();
 
   const int keep_days;
+  const bool durable;
   Database database;                   ///< the writer's, and open()'s before the thread starts
   std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
@@ -163,7 +166,10 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
   }
   asleep = false;
   const auto full = [this] { return queued_rows >= limits::kLedgerBatchRows; };
-  if (!queue.empty()) wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || full(); });
+  // Durable rows do not wait for company: the next transaction gathers what comes while this one reaches the
+  // disk.
+  if (!queue.empty() && !durable)
+    wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || full(); });
 }
 
 /// True when nothing is left to write.

@@ -364,7 +364,7 @@ TEST_CASE("routes, agents, fallbacks and tiers must lead to providers that are t
   CHECK(mentions(said(base + R"("agents":{"a":"locl,m"}})"), "did you mean 'local'?"));
   CHECK(mentions(said(base + R"("fallbacks":{"m":["local,x","nobody,y"]}})"),
                  "fallbacks.m names the provider 'nobody'"));
-  CHECK(mentions(said(base + R"("tiers":{"bgi":"local,x"}})"), "known here: big, small"));
+  CHECK(mentions(said(base + R"("tiers":{"bigg":"local,x"}})"), "did you mean 'big'?"));
   CHECK(mentions(said(base + R"("routes":{"default":"gpt"}})"), "routes.default must be \"provider,model\""));
   CHECK(mentions(said(base + R"("routes":{"default":",gpt"}})"), "the provider before the comma is missing"));
   CHECK(mentions(said(base + R"("routes":{"default":{"provider":"local"}}})"),
@@ -399,6 +399,10 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
   CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));
   CHECK(mentions(said(R"({"listen":{"tls":{"cert":"a"}}})"),
                  "listen.tls.key must be set together with listen.tls.cert"));
+  CHECK(mentions(said(R"({"listen":{"tls":{"cert":"a"}}})"),
+                 "listen.tls.cert: there is no file /etc/ccrules/a"));
+  CHECK(mentions(said(R"({"listen":{"allowed_hosts":["https://x"]}})"),
+                 "listen.allowed_hosts holds host names only"));
   CHECK(mentions(said(R"({"listen":{"tls":{"key":"a"}}})"),
                  "listen.tls.cert must be set together with listen.tls.key"));
   CHECK(mentions(said(R"({"retry":{"base":"1h"}})"), "retry.base must not be longer than retry.at_most"));
@@ -418,7 +422,9 @@ TEST_CASE("paths in the file are relative to it, those of flags to where the use
   const test::MemoryFiles files(
       {{"/c/f.json",
         R"({"rules":["r.lua"],"ledger":{"path":"l.db"},"listen":{"tls":{"cert":"c.pem","key":"/k.pem"}}})"},
-       {"/c/r.lua", ""}});
+       {"/c/r.lua", ""},
+       {"/c/c.pem", ""},
+       {"/k.pem", ""}});
   config::Options options;
   options.config_path = "/c/f.json";
   options.working_directory = "/here";
