@@ -1,0 +1,149 @@
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+#include "unit/cli/scratch.h"
+
+using Catch::Contains;
+using ccrules::test::CliResult;
+using ccrules::test::Scratch;
+
+namespace {
+
+constexpr const char* kConfig = R"({
+  "providers": { "anthropic": {}, "openrouter": {} },
+  "routes": { "default": "anthropic,claude-sonnet-5-5" },
+  "rules": ["rules.lua"]
+})";
+constexpr const char* kRules = R"(rule "long" { when = { tokens = { gt = 1000 } }, to = "openrouter,long/one" }
+)";
+
+Scratch& with_rules(Scratch& scratch) {
+  scratch.write("ccrules.json", kConfig);
+  scratch.write("rules.lua", kRules);
+  return scratch;
+}
+
+}  // namespace
+
+TEST_CASE("a passing test is one line with its target and its rule, and the exit code is 0") {
+  Scratch scratch;
+  with_rules(scratch).write("a_test.lua",
+                            R"(case "long ones" { given = { tokens = 1001 }, expect = { by = "long" } })");
+  const CliResult tested = scratch.run({"test"});
+  CHECK(tested.code == 0);
+  CHECK(tested.err.empty());
+  CHECK_THAT(tested.out,
+             Catch::StartsWith("a_test.lua\n  ✓ long ones  openrouter,long/one  long\n\n1 passed in "));
+}
+
+TEST_CASE("a failing test says what was expected, what came, and which condition stood in the way") {
+  Scratch scratch;
+  with_rules(scratch).write("a_test.lua",
+                            R"(case "edge" { given = { tokens = 1000 }, expect = { by = "long" } })");
+  const CliResult tested = scratch.run({"test"});
+  CHECK(tested.code == 1);
+  CHECK_THAT(tested.out,
+             Contains("✗ edge") && Contains("expected  by = long") && Contains("actual    by = default"));
+  CHECK_THAT(tested.out, Contains("tokens > 1000  (is 1000)") && Contains("a_test.lua:1"));
+  CHECK_THAT(tested.out, Contains("0 passed, 1 failed in "));
+}
+
+TEST_CASE("test --failures keeps silent about what passed") {
+  Scratch scratch;
+  with_rules(scratch).write("a_test.lua", R"(
+case "good" { given = { tokens = 2000 }, expect = { by = "long" } }
+case "bad" { expect = { by = "long" } })");
+  const CliResult tested = scratch.run({"test", "--failures"});
+  CHECK(tested.code == 1);
+  CHECK_THAT(tested.out, Contains("bad") && !Contains("good") && Contains("1 passed, 1 failed"));
+}
+
+TEST_CASE("test --json holds every case with its decision") {
+  Scratch scratch;
+  with_rules(scratch).write("a.jsonl", R"({"name":"n","given":{"tokens":2000},"expect":{"by":"long"}})"
+                                       "\n");
+  const CliResult tested = scratch.run({"test", "--json"});
+  CHECK(tested.code == 0);
+  CHECK(ccrules::json::is_valid(tested.out));
+  CHECK_THAT(tested.out, Contains(R"("schema":"ccrules.test/1","passed":1,"failed":0)"));
+}
+
+TEST_CASE("a test file that does not load is exit code 2 with its line") {
+  Scratch scratch;
+  with_rules(scratch).write("a_test.lua", "\ncase \"n\" { expect = { byy = \"long\" } }\n");
+  const CliResult tested = scratch.run({"test"});
+  CHECK(tested.code == 2);
+  CHECK_THAT(tested.err, Contains("a_test.lua:2:") && Contains("byy"));
+}
+
+TEST_CASE("without test files the exit code is 2 and the message says what was looked for") {
+  Scratch scratch;
+  with_rules(scratch);
+  const CliResult tested = scratch.run({"test"});
+  CHECK(tested.code == 2);
+  CHECK_THAT(tested.err, Contains("no test cases in") && Contains("*_test.lua"));
+}
+
+TEST_CASE("check is silent success on sound rules and exit code 1 with file, line and hint on others") {
+  Scratch scratch;
+  scratch.write("ccrules.json", R"({ "rules": ["rules.lua"] })");
+  scratch.write("rules.lua", R"(rule "a" { to = "sim,hello" })");
+  const CliResult sound = scratch.run({"check"});
+  CHECK(sound.code == 0);
+  CHECK_THAT(sound.out, Catch::StartsWith("ok  "));
+  scratch.write("rules.lua", R"(rule "a" { when = { tokns = 1 }, to = "sim,hello" })");
+  const CliResult wrong = scratch.run({"check"});
+  CHECK(wrong.code == 1);
+  CHECK_THAT(wrong.out,
+             Contains("rules.lua:1:21: error: unknown fact 'tokns'") && Contains("did you mean 'tokens'?"));
+  CHECK_THAT(wrong.out, Contains("\n1 error\n"));
+  const CliResult json = scratch.run({"check", "--json"});
+  CHECK(json.code == 1);
+  CHECK(ccrules::json::is_valid(json.out));
+  CHECK_THAT(json.out, Contains(R"("schema":"ccrules.check/1","ok":false)") && Contains(R"("line":1)"));
+}
+
+TEST_CASE("check of a configuration that does not load is exit code 2, in JSON too") {
+  Scratch scratch;
+  scratch.write("ccrules.json", R"({ "listen": { "prot": 1 } })");
+  CHECK(scratch.run({"check"}).code == 2);
+  const CliResult json = scratch.run({"check", "--json"});
+  CHECK(json.code == 2);
+  CHECK_THAT(json.out, Contains("listen.prot"));
+}
+
+TEST_CASE("explain shows the decision of a request from a file or from standard input") {
+  Scratch scratch;
+  with_rules(scratch);
+  const std::string request =
+      R"({"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})";
+  scratch.write("request.json", request);
+  const CliResult from_file = scratch.run({"explain", scratch.path("request.json")});
+  CHECK(from_file.code == 0);
+  CHECK_THAT(from_file.out,
+             Contains("decision  anthropic,claude-sonnet-5-5") && Contains("reason    default model"));
+  CHECK_THAT(from_file.out, Contains("rules.lua:1") && Contains("tokens > 1000"));
+  CHECK(scratch.run({"explain", "-"}, request).code == 0);
+  const CliResult json = scratch.run({"explain", "-", "--json"}, request);
+  CHECK(ccrules::json::is_valid(json.out));
+  CHECK_THAT(json.out, Contains(R"("schema":"ccrules.explain/1")"));
+}
+
+TEST_CASE("explain of something that is no request is exit code 2 with one sentence") {
+  Scratch scratch;
+  with_rules(scratch);
+  const CliResult broken = scratch.run({"explain", "-"}, "{");
+  CHECK(broken.code == 2);
+  CHECK_THAT(broken.err, Catch::StartsWith("error: stdin: "));
+  const CliResult absent = scratch.run({"explain", "nofile.json"});
+  CHECK(absent.code == 2);
+  CHECK_THAT(absent.err, Contains("nofile.json"));
+}
+
+TEST_CASE("serve does not start on a configuration with an error and says where it is") {
+  Scratch scratch;
+  scratch.write("ccrules.json", R"({ "listen": { "port": 70000 } })");
+  const CliResult served = scratch.run({"serve"});
+  CHECK(served.code == 2);
+  CHECK_THAT(served.err, Contains("ccrules.json:1:") && Contains("listen.port"));
+}
