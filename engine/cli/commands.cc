@@ -6,8 +6,14 @@ namespace ccrules::cli {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      serve_command(), test_command(),       explain_command(), check_command(),
-      stats_command(), completion_command(), help_command(),    version_command(),
+      serve_command(),
+      test_command(),
+      explain_command(),
+      check_command(),
+      stats_command(),
+      completion_command(),
+      help_command(),
+      version_command(),
   };
   return table;
 }
