@@ -83,8 +83,10 @@ struct Listener::Impl {
   /// No descriptor left: the waiting client is told by a closed connection instead of being left in the
   /// queue, and we look again later.
   void shed() noexcept {
-    log::warn(
-        "out of file descriptors: new connections are refused for a moment; raise the limit (ulimit -n)");
+    if (loop.now_ms() >= warn_again_ms) {
+      log::warn("out of file descriptors: connections are refused for a moment; raise the limit (ulimit -n)");
+      warn_again_ms = loop.now_ms() + std::chrono::milliseconds(limits::kAcceptWarnTime).count();
+    }
     if (spare >= 0) {
       ::close(spare);
       const int shed_one = accept4(socket, nullptr, nullptr, SOCK_CLOEXEC);
@@ -113,6 +115,7 @@ struct Listener::Impl {
   Poll* poll = nullptr;
   int socket = -1;
   int spare;
+  std::int64_t warn_again_ms = 0;
   std::uint16_t port = 0;
 };
 

@@ -340,7 +340,6 @@ class ResolveOp final : public RequestOp {
     }
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
-    hints.ai_flags = AI_ADDRCONFIG;
     request_ = new uv_getaddrinfo_t{};
     request_->data = this;
     const auto done = [](uv_getaddrinfo_t* finished, int status, addrinfo* list) {

@@ -122,6 +122,7 @@ class Connection final : public Exchange {
   Task<void> swallow(milliseconds quiet, milliseconds most, bool to_message_end);
   Task<void> refuse(int status, std::string_view message);
   void take(std::string_view bytes);
+  [[nodiscard]] bool drips(std::int64_t elapsed_ms) const noexcept;
   void append_head(std::string& out, int status, const Headers& headers) const;
   void decide_keep_alive() noexcept;
   [[nodiscard]] bool carries_no_body(int status) const noexcept {
@@ -264,6 +265,14 @@ Task<void> Connection::refuse(int status, std::string_view message) {
   if (written.ok()) co_await after_answer();
 }
 
+/// True when the body has come slower than any honest client sends, after a time in which everything is
+/// forgiven.
+bool Connection::drips(std::int64_t elapsed_ms) const noexcept {
+  const std::int64_t late_ms = elapsed_ms - server_.limits.body_stall.count();
+  return late_ms > 0 &&
+         static_cast<std::int64_t>(body_.size() * 1000 / limits::kBodyBytesPerSecond) < late_ms;
+}
+
 Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
   const auto too_large = [most_bytes] {
     return client_error(ErrorCode::kTooLarge, 413,
@@ -279,12 +288,16 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
       auto written = co_await stream_->write(pieces, stop_.token(), server_.limits.write_stall);
       if (!written.ok()) co_return as_client_error(std::move(written).error());
     }
-    body_.reserve(parser_.content_length() + json::kPadding);
+    body_.reserve(std::min<std::size_t>(parser_.content_length(), limits::kBodyReserveBytes) +
+                  json::kPadding);
   }
+  const std::int64_t begin_ms = stream_->loop().now_ms();
   while (parser_.state() == Parser::State::kBody) {
     auto got = co_await stream_->read(server_.limits.body_stall, stop_.token());
     if (!got.ok()) co_return as_client_error(std::move(got).error());
-    if (got->quiet) co_return client_error(ErrorCode::kBadRequest, 408, "the request body stopped arriving");
+    if (got->quiet || drips(stream_->loop().now_ms() - begin_ms)) {
+      co_return client_error(ErrorCode::kBadRequest, 408, "the request body stopped arriving");
+    }
     if (got->end) {
       stop_.request_stop(StopReason::kClientGone);
       co_return as_client_error(cancelled());
@@ -456,7 +469,10 @@ Server::~Server() {
 }
 
 void Server::serve(std::unique_ptr<ByteStream> stream) {
-  if (impl_->draining) return;
+  if (impl_->draining) {
+    if (impl_->closed) impl_->closed();
+    return;
+  }
   spawn(serve_connection(impl_, std::move(stream)));
 }
 

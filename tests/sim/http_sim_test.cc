@@ -61,7 +61,7 @@ struct Relay : test::Scenario {
     request.target = "/";
     request.host_header = "up";
     request.body = body;
-    CCR_CO_TRY(reply, co_await self.world.client.send(origin, request, {}, stop));
+    CCR_CO_TRY(reply, co_await self.world.client.send(origin, request, http::ClientTimeouts(), stop));
     exchange.start(reply->status(), reply->headers());
     for (;;) {
       auto chunk = co_await reply->read(1s, stop);

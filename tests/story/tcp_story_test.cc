@@ -63,7 +63,7 @@ struct Net {
     request.target = "/";
     request.host_header = "127.0.0.1";
     request.body = body;
-    auto reply = co_await net.client->send(net.origin, request, {}, StopToken());
+    auto reply = co_await net.client->send(net.origin, request, http::ClientTimeouts(), StopToken());
     if (!reply.ok()) {
       answer = reply.error().message;
     } else {

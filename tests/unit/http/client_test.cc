@@ -210,7 +210,7 @@ TEST_CASE("a reply that was not read to its end closes its connection") {
     http::ClientRequest request;
     request.target = "/";
     request.host_header = "up";
-    auto reply = co_await on.client.send(origin, request, {}, StopToken());
+    auto reply = co_await on.client.send(origin, request, http::ClientTimeouts(), StopToken());
     REQUIRE(reply.ok());
     const auto chunk = co_await (*reply)->read(0ms, StopToken());
     CHECK(chunk.ok());
@@ -315,7 +315,7 @@ TEST_CASE("an early refusal is read although the request could not be sent whole
     request.target = "/";
     request.host_header = "up";
     request.body = body;
-    auto reply = co_await on.client.send(origin, request, {}, StopToken());
+    auto reply = co_await on.client.send(origin, request, http::ClientTimeouts(), StopToken());
     if (reply.ok()) status = (*reply)->status();
   };
   spawn(big(world));

@@ -238,6 +238,19 @@ TEST_CASE("slow clients are ended: silent, in the head, in the body") {
   }
 }
 
+TEST_CASE("a body that drips in byte by byte is given up, one that is merely slow is read") {
+  http::ServerLimits limits;
+  limits.body_stall = 5s;
+  for (const std::size_t piece : {1u, 2000u}) {
+    Served served(echo, limits);
+    served.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n");
+    std::string answer;
+    for (int second = 0; second < 30; ++second) answer += served.ask(std::string(piece, 'b'), 1s);
+    CHECK(test::read_message(answer).first_line ==
+          (piece == 1 ? "HTTP/1.1 408 Request Timeout" : "HTTP/1.1 200 OK"));
+  }
+}
+
 TEST_CASE("a client that does not read is ended after the write stall and the handler learns it") {
   static std::string outcome;
   outcome.clear();
