@@ -9,7 +9,7 @@ using test::SimWorld;
 
 namespace {
 
-enum class Disturbance { kLeave, kReset, kShutdown, kUpstreamGone };
+enum class Disturbance { kLeave, kReset, kDeadline, kShutdown, kUpstreamGone };
 
 /// A relay, as small as one can be: reads the body, asks the upstream, streams its reply.
 struct Relay : test::Scenario {
@@ -47,7 +47,9 @@ struct Relay : test::Scenario {
     StopSource stop(exchange.stop());
     Deadline deadline(self.world.loop, stop);
     deadline.set(10s);
+    self.running = &stop;
     auto outcome = co_await attempt(self, exchange, stop.token());
+    self.running = nullptr;
     if (!outcome.ok()) self.error = error_code_name(outcome.error().code);
     ++self.finished;
   }
@@ -80,6 +82,9 @@ struct Relay : test::Scenario {
         return client.leave();
       case Disturbance::kReset:
         return client.reset();
+      case Disturbance::kDeadline:
+        if (running != nullptr) running->request_stop(StopReason::kDeadline);
+        return;
       case Disturbance::kShutdown:
         return server.shutdown();
       case Disturbance::kUpstreamGone: {
@@ -108,6 +113,7 @@ struct Relay : test::Scenario {
   Disturbance disturbance;
   http::Server server;
   MemoryClient client;
+  StopSource* running = nullptr;
   int begun = 0;
   int finished = 0;
   std::string error;
@@ -120,8 +126,8 @@ TEST_CASE("a relay disturbed at every step leaves no frame, no connection and no
   cut.cut = 7;
   Wire late;
   late.latency = 20ms;
-  for (const Disturbance how :
-       {Disturbance::kLeave, Disturbance::kReset, Disturbance::kShutdown, Disturbance::kUpstreamGone}) {
+  for (const Disturbance how : {Disturbance::kLeave, Disturbance::kReset, Disturbance::kDeadline,
+                                Disturbance::kShutdown, Disturbance::kUpstreamGone}) {
     for (const Wire& wire : {Wire(), cut, late}) {
       const std::size_t steps =
           test::at_every_step([&](SimWorld& world) { return std::make_unique<Relay>(world, how, wire); });
