@@ -389,7 +389,12 @@ void Loader::check_url(const Provider& provider, const Place& place) {
   const std::string path = std::string(kPathPrefix) + provider.id + ".base_url ";
   if (provider.base_url.empty()) return error(place, path + "must be set");
   const std::string problem = url_problem(provider.base_url);
-  if (!problem.empty()) error(place, path + problem);
+  if (problem.empty()) return;
+  const bool no_scheme = provider.base_url.find("://") == std::string::npos;
+  const bool near = provider.base_url.starts_with("localhost") || provider.base_url.starts_with("127.");
+  const std::string completed = (near ? "http://" : "https://") + provider.base_url;
+  const bool helps = no_scheme && url_problem(completed).empty();
+  error(place, path + problem, helps ? "did you mean '" + completed + "'?" : "");
 }
 
 /// `sim` is always there and always last; alone it answers every model, so that the first request works

@@ -18,7 +18,7 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
 
 /// What the same tokens would have cost without our routing: at `requested_model` ("model" or
 /// "provider,model"), or at the `price_like` model of the provider that answered when it has one (the savings
-/// of a local model). List prices only.
+/// of a local model). List prices only. Unset as above, and for answers of the simulator: they replace nothing.
 std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
                                                    std::string_view answering_provider,
                                                    std::string_view requested_model,

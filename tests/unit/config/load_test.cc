@@ -283,6 +283,8 @@ TEST_CASE("a base URL that could lead elsewhere is refused") {
     CHECK(url(good).empty());
   }
   CHECK(mentions(url("api.example.com"), "providers.p.base_url must start with https:// or http://"));
+  CHECK(mentions(url("api.example.com"), "did you mean 'https://api.example.com'?"));
+  CHECK(mentions(url("localhost:80/v1"), "did you mean 'http://localhost:80/v1'?"));
   CHECK(mentions(url("ftp://x"), "must start with"));
   CHECK(mentions(url("https://user:pw@x"), "must not hold a user name or password"));
   CHECK(mentions(url("https://x/#f"), "must not hold '#'"));

@@ -140,6 +140,7 @@ TEST_CASE(
   CHECK(requested("ollama", "qwen3-coder") == 1000 * 3'000 + 1000 * 15'000);
   CHECK(requested("openai", "ollama,qwen3-coder") == 0);
   CHECK(requested("openai", "no-such-model") == std::nullopt);
+  CHECK(requested("sim", "claude-opus-4-1") == std::nullopt);
 }
 
 TEST_CASE("nonsense counts neither overflow nor turn negative") {
