@@ -20,6 +20,7 @@ Error listen_error(const std::string& host, std::uint16_t port, int error_number
   Error error = internal_error("cannot listen on " + where + ": " + std::strerror(error_number));
   error.code = ErrorCode::kConnectFailed;
   if (error_number == EADDRINUSE) {
+    error.type = "port_in_use";
     error.message = "cannot listen on " + where +
                     ": the port is in use; stop the other program or set listen.port to another port";
   } else if (error_number == EACCES) {

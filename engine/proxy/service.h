@@ -17,8 +17,7 @@ struct ServiceOptions {
 
 /// Runs the proxy on the calling thread (acceptor, signals, reload) and one thread per worker, until SIGTERM or SIGINT and everything
 /// running has finished (a second signal ends it at once). SIGHUP reloads configuration and rules, all or nothing.
-/// @return an error when it cannot start: rules that do not load, a port in use (ErrorCode::kUnsupported with type
-///         "port_in_use"), an unreadable certificate
+/// @return an error when it cannot start: rules that do not load, a port in use (type "port_in_use"), an unreadable certificate
 Result<void> run_service(const ServiceOptions& options);
 
 }  // namespace ccrules::proxy

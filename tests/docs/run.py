@@ -9,7 +9,7 @@ Each page is a story told in one scratch folder. What a fenced block's first lin
   ```lua                    loads as a rule file of its own; file=PATH writes it to the scratch folder instead
   ```json, ```jsonc         is JSON (with comments); file=PATH writes it; `config` also passes `ccrules check`
 
-The address 127.0.0.1:3456 becomes the test's own port."""
+The address 127.0.0.1:3456 becomes the test's own port. --write puts the current reference into docs/commands.md."""
 import json
 import re
 import subprocess
@@ -160,16 +160,22 @@ def check_links(page):
             raise Failure(f"{page.relative_to(ROOT)}: the link to {target} leads nowhere")
 
 
-def check_reference(binary):
-    """docs/commands.md holds what the program says about itself."""
+def check_reference(binary, write):
+    """docs/commands.md ends with what the program says about itself."""
     says = subprocess.run([binary, "help", "--markdown"], capture_output=True, text=True, check=True).stdout
-    if says.strip() not in (ROOT / "docs/commands.md").read_text():
-        raise Failure("docs/commands.md: the reference is not what `ccrules help --markdown` prints; put that in its place")
+    page = ROOT / "docs/commands.md"
+    text = page.read_text()
+    wanted = text[:text.index("## Flags of every command")] + says.rstrip() + "\n"
+    if write:
+        page.write_text(wanted)
+    elif text != wanted:
+        raise Failure("docs/commands.md: the reference is not what `ccrules help --markdown` prints; run.py BINARY --write puts it there")
 
 
 def main():
     binary = str(Path(sys.argv[1]).resolve())
-    pages = [Path(name).resolve() for name in sys.argv[2:]]
+    write = "--write" in sys.argv[2:]
+    pages = [Path(name).resolve() for name in sys.argv[2:] if name != "--write"]
     if not pages:
         pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
     failed = 0
@@ -182,9 +188,9 @@ def main():
         except Failure as failure:
             failed += 1
             print(f"FAILED  {failure}")
-    if len(sys.argv) == 2:
+    if len(sys.argv) == 2 or write:
         try:
-            check_reference(binary)
+            check_reference(binary, write)
         except Failure as failure:
             failed += 1
             print(f"FAILED  {failure}")

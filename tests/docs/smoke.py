@@ -6,12 +6,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from pathlib import Path
 
 from proxy import Proxy, clean_environment
 
 
 def main():
-    binary = sys.argv[1]
+    binary = str(Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
         env = clean_environment(binary, folder)
         began = time.monotonic()
@@ -24,6 +25,9 @@ def main():
                 answer = json.load(reply)
             first_answer_ms = (time.monotonic() - began) * 1000
             assert answer["type"] == "message" and answer["content"][0]["text"], answer
+            second = subprocess.run([binary, "serve", "--port", str(proxy.port)], env=env, cwd=folder, capture_output=True,
+                                    text=True, timeout=30, check=False)
+            assert second.returncode == 6 and "in use" in second.stderr, f"a port in use: {second.returncode} {second.stderr}"
         finally:
             code = proxy.stop()
         assert code == 0, f"exit code {code}:\n{proxy.read_log()}"
