@@ -35,7 +35,8 @@ Route find(std::string_view method, std::string_view path) {
   path = without_quirks(path);
   if (method == "POST") {
     if (path == "/v1/messages") return route(Endpoint::kGenerate, &anthropic());
-    if (path == "/v1/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
+    // OpenAI's clients take the version as part of the base URL, and people leave it out.
+    if (path == "/v1/chat/completions" || path == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
     if (path == "/v1/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
     return {};
   }

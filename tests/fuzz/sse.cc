@@ -1,6 +1,7 @@
 // Any bytes in any two cuts give the same events as the bytes fed whole.
 #include "core/sse.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -104,6 +104,23 @@ TEST_CASE("every recorded stream, written again, passes the strict validator") {
   }
 }
 
+TEST_CASE("every recorded stream, translated for an Anthropic client, passes the strict validator") {
+  dialect::StreamWriterOptions options;
+  options.model = "claude-x";
+  options.id = "msg_1";
+  options.estimated_input_tokens = 7;
+  for (const Case& one : cases()) {
+    if (!one.has("response.sse")) continue;
+    CAPTURE(one.name);
+    const std::string bytes = one.text("response.sse");
+    const test::StreamRun run = test::read_pieces(dialect::openai_chat(), {bytes});
+    const std::string written = test::write_stream(dialect::anthropic(), run.events, options);
+    const test::Seen seen = test::check_anthropic_stream(written);
+    INFO(seen.report() << "\n" << written.substr(0, 3000));
+    CHECK(seen.ok());
+  }
+}
+
 TEST_CASE("every recorded reply is read, and written again passes the strict validator") {
   dialect::StreamWriterOptions options;
   options.model = "asked-for";
@@ -135,6 +152,10 @@ TEST_CASE("every recorded reply is read, and written again passes the strict val
     INFO(seen.report() << "\n" << written.substr(0, 3000));
     CHECK(seen.ok());
     CHECK(dialect::openai_chat().peek_reply(body).usage == reply->usage);
+    const test::Seen translated =
+        test::check_anthropic_reply(dialect::anthropic().write_reply(*reply, options, losses));
+    INFO(translated.report());
+    CHECK(translated.ok());
   }
 }
 
@@ -182,4 +203,37 @@ TEST_CASE("every recorded request is read, outlined alike, and written again pas
     CHECK(faults.empty());
     CHECK(losses.header_value() == "");
   }
+}
+
+TEST_CASE(
+    "every recorded Anthropic request, translated for a chat provider, passes the strict validator or says "
+    "why not") {
+  const auto folder = test::fixtures_dir();
+  if (!folder) return;
+  std::size_t written_count = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(*folder + "/anthropic_messages")) {
+    if (entry.path().filename() != "request.json") continue;
+    const std::string name = fs::relative(entry.path(), *folder).string();
+    CAPTURE(name);
+    const std::string body = test::read_file(entry.path().string());
+    const std::string padded = padded_copy(body);
+    const auto request = dialect::anthropic().read_request(std::string_view(padded).substr(0, body.size()));
+    if (!request) continue;  // the other dialect's tests judge that
+    dialect::Capabilities target;
+    target.provider = "vendor";
+    target.model = "m";
+    chat::LossNotes losses;
+    const auto written = dialect::openai_chat().write_request(*request, target, losses);
+    if (!written) {
+      CHECK(written.error().http_status == 400);
+      CHECK(written.error().message.size() > 20);
+      continue;
+    }
+    ++written_count;
+    const auto faults = test::check_openai_chat_request(*written);
+    CAPTURE(faults, losses.header_value());
+    INFO(written->substr(0, 3000));
+    CHECK(faults.empty());
+  }
+  CHECK(written_count > 50);
 }
