@@ -15,8 +15,6 @@ using Op = Condition::Op;
 constexpr std::int64_t kMinuteUs = 60'000'000;
 constexpr int kDayMinutes = 24 * 60;
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 std::string quoted(std::string_view text) {
   std::string out;
   json::append_string(out, text);
@@ -46,7 +44,10 @@ bool has(const Condition& condition, const Value& value) {
 
 bool named(const Condition& condition, const Value& value) {
   if (value.kind != Value::Kind::kText) return false;
-  if (condition.names.find(value.text) != condition.names.end()) return true;
+  // A handful of names, most of another length: nothing is faster than looking at each.
+  for (const std::string& name : condition.names) {
+    if (name.size() == value.text.size() && text::equals_ignore_case(name, value.text)) return true;
+  }
   return std::any_of(condition.globs.begin(), condition.globs.end(),
                      [&value](const std::string& glob) { return text::glob_match(glob, value.text, true); });
 }
@@ -507,9 +508,29 @@ class Compiler {
 
 }  // namespace
 
-bool NameLess::operator()(std::string_view a, std::string_view b) const noexcept {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
-                                      [](char x, char y) { return lower(x) < lower(y); });
+bool matches(const Condition& condition, Reader& reader) {
+  switch (condition.op) {
+    case Op::kAll:
+      for (const Condition& child : condition.children) {
+        if (!matches(child, reader)) return false;
+      }
+      return true;
+    case Op::kAny:
+      for (const Condition& child : condition.children) {
+        if (matches(child, reader)) return true;
+      }
+      return false;
+    case Op::kNone:
+      for (const Condition& child : condition.children) {
+        if (matches(child, reader)) return false;
+      }
+      return true;
+    case Op::kTimeWindow: return in_window(condition, reader.wall_us());
+    case Op::kNever:
+    case Op::kFunction:
+    case Op::kValueFunction: return false;
+    default: return holds(condition, value_of(condition, reader));
+  }
 }
 
 Outcome evaluate(const Condition& condition, Evaluation& evaluation) {
@@ -552,7 +573,7 @@ Condition compile_names(const api::FactRow& fact, const std::vector<std::string>
     if (text::is_glob(name)) {
       condition.globs.push_back(name);
     } else {
-      condition.names.insert(name);
+      condition.names.push_back(name);
     }
   }
   return condition;

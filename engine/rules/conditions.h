@@ -1,6 +1,5 @@
 #pragma once
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -10,13 +9,6 @@
 #include "rules/tree.h"
 
 namespace ccrules::rules {
-
-/// Case-insensitive order of names, without making copies.
-struct NameLess {
-  using is_transparent = void;
-  bool operator()(std::string_view a, std::string_view b) const noexcept;
-};
-using NameSet = std::set<std::string, NameLess>;
 
 /// A rule's `when`, compiled. Declarative parts are decided here without Lua.
 struct Condition {
@@ -43,7 +35,7 @@ struct Condition {
   double number = 0;
   int from_minute = 0, to_minute = 0, offset_minutes = 0;
   int ref = 0;
-  NameSet names;
+  std::vector<std::string> names;
   std::vector<std::string> globs;
   std::vector<Condition> children;
   std::string shown;   ///< "tokens > 60000"
@@ -63,6 +55,8 @@ struct Evaluation {
 };
 
 Outcome evaluate(const Condition& condition, Evaluation& evaluation);
+/// The same for a condition without Lua, when nobody wants to know why not.
+bool matches(const Condition& condition, Reader& reader);
 
 /// Compiles `when`. `on_error`: facts of failed attempts exist. Problems are at the places where things were written.
 Condition compile_when(const Tree& when, bool on_error, Problems& problems);

@@ -75,8 +75,9 @@ const char* kind_word(api::Kind kind) {
 }  // namespace
 
 const std::vector<Choice>* Pick::find(std::string_view name) const {
-  const auto found = exact.find(name);
-  if (found != exact.end()) return &found->second;
+  for (const auto& [exact_name, choices] : exact) {
+    if (exact_name.size() == name.size() && text::equals_ignore_case(exact_name, name)) return &choices;
+  }
   for (const auto& [glob, choices] : globs) {
     if (text::glob_match(glob, name, true)) return &choices;
   }
@@ -124,7 +125,7 @@ void EffectReader::add_entry(Pick& pick, const std::string& name, const Tree& va
   if (text::is_glob(name)) {
     pick.globs.emplace_back(name, std::move(found));
   } else {
-    pick.exact.insert_or_assign(name, std::move(found));
+    pick.exact.emplace_back(name, std::move(found));
   }
 }
 

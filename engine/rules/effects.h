@@ -1,5 +1,4 @@
 #pragma once
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +15,7 @@ namespace ccrules::rules {
 /// Entries found by a fact: `pick("agent", config.agents)`. Exact names first (case ignored), then globs in order.
 struct Pick {
   api::Fact fact = api::Fact::kModel;
-  std::map<std::string, std::vector<Choice>, NameLess> exact;
+  std::vector<std::pair<std::string, std::vector<Choice>>> exact;
   std::vector<std::pair<std::string, std::vector<Choice>>> globs;
 
   [[nodiscard]] const std::vector<Choice>* find(std::string_view name) const;

@@ -100,6 +100,7 @@ class Merge {
   }
 
   void apply(const Rule& rule, bool covered) {
+    if (trace_ == nullptr && !rule.when.uses_lua && !matches(rule.when, reader_)) return;
     Evaluation evaluation{reader_, rule.script, trace_ != nullptr, {}, {}, {}};
     Outcome outcome = Outcome::kFailed;
     if (!rule.when.uses_lua || turn_.begin()) {
@@ -108,6 +109,7 @@ class Merge {
     } else {
       evaluation.error = "not evaluated: other rules used up the time for Lua";
     }
+    if (outcome == Outcome::kNo && trace_ == nullptr) return;
     Asked asked;
     if (outcome == Outcome::kYes && !ask(rule, evaluation, asked)) outcome = Outcome::kFailed;
     if (trace_ != nullptr) trace(rule, outcome, evaluation);
