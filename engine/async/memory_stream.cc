@@ -157,7 +157,7 @@ void Pipe::deliver() noexcept {
     arrival.start(loop.timers(), std::chrono::milliseconds(first.due_ms - loop.now_ms()));
     return;
   }
-  std::size_t most = wire.break_after - delivered;
+  std::size_t most = std::min(wire.break_after - delivered, limits::kReadChunkBytes);
   if (wire.cut > 0) most = std::min(most, wire.cut);
   std::string arrived;
   if (most >= first.bytes.size()) {
