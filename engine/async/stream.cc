@@ -55,6 +55,12 @@ ByteStream::WriteOp ByteStream::flush(StopToken stop, std::chrono::milliseconds 
 
 void ByteStream::unread(std::string_view bytes) {
   if (bytes.empty()) return;
+  if (given_at_ >= bytes.size() && bytes.data() + bytes.size() == given_.data() + given_at_) {
+    // They were the last ones handed out from here: many small requests in one read must not copy the rest
+    // each time.
+    given_at_ -= bytes.size();
+    return;
+  }
   std::string joined;
   joined.reserve(bytes.size() + given_.size() - given_at_);
   joined.append(bytes).append(given_, given_at_);

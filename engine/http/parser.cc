@@ -176,6 +176,8 @@ Parser::Fed Parser::feed(std::string_view bytes, bool stop_after_head) {
     if (before == State::kHead) check_head(rest.substr(0, used));
     if (status == HPE_OK || state_ == State::kFailed) continue;
     llhttp_resume(&parser);
+    if (state_ == State::kComplete && chunked_ && before == State::kBody)
+      check_last_line(rest.substr(0, used));
     if (before == State::kHead && state_ == State::kBody) {
       check_complete_head();
       // A message without a body is complete here, although no byte follows.
@@ -184,6 +186,7 @@ Parser::Fed Parser::feed(std::string_view bytes, bool stop_after_head) {
       if (stop_after_head) break;
     }
   }
+  if (fed.consumed > 0) after_cr_ = bytes[fed.consumed - 1] == '\r';
   if (body_begin_ != nullptr)
     fed.body = std::string_view(body_begin_, static_cast<std::size_t>(body_end_ - body_begin_));
   return fed;
@@ -216,6 +219,11 @@ void Parser::check_head(std::string_view bytes) noexcept {
     after_cr_ = bytes.back() == '\r';
     after_lf_ = bytes.back() == '\n';
   }
+}
+
+void Parser::check_last_line(std::string_view bytes) noexcept {
+  const bool after_cr = bytes.size() >= 2 ? bytes[bytes.size() - 2] == '\r' : after_cr_;
+  if (!after_cr) fail(400, "the last line of a chunked body does not end with CR LF");
 }
 
 void Parser::check_complete_head() noexcept {

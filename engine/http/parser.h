@@ -64,6 +64,8 @@ class Parser {
   /// Refuses line ends that are not CR LF and heads beyond the limit.
   void check_head(std::string_view bytes) noexcept;
   void check_complete_head() noexcept;
+  /// llhttp takes a bare LF as the end of a chunked body.
+  void check_last_line(std::string_view bytes) noexcept;
   void fail_with_parser_error() noexcept;
   /// Counts bytes of chunk extensions and trailers. Zero, or llhttp's error code.
   int extra(std::size_t size) noexcept;

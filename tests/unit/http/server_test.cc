@@ -91,6 +91,19 @@ TEST_CASE("pipelined requests are answered in order") {
   CHECK(rest.empty());
 }
 
+TEST_CASE("thousands of pipelined requests in one read are answered one after the other") {
+  Served served(echo);
+  std::string requests;
+  for (int at = 0; at < 5000; ++at) requests += "GET /" + std::to_string(at) + " HTTP/1.1\r\nHost: x\r\n\r\n";
+  const std::string answers = served.ask(requests, 60s);
+  CHECK(answers.ends_with("GET /4999 "));
+  std::size_t count = 0;
+  for (std::size_t at = answers.find("HTTP/1.1 200"); at != std::string::npos;
+       at = answers.find("HTTP/1.1 200", at + 1))
+    ++count;
+  CHECK(count == 5000);
+}
+
 TEST_CASE("a streamed answer is chunked, with head and first bytes in one write") {
   Served served(chunks);
   CHECK(served.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n") ==
@@ -138,6 +151,8 @@ TEST_CASE("malformed requests are answered with a JSON error and the connection 
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
        "HTTP/1.1 400 Bad Request"},
       {"GET / HTTP/1.1\nHost: x\n\n", "HTTP/1.1 400 Bad Request"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\n",
+       "HTTP/1.1 400 Bad Request"},
       {"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "HTTP/1.1 400 Bad Request"},
       {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", "HTTP/1.1 400 Bad Request"},
       {"GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"},
