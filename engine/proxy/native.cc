@@ -17,7 +17,9 @@ using rules::FieldEdit;
 /// Where a neutral field stands in a dialect's body.
 std::vector<std::string> path_of(std::string_view field, std::string_view dialect) {
   const bool anthropic = dialect == "anthropic";
-  if (field == "effort") return anthropic ? std::vector<std::string>{"output_config", "effort"} : std::vector<std::string>{"reasoning_effort"};
+  if (field == "effort")
+    return anthropic ? std::vector<std::string>{"output_config", "effort"}
+                     : std::vector<std::string>{"reasoning_effort"};
   std::vector<std::string> path;
   for (const std::string_view part : text::split(field, '.')) path.emplace_back(part);
   return path;

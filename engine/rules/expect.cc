@@ -102,7 +102,8 @@ class Comparison {
     } else if (member.key == "bad_request") {
       differ("bad_request", scalar(value), decision.bad_request.empty() ? "false" : "true");
     } else {
-      unknown(member, {"to", "by", "reason", "deny", "fallback", "shadowed", "tag", "set", "headers", "failed", "no_target", "bad_request"});
+      unknown(member, {"to", "by", "reason", "deny", "fallback", "shadowed", "tag", "set", "headers",
+                       "failed", "no_target", "bad_request"});
     }
   }
 
@@ -183,7 +184,9 @@ class Comparison {
     }
     std::string expected;
     const Tree& value = part.value;
-    const bool bounds = value.is(Tree::Kind::kTable) && (value.find("max") != nullptr || value.find("min") != nullptr || value.find("default") != nullptr);
+    const bool bounds =
+        value.is(Tree::Kind::kTable) &&
+        (value.find("max") != nullptr || value.find("min") != nullptr || value.find("default") != nullptr);
     if (bounds) {
       for (const Tree::Member& bound : value.members) {
         if (!expected.empty()) expected += ", ";

@@ -36,7 +36,9 @@ class Reviewer {
   }
 
   void check_effects(const Rule& rule) {
-    if (!rule.has_effect()) warn(*rule.file, rule.at, "rule '" + rule.name + "' has no effect", "add to, fallback, deny, set, headers or tag");
+    if (!rule.has_effect())
+      warn(*rule.file, rule.at, "rule '" + rule.name + "' has no effect",
+           "add to, fallback, deny, set, headers or tag");
   }
 
   static bool always(const Rule& rule) {
@@ -51,8 +53,10 @@ class Reviewer {
     if (denies_all_ != nullptr && !built_in) {
       warn(*rule.file, rule.at, "rule '" + rule.name + "' is never reached: '" + denies_all_->name + "' denies every request");
     } else if (wants_to && takes_to_ != nullptr && !built_in) {
-      warn(*rule.file, rule.to_at, "rule '" + rule.name + "' never decides the target: '" + takes_to_->name +
-                                       "' above claims `to` for every request", "move it above, or give '" + takes_to_->name + "' a condition");
+      warn(*rule.file, rule.to_at,
+           "rule '" + rule.name + "' never decides the target: '" + takes_to_->name +
+               "' above claims `to` for every request",
+           "move it above, or give '" + takes_to_->name + "' a condition");
     } else if (wants_fallback && takes_fallback_ != nullptr && !built_in) {
       warn(*rule.file, rule.at, "rule '" + rule.name + "' never decides the fallbacks: '" + takes_fallback_->name +
                                     "' above claims `fallback` for every request");

@@ -45,7 +45,7 @@ http::Handler provider(SimWorld& world, Shape shape) {
       const auto sent = co_await exchange.write(event);
       if (!sent.ok()) co_return;
     }
-    (void)co_await exchange.finish({});
+    (void)co_await exchange.finish();
   };
 }
 
@@ -105,7 +105,9 @@ TEST_CASE("whatever happens at whatever step of a request, it ends once, leaves 
         shape.translated = translated;
         shape.blow = blow;
         CAPTURE(static_cast<int>(blow), stream, translated);
-        const std::size_t steps = at_every_step([shape](SimWorld& world) -> std::unique_ptr<Scenario> { return std::make_unique<Request>(world, shape); });
+        const std::size_t steps = at_every_step([shape](SimWorld& world) -> std::unique_ptr<Scenario> {
+          return std::make_unique<Request>(world, shape);
+        });
         CHECK(steps > 5);
       }
     }

@@ -52,8 +52,9 @@ def main():
             if not re.search(r"[=,(]\s*\(\{", text[max(0, found.start() - 3):found.start() + 2]):
                 continue
             problems.append(f"{name}:{line}: co_await inside a statement expression (g++ 12 crashes)")
-        # A lambda that is a coroutine and captures: its captures die with the lambda, before the frame.
-        for found in re.finditer(r"\[([^\]\n]+)\]\s*\([^)]*\)\s*(?:mutable\s*)?->\s*(?:ccrules::)?Task<", text):
+        # A lambda that is a coroutine and captures: its captures die with the lambda, before the frame. (Tests keep their
+        # handlers alive in a world that outlives every frame.)
+        for found in [] if name.startswith("tests/") else re.finditer(r"\[([^\]\n]+)\]\s*\([^)]*\)\s*(?:mutable\s*)?->\s*(?:ccrules::)?Task<", text):
             line = text.count("\n", 0, found.start()) + 1
             problems.append(f"{name}:{line}: a coroutine lambda captures [{found.group(1)}]: pass parameters instead")
     print("\n".join(problems))

@@ -157,8 +157,11 @@ void HistoryWriter::answer_every_call() {
     }
     // Results that answer no call of the turn before would be refused: their text is kept.
     if (turns_[i].role == chat::Role::kUser) {
-      const std::size_t answered = i == 0 ? 0 : static_cast<std::size_t>(std::count_if(
-          turns_[i - 1].blocks.begin(), turns_[i - 1].blocks.end(), [](const chat::Block& block) { return as<chat::ToolCall>(block) != nullptr; }));
+      const std::size_t answered =
+          i == 0 ? 0
+                 : static_cast<std::size_t>(std::count_if(
+                       turns_[i - 1].blocks.begin(), turns_[i - 1].blocks.end(),
+                       [](const chat::Block& block) { return as<chat::ToolCall>(block) != nullptr; }));
       std::size_t seen = 0;
       for (chat::Block& block : turns_[i].blocks) {
         const auto* result = as<chat::ToolResult>(block);

@@ -49,7 +49,9 @@ struct Thought {
 std::string accepted_effort(const std::string& wanted, const Capabilities& target, chat::LossNotes& losses) {
   std::string effort = wanted == "minimal" ? "low" : wanted;
   if (effort.empty() || effort == "none" || target.efforts.empty()) return effort == "none" ? std::string() : effort;
-  const auto accepted = [&](std::string_view word) { return std::find(target.efforts.begin(), target.efforts.end(), word) != target.efforts.end(); };
+  const auto accepted = [&](std::string_view word) {
+    return std::find(target.efforts.begin(), target.efforts.end(), word) != target.efforts.end();
+  };
   if (accepted(effort)) return effort;
   std::string best;
   for (const auto& [word, budget] : kEfforts) {
