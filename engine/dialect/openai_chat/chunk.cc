@@ -11,12 +11,25 @@ std::string_view text_of(json::Value& value) {
   return text ? *text : std::string_view();
 }
 
+/// A string member and where it stands.
+struct Words {
+  std::string_view text;
+  std::size_t at = 0;
+};
+Words words_of(json::Value& value) {
+  if (!value.is(json::Type::kString)) return {};
+  Words words;
+  words.at = value.offset();
+  words.text = text_of(value);
+  return words;
+}
+
 /// Vendors' three names for reasoning; some send the same text under two of them.
 struct Reasoning {
-  std::string_view reasoning_content, reasoning, reasoning_text;
-  [[nodiscard]] std::string_view first() const {
-    if (!reasoning_content.empty()) return reasoning_content;
-    return reasoning.empty() ? reasoning_text : reasoning;
+  Words reasoning_content, reasoning, reasoning_text;
+  [[nodiscard]] const Words& first() const {
+    if (!reasoning_content.text.empty()) return reasoning_content;
+    return reasoning.text.empty() ? reasoning_text : reasoning;
   }
 };
 
@@ -50,7 +63,7 @@ void read_parts(json::Value& value, bool reasoning, Chunk& chunk) {
   while (array && array->next()) read_part(array->value(), reasoning, chunk);
 }
 
-void read_function(json::Value& value, ToolDelta& tool) {
+void read_function(json::Value& value, ToolDelta& tool, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   auto object = value.object();
   while (object && object->next()) {
@@ -60,7 +73,9 @@ void read_function(json::Value& value, ToolDelta& tool) {
       tool.name = text_of(member);
     } else if (key == "arguments" || key == "input") {
       if (member.is(json::Type::kString)) {
-        tool.arguments = text_of(member);
+        const Words words = words_of(member);
+        tool.arguments = words.text;
+        chunk.literal_at = words.at;
       } else if (member.is(json::Type::kObject)) {
         if (const auto raw = member.raw()) tool.arguments = *raw;
       }
@@ -82,7 +97,7 @@ void read_tool(json::Value& value, Chunk& chunk) {
     } else if (key == "id") {
       tool.id = text_of(member);
     } else if (key == "function" || key == "custom") {
-      read_function(member, tool);
+      read_function(member, tool, chunk);
     }
   }
   chunk.tools.push_back(tool);
@@ -92,8 +107,8 @@ void read_tool(json::Value& value, Chunk& chunk) {
 void read_delta(json::Value& value, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   Reasoning reasoning;
-  std::string_view content;
-  std::string_view refusal;
+  Words content;
+  Words refusal;
   const std::size_t first_part = chunk.texts.size();
   auto object = value.object();
   while (object && object->next()) {
@@ -101,17 +116,17 @@ void read_delta(json::Value& value, Chunk& chunk) {
     json::Value& member = object->value();
     if (key == "content") {
       if (member.is(json::Type::kString))
-        content = text_of(member);
+        content = words_of(member);
       else
         read_parts(member, false, chunk);
     } else if (key == "reasoning_content") {
-      reasoning.reasoning_content = text_of(member);
+      reasoning.reasoning_content = words_of(member);
     } else if (key == "reasoning") {
-      reasoning.reasoning = text_of(member);
+      reasoning.reasoning = words_of(member);
     } else if (key == "reasoning_text") {
-      reasoning.reasoning_text = text_of(member);
+      reasoning.reasoning_text = words_of(member);
     } else if (key == "refusal") {
-      refusal = text_of(member);
+      refusal = words_of(member);
     } else if (key == "tool_calls") {
       if (!member.is(json::Type::kArray)) continue;
       auto calls = member.array();
@@ -120,7 +135,7 @@ void read_delta(json::Value& value, Chunk& chunk) {
       if (!member.is(json::Type::kObject)) continue;
       ToolDelta tool;
       tool.index = 0;
-      read_function(member, tool);
+      read_function(member, tool, chunk);
       chunk.tools.push_back(tool);
     } else if (key == "reasoning_details") {
       if (!member.is(json::Type::kArray)) continue;
@@ -131,12 +146,16 @@ void read_delta(json::Value& value, Chunk& chunk) {
       }
     }
   }
-  if (const std::string_view thought = reasoning.first(); !thought.empty()) {
+  if (const Words& thought = reasoning.first(); !thought.text.empty()) {
     chunk.texts.insert(chunk.texts.begin() + static_cast<std::ptrdiff_t>(first_part),
-                       TextPiece{thought, true});
+                       TextPiece{thought.text, true});
+    chunk.literal_at = thought.at;
   }
-  if (!content.empty()) chunk.texts.push_back({content, false});
-  if (!refusal.empty()) chunk.texts.push_back({refusal, false});
+  for (const Words& words : {content, refusal}) {
+    if (words.text.empty()) continue;
+    chunk.texts.push_back({words.text, false});
+    chunk.literal_at = words.at;
+  }
 }
 
 /// What a chunk held before a part of it that may turn out not to count.
@@ -226,6 +245,7 @@ void read_groq(json::Value& value, Chunk& chunk) {
 void Chunk::clear() {
   id = model = finish_reason = stop_sequence = error_json = {};
   has_choice = false;
+  literal_at.reset();
   texts.clear();
   tools.clear();
   details.clear();

@@ -35,7 +35,9 @@ struct Chunk {
   std::vector<std::string_view> details;  ///< OpenRouter reasoning_details, one raw JSON object each
   std::string_view finish_reason;         ///< empty: null or absent
   std::string_view stop_sequence;         ///< vLLM's and SGLang's name of the stop sequence that matched
-  std::string_view error_json;            ///< raw; empty: none
+  std::optional<std::size_t>
+      literal_at;               ///< where in the JSON the last text or arguments string that counts begins
+  std::string_view error_json;  ///< raw; empty: none
   chat::Usage usage;
 
   /// Empties it; keeps the vectors' memory.

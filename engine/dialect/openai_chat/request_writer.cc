@@ -242,8 +242,10 @@ class RequestWriter {
       wanted = effort_for_budget(*thinking.budget_tokens, target_.efforts);
     }
     const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
-    if (target_.tools_need_no_effort && !request_.tools.empty()) {  // silence would mean the model's default effort
-      if (!wanted.empty() && wanted != "none") losses_.add(std::string(slug), "this model does not reason with tools");
+    if (target_.tools_need_no_effort &&
+        !request_.tools.empty()) {  // silence would mean the model's default effort
+      if (!wanted.empty() && wanted != "none")
+        losses_.add(std::string(slug), "this model does not reason with tools");
       return write_string("reasoning_effort", "none");
     }
     if (thinking.budget_tokens) losses_.add("thinking.budget_tokens", "sent as a reasoning effort");

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "dialect/failure.h"
 #include "dialect/openai_chat/assembler.h"
+#include "dialect/openai_chat/repeated_chunk.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -20,18 +21,6 @@ Error not_a_stream(std::string_view what) {
   error.message = "the provider's stream " + std::string(what) +
                   "; check that its base_url is an OpenAI chat completions endpoint";
   return error;
-}
-
-/// Does the text have the member, with a value that says something? Escaped quotes inside strings never
-/// match.
-bool says(std::string_view json, std::string_view quoted_name) {
-  for (std::size_t at = json.find(quoted_name); at != std::string_view::npos;
-       at = json.find(quoted_name, at + 1)) {
-    at += quoted_name.size();
-    while (at < json.size() && (json[at] == ' ' || json[at] == ':')) ++at;
-    if (json.substr(at, 4) != "null") return true;
-  }
-  return false;
 }
 
 class Reader final : public StreamReader {
@@ -116,22 +105,24 @@ class Reader final : public StreamReader {
       assembler_.fail(stream_error(json, provider_), out);
       return {};
     }
-    if (only_listens_ && assembler_.content_seen() && !says(json, "\"finish_reason\"") &&
-        !says(json, "\"usage\"") && !says(json, "\"error\"")) {
-      return {};
+    if (assembler_.content_seen() && repeated_.match(json, chunk_)) {
+      // Arguments are followed even then: whether a call was cut depends on them.
+      return only_listens_ && chunk_.tools.empty() ? Result<void>() : assembler_.apply(chunk_, out);
     }
     return read_json(json, out);
   }
 
   Result<void> read_json(std::string_view json, std::vector<chat::Event>& out) {
-    auto document = json::Document::open(json);
+    auto document = json::Document::open_view(json);
     if (!document) return not_a_stream("holds an event that is not JSON");
     if (!read_chunk(*document, chunk_).ok()) return not_a_stream("holds an event that is not a JSON object");
     if (!chunk_.error_json.empty()) {
       assembler_.fail(stream_error(json, provider_), out);
       return {};
     }
-    return assembler_.apply(chunk_, out);
+    CCR_CHECK(assembler_.apply(chunk_, out));
+    repeated_.learn(json, chunk_);
+    return {};
   }
 
   /// stream:true was asked for and one JSON value came: a whole reply, an error, or a page of HTML.
@@ -153,6 +144,7 @@ class Reader final : public StreamReader {
   sse::Decoder decoder_;
   Assembler assembler_;
   Chunk chunk_;
+  RepeatedChunk repeated_;
   std::string provider_;
   bool only_listens_;
   Framing framing_ = Framing::kUnknown;

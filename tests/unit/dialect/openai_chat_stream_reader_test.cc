@@ -527,3 +527,36 @@ TEST_CASE(
             .ends_with("error overloaded_error: gone\n"));
   CHECK(listen(text).ends_with("error api_error: the provider's stream ended before its answer did\n"));
 }
+
+TEST_CASE("chunks that repeat but for one string are read like any other, escapes and odd strings included") {
+  const auto piece = [](const std::string& literal) { return delta("\"content\":\"" + literal + "\""); };
+  CHECK(read(piece("a") + piece("b") + piece(R"(\"q\"\n\\)") + piece(R"(\u00e9\ud83c\udf89)") +
+             piece("\xC3\xA9") + piece("") + piece("c") + finish("stop") + kDone) ==
+        "start c1 m\nopen 0 text\ntext 0 \"a\"\ntext 0 \"b\"\ntext 0 \"\"q\"\n\\\"\ntext 0 "
+        "\"\xC3\xA9\xF0\x9F\x8E\x89\"\n"
+        "text 0 \"\xC3\xA9\"\ntext 0 \"c\"\nclose 0\nend end_turn\n");
+  const auto obfuscated = [](const std::string& text, const std::string& noise) {
+    return R"(data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"content":")" + text +
+           R"("},"finish_reason":null}],"obfuscation":")" + noise + "\"}\n\n";
+  };
+  CHECK(read(obfuscated("a", "xyz") + obfuscated("b", "") + obfuscated("c", "Q9") + finish("stop") + kDone) ==
+        "start c1 m\nopen 0 text\ntext 0 \"a\"\ntext 0 \"b\"\ntext 0 \"c\"\nclose 0\nend end_turn\n");
+  CHECK(read(tools({tool("0", "call_1", "f", "")}) + tools({tool("0", "", "", "{\"a\":")}) +
+             tools({tool("0", "", "", "\"x\"")}) + tools({tool("0", "", "", "}")}) + finish("tool_calls") +
+             kDone) ==
+        "start c1 m\nopen 0 tool call_1 f\narguments 0 \"{\"a\":\"\narguments 0 \"\"x\"\"\narguments 0 "
+        "\"}\"\nclose 0\nend tool_use\n");
+  CHECK(read(delta(R"("reasoning":"a")") + delta(R"("reasoning":"b")") + delta(R"("content":"c")") +
+             delta(R"("content":"d")") + finish("stop") + kDone) ==
+        "start c1 m\nopen 0 thinking\nthinking 0 \"a\"\nthinking 0 \"b\"\nsignature 0 \"ccr1.,:\"\nclose 0\n"
+        "open 1 text\ntext 1 \"c\"\ntext 1 \"d\"\nclose 1\nend end_turn\n");
+}
+
+TEST_CASE("a repeated chunk that is broken is refused like any other") {
+  for (const std::string bad : {"b\xff", "b\x01"}) {
+    const auto reader = dialect::openai_chat().stream_reader(dialect::ReaderOptions{});
+    std::vector<chat::Event> events;
+    REQUIRE(reader->feed(delta(R"("content":"a")"), events).ok());
+    CHECK_FALSE(reader->feed(delta("\"content\":\"" + bad + "\""), events).ok());
+  }
+}
