@@ -83,10 +83,18 @@ void Headers::remove(std::string_view name) {
   });
 }
 
+namespace {
+
+/// Lengths and first letters tell nearly all names apart.
+bool same_name(std::string_view a, std::string_view b) noexcept {
+  return a.size() == b.size() && !a.empty() && (a[0] | 0x20) == (b[0] | 0x20) && text::equals_ignore_case(a, b);
+}
+
+}  // namespace
+
 std::string_view Headers::get(std::string_view name) const noexcept {
   for (const Field& field : fields_) {
-    if (field.name_size == name.size() &&
-        text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name)) {
+    if (same_name(slice(bytes_, field.name_at, field.name_size), name)) {
       return slice(bytes_, field.value_at, field.value_size);
     }
   }
@@ -95,7 +103,7 @@ std::string_view Headers::get(std::string_view name) const noexcept {
 
 bool Headers::has(std::string_view name) const noexcept {
   return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
-    return text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name);
+    return same_name(slice(bytes_, field.name_at, field.name_size), name);
   });
 }
 
@@ -124,7 +132,7 @@ bool is_hop_by_hop(std::string_view name) noexcept {
                                                               "content-length",
                                                               "accept-encoding"};
   return std::any_of(kNames.begin(), kNames.end(),
-                     [&](std::string_view known) { return text::equals_ignore_case(known, name); });
+                     [&](std::string_view known) { return same_name(known, name); });
 }
 
 std::string_view RequestHead::path() const noexcept {

@@ -64,8 +64,9 @@ Error from_stream_error(const chat::StreamError& failed, const FirstReply& attem
   return dialect::anthropic().read_error(failure);
 }
 
-/// The request in the provider's dialect: the original bytes where possible, else translated.
-Result<std::string> write_body(const Ask& ask, const config::Provider& provider, FirstReply& attempt, const Visit& visit) {
+/// The request in the provider's dialect; empty when the original bytes can go out as they are.
+Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit& visit) {
+  const config::Provider& provider = *attempt.provider;
   if (attempt.native) {
     NativeRequest request;
     request.body = *ask.body;
@@ -194,8 +195,9 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
 }
 
 /// One target, once.
-Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules::Target& target, Visit& visit, StopToken stop) {
-  FirstReply attempt;
+Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& ask, const rules::Target& target, Visit& visit, StopToken stop) {
+  auto made = std::make_unique<FirstReply>();
+  FirstReply& attempt = *made;
   attempt.provider = visit.policy->config->provider(target.provider);
   if (attempt.provider == nullptr) co_return internal_error("the rules chose the unknown provider '" + target.provider + "'");
   attempt.model = target.model;
@@ -212,8 +214,8 @@ Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules:
   provider::Attempt outgoing;
   outgoing.provider = attempt.provider;
   outgoing.model = attempt.model;
-  CCR_CO_TRY(body, write_body(ask, *attempt.provider, attempt, visit));
-  outgoing.body = std::move(body);
+  CCR_CO_TRY(written, write_body(ask, attempt, visit));
+  outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   if (attempt.native) outgoing.query = ask.head->query();
   outgoing.headers = request_headers(ask, attempt);
   outgoing.client_authorization = ask.head->headers.get("authorization");
@@ -221,7 +223,7 @@ Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules:
 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
   if (!reply) co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
-  outgoing.body = std::string();
+  written = std::string();
   attempt.stream = *std::move(reply);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300) co_return co_await read_failure(worker, attempt, ask, visit);
 
@@ -232,7 +234,7 @@ Task<Result<FirstReply>> try_target(Worker& worker, const Ask& ask, const rules:
   } else {
     CCR_CO_CHECK(co_await read_whole(attempt, visit));
   }
-  co_return attempt;
+  co_return made;
 }
 
 /// Exponential, half of it jitter, so that many clients do not come back together.
@@ -292,7 +294,7 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
                         provider);
 }
 
-Task<Result<FirstReply>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop) {
+Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop) {
   std::vector<rules::Target> targets = ask.decision->targets;
   const int most_attempts = std::max(visit.policy->config->retry.max_attempts, 1);
   std::size_t at = 0;

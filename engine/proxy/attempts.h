@@ -62,6 +62,6 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
 /// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are decided here
 /// and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts made and, when all fail, with the
 /// last provider's verbatim answer if the client speaks its dialect.
-Task<Result<FirstReply>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop);
+Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop);
 
 }  // namespace ccrules::proxy

@@ -125,7 +125,7 @@ Result<std::string> native_body(const NativeRequest& request) {
     if (auto value = edited(edit, current_json(request.body, path))) edits.push_back({std::move(path), *std::move(value)});
   }
   if (request.ask_usage) edits.push_back({{"stream_options", "include_usage"}, "true"});
-  if (edits.empty()) return std::string(request.body);
+  if (edits.empty()) return std::string();
   return json::splice(request.body, edits);
 }
 
@@ -156,7 +156,7 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
     if (http::is_hop_by_hop(name)) continue;
     if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-")) continue;
     const bool hidden = std::any_of(kNeverForwarded.begin(), kNeverForwarded.end(),
-                                    [name = name](std::string_view other) { return text::equals_ignore_case(name, other); });
+                                    [name = name](std::string_view other) { return name.size() == other.size() && text::equals_ignore_case(name, other); });
     if (!hidden) headers.add(name, value);
   }
   return headers;

@@ -23,7 +23,7 @@ struct NativeRequest {
   bool ask_usage = false;  ///< OpenAI stream whose client did not ask for usage: we need it for the ledger
 };
 
-/// The original bytes with model and edited fields replaced; the very same bytes when nothing changes.
+/// The original bytes with model and edited fields replaced; empty when nothing changes and the very same bytes can go out.
 Result<std::string> native_body(const NativeRequest& request);
 
 /// Applies the edits to the neutral request (translated lane).

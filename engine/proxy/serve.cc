@@ -76,7 +76,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   ask.facts = &facts;
   CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, exchange.stop()));
   body = std::string();  // committed: no other attempt will need it
-  co_return co_await relay(worker, reply, ask, visit, exchange);
+  co_return co_await relay(worker, *reply, ask, visit, exchange);
 }
 
 /// A failed answer, told in the client's dialect; the provider's own words where it spoke the same dialect.
