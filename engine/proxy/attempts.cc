@@ -126,7 +126,9 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
   failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
-  if (attempt.native && body.ok() && error.code != ErrorCode::kUpstreamAuth) {
+  const bool our_key_refused = error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
+  error.should_retry_false |= our_key_refused;  // clients would repeat for minutes what only the operator can mend
+  if (attempt.native && body.ok() && !our_key_refused) {
     VerbatimFailure verbatim;
     verbatim.status = status;
     forward_reply_headers(reply.headers(), verbatim.headers);
@@ -147,10 +149,10 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
   while (!is_content(attempt.events) && !attempt.reader->ended()) {
     const std::int64_t patience_ms = commit_at_ms - worker.loop.now_ms();
     if (patience_ms <= 0) co_return Result<void>();
-    attempt.clock->deadline.set(attempt.provider->timeouts.idle);
     auto chunk = co_await attempt.stream->read(milliseconds(patience_ms), attempt.clock->stop.token());
     if (!chunk) co_return explain_stop(std::move(chunk).error(), *attempt.clock, *attempt.provider, "its first content");
     if (chunk->quiet) co_return Result<void>();
+    attempt.clock->deadline.set(attempt.provider->timeouts.idle);
     CCR_CO_CHECK(attempt.reader->feed(chunk->bytes, attempt.events));
     if (attempt.native) attempt.held += chunk->bytes;
     if (chunk->end) {
@@ -167,7 +169,6 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
 
 /// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a failure.
 Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
-  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
   if (!body) co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider, "the rest of its answer");
   attempt.upstream_ended = true;
@@ -185,9 +186,16 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
       co_return Result<void>();
     }
   }
-  dialect::UpstreamFailure failure;
+  const std::string_view text = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
+  if (text.find("\"error\"") == std::string_view::npos) {
+    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
+                             "provider '" + attempt.provider->id + "' answered 200 with something that is not a reply; is providers." +
+                                 attempt.provider->id + ".base_url the address of its API?",
+                             *attempt.provider);
+  }
+  dialect::UpstreamFailure failure;  // some providers send their errors with status 200
   failure.status = 200;
-  failure.body = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
+  failure.body = text;
   failure.provider = attempt.provider->id;
   failure.model = attempt.model;
   failure.estimated_input_tokens = visit.estimated_input_tokens;
@@ -225,6 +233,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   if (!reply) co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
   written = std::string();
   attempt.stream = *std::move(reply);
+  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300) co_return co_await read_failure(worker, attempt, ask, visit);
 
   if (says_event_stream(attempt.stream->headers())) {
@@ -286,8 +295,12 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
 }  // namespace
 
 Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for) {
-  if (error.provider.empty()) error.provider = provider.id;
-  if (error.code != ErrorCode::kCancelled || clock.stop.reason() != StopReason::kDeadline) return error;
+  error.provider = provider.id;
+  if (error.code != ErrorCode::kCancelled) {
+    error.message = "provider '" + provider.id + "': " + error.message;
+    return error;
+  }
+  if (clock.stop.reason() != StopReason::kDeadline) return error;
   return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
                         "provider '" + provider.id + "' sent nothing for too long while waiting for " + waiting_for +
                             "; raise providers." + provider.id + ".timeouts if it is slow",

@@ -66,7 +66,6 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
     const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
     const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
     const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime) : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
-    from.clock->deadline.set(from.provider->timeouts.idle);
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk) {
       if (to.stop().stopped()) co_return std::move(chunk).error();
@@ -76,6 +75,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
       co_return Result<void>();
     }
     if (!chunk->quiet) {
+      from.clock->deadline.set(from.provider->timeouts.idle);
       out = bytes.take(chunk->bytes);
       from.upstream_ended = chunk->end;
     } else if (only_usage_left) {
@@ -122,8 +122,8 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
   }
   visit.describe(headers);
   if (const auto cost = ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config)) {
-    std::string usd(32, '\0');
-    usd.resize(static_cast<std::size_t>(std::snprintf(usd.data(), usd.size(), "%.9f", static_cast<double>(*cost) / 1e9)));
+    const std::string nano = std::to_string(*cost % 1'000'000'000);
+    const std::string usd = std::to_string(*cost / 1'000'000'000) + "." + std::string(9 - nano.size(), '0') + nano;
     headers.set("x-ccrules-cost-usd", usd);
   }
   from.stream.reset();  // its connection can serve others while this client takes its time
@@ -136,11 +136,11 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
   for (const chat::Event& event : from.events) collector.add(event);
   std::vector<chat::Event> events;
   while (!from.upstream_ended && !from.reader->ended()) {
-    from.clock->deadline.set(from.provider->timeouts.idle);
     const milliseconds patience = from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk) co_return std::move(chunk).error();
     if (chunk->quiet) break;
+    from.clock->deadline.set(from.provider->timeouts.idle);
     events.clear();
     CCR_CO_CHECK(from.reader->feed(chunk->bytes, events));
     from.upstream_ended = chunk->end;

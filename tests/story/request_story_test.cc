@@ -109,7 +109,7 @@ TEST_CASE("an OpenAI client that did not ask for usage gets no usage chunk, and 
   SimWorld world;
   world.script("oai", 80, http_stream(openai_events("hello")));
   ProxyWorld proxy(world, kConfig);
-  const Message answer = proxy.answer("/v1/chat/completions", messages("gpt-x", true));
+  const Message answer = proxy.answer("/v1/chat/completions", messages("oai,gpt-x", true));
   CHECK_THAT(world.scripted_requests, Contains("\"stream_options\":{\"include_usage\":true}"));
   CHECK_THAT(answer.body, !Contains("prompt_tokens") && Contains("data: [DONE]"));
   CHECK(proxy.rows().at(0).at("output_tokens") == "7");

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "config/load.h"
+#include "core/log.h"
 #include "proxy/serve.h"
 
 namespace ccrules::test {
@@ -37,6 +38,9 @@ class CountingRandom final : public Random {
 }  // namespace
 
 ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files) : world_(world) {
+  log::Settings silent;
+  silent.level = log::Level::kOff;
+  log::configure(silent);
   files[kConfigPath] = config;
   files_ = MemoryFiles(std::move(files));
   config::Options options;
