@@ -48,6 +48,7 @@ struct Ledger::Impl {
   const bool durable;
   Database database;                   ///< the writer's, and open()'s before the thread starts
   std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
+  std::uint64_t dropped_told = 0;      ///< the writer's: lost rows that the log has spoken of
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
 
@@ -145,10 +146,9 @@ void Ledger::Impl::run() {
   }
   std::size_t lost = 0;
   for (const Chunk& chunk : held) lost += chunk.size();
-  if (lost > 0) {
-    rows_dropped.fetch_add(lost, std::memory_order_relaxed);
-    log::error("ledger: stopped with " + std::to_string(lost) + " rows unwritten");
-  }
+  const std::uint64_t dropped = rows_dropped.fetch_add(lost, std::memory_order_relaxed) + lost;
+  if (dropped > dropped_told)
+    log::error("ledger: stopped; " + std::to_string(dropped - dropped_told) + " rows are lost");
 }
 
 /// Returns when there is something to write (or to try again), with the interval's rows gathered.
@@ -235,7 +235,11 @@ void Ledger::Impl::report(const Database::Failure& failure) {
 void Ledger::Impl::report_recovery() {
   pause = std::chrono::milliseconds(0);
   const std::lock_guard lock(mutex);
-  if (!problem.empty()) log::info("ledger: rows are written again");
+  if (problem.empty()) return;
+  const std::uint64_t dropped = rows_dropped.load(std::memory_order_relaxed);
+  const std::uint64_t lost = dropped - std::exchange(dropped_told, dropped);
+  log::info("ledger: rows are written again" +
+            (lost == 0 ? std::string() : "; " + std::to_string(lost) + " were lost meanwhile"));
   problem.clear();
 }
 
