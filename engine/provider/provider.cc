@@ -11,7 +11,8 @@ constexpr std::string_view kAnthropicVersion = "2023-06-01";
 
 /// A switch of the provider's own row beats what the model table says.
 void apply(const std::map<std::string, bool>& switches, std::string_view name, bool& capability) {
-  if (const auto found = switches.find(std::string(name)); found != switches.end()) capability = found->second;
+  if (const auto found = switches.find(std::string(name)); found != switches.end())
+    capability = found->second;
 }
 
 void apply_model(const config::Model& model, dialect::Capabilities& target) {
@@ -50,7 +51,8 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "thinking_disabled", target.thinking_disabled);
 }
 
-/// Puts in the provider's own credential. The client's key is only passed on when the provider says "passthrough".
+/// Puts in the provider's own credential. The client's key is only passed on when the provider says
+/// "passthrough".
 void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Headers& headers) {
   const config::Provider& provider = *attempt.provider;
   if (provider.auth == "none") return;
@@ -60,7 +62,8 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
     return;
   }
   if (provider.api_key.empty()) return;
-  const bool as_x_api_key = provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
+  const bool as_x_api_key =
+      provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
   if (as_x_api_key) {
     headers.set("x-api-key", provider.api_key);
   } else {
@@ -94,7 +97,8 @@ dialect::Capabilities capabilities(const config::Provider& provider, std::string
   target.provider = provider.id;
   target.model = model;
   target.mid_system = dialect_of(provider).name() == "anthropic";
-  if (const config::Model* known = config::ModelTable::built_in().find(model, provider.id)) apply_model(*known, target);
+  if (const config::Model* known = config::ModelTable::built_in().find(model, provider.id))
+    apply_model(*known, target);
   apply_switches(provider, target);
   target.reasoning_replay = provider.reasoning_replay;
   return target;
@@ -111,7 +115,8 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(const Attempt& att
   }
   const dialect::Dialect& spoken = dialect_of(provider);
   http::Headers headers = attempt.headers;
-  if (spoken.name() == "anthropic" && !headers.has("anthropic-version")) headers.add("anthropic-version", kAnthropicVersion);
+  if (spoken.name() == "anthropic" && !headers.has("anthropic-version"))
+    headers.add("anthropic-version", kAnthropicVersion);
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
 

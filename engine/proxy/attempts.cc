@@ -18,7 +18,8 @@ using std::chrono::milliseconds;
 constexpr std::string_view kUserAgent = "ccrules/" CCR_VERSION;
 
 bool is_content(const std::vector<chat::Event>& events) {
-  return std::any_of(events.begin(), events.end(), [](const chat::Event& event) { return chat::is_content(event); });
+  return std::any_of(events.begin(), events.end(),
+                     [](const chat::Event& event) { return chat::is_content(event); });
 }
 
 const chat::StreamError* stream_error(const std::vector<chat::Event>& events) {
@@ -28,7 +29,8 @@ const chat::StreamError* stream_error(const std::vector<chat::Event>& events) {
   return nullptr;
 }
 
-Error upstream_error(ErrorCode code, int status, Retry retry, std::string message, const config::Provider& provider) {
+Error upstream_error(ErrorCode code, int status, Retry retry, std::string message,
+                     const config::Provider& provider) {
   Error error;
   error.code = code;
   error.origin = Origin::kUpstream;
@@ -40,7 +42,8 @@ Error upstream_error(ErrorCode code, int status, Retry retry, std::string messag
 }
 
 /// An error event before any content is as good as an error status: nothing has been sent yet.
-Error from_stream_error(const chat::StreamError& failed, const FirstReply& attempt, std::int64_t estimated_input_tokens) {
+Error from_stream_error(const chat::StreamError& failed, const FirstReply& attempt,
+                        std::int64_t estimated_input_tokens) {
   std::string body;
   chat::StreamError copy = failed;
   dialect::UpstreamFailure failure;
@@ -74,7 +77,8 @@ Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit&
     request.spoken = ask.spoken;
     request.model = attempt.model;
     request.edits = &ask.decision->edits;
-    request.ask_usage = ask.outline->stream && !ask.outline->include_usage && provider::capabilities(provider, attempt.model).stream_usage;
+    request.ask_usage = ask.outline->stream && !ask.outline->include_usage &&
+                        provider::capabilities(provider, attempt.model).stream_usage;
     return native_body(request);
   }
   CCR_TRY(request, ask.spoken->read_request(*ask.body));
@@ -112,7 +116,8 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
   if (status < 400) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
                              "provider '" + attempt.provider->id + "' answered " + std::to_string(status) +
-                                 "; redirects are not followed: set providers." + attempt.provider->id + ".base_url to its final address",
+                                 "; redirects are not followed: set providers." + attempt.provider->id +
+                                 ".base_url to its final address",
                              *attempt.provider);
   }
   auto body = co_await http::read_all(*attempt.stream, limits::kErrorBodyBytes, attempt.clock->stop.token());
@@ -126,8 +131,10 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
   failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
-  const bool our_key_refused = error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
-  error.should_retry_false |= our_key_refused;  // clients would repeat for minutes what only the operator can mend
+  const bool our_key_refused =
+      error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
+  error.should_retry_false |=
+      our_key_refused;  // clients would repeat for minutes what only the operator can mend
   if (attempt.native && body.ok() && !our_key_refused) {
     VerbatimFailure verbatim;
     verbatim.status = status;
@@ -150,7 +157,9 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
     const std::int64_t patience_ms = commit_at_ms - worker.loop.now_ms();
     if (patience_ms <= 0) co_return Result<void>();
     auto chunk = co_await attempt.stream->read(milliseconds(patience_ms), attempt.clock->stop.token());
-    if (!chunk) co_return explain_stop(std::move(chunk).error(), *attempt.clock, *attempt.provider, "its first content");
+    if (!chunk)
+      co_return explain_stop(std::move(chunk).error(), *attempt.clock, *attempt.provider,
+                             "its first content");
     if (chunk->quiet) co_return Result<void>();
     attempt.clock->deadline.set(attempt.provider->timeouts.idle);
     CCR_CO_CHECK(attempt.reader->feed(chunk->bytes, attempt.events));
@@ -167,10 +176,13 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
   co_return Result<void>();
 }
 
-/// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a failure.
+/// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a
+/// failure.
 Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
   auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
-  if (!body) co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider, "the rest of its answer");
+  if (!body)
+    co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider,
+                           "the rest of its answer");
   attempt.upstream_ended = true;
   if (attempt.native) {
     chat::Reply peeked = attempt.upstream->peek_reply(*body);
@@ -189,7 +201,8 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
   const std::string_view text = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
   if (text.find("\"error\"") == std::string_view::npos) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' answered 200 with something that is not a reply; is providers." +
+                             "provider '" + attempt.provider->id +
+                                 "' answered 200 with something that is not a reply; is providers." +
                                  attempt.provider->id + ".base_url the address of its API?",
                              *attempt.provider);
   }
@@ -203,11 +216,14 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
 }
 
 /// One target, once.
-Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& ask, const rules::Target& target, Visit& visit, StopToken stop) {
+Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& ask,
+                                                     const rules::Target& target, Visit& visit,
+                                                     StopToken stop) {
   auto made = std::make_unique<FirstReply>();
   FirstReply& attempt = *made;
   attempt.provider = visit.policy->config->provider(target.provider);
-  if (attempt.provider == nullptr) co_return internal_error("the rules chose the unknown provider '" + target.provider + "'");
+  if (attempt.provider == nullptr)
+    co_return internal_error("the rules chose the unknown provider '" + target.provider + "'");
   attempt.model = target.model;
   attempt.upstream = &provider::dialect_of(*attempt.provider);
   attempt.native = attempt.upstream == ask.spoken;
@@ -230,15 +246,18 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.client_api_key = ask.head->headers.get("x-api-key");
 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
-  if (!reply) co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
+  if (!reply)
+    co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
   written = std::string();
   attempt.stream = *std::move(reply);
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
-  if (attempt.stream->status() < 200 || attempt.stream->status() >= 300) co_return co_await read_failure(worker, attempt, ask, visit);
+  if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
+    co_return co_await read_failure(worker, attempt, ask, visit);
 
   if (says_event_stream(attempt.stream->headers())) {
     const bool only_listen = attempt.native && ask.outline->stream;
-    attempt.reader = only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
+    attempt.reader =
+        only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
     CCR_CO_CHECK(co_await read_first_content(worker, attempt, visit));
   } else {
     CCR_CO_CHECK(co_await read_whole(attempt, visit));
@@ -248,7 +267,8 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
 
 /// Exponential, half of it jitter, so that many clients do not come back together.
 milliseconds backoff(const config::Retry& retry, int attempt, Random& random) {
-  const std::int64_t full = std::min<std::int64_t>(retry.at_most.count(), retry.base.count() << std::min(attempt - 1, 16));
+  const std::int64_t full =
+      std::min<std::int64_t>(retry.at_most.count(), retry.base.count() << std::min(attempt - 1, 16));
   const auto half = static_cast<std::uint64_t>(full / 2 + 1);
   return milliseconds(full / 2 + static_cast<std::int64_t>(random.next() % half));
 }
@@ -279,7 +299,8 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
   }
   const config::Provider* provider = config.provider(visit.row.provider);
   const int retries_here = provider == nullptr ? 0 : provider->max_retries;
-  const bool by_default = error.retry != Retry::kNever && !error.should_retry_false && tries_here <= retries_here;
+  const bool by_default =
+      error.retry != Retry::kNever && !error.should_retry_false && tries_here <= retries_here;
   next.same_target = wish.retry.value_or(by_default && wish.next_fallback != true);
   if (next.same_target) {
     milliseconds wait = wish.retry_after.count() >= 0 ? wish.retry_after
@@ -294,7 +315,8 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
 
 }  // namespace
 
-Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for) {
+Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,
+                   const char* waiting_for) {
   error.provider = provider.id;
   if (error.code != ErrorCode::kCancelled) {
     error.message = "provider '" + provider.id + "': " + error.message;
@@ -302,12 +324,13 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
   }
   if (clock.stop.reason() != StopReason::kDeadline) return error;
   return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
-                        "provider '" + provider.id + "' sent nothing for too long while waiting for " + waiting_for +
-                            "; raise providers." + provider.id + ".timeouts if it is slow",
+                        "provider '" + provider.id + "' sent nothing for too long while waiting for " +
+                            waiting_for + "; raise providers." + provider.id + ".timeouts if it is slow",
                         provider);
 }
 
-Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop) {
+Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
+                                                      StopToken stop) {
   std::vector<rules::Target> targets = ask.decision->targets;
   const int most_attempts = std::max(visit.policy->config->retry.max_attempts, 1);
   std::size_t at = 0;
@@ -318,8 +341,8 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
     if (attempt.ok() || stop.stopped()) co_return attempt;
     const Error& error = attempt.error();
-    log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," + targets[at].model + " failed: " +
-                  error.message,
+    log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
+                  targets[at].model + " failed: " + error.message,
               visit.row.id);
     if (visit.row.attempts >= most_attempts) co_return attempt;
 

@@ -33,8 +33,8 @@ struct AttemptClock {
   Deadline deadline;
 };
 
-/// A reply whose first real content has arrived (or that was silent for limits::kCommitTime after a good head).
-/// Until now nothing has gone to the client; from now on there is no way back.
+/// A reply whose first real content has arrived (or that was silent for limits::kCommitTime after a good
+/// head). Until now nothing has gone to the client; from now on there is no way back.
 struct FirstReply {
   const config::Provider* provider = nullptr;
   std::string model;
@@ -52,16 +52,19 @@ struct FirstReply {
   bool upstream_ended = false;
 
   // A whole reply:
-  std::string whole;                  ///< native: its bytes
-  std::optional<chat::Reply> reply;   ///< its meaning (native: only id, usage and stop reason)
+  std::string whole;                 ///< native: its bytes
+  std::optional<chat::Reply> reply;  ///< its meaning (native: only id, usage and stop reason)
 };
 
-/// What a failed wait for the provider means: a deadline that passed is a timeout, anything else is what it says.
-Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider, const char* waiting_for);
+/// What a failed wait for the provider means: a deadline that passed is a timeout, anything else is what it
+/// says.
+Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,
+                   const char* waiting_for);
 
-/// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are decided here
-/// and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts made and, when all fail, with the
-/// last provider's verbatim answer if the client speaks its dialect.
-Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit, StopToken stop);
+/// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are
+/// decided here and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts
+/// made and, when all fail, with the last provider's verbatim answer if the client speaks its dialect.
+Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
+                                                      StopToken stop);
 
 }  // namespace ccrules::proxy

@@ -28,7 +28,8 @@ std::vector<std::string> model_ids(const config::Snapshot& config) {
     }
   }
   for (const auto& [name, route] : config.routes) {
-    if (name != "default" && name != "longContext" && name != "background" && name != "think") ids.push_back(name);
+    if (name != "default" && name != "longContext" && name != "background" && name != "think")
+      ids.push_back(name);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
@@ -66,7 +67,9 @@ Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const d
   json::Writer writer(body);
   writer.begin_object().member("id", route.model);
   if (anthropic) {
-    writer.member("type", "model").member("display_name", route.model).member("created_at", "1970-01-01T00:00:00Z");
+    writer.member("type", "model")
+        .member("display_name", route.model)
+        .member("created_at", "1970-01-01T00:00:00Z");
   } else {
     writer.member("object", "model").member("created", 0).member("owned_by", "ccrules");
   }
@@ -87,8 +90,8 @@ Task<Result<void>> greet(http::Exchange& exchange) {
   co_return co_await send_json(exchange, "{\"status\":\"ok\",\"version\":\"" CCR_VERSION "\"}");
 }
 
-Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error, const http::Headers& extra,
-                      std::string_view request_id) {
+Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error,
+                      const http::Headers& extra, std::string_view request_id) {
   if (exchange.stop().stopped()) co_return;
   if (exchange.head_sent()) {
     exchange.abort();  // the answer has begun and cannot be completed: it must not look complete
@@ -97,7 +100,8 @@ Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, 
   http::Headers headers = extra;
   headers.set("content-type", "application/json");
   if (!request_id.empty()) headers.set("request-id", request_id);
-  if (error.retry_after_ms >= 0) headers.set("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
+  if (error.retry_after_ms >= 0)
+    headers.set("retry-after", std::to_string((error.retry_after_ms + 999) / 1000));
   if (error.should_retry_false) headers.set("x-should-retry", "false");
   const std::string body = spoken.write_error(error, request_id);
   auto sent = co_await exchange.send(spoken.error_status(error), headers, body);

@@ -8,15 +8,17 @@
 /// The endpoints that need no provider: model lists, token counts, greetings, health.
 namespace ccrules::proxy {
 
-/// GET /v1/models and /v1/models/{id}, in the shape of the client's dialect (anthropic-version header: Anthropic's).
+/// GET /v1/models and /v1/models/{id}, in the shape of the client's dialect (anthropic-version header:
+/// Anthropic's).
 Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const dialect::Route& route);
 /// POST /v1/messages/count_tokens: our own estimate.
 Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken);
 /// HEAD /, HEAD /api/hello, GET /health.
 Task<Result<void>> greet(http::Exchange& exchange);
 
-/// Answers with an error in a client dialect's own shape. Nothing when the head is already out or nobody is left.
-Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error, const http::Headers& extra,
-                      std::string_view request_id);
+/// Answers with an error in a client dialect's own shape. Nothing when the head is already out or nobody is
+/// left.
+Task<void> tell_error(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error,
+                      const http::Headers& extra, std::string_view request_id);
 
 }  // namespace ccrules::proxy

@@ -86,7 +86,9 @@ std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapsh
     return forbidden("without listen.api_key only this machine may use the proxy");
   }
   if (key_matches(headers, config.listen.api_key)) return std::nullopt;
-  return unauthorized("the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'");
+  return unauthorized(
+      "the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY' or "
+      "'x-api-key: KEY'");
 }
 
 }  // namespace ccrules::proxy

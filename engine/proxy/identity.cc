@@ -10,11 +10,13 @@
 namespace ccrules::proxy {
 namespace {
 
-constexpr std::size_t kLongestName = 200;  ///< of anything a client may call itself, its project or its session
+constexpr std::size_t kLongestName =
+    200;  ///< of anything a client may call itself, its project or its session
 
 std::string first_header(const http::Headers& headers, std::initializer_list<std::string_view> names) {
   for (const std::string_view name : names) {
-    if (const std::string_view value = headers.get(name); !value.empty()) return std::string(value.substr(0, kLongestName));
+    if (const std::string_view value = headers.get(name); !value.empty())
+      return std::string(value.substr(0, kLongestName));
   }
   return {};
 }
@@ -28,11 +30,13 @@ std::string client_name(std::string_view user_agent) {
 
 /// Claude Code marks a subagent's request in the attribution line that heads its system prompt.
 bool says_subagent(const chat::Outline& outline) {
-  return !outline.system_json.empty() && outline.system_json.front().starts_with("\"x-anthropic-billing-header:") &&
+  return !outline.system_json.empty() &&
+         outline.system_json.front().starts_with("\"x-anthropic-billing-header:") &&
          outline.system_json.front().find("cc_is_subagent=true") != std::string_view::npos;
 }
 
-std::string request_class(const http::Headers& headers, const rules::Identity& who, const chat::Outline& outline) {
+std::string request_class(const http::Headers& headers, const rules::Identity& who,
+                          const chat::Outline& outline) {
   if (std::string said = first_header(headers, {"x-claude-code-request-class"}); !said.empty()) return said;
   if (!who.agent_id.empty() || says_subagent(outline)) return "subagent";
   if (who.client != "claude-code") return {};
@@ -49,7 +53,8 @@ rules::Identity identify(Worker& worker, const http::RequestHead& head, const ch
   who.session = first_header(headers, {"x-ccrules-session", "x-claude-code-session-id", "x-session-id"});
   if (who.session.empty()) who.session = outline.session_id;
   who.user = first_header(headers, {"x-ccrules-user"});
-  if (who.user.empty() && !outline.user_id.starts_with('{')) who.user = outline.user_id.substr(0, kLongestName);
+  if (who.user.empty() && !outline.user_id.starts_with('{'))
+    who.user = outline.user_id.substr(0, kLongestName);
   who.project = first_header(headers, {"x-ccrules-project"});
   if (who.project.empty()) who.project = rules::working_directory(outline);
   who.agent_id = first_header(headers, {"x-claude-code-agent-id"});

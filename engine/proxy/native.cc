@@ -57,9 +57,12 @@ std::string current_json(std::string_view body, const std::vector<std::string>& 
 /// What the member becomes, or nothing when it stays as it is. An empty string removes it.
 std::optional<std::string> edited(const FieldEdit& edit, const std::string& current) {
   switch (edit.kind) {
-    case FieldEdit::Kind::kSet: return edit.value_json;
-    case FieldEdit::Kind::kDefault: return current.empty() || current == "null" ? std::optional(edit.value_json) : std::nullopt;
-    case FieldEdit::Kind::kRemove: return current.empty() ? std::nullopt : std::optional(std::string());
+    case FieldEdit::Kind::kSet:
+      return edit.value_json;
+    case FieldEdit::Kind::kDefault:
+      return current.empty() || current == "null" ? std::optional(edit.value_json) : std::nullopt;
+    case FieldEdit::Kind::kRemove:
+      return current.empty() ? std::nullopt : std::optional(std::string());
     case FieldEdit::Kind::kAtMost:
     case FieldEdit::Kind::kAtLeast: {
       const auto now = as_number(current);
@@ -73,9 +76,10 @@ std::optional<std::string> edited(const FieldEdit& edit, const std::string& curr
 }
 
 constexpr std::array<std::string_view, 16> kNeverForwarded = {
-    "authorization",    "x-api-key",     "x-goog-api-key", "cookie",           "origin",       "referer",
-    "forwarded",        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",  "openai-organization",
-    "openai-project",   "accept-encoding", "expect",         "x-claude-code-managed-settings-checksum"};
+    "authorization",    "x-api-key",         "x-goog-api-key", "cookie",
+    "origin",           "referer",           "forwarded",      "x-forwarded-for",
+    "x-forwarded-host", "x-forwarded-proto", "x-real-ip",      "openai-organization",
+    "openai-project",   "accept-encoding",   "expect",         "x-claude-code-managed-settings-checksum"};
 
 std::string text_of(std::string_view json) {
   auto document = json::Document::open(json);
@@ -122,7 +126,8 @@ Result<std::string> native_body(const NativeRequest& request) {
         !current_json(request.body, {"max_completion_tokens"}).empty()) {
       path = {"max_completion_tokens"};
     }
-    if (auto value = edited(edit, current_json(request.body, path))) edits.push_back({std::move(path), *std::move(value)});
+    if (auto value = edited(edit, current_json(request.body, path)))
+      edits.push_back({std::move(path), *std::move(value)});
   }
   if (request.ask_usage) edits.push_back({{"stream_options", "include_usage"}, "true"});
   if (edits.empty()) return std::string();
@@ -144,7 +149,8 @@ void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
     } else if (edit.field == "effort") {
       std::string current;
       if (!request.effort.empty()) json::append_string(current, request.effort);
-      if (const auto now = edited(edit, current)) request.effort = now->empty() ? std::string() : text_of(*now);
+      if (const auto now = edited(edit, current))
+        request.effort = now->empty() ? std::string() : text_of(*now);
     }
   }
 }
@@ -154,9 +160,12 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
   for (std::size_t i = 0; i < from_client.size(); ++i) {
     const auto [name, value] = from_client.at(i);
     if (http::is_hop_by_hop(name)) continue;
-    if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-")) continue;
-    const bool hidden = std::any_of(kNeverForwarded.begin(), kNeverForwarded.end(),
-                                    [name = name](std::string_view other) { return name.size() == other.size() && text::equals_ignore_case(name, other); });
+    if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-"))
+      continue;
+    const bool hidden =
+        std::any_of(kNeverForwarded.begin(), kNeverForwarded.end(), [name = name](std::string_view other) {
+          return name.size() == other.size() && text::equals_ignore_case(name, other);
+        });
     if (!hidden) headers.add(name, value);
   }
   return headers;
@@ -165,7 +174,8 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
 void forward_reply_headers(const http::Headers& from_provider, http::Headers& to_client) {
   for (std::size_t i = 0; i < from_provider.size(); ++i) {
     const auto [name, value] = from_provider.at(i);
-    if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") || text::starts_with_ignore_case(name, "x-ccrules-") ||
+    if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") ||
+        text::starts_with_ignore_case(name, "x-ccrules-") ||
         text::starts_with_ignore_case(name, "access-control-") || text::equals_ignore_case(name, "date")) {
       continue;
     }

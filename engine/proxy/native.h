@@ -10,8 +10,8 @@
 #include "http/message.h"
 #include "rules/decision.h"
 
-/// What goes out when client and provider speak the same dialect (the original bytes with a few members replaced) and how the
-/// rules' field edits are applied in either lane.
+/// What goes out when client and provider speak the same dialect (the original bytes with a few members
+/// replaced) and how the rules' field edits are applied in either lane.
 namespace ccrules::proxy {
 
 struct NativeRequest {
@@ -23,14 +23,15 @@ struct NativeRequest {
   bool ask_usage = false;  ///< OpenAI stream whose client did not ask for usage: we need it for the ledger
 };
 
-/// The original bytes with model and edited fields replaced; empty when nothing changes and the very same bytes can go out.
+/// The original bytes with model and edited fields replaced; empty when nothing changes and the very same
+/// bytes can go out.
 Result<std::string> native_body(const NativeRequest& request);
 
 /// Applies the edits to the neutral request (translated lane).
 void apply_edits(const std::vector<rules::FieldEdit>& edits, chat::Request& request);
 
-/// The client's headers that a provider of the same dialect may see: everything but credentials, cookies, hop-by-hop fields
-/// and what browsers add (claude-code-gateway 2.1-2.8).
+/// The client's headers that a provider of the same dialect may see: everything but credentials, cookies,
+/// hop-by-hop fields and what browsers add (claude-code-gateway 2.1-2.8).
 http::Headers forwarded_headers(const http::Headers& from_client);
 
 /// The provider's headers that the client may see in the native lane.

@@ -38,7 +38,8 @@ http::Headers stream_headers(const FirstReply& from, const Visit& visit) {
   return headers;
 }
 
-Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
+                                http::Exchange& to) {
   StreamBytes::Lane lane;
   lane.native = from.native;
   lane.drop_usage_chunk = from.native && !ask.outline->include_usage;
@@ -65,11 +66,13 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
     }
     const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
     const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
-    const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime) : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
+    const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime)
+                                                  : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk) {
       if (to.stop().stopped()) co_return std::move(chunk).error();
-      const Error failure = explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
+      const Error failure =
+          explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
       CCR_CO_CHECK(co_await to.finish(bytes.end(&failure)));
       from.stream.reset();
       co_return Result<void>();
@@ -87,7 +90,8 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
     }
   }
 
-  // The client has everything. Reading the few bytes that end the upstream's body keeps its connection usable.
+  // The client has everything. Reading the few bytes that end the upstream's body keeps its connection
+  // usable.
   if (!from.upstream_ended) {
     auto rest = co_await from.stream->read(milliseconds(limits::kUsageTime), from.clock->stop.token());
     (void)rest;  // whatever it is, the request is over
@@ -96,7 +100,8 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
 }
 
 /// A reply that came whole for a client that asked for a stream.
-Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
+                                  http::Exchange& to) {
   chat::Reply reply = *std::move(from.reply);
   if (from.native) {
     CCR_CO_TRY(read, from.upstream->read_reply(from.whole, from.reading));
@@ -121,9 +126,11 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
     headers.add("request-id", visit.row.id);
   }
   visit.describe(headers);
-  if (const auto cost = ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config)) {
+  if (const auto cost =
+          ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config)) {
     const std::string nano = std::to_string(*cost % 1'000'000'000);
-    const std::string usd = std::to_string(*cost / 1'000'000'000) + "." + std::string(9 - nano.size(), '0') + nano;
+    const std::string usd =
+        std::to_string(*cost / 1'000'000'000) + "." + std::string(9 - nano.size(), '0') + nano;
     headers.set("x-ccrules-cost-usd", usd);
   }
   from.stream.reset();  // its connection can serve others while this client takes its time
@@ -136,7 +143,8 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
   for (const chat::Event& event : from.events) collector.add(event);
   std::vector<chat::Event> events;
   while (!from.upstream_ended && !from.reader->ended()) {
-    const milliseconds patience = from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
+    const milliseconds patience =
+        from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk) co_return std::move(chunk).error();
     if (chunk->quiet) break;
@@ -157,18 +165,21 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
   error.origin = Origin::kUpstream;
   error.http_status = 502;
   error.provider = from.provider->id;
-  error.message = collector.error() ? collector.error()->message : "provider '" + from.provider->id + "' ended its answer too early";
+  error.message = collector.error() ? collector.error()->message
+                                    : "provider '" + from.provider->id + "' ended its answer too early";
   co_return error;
 }
 
-Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
+                               http::Exchange& to) {
   if (from.reader) {
     CCR_CO_TRY(collected, co_await collect(from));
     from.reply = std::move(collected);
   }
   visit.observe(*from.reply);
   if (from.native && !from.reader) co_return co_await send_whole(from, visit, to, from.whole);
-  const std::string body = ask.spoken->write_reply(*from.reply, writer_options(worker, ask, visit), from.losses);
+  const std::string body =
+      ask.spoken->write_reply(*from.reply, writer_options(worker, ask, visit), from.losses);
   visit.loss = from.losses.header_value();
   co_return co_await send_whole(from, visit, to, body);
 }

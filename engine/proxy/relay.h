@@ -6,10 +6,12 @@
 
 namespace ccrules::proxy {
 
-/// Brings a committed reply to the client, in the client's dialect and in the form it asked for (stream or whole). Same
-/// dialect and form: the provider's bytes, verbatim. A provider that fails on the way becomes an error event of the client's dialect,
-/// never a clean end. Awaiting the client's socket is the backpressure on the provider's.
-/// @return an error when the client could not be told everything (it left: kCancelled or kConnectionLost), or when nothing was
+/// Brings a committed reply to the client, in the client's dialect and in the form it asked for (stream or
+/// whole). Same dialect and form: the provider's bytes, verbatim. A provider that fails on the way becomes an
+/// error event of the client's dialect, never a clean end. Awaiting the client's socket is the backpressure
+/// on the provider's.
+/// @return an error when the client could not be told everything (it left: kCancelled or kConnectionLost), or
+/// when nothing was
 ///         sent yet and the reply turned out broken.
 Task<Result<void>> relay(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to);
 

@@ -42,7 +42,8 @@ Result<void> allowed(const rules::Decision& decision) {
 }
 
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
-Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken, Visit& visit) {
+Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken,
+                          Visit& visit) {
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
   visit.row.requested_model = outline.model;
@@ -81,13 +82,15 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
 
 /// A failed answer, told in the client's dialect; the provider's own words where it spoke the same dialect.
 Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error, Visit& visit) {
-  if (visit.row.error.empty()) visit.row.error = std::string(error_code_name(error.code)) + ": " + error.message;
+  if (visit.row.error.empty())
+    visit.row.error = std::string(error_code_name(error.code)) + ": " + error.message;
   if (exchange.stop().stopped()) {
     visit.row.status = 499;
     co_return;
   }
   http::Headers headers;
-  if (exchange.head_sent()) {  // only the client's own connection can fail now: relay tells of the provider's failures
+  if (exchange.head_sent()) {  // only the client's own connection can fail now: relay tells of the provider's
+                               // failures
     visit.row.status = 499;
     co_await tell_error(exchange, spoken, error, headers, visit.row.id);
     co_return;
@@ -122,12 +125,16 @@ Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Dia
 /// Everything that is not a request to a model.
 Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
   switch (route.endpoint) {
-    case dialect::Endpoint::kHello: co_return co_await greet(exchange);
+    case dialect::Endpoint::kHello:
+      co_return co_await greet(exchange);
     case dialect::Endpoint::kModels:
-    case dialect::Endpoint::kModel: co_return co_await list_models(worker, exchange, route);
-    case dialect::Endpoint::kCountTokens: co_return co_await count_tokens(worker, exchange, *route.spoken);
+    case dialect::Endpoint::kModel:
+      co_return co_await list_models(worker, exchange, route);
+    case dialect::Endpoint::kCountTokens:
+      co_return co_await count_tokens(worker, exchange, *route.spoken);
     case dialect::Endpoint::kGenerate:
-    case dialect::Endpoint::kNone: break;
+    case dialect::Endpoint::kNone:
+      break;
   }
   Error error;
   error.code = ErrorCode::kNotFound;
@@ -146,7 +153,7 @@ Task<void> serve(Worker& worker, http::Exchange& exchange) {
     co_await generate(worker, exchange, *route.spoken);
     co_return;
   }
-  const dialect::Dialect& spoken = route.spoken != nullptr ? *route.spoken
+  const dialect::Dialect& spoken = route.spoken != nullptr                          ? *route.spoken
                                    : exchange.head().path().starts_with("/v1/chat") ? dialect::openai_chat()
                                                                                     : dialect::anthropic();
   const http::Headers none;

@@ -1,13 +1,12 @@
 #include "proxy/service.h"
 
+#include <algorithm>
+#include <atomic>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <atomic>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -27,7 +26,8 @@
 namespace ccrules::proxy {
 namespace {
 
-/// Bodies of some 100 KB come and go with every request: keep their memory instead of returning it to the kernel each time.
+/// Bodies of some 100 KB come and go with every request: keep their memory instead of returning it to the
+/// kernel each time.
 void keep_memory_of_bodies() {
   constexpr int kKeptBytes = 64 * 1024 * 1024;
   mallopt(M_MMAP_THRESHOLD, kKeptBytes);
@@ -56,18 +56,23 @@ std::string ledger_path(const config::Snapshot& config) {
   if (!config.ledger.path.empty()) return config.ledger.path;
   const Environment environment = system_environment();
   const auto state = environment.find("XDG_STATE_HOME");
-  const std::string base = state != environment.end() && !state->second.empty() ? state->second : home_directory() + "/.local/state";
+  const std::string base = state != environment.end() && !state->second.empty()
+                               ? state->second
+                               : home_directory() + "/.local/state";
   return base + "/ccrules/ledger.db";
 }
 
 std::string base_url(const config::Listen& listen, int port) {
   const bool everywhere = listen.host == "0.0.0.0" || listen.host == "::";
-  const std::string host = everywhere ? "127.0.0.1" : listen.host.find(':') != std::string::npos ? "[" + listen.host + "]" : listen.host;
+  const std::string host = everywhere                                   ? "127.0.0.1"
+                           : listen.host.find(':') != std::string::npos ? "[" + listen.host + "]"
+                                                                        : listen.host;
   return (listen.tls_cert.empty() ? "http://" : "https://") + host + ":" + std::to_string(port);
 }
 
 /// One policy per worker (rule engines are not shared), or the reasons why not.
-Result<std::vector<std::shared_ptr<Policy>>> make_policies(const std::shared_ptr<const config::Snapshot>& config, std::size_t count) {
+Result<std::vector<std::shared_ptr<Policy>>> make_policies(
+    const std::shared_ptr<const config::Snapshot>& config, std::size_t count) {
   std::vector<std::shared_ptr<Policy>> policies;
   for (std::size_t i = 0; i < count; ++i) {
     std::vector<config::Diagnostic> diagnostics;
@@ -106,8 +111,9 @@ class Service {
     CCR_CHECK(check_certificate(config_->listen));
     CCR_TRY(policies, make_policies(config_, worker_count(*config_)));
     open_ledger();
-    CCR_TRY(listener, Listener::open(loop_, config_->listen.host, static_cast<std::uint16_t>(config_->listen.port),
-                                     [this](int descriptor) { accept(descriptor); }));
+    CCR_TRY(listener,
+            Listener::open(loop_, config_->listen.host, static_cast<std::uint16_t>(config_->listen.port),
+                           [this](int descriptor) { accept(descriptor); }));
     listener_ = std::move(listener);
     running_ = policies.size();
     for (auto& policy : policies) start_worker(std::move(policy));
@@ -155,7 +161,8 @@ class Service {
     }
     if (total >= config_->limits.connections) {
       ::close(descriptor);
-      log::warn("more than limits.connections (" + std::to_string(config_->limits.connections) + ") clients: one was turned away");
+      log::warn("more than limits.connections (" + std::to_string(config_->limits.connections) +
+                ") clients: one was turned away");
       return;
     }
     least->adopt(descriptor);
@@ -197,12 +204,14 @@ class Service {
     }
     auto policies = make_policies(loaded.snapshot, workers_.size());
     if (!policies) {
-      log_lines(log::Level::kError, "reload refused: " + policies.error().message + "\nthe last good rules stay");
+      log_lines(log::Level::kError,
+                "reload refused: " + policies.error().message + "\nthe last good rules stay");
       return;
     }
     const config::Listen& before = config_->listen;
     const config::Listen& after = loaded.snapshot->listen;
-    if (before.host != after.host || before.port != after.port || before.tls_cert.empty() != after.tls_cert.empty() ||
+    if (before.host != after.host || before.port != after.port ||
+        before.tls_cert.empty() != after.tls_cert.empty() ||
         worker_count(*config_) != worker_count(*loaded.snapshot)) {
       log::warn("listen and workers change only with a restart; everything else is reloaded");
     }

@@ -11,7 +11,8 @@ namespace {
 std::size_t whole_prefix(std::string_view bytes) {
   if (bytes.ends_with("\n\n")) return bytes.size();
   std::size_t longest = 0;
-  for (const std::string_view blank : {std::string_view("\n\n"), std::string_view("\r\n\r\n"), std::string_view("\r\r")}) {
+  for (const std::string_view blank :
+       {std::string_view("\n\n"), std::string_view("\r\n\r\n"), std::string_view("\r\r")}) {
     const auto at = bytes.rfind(blank);
     if (at != std::string_view::npos) longest = std::max(longest, at + blank.size());
   }
@@ -20,13 +21,15 @@ std::size_t whole_prefix(std::string_view bytes) {
 
 /// OpenAI's last chunk when usage was asked for: it has no choices.
 bool is_usage_chunk(std::string_view event) {
-  return event.find("\"choices\":[]") != std::string_view::npos || event.find("\"choices\": []") != std::string_view::npos;
+  return event.find("\"choices\":[]") != std::string_view::npos ||
+         event.find("\"choices\": []") != std::string_view::npos;
 }
 
 void without_usage_chunks(std::string_view events, std::string& out) {
   while (!events.empty()) {
     const auto blank = events.find("\n\n");
-    const std::string_view event = events.substr(0, blank == std::string_view::npos ? events.size() : blank + 2);
+    const std::string_view event =
+        events.substr(0, blank == std::string_view::npos ? events.size() : blank + 2);
     if (!is_usage_chunk(event)) out += event;
     events.remove_prefix(event.size());
   }
@@ -47,7 +50,8 @@ std::string_view WholeEvents::take(std::string_view bytes) {
   return ready_;
 }
 
-StreamBytes::StreamBytes(Lane lane, dialect::StreamReader& reader, Visit& visit) : lane_(std::move(lane)), reader_(reader), visit_(visit) {}
+StreamBytes::StreamBytes(Lane lane, dialect::StreamReader& reader, Visit& visit)
+    : lane_(std::move(lane)), reader_(reader), visit_(visit) {}
 
 dialect::StreamWriter& StreamBytes::writer() {
   if (!writer_) writer_ = lane_.spoken->stream_writer(lane_.options);
@@ -56,7 +60,8 @@ dialect::StreamWriter& StreamBytes::writer() {
 
 void StreamBytes::write(const chat::Event& event) {
   visit_.observe(event);
-  const bool ends = std::holds_alternative<chat::MessageEnd>(event) || std::holds_alternative<chat::StreamError>(event);
+  const bool ends =
+      std::holds_alternative<chat::MessageEnd>(event) || std::holds_alternative<chat::StreamError>(event);
   if (!lane_.native) writer().write(event, out_);
   over_ = over_ || ends;
 }
@@ -90,8 +95,10 @@ std::string_view StreamBytes::end(const Error* failure) {
   if (auto finished = reader_.finish(events_); !finished) return fail("api_error", finished.error().message);
   for (const chat::Event& event : events_) {
     if (const auto* cut = std::get_if<chat::StreamError>(&event)) {
-      return failure != nullptr ? fail(failure->code == ErrorCode::kUpstreamTimeout ? "timeout_error" : "api_error", failure->message)
-                                : fail(cut->type, cut->message);
+      return failure != nullptr
+                 ? fail(failure->code == ErrorCode::kUpstreamTimeout ? "timeout_error" : "api_error",
+                        failure->message)
+                 : fail(cut->type, cut->message);
     }
     write(event);
   }
@@ -111,6 +118,8 @@ std::string_view StreamBytes::fail(std::string type, std::string message) {
   return out_;
 }
 
-std::string_view StreamBytes::ping() { return writer().ping(); }
+std::string_view StreamBytes::ping() {
+  return writer().ping();
+}
 
 }  // namespace ccrules::proxy

@@ -10,11 +10,13 @@
 
 namespace ccrules::proxy {
 
-/// Keeps a verbatim SSE stream cut at event boundaries, so that a ping or an error can be put between two events at any time and a
-/// cut stream never ends in half an event. Copies only when an event spans two reads.
+/// Keeps a verbatim SSE stream cut at event boundaries, so that a ping or an error can be put between two
+/// events at any time and a cut stream never ends in half an event. Copies only when an event spans two
+/// reads.
 class WholeEvents {
  public:
-  /// @return the whole events that are now complete, without the tail; valid until the next call or until `bytes` ends
+  /// @return the whole events that are now complete, without the tail; valid until the next call or until
+  /// `bytes` ends
   std::string_view take(std::string_view bytes);
   /// What is left when the stream ended properly: a last event whose blank line is missing.
   [[nodiscard]] std::string_view rest() const { return tail_; }

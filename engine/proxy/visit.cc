@@ -88,14 +88,22 @@ void Visit::close() {
 
 const char* stop_reason_name(chat::StopReason reason) noexcept {
   switch (reason) {
-    case chat::StopReason::kEndTurn: return "end_turn";
-    case chat::StopReason::kMaxTokens: return "max_tokens";
-    case chat::StopReason::kToolUse: return "tool_use";
-    case chat::StopReason::kStopSequence: return "stop_sequence";
-    case chat::StopReason::kRefusal: return "refusal";
-    case chat::StopReason::kPauseTurn: return "pause_turn";
-    case chat::StopReason::kContextExceeded: return "model_context_window_exceeded";
-    case chat::StopReason::kOther: return "other";
+    case chat::StopReason::kEndTurn:
+      return "end_turn";
+    case chat::StopReason::kMaxTokens:
+      return "max_tokens";
+    case chat::StopReason::kToolUse:
+      return "tool_use";
+    case chat::StopReason::kStopSequence:
+      return "stop_sequence";
+    case chat::StopReason::kRefusal:
+      return "refusal";
+    case chat::StopReason::kPauseTurn:
+      return "pause_turn";
+    case chat::StopReason::kContextExceeded:
+      return "model_context_window_exceeded";
+    case chat::StopReason::kOther:
+      return "other";
   }
   return "other";
 }

@@ -13,7 +13,8 @@
 
 namespace ccrules::proxy {
 
-/// An upstream's error answer that the client shall see unchanged (same dialect: the client recovers by its wording).
+/// An upstream's error answer that the client shall see unchanged (same dialect: the client recovers by its
+/// wording).
 struct VerbatimFailure {
   int status = 0;
   http::Headers headers;
@@ -26,11 +27,11 @@ class Visit {
   Visit(Worker& worker, const http::RequestHead& head, std::string_view dialect);
 
   ledger::Record row;
-  std::shared_ptr<Policy> policy;                ///< pinned for the whole request
+  std::shared_ptr<Policy> policy;  ///< pinned for the whole request
   std::optional<VerbatimFailure> verbatim;
   std::int64_t estimated_input_tokens = 0;
-  std::int64_t output_text_bytes = 0;            ///< of a stream, for the estimate when it is cut before its usage
-  std::string loss;                              ///< x-ccrules-loss
+  std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
+  std::string loss;                    ///< x-ccrules-loss
 
   void belongs_to(const rules::Identity& who);
   void decided(const rules::Decision& decision);

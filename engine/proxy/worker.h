@@ -15,7 +15,8 @@
 
 namespace ccrules::proxy {
 
-/// Configuration and rules that belong together. A request pins the one it started with; a reload puts a new one beside it.
+/// Configuration and rules that belong together. A request pins the one it started with; a reload puts a new
+/// one beside it.
 struct Policy {
   std::shared_ptr<const config::Snapshot> config;
   std::unique_ptr<rules::Engine> rules;

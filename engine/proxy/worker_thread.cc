@@ -45,7 +45,9 @@ struct WorkerThread::Inside {
   Inside(UvLoop& loop, const Setup& setup)
       : dialer(loop, extra_authorities(*setup.policy->config)),
         worker(world_of(loop, dialer, setup), setup.policy),
-        server(loop, [this](http::Exchange& exchange) { return serve(worker, exchange); }, server_limits(*setup.policy->config)) {}
+        server(
+            loop, [this](http::Exchange& exchange) { return serve(worker, exchange); },
+            server_limits(*setup.policy->config)) {}
 
   UvDialer dialer;
   Worker worker;
@@ -53,7 +55,8 @@ struct WorkerThread::Inside {
   std::shared_ptr<TlsContext> tls;  ///< null: plain HTTP
 };
 
-WorkerThread::WorkerThread(Setup setup) : thread_([this, setup = std::move(setup)]() mutable { run(std::move(setup)); }) {}
+WorkerThread::WorkerThread(Setup setup)
+    : thread_([this, setup = std::move(setup)]() mutable { run(std::move(setup)); }) {}
 
 WorkerThread::~WorkerThread() {
   shutdown();
@@ -77,8 +80,8 @@ void WorkerThread::run(Setup setup) {
 namespace {
 
 /// Shakes hands, then serves. A handshake that fails is the peer's affair.
-Task<void> serve_tls(http::Server& server, std::unique_ptr<ByteStream> plain, std::shared_ptr<TlsContext> context,
-                     std::atomic<std::size_t>& connections) {
+Task<void> serve_tls(http::Server& server, std::unique_ptr<ByteStream> plain,
+                     std::shared_ptr<TlsContext> context, std::atomic<std::size_t>& connections) {
   auto secure = co_await tls_accept(std::move(plain), std::move(context), limits::kHeaderTime, StopToken());
   if (secure.ok()) {
     server.serve(*std::move(secure));

@@ -15,8 +15,8 @@ class TlsContext;
 
 namespace ccrules::proxy {
 
-/// One worker on a thread of its own: loop, upstream dialer, client connections. Members may be called from the acceptor's thread; they
-/// post to the worker's loop.
+/// One worker on a thread of its own: loop, upstream dialer, client connections. Members may be called from
+/// the acceptor's thread; they post to the worker's loop.
 class WorkerThread {
  public:
   struct Setup {
@@ -40,7 +40,9 @@ class WorkerThread {
   /// Ends running requests: their tokens fire kShutdown.
   void shutdown();
   /// Connections handed over and not yet closed.
-  [[nodiscard]] std::size_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t connections() const noexcept {
+    return connections_.load(std::memory_order_relaxed);
+  }
 
  private:
   struct Inside;

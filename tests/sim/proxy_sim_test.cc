@@ -5,8 +5,8 @@
 using namespace ccrules;
 using namespace ccrules::test;
 
-/// A disconnect, a deadline, a shutdown and a dying provider at every step of a request: nothing crashes or leaks, the client never sees
-/// a clean end of an incomplete answer, and there is exactly one row.
+/// A disconnect, a deadline, a shutdown and a dying provider at every step of a request: nothing crashes or
+/// leaks, the client never sees a clean end of an incomplete answer, and there is exactly one row.
 namespace {
 
 enum class Blow { kClientLeaves, kClientResets, kShutdown, kUpstreamDies, kDeadline };
@@ -18,8 +18,9 @@ struct Shape {
 };
 
 std::string ask_body(const Shape& shape) {
-  return std::string("{\"model\":\"") + (shape.translated ? "oai,gpt-x" : "claude-sonnet-4-5") + "\",\"max_tokens\":9,\"stream\":" +
-         (shape.stream ? "true" : "false") + ",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+  return std::string("{\"model\":\"") + (shape.translated ? "oai,gpt-x" : "claude-sonnet-4-5") +
+         "\",\"max_tokens\":9,\"stream\":" + (shape.stream ? "true" : "false") +
+         ",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 }
 
 /// Sends its answer event by event, a moment apart.
@@ -30,9 +31,10 @@ http::Handler provider(SimWorld& world, Shape shape) {
     http::Headers headers;
     if (!shape.stream) {
       headers.add("content-type", "application/json");
-      const std::string reply = shape.translated
-                                    ? R"({"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}})"
-                                    : R"({"id":"m1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}})";
+      const std::string reply =
+          shape.translated
+              ? R"({"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}})"
+              : R"({"id":"m1","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}})";
       (void)co_await exchange.send(200, headers, reply);
       co_return;
     }
@@ -59,11 +61,20 @@ class Request final : public Scenario {
 
   void disturb() override {
     switch (shape_.blow) {
-      case Blow::kClientLeaves: client_->leave(); return;
-      case Blow::kClientResets: client_->reset(); return;
-      case Blow::kShutdown: proxy_.server().shutdown(); return;
-      case Blow::kUpstreamDies: world_.stop_upstreams(); return;
-      case Blow::kDeadline: return;  // the configuration's timeouts are shorter than the provider's pauses
+      case Blow::kClientLeaves:
+        client_->leave();
+        return;
+      case Blow::kClientResets:
+        client_->reset();
+        return;
+      case Blow::kShutdown:
+        proxy_.server().shutdown();
+        return;
+      case Blow::kUpstreamDies:
+        world_.stop_upstreams();
+        return;
+      case Blow::kDeadline:
+        return;  // the configuration's timeouts are shorter than the provider's pauses
     }
   }
 
@@ -83,9 +94,11 @@ class Request final : public Scenario {
 
  private:
   static std::string config(Shape shape) {
-    const std::string timeouts = shape.blow == Blow::kDeadline ? R"(,"timeouts":{"first_byte":"10ms","idle":"10ms"})" : "";
-    return R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"])" + timeouts +
-           R"(},"oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1","models":["gpt-*"])" + timeouts + "}}}";
+    const std::string timeouts =
+        shape.blow == Blow::kDeadline ? R"(,"timeouts":{"first_byte":"10ms","idle":"10ms"})" : "";
+    return R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"])" +
+           timeouts + R"(},"oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1","models":["gpt-*"])" +
+           timeouts + "}}}";
   }
 
   SimWorld& world_;
@@ -96,8 +109,11 @@ class Request final : public Scenario {
 
 }  // namespace
 
-TEST_CASE("whatever happens at whatever step of a request, it ends once, leaves nothing behind and tells the truth") {
-  for (const Blow blow : {Blow::kClientLeaves, Blow::kClientResets, Blow::kShutdown, Blow::kUpstreamDies, Blow::kDeadline}) {
+TEST_CASE(
+    "whatever happens at whatever step of a request, it ends once, leaves nothing behind and tells the "
+    "truth") {
+  for (const Blow blow :
+       {Blow::kClientLeaves, Blow::kClientResets, Blow::kShutdown, Blow::kUpstreamDies, Blow::kDeadline}) {
     for (const bool stream : {true, false}) {
       for (const bool translated : {false, true}) {
         Shape shape;

@@ -19,11 +19,13 @@ constexpr const char* kConfig = R"({
 })";
 
 std::string only_anth(const std::string& more = {}) {
-  return R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"])" + more + "}}}";
+  return R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"])" +
+         more + "}}}";
 }
 
 std::string messages(std::string_view model, bool stream) {
-  return "{\"model\":\"" + std::string(model) + "\",\"max_tokens\":100,\"stream\":" + (stream ? "true" : "false") +
+  return "{\"model\":\"" + std::string(model) +
+         "\",\"max_tokens\":100,\"stream\":" + (stream ? "true" : "false") +
          ",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 }
 
@@ -41,7 +43,8 @@ std::vector<std::string> beginning(std::string_view text) {
 }
 
 std::string error_json(std::string_view type, std::string_view message) {
-  return R"({"type":"error","error":{"type":")" + std::string(type) + R"(","message":")" + std::string(message) + "\"}}";
+  return R"({"type":"error","error":{"type":")" + std::string(type) + R"(","message":")" +
+         std::string(message) + "\"}}";
 }
 
 constexpr const char* kWholeReply =
@@ -54,7 +57,8 @@ TEST_CASE("a whole reply of the same dialect comes back byte for byte, with one 
   SimWorld world;
   world.script("anth", 80, http_reply(200, "application/json", kWholeReply, "request-id: req_up\r\n"));
   ProxyWorld proxy(world, kConfig);
-  const Message answer = proxy.answer("/v1/messages?beta=true", messages("claude-sonnet-4-5", false), "anthropic-beta: a,b\r\nx-api-key: mine\r\n");
+  const Message answer = proxy.answer("/v1/messages?beta=true", messages("claude-sonnet-4-5", false),
+                                      "anthropic-beta: a,b\r\nx-api-key: mine\r\n");
   CHECK_THAT(answer.first_line, Contains("200"));
   CHECK(answer.body == kWholeReply);
   CHECK(answer.field("request-id") == "req_up");
@@ -96,8 +100,10 @@ TEST_CASE("an OpenAI provider answers an Anthropic client in Anthropic's stream"
   ProxyWorld proxy(world, kConfig);
   const Message answer = proxy.answer("/v1/messages", messages("oai,gpt-x", true));
   CHECK(answer.complete);
-  CHECK_THAT(answer.body, Contains("event: message_start") && Contains("\"text\":\"hello\"") && Contains("event: message_stop"));
-  CHECK_THAT(world.scripted_requests, Contains("POST /v1/chat/completions HTTP/1.1") && Contains("authorization: Bearer oai-secret"));
+  CHECK_THAT(answer.body, Contains("event: message_start") && Contains("\"text\":\"hello\"") &&
+                              Contains("event: message_stop"));
+  CHECK_THAT(world.scripted_requests,
+             Contains("POST /v1/chat/completions HTTP/1.1") && Contains("authorization: Bearer oai-secret"));
   const auto rows = proxy.rows();
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].at("provider") == "oai");
@@ -105,7 +111,9 @@ TEST_CASE("an OpenAI provider answers an Anthropic client in Anthropic's stream"
   CHECK(rows[0].at("input_tokens") == "11");
 }
 
-TEST_CASE("an OpenAI client that did not ask for usage gets no usage chunk, and the ledger knows the usage all the same") {
+TEST_CASE(
+    "an OpenAI client that did not ask for usage gets no usage chunk, and the ledger knows the usage all the "
+    "same") {
   SimWorld world;
   world.script("oai", 80, http_stream(openai_events("hello")));
   ProxyWorld proxy(world, kConfig);
@@ -129,10 +137,13 @@ TEST_CASE("an overloaded provider is replaced by its fallback before the client 
 
 TEST_CASE("an error event before any content also leads to the fallback") {
   SimWorld world;
-  world.script("anth", 80, http_stream({anthropic_events("x")[0], "event: error\ndata: " + error_json("overloaded_error", "busy") + "\n\n"}));
+  world.script("anth", 80,
+               http_stream({anthropic_events("x")[0],
+                            "event: error\ndata: " + error_json("overloaded_error", "busy") + "\n\n"}));
   world.script("spare", 80, http_stream(openai_events("from the spare")));
   ProxyWorld proxy(world, kConfig);
-  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body, Contains("from the spare") && !Contains("busy"));
+  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body,
+             Contains("from the spare") && !Contains("busy"));
 }
 
 TEST_CASE("a stream that is cut after content ends in an error event, never in a clean end") {
@@ -150,9 +161,11 @@ TEST_CASE("a stream that is cut after content ends in an error event, never in a
 }
 
 TEST_CASE("an upstream's error in the client's dialect is relayed with its status, body and retry-after") {
-  const std::string body = R"({"type":"error","error":{"type":"rate_limit_error","message":"slow down"},"request_id":"req_x"})";
+  const std::string body =
+      R"({"type":"error","error":{"type":"rate_limit_error","message":"slow down"},"request_id":"req_x"})";
   SimWorld world;
-  world.script("anth", 80, http_reply(429, "application/json", body, "retry-after: 7\r\nx-should-retry: true\r\n"));
+  world.script("anth", 80,
+               http_reply(429, "application/json", body, "retry-after: 7\r\nx-should-retry: true\r\n"));
   ProxyWorld proxy(world, only_anth());
   const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
   CHECK_THAT(answer.first_line, Contains("429"));
@@ -163,7 +176,8 @@ TEST_CASE("an upstream's error in the client's dialect is relayed with its statu
 
 TEST_CASE("our own key refused is not passed on as the client's: it names the provider and the setting") {
   SimWorld world;
-  world.script("anth", 80, http_reply(401, "application/json", error_json("authentication_error", "bad key")));
+  world.script("anth", 80,
+               http_reply(401, "application/json", error_json("authentication_error", "bad key")));
   ProxyWorld proxy(world, only_anth(R"(,"api_key":"s3cret")"));
   const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
   CHECK_THAT(answer.first_line, !Contains("401"));
@@ -180,8 +194,10 @@ TEST_CASE("bad requests get one clear sentence in the client's dialect, and ever
     CHECK(answer.complete);
     return answer.first_line.substr(9, 3) + " " + answer.body;
   };
-  CHECK_THAT(told("/v1/messages", "{\"model\":"), Contains("400 {\"type\":\"error\"") && Contains("invalid_request_error"));
-  CHECK_THAT(told("/v1/messages", R"({"messages":[{"role":"user","content":"x"}]})"), Contains("400") && Contains("model"));
+  CHECK_THAT(told("/v1/messages", "{\"model\":"),
+             Contains("400 {\"type\":\"error\"") && Contains("invalid_request_error"));
+  CHECK_THAT(told("/v1/messages", R"({"messages":[{"role":"user","content":"x"}]})"),
+             Contains("400") && Contains("model"));
   CHECK_THAT(told("/v1/messages", R"({"model":"claude-x"})"), Contains("400") && Contains("messages"));
   CHECK_THAT(told("/v1/chat/completions", R"({"model":"","messages":[]})"), Contains("400 {\"error\":{"));
   CHECK_THAT(told("/v1/messages", messages("oai,", false)), Contains("400"));
@@ -192,7 +208,8 @@ TEST_CASE("bad requests get one clear sentence in the client's dialect, and ever
   CHECK(proxy.rows().size() == 8);  // every request to a model, right or wrong
 }
 
-TEST_CASE("a provider that is away, hangs up, redirects or talks nonsense gives one clear error that names it") {
+TEST_CASE(
+    "a provider that is away, hangs up, redirects or talks nonsense gives one clear error that names it") {
   const auto status_with = [](const std::string& reply, bool close) {
     SimWorld world;
     if (!reply.empty() || close) world.script("anth", 80, reply, close);
@@ -203,16 +220,19 @@ TEST_CASE("a provider that is away, hangs up, redirects or talks nonsense gives 
     CHECK(proxy.rows().size() == 1);
     return answer.first_line.substr(9, 1);
   };
-  CHECK(status_with("", false) == "5");                                                                      // nobody listens
-  CHECK(status_with("", true) == "5");                                                                       // hangs up
-  CHECK(status_with("HTTP/1.1 307 Go\r\nlocation: http://evil/\r\ncontent-length: 0\r\n\r\n", false) == "5");  // redirects
-  CHECK(status_with("SSH-2.0-OpenSSH\r\n\r\n", false) == "5");                                               // nonsense
-  CHECK(status_with(http_reply(200, "text/html", "<html>blocked</html>"), false) == "5");                    // a page
+  CHECK(status_with("", false) == "5");  // nobody listens
+  CHECK(status_with("", true) == "5");   // hangs up
+  CHECK(status_with("HTTP/1.1 307 Go\r\nlocation: http://evil/\r\ncontent-length: 0\r\n\r\n", false) ==
+        "5");                                                                              // redirects
+  CHECK(status_with("SSH-2.0-OpenSSH\r\n\r\n", false) == "5");                             // nonsense
+  CHECK(status_with(http_reply(200, "text/html", "<html>blocked</html>"), false) == "5");  // a page
 }
 
 TEST_CASE("a provider that accepts and never answers is a timeout") {
   SimWorld world;
-  world.serve("anth", 80, [&world](http::Exchange&) -> Task<void> { (void)co_await sleep_for(world.loop, std::chrono::hours(1), StopToken()); });
+  world.serve("anth", 80, [&world](http::Exchange&) -> Task<void> {
+    (void)co_await sleep_for(world.loop, std::chrono::hours(1), StopToken());
+  });
   ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"5s"})"));
   const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
   world.loop.run_for(std::chrono::seconds(6));
@@ -267,7 +287,9 @@ TEST_CASE("the sim provider answers without any key") {
 TEST_CASE("a rule's deny is told as it says and is not to be retried") {
   SimWorld world;
   ProxyWorld proxy(world, R"({"rules":["/r.lua"]})",
-                   {{"/r.lua", "rule \"stop\" { when = { model = \"*opus*\" }, deny = { status = 403, message = \"not here\" } }\n"}});
+                   {{"/r.lua",
+                     "rule \"stop\" { when = { model = \"*opus*\" }, deny = { status = 403, message = \"not "
+                     "here\" } }\n"}});
   const Message answer = proxy.answer("/v1/messages", messages("claude-opus-5-5", false));
   CHECK_THAT(answer.first_line, Contains("403"));
   CHECK_THAT(answer.body, Contains("not here"));

@@ -1,11 +1,11 @@
 #include "support/proxy_world.h"
 
-#include <sqlite3.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <stdexcept>
+#include <unistd.h>
 #include <utility>
+
+#include <sqlite3.h>
 
 #include "config/load.h"
 #include "core/log.h"
@@ -37,7 +37,8 @@ class CountingRandom final : public Random {
 
 }  // namespace
 
-ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files) : world_(world) {
+ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files)
+    : world_(world) {
   log::Settings silent;
   silent.level = log::Level::kOff;
   log::configure(silent);
@@ -47,7 +48,8 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   options.config_path = kConfigPath;
   options.working_directory = "/";
   config::Loaded loaded = config::load(files_, {}, options);
-  if (!loaded.snapshot) throw std::runtime_error("the test's configuration does not load:\n" + all_lines(loaded.diagnostics));
+  if (!loaded.snapshot)
+    throw std::runtime_error("the test's configuration does not load:\n" + all_lines(loaded.diagnostics));
 
   auto policy = std::make_shared<proxy::Policy>();
   policy->config = loaded.snapshot;
@@ -76,7 +78,8 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   worker_ = std::make_unique<proxy::Worker>(below, std::move(policy));
   proxy::Worker* worker = worker_.get();
   server_ = std::make_unique<http::Server>(
-      world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); }, http::ServerLimits());
+      world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); },
+      http::ServerLimits());
 }
 
 ProxyWorld::~ProxyWorld() {
@@ -89,10 +92,11 @@ ProxyWorld::~ProxyWorld() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
-std::unique_ptr<MemoryClient> ProxyWorld::ask(const std::string& path, const std::string& body, const std::string& headers) {
+std::unique_ptr<MemoryClient> ProxyWorld::ask(const std::string& path, const std::string& body,
+                                              const std::string& headers) {
   auto client = std::make_unique<MemoryClient>(world_.loop, *server_);
-  client->send("POST " + path + " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + headers +
-              "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  client->send("POST " + path + " HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" +
+               headers + "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   return client;
 }
 
@@ -106,7 +110,8 @@ std::vector<Row> ProxyWorld::rows() {
   ledger_->flush();
   std::vector<Row> rows;
   sqlite3* database = nullptr;
-  if (sqlite3_open_v2((folder_ + "/ledger.db").c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
+  if (sqlite3_open_v2((folder_ + "/ledger.db").c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) !=
+      SQLITE_OK) {
     throw std::runtime_error("cannot open the ledger");
   }
   sqlite3_stmt* statement = nullptr;
@@ -124,14 +129,17 @@ std::vector<Row> ProxyWorld::rows() {
   return rows;
 }
 
-std::string http_reply(int status, std::string_view content_type, std::string_view body, std::string_view more_headers) {
-  return "HTTP/1.1 " + std::to_string(status) + " Said\r\ncontent-type: " + std::string(content_type) + "\r\n" + std::string(more_headers) +
-         "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+std::string http_reply(int status, std::string_view content_type, std::string_view body,
+                       std::string_view more_headers) {
+  return "HTTP/1.1 " + std::to_string(status) + " Said\r\ncontent-type: " + std::string(content_type) +
+         "\r\n" + std::string(more_headers) + "content-length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
 }
 
 std::string http_stream(const std::vector<std::string>& pieces, bool cut) {
   static constexpr char kHex[] = "0123456789abcdef";
-  std::string text = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+  std::string text =
+      "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
   for (const std::string& piece : pieces) {
     std::string size;
     for (std::size_t left = piece.size(); left > 0; left /= 16) size.insert(size.begin(), kHex[left % 16]);
@@ -142,24 +150,34 @@ std::string http_stream(const std::vector<std::string>& pieces, bool cut) {
 
 std::vector<std::string> anthropic_events(std::string_view text) {
   return {
-      "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
-      "\"model\":\"claude-sonnet-4-5\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":11,"
+      "event: message_start\ndata: "
+      "{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\","
+      "\"model\":\"claude-sonnet-4-5\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{"
+      "\"input_tokens\":11,"
       "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\n",
-      "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
-      "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"" +
+      "event: content_block_start\ndata: "
+      "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}"
+      "\n\n",
+      "event: content_block_delta\ndata: "
+      "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"" +
           std::string(text) + "\"}}\n\n",
       "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
-      "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+      "event: message_delta\ndata: "
+      "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
       "\"usage\":{\"output_tokens\":7}}\n\n",
       "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
   };
 }
 
 std::vector<std::string> openai_events(std::string_view text) {
-  const std::string head = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\",\"choices\":[";
+  const std::string head =
+      "data: "
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"gpt-x\","
+      "\"choices\":[";
   return {
       head + "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
-      head + "{\"index\":0,\"delta\":{\"content\":\"" + std::string(text) + "\"},\"finish_reason\":null}]}\n\n",
+      head + "{\"index\":0,\"delta\":{\"content\":\"" + std::string(text) +
+          "\"},\"finish_reason\":null}]}\n\n",
       head + "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
       head + "],\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":7,\"total_tokens\":18}}\n\n",
       "data: [DONE]\n\n",

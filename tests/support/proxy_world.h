@@ -10,7 +10,8 @@
 #include "support/memory_files.h"
 #include "support/sim_world.h"
 
-/// The whole proxy in virtual time: one worker, memory connections, scripted providers, a real ledger in a temporary folder.
+/// The whole proxy in virtual time: one worker, memory connections, scripted providers, a real ledger in a
+/// temporary folder.
 namespace ccrules::test {
 
 /// A row of the ledger: column name -> text, NULL as "".
@@ -20,11 +21,13 @@ class ProxyWorld {
  public:
   /// @param config ccrules.json as text; the test fails when it does not load
   /// @param files other files the configuration names (rules), by absolute path
-  explicit ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files = {});
+  explicit ProxyWorld(SimWorld& world, const std::string& config,
+                      std::map<std::string, std::string> files = {});
   ~ProxyWorld();
 
   /// A client connection that has sent one request.
-  std::unique_ptr<MemoryClient> ask(const std::string& path, const std::string& body, const std::string& headers = {});
+  std::unique_ptr<MemoryClient> ask(const std::string& path, const std::string& body,
+                                    const std::string& headers = {});
   /// Sends one request, runs the loop to rest and returns the answer.
   Message answer(const std::string& path, const std::string& body, const std::string& headers = {});
   /// Everything recorded so far, in order.
@@ -43,7 +46,8 @@ class ProxyWorld {
 };
 
 /// An HTTP reply with this body, as a scripted upstream sends it.
-std::string http_reply(int status, std::string_view content_type, std::string_view body, std::string_view more_headers = {});
+std::string http_reply(int status, std::string_view content_type, std::string_view body,
+                       std::string_view more_headers = {});
 /// The same in chunks (a stream), one per piece; without the final chunk when `cut`.
 std::string http_stream(const std::vector<std::string>& pieces, bool cut = false);
 /// A small complete Anthropic stream saying `text`; its events one by one.

@@ -22,7 +22,9 @@ const Kind* as(const chat::Block& block) {
   return std::get_if<Kind>(&block.value);
 }
 
-bool is_blank(std::string_view words) { return text::trim(words).empty(); }
+bool is_blank(std::string_view words) {
+  return text::trim(words).empty();
+}
 
 std::string text_of(const std::vector<chat::Block>& blocks) {
   std::string all;
@@ -37,7 +39,8 @@ std::string text_of(const std::vector<chat::Block>& blocks) {
 
 }  // namespace
 
-HistoryWriter::HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
+HistoryWriter::HistoryWriter(const chat::Request& request, const Capabilities& target,
+                             chat::LossNotes& losses)
     : request_(request), target_(target), losses_(losses) {
   for (const chat::Message& message : request.messages) add(message);
   std::erase_if(turns_, [](const Turn& turn) { return turn.blocks.empty(); });
@@ -67,7 +70,8 @@ void HistoryWriter::add(const chat::Message& message) {
   bool plain_string = message.plain_string;
   if (role == chat::Role::kSystem && !target_.mid_system) {  // G-15
     role = chat::Role::kUser;
-    blocks = std::vector<chat::Block>{text_block("<system-reminder>\n" + text_of(blocks) + "\n</system-reminder>")};
+    blocks = std::vector<chat::Block>{
+        text_block("<system-reminder>\n" + text_of(blocks) + "\n</system-reminder>")};
     plain_string = false;
     losses_.add("messages[].role system", "sent as a user message in a <system-reminder>");
   }
@@ -115,7 +119,8 @@ bool HistoryWriter::carry(chat::Block& block) {
   return true;
 }
 
-/// Right after an assistant turn with calls, the user's turn begins with one result per call; text follows (G-5).
+/// Right after an assistant turn with calls, the user's turn begins with one result per call; text follows
+/// (G-5).
 void HistoryWriter::answer_every_call() {
   for (std::size_t i = 0; i < turns_.size(); ++i) {
     std::vector<std::string> open;
@@ -126,11 +131,13 @@ void HistoryWriter::answer_every_call() {
     }
     // The results may stand further on: after a system message or another user's words.
     std::vector<chat::Block> results;
-    for (std::size_t j = i + 1; j < turns_.size() && !open.empty() && turns_[j].role != chat::Role::kAssistant; ++j) {
+    for (std::size_t j = i + 1;
+         j < turns_.size() && !open.empty() && turns_[j].role != chat::Role::kAssistant; ++j) {
       auto& blocks = turns_[j].blocks;
       for (auto block = blocks.begin(); block != blocks.end();) {
         const auto* result = as<chat::ToolResult>(*block);
-        const auto wanted = result == nullptr ? open.end() : std::find(open.begin(), open.end(), result->call_id);
+        const auto wanted =
+            result == nullptr ? open.end() : std::find(open.begin(), open.end(), result->call_id);
         if (wanted == open.end()) {
           ++block;
           continue;
@@ -150,10 +157,12 @@ void HistoryWriter::answer_every_call() {
       }
     }
     if (!results.empty()) {
-      if (turns_[i + 1].role != chat::Role::kUser) turns_.insert(turns_.begin() + static_cast<std::ptrdiff_t>(i) + 1, Turn{});
+      if (turns_[i + 1].role != chat::Role::kUser)
+        turns_.insert(turns_.begin() + static_cast<std::ptrdiff_t>(i) + 1, Turn{});
       Turn& next = turns_[i + 1];
       next.plain_string = false;
-      next.blocks.insert(next.blocks.begin(), std::make_move_iterator(results.begin()), std::make_move_iterator(results.end()));
+      next.blocks.insert(next.blocks.begin(), std::make_move_iterator(results.begin()),
+                         std::make_move_iterator(results.end()));
     }
     // Results that answer no call of the turn before would be refused: their text is kept.
     if (turns_[i].role == chat::Role::kUser) {
@@ -187,7 +196,8 @@ void HistoryWriter::trim_prefill() {
   if (turns_.empty() || turns_.back().role != chat::Role::kAssistant) return;
   auto* words = std::get_if<chat::Text>(&turns_.back().blocks.back().value);
   if (words == nullptr) return;
-  while (!words->text.empty() && is_blank(std::string_view(words->text).substr(words->text.size() - 1))) words->text.pop_back();
+  while (!words->text.empty() && is_blank(std::string_view(words->text).substr(words->text.size() - 1)))
+    words->text.pop_back();
   if (!words->text.empty()) return;
   turns_.back().blocks.pop_back();
   if (turns_.back().blocks.empty()) turns_.pop_back();
@@ -205,7 +215,9 @@ void HistoryWriter::write(json::Writer& writer) {
 }
 
 void HistoryWriter::write(json::Writer& writer, const Turn& turn) {
-  const std::string_view role = turn.role == chat::Role::kAssistant ? "assistant" : turn.role == chat::Role::kSystem ? "system" : "user";
+  const std::string_view role = turn.role == chat::Role::kAssistant ? "assistant"
+                                : turn.role == chat::Role::kSystem  ? "system"
+                                                                    : "user";
   writer.begin_object().member("role", role).key("content");
   const auto* only = turn.blocks.size() == 1 ? as<chat::Text>(turn.blocks.front()) : nullptr;
   if (turn.plain_string && only != nullptr && only->cache_control_json.empty() && only->extra_json.empty()) {

@@ -11,8 +11,9 @@
 
 namespace ccrules::dialect::anthropic_messages {
 
-/// Brings a conversation of any dialect into the order Anthropic insists on and writes it: neighbours of one role merged, every tool
-/// call answered at the start of the next user message, no empty texts, no foreign reasoning (translation gotchas 5, 8, 13-16, 23).
+/// Brings a conversation of any dialect into the order Anthropic insists on and writes it: neighbours of one
+/// role merged, every tool call answered at the start of the next user message, no empty texts, no foreign
+/// reasoning (translation gotchas 5, 8, 13-16, 23).
 class HistoryWriter {
  public:
   HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);

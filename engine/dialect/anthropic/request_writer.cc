@@ -12,14 +12,16 @@
 namespace ccrules::dialect::anthropic_messages {
 namespace {
 
-/// What a request without max_tokens gets when the model's own limit is not known: Anthropic insists on a number.
+/// What a request without max_tokens gets when the model's own limit is not known: Anthropic insists on a
+/// number.
 constexpr std::int64_t kDefaultMaxTokens = 4096;
 /// The smallest thinking budget the API takes.
 constexpr std::int64_t kLeastBudgetTokens = 1024;
 
 struct EffortBudget {
   std::string_view effort;
-  std::int64_t budget_tokens;  ///< what models before adaptive thinking get for the word; also its upper edge the other way
+  std::int64_t budget_tokens;  ///< what models before adaptive thinking get for the word; also its upper edge
+                               ///< the other way
 };
 constexpr std::array<EffortBudget, 6> kEfforts = {
     {{"minimal", 1024}, {"low", 4096}, {"medium", 12288}, {"high", 24576}, {"xhigh", 32768}, {"max", 65536}}};
@@ -48,7 +50,8 @@ struct Thought {
 /// The strongest accepted effort that is not above the wanted one; else the weakest accepted.
 std::string accepted_effort(const std::string& wanted, const Capabilities& target, chat::LossNotes& losses) {
   std::string effort = wanted == "minimal" ? "low" : wanted;
-  if (effort.empty() || effort == "none" || target.efforts.empty()) return effort == "none" ? std::string() : effort;
+  if (effort.empty() || effort == "none" || target.efforts.empty())
+    return effort == "none" ? std::string() : effort;
   const auto accepted = [&](std::string_view word) {
     return std::find(target.efforts.begin(), target.efforts.end(), word) != target.efforts.end();
   };
@@ -63,7 +66,8 @@ std::string accepted_effort(const std::string& wanted, const Capabilities& targe
 }
 
 /// Claude models differ in the kinds of thinking they take; a wrong kind is a 400 (G-10).
-Thought thought_for(const chat::Request& request, const Capabilities& target, std::int64_t max_tokens, chat::LossNotes& losses) {
+Thought thought_for(const chat::Request& request, const Capabilities& target, std::int64_t max_tokens,
+                    chat::LossNotes& losses) {
   using chat::ThinkingKind;
   Thought thought;
   thought.effort = accepted_effort(request.effort, target, losses);
@@ -113,7 +117,8 @@ class RequestWriter {
   std::string write() {
     out_.reserve(text_bytes() + 1024);
     json::Writer writer(out_);
-    const std::int64_t max_tokens = request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
+    const std::int64_t max_tokens =
+        request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
     const Thought thought = thought_for(request_, target_, max_tokens, losses_);
     writer.begin_object().member("model", target_.model).member("max_tokens", max_tokens);
     write_system(writer);
@@ -125,7 +130,8 @@ class RequestWriter {
     write_thinking(writer, thought);
     write_sampling(writer, thought);
     write_stop(writer);
-    if (!request_.user_id.empty()) writer.key("metadata").begin_object().member("user_id", request_.user_id).end_object();
+    if (!request_.user_id.empty())
+      writer.key("metadata").begin_object().member("user_id", request_.user_id).end_object();
     if (request_.stream) writer.member("stream", true);
     write_rest(writer);
     writer.end_object();
@@ -137,9 +143,11 @@ class RequestWriter {
     std::size_t bytes = 0;
     const auto add = [&bytes](const chat::Block& block) {
       if (const auto* words = std::get_if<chat::Text>(&block.value)) bytes += words->text.size() + 32;
-      if (const auto* call = std::get_if<chat::ToolCall>(&block.value)) bytes += call->arguments_json.size() + 96;
+      if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
+        bytes += call->arguments_json.size() + 96;
       if (const auto* image = std::get_if<chat::Image>(&block.value)) bytes += image->data.size() + 96;
-      if (const auto* document = std::get_if<chat::Document>(&block.value)) bytes += document->data.size() + 96;
+      if (const auto* document = std::get_if<chat::Document>(&block.value))
+        bytes += document->data.size() + 96;
       if (const auto* result = std::get_if<chat::ToolResult>(&block.value)) {
         for (const chat::Block& inner : result->content) {
           if (const auto* words = std::get_if<chat::Text>(&inner.value)) bytes += words->text.size() + 64;
@@ -150,13 +158,15 @@ class RequestWriter {
     for (const chat::Message& message : request_.messages) {
       for (const chat::Block& block : message.blocks) add(block);
     }
-    for (const chat::Tool& tool : request_.tools) bytes += tool.schema_json.size() + tool.description.size() + 128;
+    for (const chat::Tool& tool : request_.tools)
+      bytes += tool.schema_json.size() + tool.description.size() + 128;
     return bytes + bytes / 8;
   }
 
   void write_system(json::Writer& writer) {
     if (request_.system.empty()) return;
-    const auto* only = request_.system.size() == 1 ? std::get_if<chat::Text>(&request_.system.front().value) : nullptr;
+    const auto* only =
+        request_.system.size() == 1 ? std::get_if<chat::Text>(&request_.system.front().value) : nullptr;
     if (request_.system_plain_string && only != nullptr) {
       if (!only->text.empty()) writer.member("system", only->text);
       return;
@@ -165,7 +175,8 @@ class RequestWriter {
     for (const chat::Block& block : request_.system) {
       const auto* words = std::get_if<chat::Text>(&block.value);
       if (words != nullptr && words->text.empty()) continue;
-      if (const auto* opaque = std::get_if<chat::Opaque>(&block.value); opaque != nullptr && opaque->dialect != kName) {
+      if (const auto* opaque = std::get_if<chat::Opaque>(&block.value);
+          opaque != nullptr && opaque->dialect != kName) {
         losses_.add("system block " + safe_name(opaque->type), "Anthropic has no such block");
         continue;
       }
@@ -189,7 +200,8 @@ class RequestWriter {
       }
       writer.begin_object().member("name", tool.name);
       if (!tool.description.empty()) writer.member("description", tool.description);
-      writer.member_raw("input_schema", tool.schema_json.empty() ? R"({"type":"object","properties":{}})" : tool.schema_json);
+      writer.member_raw("input_schema",
+                        tool.schema_json.empty() ? R"({"type":"object","properties":{}})" : tool.schema_json);
       if (own_) {
         if (!tool.type.empty()) writer.member("type", tool.type);
         if (tool.strict) writer.member("strict", *tool.strict);
@@ -213,10 +225,18 @@ class RequestWriter {
     }
     writer.key("tool_choice").begin_object();
     switch (kind) {
-      case chat::ToolChoiceKind::kAuto: writer.member("type", "auto"); break;
-      case chat::ToolChoiceKind::kAny: writer.member("type", "any"); break;
-      case chat::ToolChoiceKind::kTool: writer.member("type", "tool").member("name", choice.name); break;
-      case chat::ToolChoiceKind::kNone: writer.member("type", "none"); break;
+      case chat::ToolChoiceKind::kAuto:
+        writer.member("type", "auto");
+        break;
+      case chat::ToolChoiceKind::kAny:
+        writer.member("type", "any");
+        break;
+      case chat::ToolChoiceKind::kTool:
+        writer.member("type", "tool").member("name", choice.name);
+        break;
+      case chat::ToolChoiceKind::kNone:
+        writer.member("type", "none");
+        break;
     }
     if (choice.parallel_tool_calls && kind != chat::ToolChoiceKind::kNone) {
       writer.member("disable_parallel_tool_use", !*choice.parallel_tool_calls);
@@ -228,15 +248,21 @@ class RequestWriter {
     if (!thought.type.empty()) {
       writer.key("thinking").begin_object().member("type", thought.type);
       if (thought.type == "enabled") writer.member("budget_tokens", thought.budget_tokens);
-      if (!request_.thinking.display.empty() && thought.type != "disabled") writer.member("display", request_.thinking.display);
+      if (!request_.thinking.display.empty() && thought.type != "disabled")
+        writer.member("display", request_.thinking.display);
       writer.end_object();
     }
-    if (request_.json_object_mode) losses_.add("response_format json_object", "Anthropic takes a schema only");
+    if (request_.json_object_mode)
+      losses_.add("response_format json_object", "Anthropic takes a schema only");
     if (thought.effort.empty() && request_.response_schema_json.empty()) return;
     writer.key("output_config").begin_object();
     if (!thought.effort.empty()) writer.member("effort", thought.effort);
     if (!request_.response_schema_json.empty()) {
-      writer.key("format").begin_object().member("type", "json_schema").member_raw("schema", request_.response_schema_json).end_object();
+      writer.key("format")
+          .begin_object()
+          .member("type", "json_schema")
+          .member_raw("schema", request_.response_schema_json)
+          .end_object();
     }
     writer.end_object();
   }
@@ -293,11 +319,14 @@ class RequestWriter {
 
 }  // namespace
 
-Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) {
+Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+                                  chat::LossNotes& losses) {
   return RequestWriter(request, target, losses).write();
 }
 
 /// Anthropic's tool names may be longer than any other dialect's.
-std::vector<RenamedTool> renamed_tools(const chat::Request&) { return {}; }
+std::vector<RenamedTool> renamed_tools(const chat::Request&) {
+  return {};
+}
 
 }  // namespace ccrules::dialect::anthropic_messages

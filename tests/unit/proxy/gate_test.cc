@@ -9,7 +9,8 @@ namespace {
 /// An exchange that was never sent anywhere: only its head and its peer matter here.
 class Visitor final : public http::Exchange {
  public:
-  Visitor(std::initializer_list<std::pair<const char*, const char*>> headers, bool loopback = true) : loopback_(loopback) {
+  Visitor(std::initializer_list<std::pair<const char*, const char*>> headers, bool loopback = true)
+      : loopback_(loopback) {
     head_.method = "POST";
     head_.target = "/v1/messages";
     for (const auto& [name, value] : headers) head_.headers.add(name, value);
@@ -32,7 +33,8 @@ class Visitor final : public http::Exchange {
 };
 
 /// Status of the refusal, 200 when let in.
-int status(const Visitor& visitor, const std::string& key = {}, bool needs_key = true, std::vector<std::string> allowed = {}) {
+int status(const Visitor& visitor, const std::string& key = {}, bool needs_key = true,
+           std::vector<std::string> allowed = {}) {
   config::Snapshot config;
   config.listen.api_key = key;
   config.listen.allowed_hosts = std::move(allowed);

@@ -7,8 +7,8 @@ using namespace ccrules;
 namespace {
 
 /// The body that goes to `model` when the client sent `body` and the rules ask for `edits`.
-std::string sent(const dialect::Dialect& spoken, std::string body, std::string_view model, std::vector<rules::FieldEdit> edits = {},
-                 bool ask_usage = false) {
+std::string sent(const dialect::Dialect& spoken, std::string body, std::string_view model,
+                 std::vector<rules::FieldEdit> edits = {}, bool ask_usage = false) {
   body.reserve(body.size() + 64);
   auto outline = spoken.outline(body);
   REQUIRE(outline.ok());
@@ -33,7 +33,8 @@ rules::FieldEdit edit(std::string field, rules::FieldEdit::Kind kind, std::strin
 }
 
 using Kind = rules::FieldEdit::Kind;
-const std::string kAsk = R"({"model":"m", "max_tokens": 100 ,"messages":[{"role":"user","content":"h\u00e9 1e3"}],"x":12345678901234567890})";
+const std::string kAsk =
+    R"({"model":"m", "max_tokens": 100 ,"messages":[{"role":"user","content":"h\u00e9 1e3"}],"x":12345678901234567890})";
 
 }  // namespace
 
@@ -42,38 +43,55 @@ TEST_CASE("a request that nothing changes leaves as the very same bytes") {
 }
 
 TEST_CASE("a new model replaces only the model's bytes") {
-  CHECK(sent(dialect::anthropic(), kAsk, "big\"one") ==
-        R"({"model":"big\"one", "max_tokens": 100 ,"messages":[{"role":"user","content":"h\u00e9 1e3"}],"x":12345678901234567890})");
+  CHECK(
+      sent(dialect::anthropic(), kAsk, "big\"one") ==
+      R"({"model":"big\"one", "max_tokens": 100 ,"messages":[{"role":"user","content":"h\u00e9 1e3"}],"x":12345678901234567890})");
 }
 
 TEST_CASE("an upper limit lowers a larger value, keeps a smaller one and adds nothing where there is none") {
-  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kAtMost, "50")}).find("\"max_tokens\": 50 ") != std::string::npos);
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kAtMost, "50")})
+            .find("\"max_tokens\": 50 ") != std::string::npos);
   CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kAtMost, "500")}) == kAsk);
-  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("thinking.budget_tokens", Kind::kAtMost, "500")}) == kAsk);
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("thinking.budget_tokens", Kind::kAtMost, "500")}) ==
+        kAsk);
 }
 
 TEST_CASE("a route's parameter applies only where the request has none") {
   CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kDefault, "7")}) == kAsk);
-  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("temperature", Kind::kDefault, "0.5")}).ends_with("\"temperature\":0.5}"));
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("temperature", Kind::kDefault, "0.5")})
+            .ends_with("\"temperature\":0.5}"));
 }
 
 TEST_CASE("max_tokens means max_completion_tokens where an OpenAI request uses that name") {
-  const std::string body = R"({"model":"m","max_completion_tokens":9,"messages":[{"role":"user","content":"hi"}]})";
+  const std::string body =
+      R"({"model":"m","max_completion_tokens":9,"messages":[{"role":"user","content":"hi"}]})";
   CHECK(sent(dialect::openai_chat(), body, "m", {edit("max_tokens", Kind::kSet, "5")}) ==
         R"({"model":"m","max_completion_tokens":5,"messages":[{"role":"user","content":"hi"}]})");
 }
 
 TEST_CASE("effort stands where each dialect keeps it") {
-  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("effort", Kind::kSet, "\"low\"")}).ends_with(R"("output_config":{"effort":"low"}})"));
-  CHECK(sent(dialect::openai_chat(), kAsk, "m", {edit("effort", Kind::kSet, "\"low\"")}).ends_with(R"("reasoning_effort":"low"})"));
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("effort", Kind::kSet, "\"low\"")})
+            .ends_with(R"("output_config":{"effort":"low"}})"));
+  CHECK(sent(dialect::openai_chat(), kAsk, "m", {edit("effort", Kind::kSet, "\"low\"")})
+            .ends_with(R"("reasoning_effort":"low"})"));
 }
 
-TEST_CASE("credentials, cookies, browser and hop-by-hop headers stay here; everything else of the client goes on") {
+TEST_CASE(
+    "credentials, cookies, browser and hop-by-hop headers stay here; everything else of the client goes on") {
   http::Headers client;
-  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"Authorization", "Bearer secret"}, {"x-api-key", "secret"}, {"Cookie", "a=b"}, {"Host", "h"}, {"Connection", "x"},
-           {"Sec-Fetch-Site", "none"}, {"X-Forwarded-For", "1.2.3.4"}, {"x-ccrules-user", "me"}, {"anthropic-beta", "a,b"},
-           {"anthropic-new-thing", "1"}, {"user-agent", "claude-cli/2"}, {"x-stainless-lang", "js"}}) {
+  for (const auto& [name, value] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"Authorization", "Bearer secret"},
+                                                                  {"x-api-key", "secret"},
+                                                                  {"Cookie", "a=b"},
+                                                                  {"Host", "h"},
+                                                                  {"Connection", "x"},
+                                                                  {"Sec-Fetch-Site", "none"},
+                                                                  {"X-Forwarded-For", "1.2.3.4"},
+                                                                  {"x-ccrules-user", "me"},
+                                                                  {"anthropic-beta", "a,b"},
+                                                                  {"anthropic-new-thing", "1"},
+                                                                  {"user-agent", "claude-cli/2"},
+                                                                  {"x-stainless-lang", "js"}}) {
     client.add(name, value);
   }
   const http::Headers out = proxy::forwarded_headers(client);

@@ -23,7 +23,8 @@ std::string in_pieces(std::string_view text, std::size_t size) {
 }  // namespace
 
 TEST_CASE("a stream cut anywhere leaves in whole events, byte for byte") {
-  const std::string stream = "event: a\ndata: {\"x\":1}\n\nevent: b\r\ndata: 2\r\n\r\n: comment\n\ndata: 3\r\rdata: [DONE]\n\n";
+  const std::string stream =
+      "event: a\ndata: {\"x\":1}\n\nevent: b\r\ndata: 2\r\n\r\n: comment\n\ndata: 3\r\rdata: [DONE]\n\n";
   for (std::size_t size = 1; size <= stream.size(); ++size) CHECK(in_pieces(stream, size) == stream);
 }
 
