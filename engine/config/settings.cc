@@ -64,7 +64,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 18> kSwitches = {"vision",
+constexpr std::array<std::string_view, 19> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -80,6 +80,7 @@ constexpr std::array<std::string_view, 18> kSwitches = {"vision",
                                                         "thinking_adaptive",
                                                         "thinking_disabled",
                                                         "nine_character_tool_ids",
+                                                        "cache_control",
                                                         "user_identifiers",
                                                         "tools_need_no_effort"};
 

@@ -44,6 +44,7 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "prefill", target.prefill);
   apply(switches, "parallel_tool_calls", target.parallel_tool_calls);
   apply(switches, "nine_character_tool_ids", target.nine_character_tool_ids);
+  apply(switches, "cache_control", target.cache_control);
   apply(switches, "user_identifiers", target.user_identifiers);
   apply(switches, "tools_need_no_effort", target.tools_need_no_effort);
   apply(switches, "thinking_enabled", target.thinking_enabled);
