@@ -14,10 +14,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-dialect::StreamWriterOptions writer_options(const Worker& worker, const Ask& ask, const Visit& visit) {
+dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& visit) {
   dialect::StreamWriterOptions options;
-  options.model = ask.outline->model;
-  options.include_usage = ask.outline->include_usage;
+  options.model = visit.row.requested_model;
+  options.include_usage = visit.include_usage;
   options.estimated_input_tokens = visit.estimated_input_tokens;
   options.created_s = worker.clock.wall_us() / 1'000'000;
   options.id = visit.row.id;
@@ -38,13 +38,13 @@ http::Headers stream_headers(const FirstReply& from, const Visit& visit) {
   return headers;
 }
 
-Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
-                                http::Exchange& to) {
+Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect::Dialect& spoken,
+                                Visit& visit, http::Exchange& to) {
   StreamBytes::Lane lane;
   lane.native = from.native;
-  lane.drop_usage_chunk = from.native && !ask.outline->include_usage;
-  lane.spoken = ask.spoken;
-  lane.options = writer_options(worker, ask, visit);
+  lane.drop_usage_chunk = from.native && !visit.include_usage;
+  lane.spoken = &spoken;
+  lane.options = writer_options(worker, visit);
   StreamBytes bytes(std::move(lane), *from.reader, visit);
 
   to.start(200, stream_headers(from, visit));
@@ -100,14 +100,14 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const Ask& ask
 }
 
 /// A reply that came whole for a client that asked for a stream.
-Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
-                                  http::Exchange& to) {
+Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialect::Dialect& spoken,
+                                  Visit& visit, http::Exchange& to) {
   chat::Reply reply = *std::move(from.reply);
   if (from.native) {
     CCR_CO_TRY(read, from.upstream->read_reply(from.whole, from.reading));
     reply = std::move(read);
   }
-  auto writer = ask.spoken->stream_writer(writer_options(worker, ask, visit));
+  auto writer = spoken.stream_writer(writer_options(worker, visit));
   std::string bytes;
   for (const chat::Event& event : chat::unroll(reply)) {
     visit.observe(event);
@@ -170,7 +170,7 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
   co_return error;
 }
 
-Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit,
+Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
                                http::Exchange& to) {
   if (from.reader) {
     CCR_CO_TRY(collected, co_await collect(from));
@@ -178,19 +178,19 @@ Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const Ask& ask,
   }
   visit.observe(*from.reply);
   if (from.native && !from.reader) co_return co_await send_whole(from, visit, to, from.whole);
-  const std::string body =
-      ask.spoken->write_reply(*from.reply, writer_options(worker, ask, visit), from.losses);
+  const std::string body = spoken.write_reply(*from.reply, writer_options(worker, visit), from.losses);
   visit.loss = from.losses.header_value();
   co_return co_await send_whole(from, visit, to, body);
 }
 
 }  // namespace
 
-Task<Result<void>> relay(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to) {
+Task<Result<void>> relay(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
+                         http::Exchange& to) {
   visit.loss = from.losses.header_value();
-  if (!ask.outline->stream) co_return co_await relay_whole(worker, from, ask, visit, to);
-  if (from.reader) co_return co_await relay_stream(worker, from, ask, visit, to);
-  co_return co_await relay_unrolled(worker, from, ask, visit, to);
+  if (!visit.row.stream) co_return co_await relay_whole(worker, from, spoken, visit, to);
+  if (from.reader) co_return co_await relay_stream(worker, from, spoken, visit, to);
+  co_return co_await relay_unrolled(worker, from, spoken, visit, to);
 }
 
 }  // namespace ccrules::proxy

@@ -13,6 +13,7 @@ namespace ccrules::proxy {
 /// @return an error when the client could not be told everything (it left: kCancelled or kConnectionLost), or
 /// when nothing was
 ///         sent yet and the reply turned out broken.
-Task<Result<void>> relay(Worker& worker, FirstReply& from, const Ask& ask, Visit& visit, http::Exchange& to);
+Task<Result<void>> relay(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
+                         http::Exchange& to);
 
 }  // namespace ccrules::proxy

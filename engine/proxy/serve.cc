@@ -1,5 +1,6 @@
 #include "proxy/serve.h"
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -41,43 +42,57 @@ Result<void> allowed(const rules::Decision& decision) {
   return {};
 }
 
+/// What is known of a request before it is sent; given back once a provider has answered.
+struct Plan {
+  chat::Outline outline;
+  rules::Identity who;
+  rules::Facts facts;
+  rules::Decision decision;
+};
+
+/// Steps 4 to 6: outline, identity, tokens, decision. Pure but for the agent files.
+Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
+                    std::string& body, Visit& visit, Plan& plan) {
+  CCR_TRY(outline, spoken.outline(json::padded(body)));
+  plan.outline = std::move(outline);
+  visit.asked(plan.outline);
+  plan.who = identify(worker, head, plan.outline);
+  visit.belongs_to(plan.who);
+  const tokens::Count count = tokens::count(plan.outline);
+  visit.estimated_input_tokens = count.tokens;
+
+  rules::Facts& facts = plan.facts;
+  facts.outline = &plan.outline;
+  facts.identity = &plan.who;
+  facts.dialect = spoken.name();
+  facts.path = head.path();
+  facts.tokens = count.tokens;
+  facts.tokens_exact = count.grade == tokens::Grade::kExact;
+  facts.wall_us = visit.row.at_us;
+  facts.header = [&head](std::string_view name) { return head.headers.get(name); };
+  plan.decision = visit.policy->rules->decide(facts);
+  visit.decided(plan.decision);
+  return allowed(plan.decision);
+}
+
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
 Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken,
                           Visit& visit) {
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
-  CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
-  visit.row.requested_model = outline.model;
-  visit.row.stream = outline.stream;
-
-  const rules::Identity who = identify(worker, exchange.head(), outline);
-  visit.belongs_to(who);
-  const tokens::Count count = tokens::count(outline);
-  visit.estimated_input_tokens = count.tokens;
-
-  const http::Headers& headers = exchange.head().headers;
-  rules::Facts facts;
-  facts.outline = &outline;
-  facts.identity = &who;
-  facts.dialect = spoken.name();
-  facts.path = exchange.head().path();
-  facts.tokens = count.tokens;
-  facts.tokens_exact = count.grade == tokens::Grade::kExact;
-  facts.wall_us = visit.row.at_us;
-  facts.header = [&headers](std::string_view name) { return headers.get(name); };
-  const rules::Decision decision = visit.policy->rules->decide(facts);
-  visit.decided(decision);
-  CCR_CO_CHECK(allowed(decision));
+  auto plan = std::make_unique<Plan>();
+  CCR_CO_CHECK(decide(worker, exchange.head(), spoken, body, visit, *plan));
 
   Ask ask;
   ask.head = &exchange.head();
   ask.body = &body;
-  ask.outline = &outline;
+  ask.outline = &plan->outline;
   ask.spoken = &spoken;
-  ask.decision = &decision;
-  ask.facts = &facts;
+  ask.decision = &plan->decision;
+  ask.facts = &plan->facts;
   CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, exchange.stop()));
-  body = std::string();  // committed: no other attempt will need it
-  co_return co_await relay(worker, *reply, ask, visit, exchange);
+  plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
+  body = std::string();
+  co_return co_await relay(worker, *reply, spoken, visit, exchange);
 }
 
 /// A failed answer, told in the client's dialect; the provider's own words where it spoke the same dialect.

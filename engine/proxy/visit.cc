@@ -17,6 +17,12 @@ Visit::Visit(Worker& worker, const http::RequestHead& head, std::string_view dia
   row.path = head.path();
 }
 
+void Visit::asked(const chat::Outline& outline) {
+  row.requested_model = outline.model;
+  row.stream = outline.stream;
+  include_usage = outline.include_usage;
+}
+
 void Visit::belongs_to(const rules::Identity& who) {
   row.client = who.client;
   row.session = who.session;

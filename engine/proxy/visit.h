@@ -5,6 +5,7 @@
 #include <string>
 
 #include "chat/event.h"
+#include "chat/outline.h"
 #include "http/message.h"
 #include "ledger/record.h"
 #include "proxy/worker.h"
@@ -31,8 +32,10 @@ class Visit {
   std::optional<VerbatimFailure> verbatim;
   std::int64_t estimated_input_tokens = 0;
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
+  bool include_usage = true;           ///< the client wants usage in its stream
   std::string loss;                    ///< x-ccrules-loss
 
+  void asked(const chat::Outline& outline);
   void belongs_to(const rules::Identity& who);
   void decided(const rules::Decision& decision);
   /// Notes what an event says about usage, stop reason and time to first token.
