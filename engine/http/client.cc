@@ -130,7 +130,7 @@ class Reply final : public ReplyStream {
     // Only a reply that was read to its end leaves a connection on which the next one begins where we look
     // for it.
     if (reusable_ && upstream_->parser.state() == Parser::State::kComplete &&
-        upstream_->parser.keep_alive() && ended_) {
+        upstream_->parser.keep_alive()) {
       client_->keep(std::move(upstream_));
     }
   }
@@ -145,7 +145,6 @@ class Reply final : public ReplyStream {
   std::shared_ptr<Client::Impl> client_;
   std::unique_ptr<Upstream> upstream_;
   bool reusable_ = true;
-  bool ended_ = false;
 };
 
 Task<Result<Chunk>> Reply::read(milliseconds patience, StopToken stop) {
@@ -177,7 +176,7 @@ Task<Result<Chunk>> Reply::read(milliseconds patience, StopToken stop) {
     reusable_ = false;
     co_return protocol_error(parser.error_text());
   }
-  chunk.end = ended_ = parser.state() == Parser::State::kComplete;
+  chunk.end = parser.state() == Parser::State::kComplete;
   co_return chunk;
 }
 

@@ -222,6 +222,24 @@ TEST_CASE("a reply that was not read to its end closes its connection") {
   CHECK(world.client.idle_connections() == 0);
 }
 
+TEST_CASE("a reply that has no body is over with its head: its connection is kept without a read") {
+  SimWorld world;
+  world.script("up", 80, "HTTP/1.1 204 No Content\r\n\r\n");
+  const auto head_only = [](SimWorld& on) -> Task<void> {
+    http::Origin origin;
+    origin.host = "up";
+    origin.port = 80;
+    http::ClientRequest request;
+    request.target = "/";
+    request.host_header = "up";
+    const auto reply = co_await on.client.send(origin, request, http::ClientTimeouts(), StopToken());
+    CHECK(reply.ok());
+  };
+  spawn(head_only(world));
+  world.loop.run_for(1s);
+  CHECK(world.client.idle_connections() == 1);
+}
+
 TEST_CASE("connecting, refusing, hanging and garbage each give their own error") {
   http::ClientTimeouts timeouts;
   timeouts.connect = 2s;
