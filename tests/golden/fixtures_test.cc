@@ -1,0 +1,459 @@
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "dialect/dialect.h"
+#include "support/files.h"
+#include "support/json_tree.h"
+#include "support/stream_cuts.h"
+#include "support/validators.h"
+
+/// Recorded traffic of real providers, through every combination of client and provider dialect. The
+/// recordings lie beside the checkout (support/files.h); without them these tests say so and pass.
+using namespace ccrules;
+using namespace ccrules::test;
+
+namespace {
+
+constexpr std::size_t kPrefixBytes = 4096;         ///< cut at every position of this part
+constexpr std::size_t kSettleBytes = 512;          ///< read behind it, so that a wrong state shows
+constexpr std::size_t kMostReadBytes = 2'000'000;  ///< per stream, for the cuts behind the prefix
+
+struct Recording {
+  std::string name;
+  const dialect::Dialect* spoken = nullptr;
+  std::string request;  ///< empty: not recorded
+  std::string response;
+  bool streamed = false;
+  int status = 200;
+  std::string endpoint;
+  std::set<std::string> features;
+
+  [[nodiscard]] bool has(const char* feature) const { return features.contains(feature); }
+};
+
+const dialect::Dialect& other(const dialect::Dialect& one) {
+  return one.name() == "anthropic" ? dialect::openai_chat() : dialect::anthropic();
+}
+
+Recording load(const std::filesystem::path& folder, const dialect::Dialect& spoken) {
+  Recording one;
+  one.name = folder.filename().string();
+  one.spoken = &spoken;
+  const auto meta = parse_tree(read_file((folder / "meta.json").string()));
+  REQUIRE(meta);
+  one.status = static_cast<int>(meta->integer("status").value_or(200));
+  one.endpoint = meta->string("endpoint");
+  for (const Tree& feature : meta->get("features")->items) one.features.insert(feature.text);
+  const std::string response = meta->string("response");
+  one.streamed = response == "response.sse";
+  one.response = read_file((folder / response).string());
+  if (std::filesystem::exists(folder / "request.json"))
+    one.request = read_file((folder / "request.json").string());
+  return one;
+}
+
+/// All recordings of both dialects, read once.
+const std::vector<Recording>& recordings() {
+  static const std::vector<Recording> all = [] {
+    std::vector<Recording> found;
+    const auto root = fixtures_dir();
+    if (!root) return found;
+    const std::pair<const char*, const dialect::Dialect*> families[] = {
+        {"anthropic_messages", &dialect::anthropic()}, {"openai_chat", &dialect::openai_chat()}};
+    for (const auto& [family, spoken] : families) {
+      for (const auto& provider : std::filesystem::directory_iterator(*root + "/" + family)) {
+        for (const auto& folder : std::filesystem::directory_iterator(provider))
+          found.push_back(load(folder.path(), *spoken));
+      }
+    }
+    std::sort(found.begin(), found.end(),
+              [](const Recording& a, const Recording& b) { return a.name < b.name; });
+    return found;
+  }();
+  return all;
+}
+
+/// Azure and Bedrock name the model in the path; token counts and files are other endpoints.
+bool generates(const Recording& one) {
+  if (!one.request.empty() && one.request.find("\"model\"") == std::string::npos) return false;
+  return one.endpoint.find("count_tokens") == std::string::npos &&
+         one.endpoint.find("/files") == std::string::npos;
+}
+
+Seen judge_stream(const dialect::Dialect& spoken, const std::string& bytes) {
+  return spoken.name() == "anthropic" ? check_anthropic_stream(bytes) : check_openai_chat_stream(bytes);
+}
+Seen judge_reply(const dialect::Dialect& spoken, const std::string& bytes) {
+  return spoken.name() == "anthropic" ? check_anthropic_reply(bytes) : check_openai_chat_reply(bytes);
+}
+Seen judge_error(const dialect::Dialect& spoken, const std::string& bytes) {
+  return spoken.name() == "anthropic" ? check_anthropic_error(bytes) : check_openai_chat_error(bytes);
+}
+
+dialect::StreamWriterOptions writer_options() {
+  dialect::StreamWriterOptions options;
+  options.model = "asked-model";
+  options.id = "made-id";
+  options.created_s = 1700000000;
+  return options;
+}
+
+dialect::ReaderOptions reader_options() {
+  dialect::ReaderOptions options;
+  options.provider = "recorded";
+  options.seed = 1;
+  return options;
+}
+
+void append(std::string& out, const chat::Block& block) {
+  if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
+    out += call->id + ' ' + call->name + call->arguments_json;
+  if (const auto* thinking = std::get_if<chat::Thinking>(&block.value))
+    out += thinking->text + thinking->signature;
+  if (const auto* text = std::get_if<chat::Text>(&block.value)) out += text->text + text->extra_json;
+  if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) out += opaque->json;
+}
+
+/// The events as one text, cheaper than to_text(): millions of them are compared.
+void flatten(const std::vector<chat::Event>& events, std::string& out) {
+  out.clear();
+  for (const chat::Event& event : events) {
+    out += static_cast<char>('A' + event.index());
+    if (const auto* delta = std::get_if<chat::BlockDelta>(&event)) {
+      out += static_cast<char>('0' + static_cast<int>(delta->kind));
+      out += delta->text;
+    } else if (const auto* start = std::get_if<chat::BlockStart>(&event)) {
+      append(out, start->block);
+    } else if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
+      out += name_of(end->reason);
+      out += to_text(end->usage);
+    } else if (const auto* error = std::get_if<chat::StreamError>(&event)) {
+      out += error->message;
+    }
+  }
+}
+
+/// Feeds `bytes` in two pieces; `whole`: the stream ends there.
+void read_cut(const Recording& one, std::string_view bytes, std::size_t cut, bool whole,
+              std::vector<chat::Event>& events) {
+  events.clear();
+  const auto reader = one.spoken->stream_reader(reader_options());
+  auto fed = reader->feed(bytes.substr(0, cut), events);
+  if (fed && cut < bytes.size()) fed = reader->feed(bytes.substr(cut), events);
+  if (fed && whole) fed = reader->finish(events);
+  if (!fed) FAIL("cut at " << cut << ": " << fed.error().message);
+}
+
+std::size_t prime_step(std::size_t size) {
+  const std::size_t most_runs = std::max<std::size_t>(1, kMostReadBytes / std::max<std::size_t>(1, size));
+  const std::size_t least = std::max<std::size_t>(1, size / most_runs);
+  for (const std::size_t prime :
+       {1u, 2u, 3u, 5u, 7u, 11u, 13u, 17u, 31u, 61u, 127u, 251u, 509u, 1021u, 2039u, 4093u, 8191u, 16381u}) {
+    if (prime >= least) return prime;
+  }
+  return 65521;
+}
+
+void cut_everywhere(const Recording& one) {
+  std::vector<chat::Event> events;
+  std::string expected;
+  std::string got;
+  const std::string_view bytes = one.response;
+  const auto compare = [&](std::string_view part, std::size_t cut, bool whole) {
+    read_cut(one, part, cut, whole, events);
+    flatten(events, got);
+    if (got != expected)
+      FAIL("cut at " << cut << " changes the events\n"
+                     << got.substr(0, 2000) << "\nexpected\n"
+                     << expected.substr(0, 2000));
+  };
+  const std::string_view prefix = bytes.substr(0, kPrefixBytes + kSettleBytes);
+  read_cut(one, prefix, prefix.size(), false, events);
+  flatten(events, expected);
+  for (std::size_t cut = 1; cut < std::min(prefix.size(), kPrefixBytes); ++cut) compare(prefix, cut, false);
+
+  read_cut(one, bytes, bytes.size(), true, events);
+  flatten(events, expected);
+  const std::size_t step = prime_step(bytes.size());
+  for (std::size_t cut = 1; cut < bytes.size(); cut += step) compare(bytes, cut, true);
+}
+
+/// True when the provider itself reported a failure inside the stream.
+bool tells_of_failure(const std::string& sse) {
+  for (const SseEvent& event : split_sse(sse)) {
+    const auto tree = parse_tree(event.data);
+    if (tree && (tree->has("error") || tree->string("type") == "error")) return true;
+  }
+  return false;
+}
+
+/// Takes out what says the same as its absence (false flags, empty lists, empty descriptions, nulls), the old
+/// name of the answer's format, and writes a list of one plain text as that text.
+void spell_out(Tree& value) {
+  std::erase_if(value.members, [](const auto& member) {
+    const auto& [name, inner] = member;
+    const bool idle_flag =
+        (name == "stream" || name == "is_error") && inner.is(Tree::Kind::kBool) && !inner.boolean;
+    const bool empty =
+        (name == "tools" && inner.items.empty()) || (name == "description" && inner.text.empty());
+    return idle_flag || empty || inner.is(Tree::Kind::kNull) || name == "output_format" ||
+           name == "output_config";
+  });
+  for (auto& [name, inner] : value.members) {
+    spell_out(inner);
+    if (name != "content" || inner.items.size() != 1) continue;
+    const Tree part = inner.items[0];
+    if (part.string("type") == "text" && part.members.size() == 2) inner = *part.get("text");
+  }
+  for (Tree& item : value.items) spell_out(item);
+}
+
+Tree text_tree(std::string text) {
+  Tree tree;
+  tree.kind = Tree::Kind::kString;
+  tree.text = std::move(text);
+  return tree;
+}
+
+/// A Chat message's content as one text, pictures and files counted: writers may join parts and write null or
+/// nothing.
+Tree flat_content(const Tree* content) {
+  if (content == nullptr || content->is(Tree::Kind::kNull)) return text_tree("");
+  if (content->is(Tree::Kind::kString)) return text_tree(std::string(text::trim(content->text)));
+  std::string text;
+  for (const Tree& part : content->items) {
+    if (!text.empty()) text += "\n\n";
+    text += part.string("type") == "text" ? part.string("text") : "[" + part.string("type") + "]";
+  }
+  return text_tree(text);
+}
+
+/// What a Chat request means, without spellings and vendor extras that writing from the neutral form does not
+/// keep. Requests that stay in their dialect normally go out as the bytes they came in (core/splice.h); this
+/// is for the rest.
+void reduce_chat(Tree& request) {
+  const auto erase = [](Tree& object, std::initializer_list<std::string_view> names) {
+    std::erase_if(object.members, [&](const auto& member) {
+      return std::find(names.begin(), names.end(), member.first) != names.end();
+    });
+  };
+  erase(request,
+        {"stream_options", "stream", "n", "tools", "response_format", "reasoning", "reasoning_effort"});
+  for (auto& [name, value] : request.members) {
+    if (name != "messages") continue;
+    std::erase_if(value.items,
+                  [](const Tree& message) { return message.string("role") == "system"; });  // they are merged
+    for (Tree& message : value.items) {
+      Tree content = flat_content(message.get("content"));
+      erase(message,
+            {"content", "name", "cache_control", "reasoning", "reasoning_content", "reasoning_details",
+             "refusal", "tool_call_id", "annotations", "audio", "function_call"});
+      message.members.emplace_back("content", std::move(content));
+      for (auto& [key, calls] : message.members) {
+        if (key != "tool_calls") continue;
+        for (Tree& call : calls.items) {
+          erase(call, {"id", "index", "extra_content"});
+          Tree* function = const_cast<Tree*>(call.get("function"));
+          for (auto& [member, text] : function->members) {
+            if (auto arguments = parse_tree(text.text); member == "arguments" && arguments) text = *arguments;
+          }
+        }
+      }
+    }
+  }
+}
+
+std::string own_faults(const std::vector<std::string>& faults) {
+  std::string out;
+  for (const std::string& fault : faults) out += fault + "\n";
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a recorded request comes back from its own dialect with the same meaning") {
+  for (const Recording& one : recordings()) {
+    if (one.request.empty() || !generates(one)) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    std::string body = one.request;
+    const auto request = one.spoken->read_request(json::padded(body));
+    if (!request) {
+      FAIL_CHECK("refused: " << request.error().message);
+      continue;
+    }
+    dialect::Capabilities target;
+    target.model = request->model;
+    target.developer_role = one.request.find("\"developer\"") != std::string::npos;
+    target.max_completion_tokens = one.request.find("max_completion_tokens") != std::string::npos;
+    target.prefill = true;
+    target.tool_message_images = true;
+    if (one.request.find("\"reasoning_details\"") != std::string::npos)
+      target.reasoning_replay = "reasoning_details";
+    if (one.request.find("\"reasoning_content\"") != std::string::npos)
+      target.reasoning_replay = "reasoning_content";
+    chat::LossNotes losses;
+    const auto written = one.spoken->write_request(*request, target, losses);
+    if (!written) {
+      FAIL_CHECK("not written: " << written.error().message);
+      continue;
+    }
+    auto before = parse_tree(one.request);
+    auto after = parse_tree(*written);
+    REQUIRE((before && after));
+    spell_out(*before);
+    spell_out(*after);
+    if (one.spoken->name() == "openai_chat") {
+      if (one.has("content_parts_thinking") || one.has("legacy_function_call")) continue;
+      reduce_chat(*before);
+      reduce_chat(*after);
+    }
+    CHECK(difference(*before, *after) == "");
+    if (one.spoken->name() == "anthropic") CHECK(losses.header_value() == "");
+  }
+}
+
+TEST_CASE("a recorded request is written in the other dialect as a strict provider takes it") {
+  for (const Recording& one : recordings()) {
+    if (one.request.empty() || !generates(one)) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    std::string body = one.request;
+    const auto request = one.spoken->read_request(json::padded(body));
+    if (!request) continue;  // the test above says so
+    dialect::Capabilities target;
+    target.model = "target-model";
+    target.prefill = true;
+    chat::LossNotes losses;
+    const dialect::Dialect& to = other(*one.spoken);
+    const auto written = to.write_request(*request, target, losses);
+    if (!written) {
+      FAIL_CHECK("not written: " << written.error().message);
+      continue;
+    }
+    INFO(*written);
+    CHECK(own_faults(to.name() == "anthropic" ? check_anthropic_request(*written)
+                                              : check_openai_chat_request(*written)) == "");
+  }
+}
+
+TEST_CASE("a recorded stream goes out in both dialects as a strict client takes it, with the same answer") {
+  for (const Recording& one : recordings()) {
+    if (!one.streamed || one.status != 200) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    std::vector<chat::Event> events;
+    read_cut(one, one.response, one.response.size(), true, events);
+    CHECK(order_fault(events) == "");
+    const std::string same = write_stream(*one.spoken, events, writer_options());
+    const std::string translated = write_stream(other(*one.spoken), events, writer_options());
+    const Seen a = judge_stream(*one.spoken, same);
+    const Seen b = judge_stream(other(*one.spoken), translated);
+    {
+      INFO("same dialect:\n" << same);
+      CHECK(a.report() == "");
+    }
+    {
+      INFO("translated:\n" << translated);
+      CHECK(b.report() == "");
+    }
+    CHECK(a.text() == b.text());
+    CHECK(a.thinking() == b.thinking());
+    CHECK(a.tools().size() == b.tools().size());
+    CHECK(a.ending == b.ending);
+    CHECK(a.ending == (tells_of_failure(one.response) ? Ending::kError : Ending::kClean));
+    if (a.ending == Ending::kClean) CHECK(a.output_tokens == b.output_tokens);
+  }
+}
+
+TEST_CASE("a recorded stream cut at any byte gives the same events") {
+  for (const Recording& one : recordings()) {
+    if (!one.streamed || one.status != 200) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    cut_everywhere(one);
+  }
+}
+
+TEST_CASE("a recorded stream that stops anywhere before its end is never a clean answer") {
+  for (const Recording& one : recordings()) {
+    if (!one.streamed || one.status != 200) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    // Until the stop reason is known, whatever arrived is a fragment.
+    const std::string_view mark =
+        one.spoken->name() == "anthropic" ? "message_delta" : "\"finish_reason\":\"";
+    std::size_t end = one.response.find(mark);
+    if (end == std::string::npos) end = one.response.find("\"finish_reason\": \"");
+    if (end == std::string::npos) continue;
+    end = one.response.rfind("\ndata:", end);
+    if (end == std::string::npos) continue;
+    const std::size_t step = std::max<std::size_t>(1, end / 40);
+    for (std::size_t at = 0; at < end; at += step) {
+      std::vector<chat::Event> events;
+      const auto reader = one.spoken->stream_reader(reader_options());
+      auto fed = reader->feed(std::string_view(one.response).substr(0, at), events);
+      if (fed) fed = reader->finish(events);
+      if (!fed) continue;  // the relay makes an error of it
+      INFO("stops at " << at << "\n" << to_text(events));
+      REQUIRE_FALSE(events.empty());
+      // A Chat stream that ends behind a whole call is taken as ended: some servers send neither
+      // finish_reason nor [DONE].
+      const auto* ended = std::get_if<chat::MessageEnd>(&events.back());
+      const bool whole_call =
+          ended != nullptr && ended->reason == chat::StopReason::kToolUse && one.spoken->name() == "openai_chat";
+      CHECK((whole_call || std::holds_alternative<chat::StreamError>(events.back())));
+    }
+  }
+}
+
+TEST_CASE("a recorded whole reply goes out in both dialects with the same answer") {
+  for (const Recording& one : recordings()) {
+    if (one.streamed || one.status != 200 || !generates(one)) continue;
+    INFO(one.spoken->name() << " " << one.name);
+    const auto reply = one.spoken->read_reply(one.response, reader_options());
+    if (!reply) {
+      FAIL_CHECK("refused: " << reply.error().message);
+      continue;
+    }
+    chat::LossNotes losses;
+    const std::string same = one.spoken->write_reply(*reply, writer_options(), losses);
+    const std::string translated = other(*one.spoken).write_reply(*reply, writer_options(), losses);
+    const Seen a = judge_reply(*one.spoken, same);
+    const Seen b = judge_reply(other(*one.spoken), translated);
+    INFO("same dialect:\n" << same << "\ntranslated:\n" << translated);
+    CHECK(a.report() == "");
+    CHECK(b.report() == "");
+    CHECK(a.text() == b.text());
+    CHECK(a.thinking() == b.thinking());
+    CHECK(a.tools().size() == b.tools().size());
+    CHECK(a.output_tokens == b.output_tokens);
+    // The judge knows the official formats only: neither Mistral's content parts nor the legacy
+    // function_call.
+    const Seen original = judge_reply(*one.spoken, one.response);
+    if (!one.has("content_parts_thinking") && !one.has("refusal")) CHECK(original.text() == a.text());
+    if (!one.has("legacy_function_call")) CHECK(original.tools().size() == a.tools().size());
+
+    const chat::Reply peeked = one.spoken->peek_reply(one.response);
+    CHECK(to_text(peeked.usage) == to_text(reply->usage));
+  }
+}
+
+TEST_CASE("a recorded error goes out in both dialects with the provider's words") {
+  for (const Recording& one : recordings()) {
+    if (one.status < 400) continue;
+    INFO(one.spoken->name() << " " << one.name << "\n" << one.response);
+    dialect::UpstreamFailure failure;
+    failure.status = one.status;
+    failure.body = one.response;
+    failure.provider = "recorded";
+    failure.model = "m";
+    const Error error = one.spoken->read_error(failure);
+    CHECK_FALSE(error.message.empty());
+    for (const dialect::Dialect* to : {&dialect::anthropic(), &dialect::openai_chat()}) {
+      const Seen seen = judge_error(*to, to->write_error(error, "req_1"));
+      CHECK(seen.report() == "");
+      CHECK(to->error_status(error) >= 400);
+    }
+  }
+}
