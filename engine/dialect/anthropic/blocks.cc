@@ -170,6 +170,20 @@ Result<chat::Block> read_tool_call(json::Value& value) {
   return chat::Block{std::move(call)};
 }
 
+/// A tool's answer: content as everywhere, and what careless clients put there instead (null, 42, {...}) as its JSON text.
+Result<std::vector<chat::Block>> read_result_content(json::Value& value) {
+  if (value.is(Type::kString) || value.is(Type::kArray)) {
+    bool plain_string = false;
+    return read_content(value, plain_string);
+  }
+  CCR_TRY(raw, value.raw());
+  chat::Text text;
+  text.text = json::compact(raw);
+  std::vector<chat::Block> blocks;
+  blocks.push_back(chat::Block{std::move(text)});
+  return blocks;
+}
+
 Result<chat::Block> read_tool_result(json::Value& value) {
   chat::ToolResult result;
   result.content_absent = true;
@@ -179,9 +193,7 @@ Result<chat::Block> read_tool_result(json::Value& value) {
     if (key == "tool_use_id") {
       CCR_CHECK(take(object.value(), result.call_id));
     } else if (key == "content") {
-      if (object.value().is_null()) continue;
-      bool plain_string = false;
-      CCR_TRY(content, read_content(object.value(), plain_string));
+      CCR_TRY(content, read_result_content(object.value()));
       result.content = std::move(content);
       result.content_absent = false;
     } else if (key == "is_error") {
