@@ -190,15 +190,18 @@ void read_choice(json::Value& value, Chunk& chunk) {
   std::int64_t index = 0;
   std::string_view finish_reason;
   std::string_view stop_sequence;
+  bool message_seen = false;
   auto object = value.object();
   while (object && object->next()) {
     const std::string_view key = object->key();
     json::Value& member = object->value();
     if (key == "delta") {
-      if (!member.is(json::Type::kObject)) continue;
+      if (!member.is(json::Type::kObject) || message_seen) continue;
       before.restore(chunk);  // Perplexity repeats the whole message so far beside each delta
       read_delta(member, chunk);
     } else if (key == "message") {
+      message_seen = chunk.whole_reply;  // and has an empty delta beside the message of a whole reply
+      if (message_seen) before.restore(chunk);
       read_delta(member, chunk);
     } else if (key == "finish_reason") {
       finish_reason = text_of(member);

@@ -39,6 +39,7 @@ struct Chunk {
       literal_at;               ///< where in the JSON the last text or arguments string that counts begins
   std::string_view error_json;  ///< raw; empty: none
   chat::Usage usage;
+  bool whole_reply = false;  ///< set by the caller, kept by clear(): a message beats a delta beside it
 
   /// Empties it; keeps the vectors' memory.
   void clear();

@@ -40,6 +40,7 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
   auto document = json::Document::open(body);
   if (!document) return failure_in(body, options);
   Chunk chunk;
+  chunk.whole_reply = true;
   if (!read_chunk(*document, chunk).ok() || !chunk.error_json.empty() || !chunk.has_choice)
     return failure_in(body, options);
   Assembler assembler(options);
