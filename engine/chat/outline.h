@@ -32,6 +32,8 @@ struct Outline {
   std::vector<std::string_view> tool_names; ///< escaped as in the body (names need no escapes)
   /// The system prompt's texts, raw: JSON string literals with their quotes, in order.
   std::vector<std::string_view> system_json;
+  /// Texts of Anthropic messages of role system (claude-code 2.1.329 names its working directory there), raw, in order.
+  std::vector<std::string_view> mid_system_json;
   /// Text of the first and of the last user message: the last text block of each, raw literal; empty when none.
   std::string_view first_user_json;
   std::string_view last_user_json;

@@ -270,6 +270,18 @@ std::string marker(const chat::Outline& outline, std::size_t edge) {
   return {};
 }
 
+/// The path behind "Primary working directory:" or "Working directory:" in one text.
+std::string named_directory(std::string_view literal) {
+  constexpr std::string_view kLabel = "orking directory:";
+  constexpr std::size_t kPathBytes = 4096;
+  // memmem: prompts are long, and this runs for every request.
+  const void* found = memmem(literal.data(), literal.size(), kLabel.data(), kLabel.size());
+  if (found == nullptr) return {};
+  const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - literal.data());
+  const std::string rest = beginning(literal.substr(at + kLabel.size()), kPathBytes);
+  return std::string(text::trim(std::string_view(rest).substr(0, rest.find('\n'))));
+}
+
 }  // namespace
 
 std::string unescape(std::string_view literal) {
@@ -282,15 +294,10 @@ std::string unescape(std::string_view literal) {
 }
 
 std::string working_directory(const chat::Outline& outline) {
-  constexpr std::string_view kLabel = "orking directory:";  // "Primary working directory:", "Working directory:"
-  constexpr std::size_t kPathBytes = 4096;
-  for (const std::string_view literal : outline.system_json) {
-    // memmem: prompts are long, and this runs for every request.
-    const void* found = memmem(literal.data(), literal.size(), kLabel.data(), kLabel.size());
-    if (found == nullptr) continue;
-    const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - literal.data());
-    const std::string rest = beginning(literal.substr(at + kLabel.size()), kPathBytes);
-    return std::string(text::trim(std::string_view(rest).substr(0, rest.find('\n'))));
+  for (const auto* texts : {&outline.system_json, &outline.mid_system_json}) {
+    for (const std::string_view literal : *texts) {
+      if (std::string named = named_directory(literal); !named.empty()) return named;
+    }
   }
   return {};
 }

@@ -22,6 +22,7 @@ struct MessageFacts {
   std::string_view last_text;
   bool has_tool_result = false;
   std::size_t first_spawn = 0;
+  std::size_t first_mid_system = 0;
 };
 
 class OutlineReader {
@@ -192,6 +193,7 @@ class OutlineReader {
   Result<void> read_message(json::Value& value) {
     MessageFacts facts;
     facts.first_spawn = outline_.spawn_inputs_json.size();
+    facts.first_mid_system = outline_.mid_system_json.size();
     CCR_TRY(message, value.object());
     while (message.next()) {
       if (message.key() == "role") {
@@ -200,7 +202,7 @@ class OutlineReader {
       } else if (message.key() == "content") {
         if (message.value().is(Type::kString)) {
           CCR_TRY(literal, message.value().raw());
-          facts.last_text = literal;
+          add_text(literal, facts);
           outline_.text_bytes += inner_bytes(literal);
         } else if (message.value().is(Type::kArray)) {
           CCR_CHECK(read_blocks(message.value(), 1, facts));
@@ -212,12 +214,19 @@ class OutlineReader {
     CCR_CHECK(message.done());
     ++outline_.messages;
     if (facts.role != "assistant") outline_.spawn_inputs_json.resize(facts.first_spawn);
+    if (facts.role != "system") outline_.mid_system_json.resize(facts.first_mid_system);
     if (facts.role == "user" && !facts.last_text.empty()) {
       if (outline_.first_user_json.empty()) outline_.first_user_json = facts.last_text;
       outline_.last_user_json = facts.last_text;
     }
     outline_.last_role = facts.role == "user" && facts.has_tool_result ? std::string_view("tool") : facts.role;
     return {};
+  }
+
+  /// A text of a message itself. Its role may stand behind its content.
+  void add_text(std::string_view literal, MessageFacts& facts) {
+    facts.last_text = literal;
+    if (facts.role.empty() || facts.role == "system") outline_.mid_system_json.push_back(literal);
   }
 
   Result<void> read_blocks(json::Value& value, int depth, MessageFacts& facts) {
@@ -260,7 +269,7 @@ class OutlineReader {
     }
     CCR_CHECK(block.done());
     if (type == "text") {
-      if (depth == 1) facts.last_text = text;
+      if (depth == 1) add_text(text, facts);
     } else if (type == "image") {
       ++outline_.images;
     } else if (type == "document") {

@@ -142,6 +142,9 @@ TEST_CASE("the working directory is read from Claude Code's system prompt") {
   CHECK(working_directory(outline) == "/srv/w\xC3\xA9" "b \"x\"");
   outline.system_json = {"\"first\""};
   CHECK(working_directory(outline).empty());
+  // claude-code 2.1.329 names it in a message of role system.
+  outline.mid_system_json = {block};
+  CHECK(working_directory(outline) == "/srv/w\xC3\xA9" "b \"x\"");
 }
 
 TEST_CASE("unescape decodes every escape JSON has and survives broken ones") {
