@@ -151,6 +151,7 @@ class Performance {
   }
 
   std::string_view until_stop_sequence(std::string_view text) {
+    if (!scene_.heeds_stop_sequences) return text;
     std::size_t first = std::string_view::npos;
     for (const std::string& one : request_.stop_sequences) {
       const std::size_t at = one.empty() ? std::string_view::npos : text.find(one);

@@ -12,6 +12,7 @@ namespace ccrules::provider::sim {
 namespace {
 
 constexpr int kMostDepth = 12;
+constexpr int kMostValues = 500;  ///< a schema that refers to itself would else grow without end
 constexpr std::int64_t kMostItems = 8;
 
 using Members = std::map<std::string, std::string, std::less<>>;
@@ -80,13 +81,13 @@ class Builder {
  public:
   explicit Builder(std::string_view root) : root_(members_of(root)) {}
 
-  std::string value(std::string_view schema, std::string_view name, int depth) const {
+  std::string value(std::string_view schema, std::string_view name, int depth) {
+    if (depth > kMostDepth || ++values_ > kMostValues) return "null";
     const Members members = members_of(schema);
     const auto get = [&members](std::string_view key) -> const std::string* {
       const auto found = members.find(key);
       return found == members.end() ? nullptr : &found->second;
     };
-    if (depth > kMostDepth) return "null";
     if (const std::string* fixed = get("const")) return *fixed;
     for (const char* key : {"enum", "examples"}) {
       if (const std::string* words = get(key)) {
@@ -137,7 +138,7 @@ class Builder {
     return "{}";
   }
 
-  std::string object(const Members& members, int depth) const {
+  std::string object(const Members& members, int depth) {
     std::vector<std::string> names;
     const auto properties = members.find("properties");
     const Members schemas = properties == members.end() ? Members{} : members_of(properties->second, &names);
@@ -158,7 +159,7 @@ class Builder {
     return out;
   }
 
-  std::string array(const Members& members, std::string_view name, int depth) const {
+  std::string array(const Members& members, std::string_view name, int depth) {
     const auto items = members.find("items");
     if (items == members.end()) return "[]";
     std::int64_t count = 1;
@@ -202,6 +203,7 @@ class Builder {
   }
 
   Members root_;
+  int values_ = 0;
 };
 
 }  // namespace

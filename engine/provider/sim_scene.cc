@@ -429,6 +429,7 @@ void play_echo(Stage& stage) {
   stage.scene.parts.push_back(say(std::string(text::trim(stage.turn.text))));
 }
 void play_inspect(Stage& stage) {
+  stage.scene.heeds_stop_sequences = false;  // the answer names them
   stage.scene.parts.push_back(say(inspect(stage.request)));
 }
 void play_images(Stage& stage) {

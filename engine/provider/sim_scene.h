@@ -18,10 +18,11 @@ struct Scene {
   std::vector<Part> parts;
   std::optional<chat::StopReason> reason;  ///< absent: what follows from the parts and max_tokens
   std::string stop_details_json;
-  std::chrono::milliseconds wait{0};         ///< before the first event
-  std::chrono::milliseconds pause{0};        ///< before every further event
-  std::optional<std::int64_t> fail_after;    ///< so many events, then an overloaded error
-  std::optional<std::int64_t> cut_after;     ///< so many events, then the connection breaks
+  std::chrono::milliseconds wait{0};       ///< before the first event
+  std::chrono::milliseconds pause{0};      ///< before every further event
+  std::optional<std::int64_t> fail_after;  ///< so many events, then an overloaded error
+  std::optional<std::int64_t> cut_after;   ///< so many events, then the connection breaks
+  bool heeds_stop_sequences = true;
   bool hangs = false;                        ///< nothing after the head, for ever
   bool garbage = false;                      ///< 200 with a web page
   std::optional<std::int64_t> input_tokens;  ///< absent: from the body's size

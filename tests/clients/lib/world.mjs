@@ -1,0 +1,48 @@
+// Two proxies: B answers with the simulator, A sends to B in both provider dialects.
+import Anthropic from '@anthropic-ai/sdk';
+import OpenAI from 'openai';
+import { Proxy } from './proxy.mjs';
+
+export const world = {};
+
+export async function open() {
+  world.b = await Proxy.start('b', { providers: { sim: { dialect: 'sim', models: ['*'] } } });
+  world.a = await Proxy.start('a', {
+    providers: {
+      simA: { dialect: 'anthropic', base_url: world.b.url, api_key: 'key-of-a', models: ['a-*'], max_retries: 0 },
+      simO: { dialect: 'openai_chat', base_url: `${world.b.url}/v1`, api_key: 'key-of-o', models: ['o-*'], max_retries: 0 },
+    },
+    retry: { max_attempts: 1 },
+    agents: { reviewer: 'simA,reviewer-model' },
+  });
+  // A session of its own per test lets each find its ledger rows.
+  world.anthropic = (session = 'none', more = {}) =>
+    new Anthropic({
+      baseURL: world.a.url, apiKey: 'client-key', maxRetries: 0,
+      defaultHeaders: { 'x-claude-code-session-id': session }, ...more,
+    });
+  world.openai = (session = 'none', more = {}) =>
+    new OpenAI({
+      baseURL: `${world.a.url}/v1`, apiKey: 'client-key', maxRetries: 0,
+      defaultHeaders: { 'x-claude-code-session-id': session }, ...more,
+    });
+}
+
+export async function close() {
+  const ends = [];
+  for (const proxy of [world.a, world.b]) if (proxy) ends.push({ proxy, how: await proxy.stop() });
+  return ends;
+}
+
+/** Both ways a request can take: the model each is reached by. */
+export const lanes = [
+  { lane: 'anthropic provider', provider: 'simA', model: 'a-model' },
+  { lane: 'openai_chat provider', provider: 'simO', model: 'o-model' },
+];
+
+let serial = 0;
+export const session = () => `session-${process.pid}-${++serial}`;
+
+/** A 1x1 PNG. */
+export const png =
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
