@@ -205,7 +205,9 @@ DenyEffect EffectReader::deny(const Tree& value) {
       return effect;
     case Tree::Kind::kText: effect.deny.message = value.text; return effect;
     case Tree::Kind::kTable: break;
-    default: fail(value.at, std::string("deny is true, a message or { status = 403, message = \"...\" }, not ") + value.kind_name()); return effect;
+    default:
+      fail(value.at, std::string("deny is true, a message or { status = 403, message = \"...\" }, not ") + value.kind_name());
+      return effect;
   }
   for (const Tree::Member& member : value.members) {
     if (member.key == "status" && member.value.is(Tree::Kind::kNumber) && member.value.number >= kFirstErrorStatus &&

@@ -58,6 +58,13 @@ Condition both(Condition first, Condition second) {
   return condition;
 }
 
+bool uses_lua(const Rule& rule) {
+  return rule.when.uses_lua || rule.to.kind == TargetEffect::Kind::kFunction ||
+         rule.fallback.kind == TargetEffect::Kind::kFunction || rule.deny.kind == DenyEffect::Kind::kFunction ||
+         !rule.set.functions.empty() || rule.set.function != 0 || !rule.headers.functions.empty() || rule.headers.function != 0 ||
+         !rule.tag.functions.empty() || rule.tag.function != 0 || rule.retry.function != 0 || rule.next_fallback_function != 0;
+}
+
 class Loader {
  public:
   Loader(const config::Snapshot& snapshot, const Files& files, std::vector<config::Diagnostic>& diagnostics)
@@ -83,6 +90,7 @@ class Loader {
     compile(declared, {}, own);
     compile(defaults, "default", built_in);
     check_overrides();
+    drop_idle_scripts();
     hash_sources();
     const auto from = diagnostics_.begin() + static_cast<std::ptrdiff_t>(before);
     return std::none_of(from, diagnostics_.end(), is_error) ? std::move(set_) : nullptr;
@@ -405,6 +413,23 @@ class Loader {
     for (auto& [glob, choices] : effect.pick.globs) std::erase_if(choices, disabled);
     std::erase_if(effect.pick.exact, [](const auto& entry) { return entry.second.empty(); });
     std::erase_if(effect.pick.globs, [](const auto& entry) { return entry.second.empty(); });
+  }
+
+  // A Lua state whose rules are all declarative has done its work.
+  void drop_idle_scripts() {
+    std::erase_if(set_->scripts, [this](const std::unique_ptr<Script>& script) {
+      const auto needs = [&script](const Rule& rule) { return rule.script == script.get() && uses_lua(rule); };
+      if (std::any_of(set_->on_request.begin(), set_->on_request.end(), needs) ||
+          std::any_of(set_->on_error.begin(), set_->on_error.end(), needs)) {
+        return false;
+      }
+      for (std::vector<Rule>* rules : {&set_->on_request, &set_->on_error}) {
+        for (Rule& rule : *rules) {
+          if (rule.script == script.get()) rule.script = nullptr;
+        }
+      }
+      return true;
+    });
   }
 
   void hash_sources() {

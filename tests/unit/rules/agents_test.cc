@@ -49,9 +49,9 @@ constexpr const char* kReviewerPrompt = "You review code.\n\"Quote\" h\xC3\xA9ll
 TEST_CASE("a subagent is known by the agent file whose body begins one of its system blocks") {
   test::MemoryFiles files;
   files.files["/srv/web/.claude/agents/review.md"] = kReviewer;
-  files.files["/home/u/.claude/agents/tester.md"] = "You write tests for everything.";
-  files.files["/home/u/.claude/agents/team/deep.md"] = "---\nname: 'deep'\n---\nYou write tests for everything. Deeply.";
-  AgentFinder finder(files, "/home/u");
+  files.files["/users/u/.claude/agents/tester.md"] = "You write tests for everything.";
+  files.files["/users/u/.claude/agents/team/deep.md"] = "---\nname: 'deep'\n---\nYou write tests for everything. Deeply.";
+  AgentFinder finder(files, "/users/u");
 
   Request reviewer({"x-anthropic-billing-header: cc_version=1; cc_is_subagent=true", kReviewerPrompt});
   CHECK(finder.find(reviewer.query("a1")) == "code-reviewer");
@@ -66,7 +66,7 @@ TEST_CASE("a subagent is known by the agent file whose body begins one of its sy
 TEST_CASE("the main loop costs no file access") {
   test::MemoryFiles files;
   files.files["/srv/web/.claude/agents/review.md"] = kReviewer;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   Request main({kReviewerPrompt});
   CHECK(finder.find(main.query("")) == "main");
   CHECK(files.reads == 0);
@@ -74,7 +74,7 @@ TEST_CASE("the main loop costs no file access") {
 
 TEST_CASE("agent files are read again after two seconds and a known subagent keeps its name") {
   test::MemoryFiles files;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   Request reviewer({kReviewerPrompt});
   CHECK(finder.find(reviewer.query("a1", 0)).empty());
   files.files["/srv/web/.claude/agents/review.md"] = kReviewer;
@@ -86,7 +86,7 @@ TEST_CASE("agent files are read again after two seconds and a known subagent kee
 
 TEST_CASE("a subagent without a file is known by the spawn call its parent made in the same session") {
   test::MemoryFiles files;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   Request parent({"main prompt"});
   const std::string first = R"({"description":"look","subagent_type":"explorer","prompt":"Find \u00fc the bug.\n"})";
   const std::string second = R"({"subagent_type":"planner","prompt":"Plan it."})";
@@ -104,7 +104,7 @@ TEST_CASE("a subagent without a file is known by the spawn call its parent made 
 
 TEST_CASE("the hint header and then the marker name a subagent that nothing else names") {
   test::MemoryFiles files;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   Request request({"first block", std::string(5000, 'x') + "<!-- ccrules:agent helper --> and" + std::string(5000, 'y'), "third"});
   AgentFinder::Query query = request.query("a1");
   query.hint = "general-purpose";
@@ -114,7 +114,7 @@ TEST_CASE("the hint header and then the marker name a subagent that nothing else
 
 TEST_CASE("without an agent id the marker counts at the edges of a system block") {
   test::MemoryFiles files;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   Request early({"block", "<!-- ccrules:agent nightly-job -->\nDo it."});
   CHECK(finder.find(early.query("")) == "nightly-job");
   Request late({std::string(5000, 'x') + "<!-- ccrules:agent nightly-job -->"});
@@ -123,7 +123,7 @@ TEST_CASE("without an agent id the marker counts at the edges of a system block"
 
 TEST_CASE("memory stays bounded with endless sessions and subagents") {
   test::MemoryFiles files;
-  AgentFinder finder(files, "/home/u");
+  AgentFinder finder(files, "/users/u");
   const std::string input = R"({"subagent_type":"explorer","prompt":"p"})";
   for (int i = 0; i < 20000; ++i) {
     Request request({"x"}, "p");
