@@ -7,16 +7,33 @@
 namespace ccrules::proxy {
 namespace {
 
-/// Length of the prefix that ends with the last blank line; 0 when there is none.
-std::size_t whole_prefix(std::string_view bytes) {
-  if (bytes.ends_with("\n\n")) return bytes.size();
-  std::size_t longest = 0;
-  for (const std::string_view blank :
-       {std::string_view("\n\n"), std::string_view("\r\n\r\n"), std::string_view("\r\r")}) {
-    const auto at = bytes.rfind(blank);
-    if (at != std::string_view::npos) longest = std::max(longest, at + blank.size());
+bool is_break(char byte) {
+  return byte == '\n' || byte == '\r';
+}
+
+/// True when the line that ends before `at` is blank. Lines may end in CR LF, LF or CR, each its own way.
+bool ends_blank_line(std::string_view bytes, std::size_t at) {
+  if (at < 2 || !is_break(bytes[at - 1]) || !is_break(bytes[at - 2])) return false;
+  const bool one_break = bytes[at - 2] == '\r' && bytes[at - 1] == '\n';
+  return !one_break || (at > 2 && is_break(bytes[at - 3]));
+}
+
+/// Length of the prefix that ends with the last blank line; 0 when none ends behind `from`.
+std::size_t whole_prefix(std::string_view bytes, std::size_t from) {
+  std::size_t at = bytes.size();
+  while (at > from && !ends_blank_line(bytes, at)) --at;
+  return at > from ? at : 0;
+}
+
+/// Length of the first event with its blank line.
+std::size_t first_event(std::string_view events) {
+  if (events.find('\r') == std::string_view::npos) {
+    const auto blank = events.find("\n\n");
+    return blank == std::string_view::npos ? events.size() : blank + 2;
   }
-  return longest;
+  std::size_t at = 2;
+  while (at < events.size() && (!ends_blank_line(events, at) || events[at] == '\n')) ++at;
+  return std::min(at, events.size());
 }
 
 /// OpenAI's last chunk when usage was asked for: it has no choices.
@@ -27,9 +44,7 @@ bool is_usage_chunk(std::string_view event) {
 
 void without_usage_chunks(std::string_view events, std::string& out) {
   while (!events.empty()) {
-    const auto blank = events.find("\n\n");
-    const std::string_view event =
-        events.substr(0, blank == std::string_view::npos ? events.size() : blank + 2);
+    const std::string_view event = events.substr(0, first_event(events));
     if (!is_usage_chunk(event)) out += event;
     events.remove_prefix(event.size());
   }
@@ -39,12 +54,13 @@ void without_usage_chunks(std::string_view events, std::string& out) {
 
 std::string_view WholeEvents::take(std::string_view bytes) {
   if (tail_.empty()) {
-    const std::size_t whole = whole_prefix(bytes);
+    const std::size_t whole = whole_prefix(bytes, 0);
     if (whole != bytes.size()) tail_.assign(bytes.substr(whole));
     return bytes.substr(0, whole);
   }
+  const std::size_t searched = tail_.size();  // again for every read, a huge event would cost its square
   tail_ += bytes;
-  const std::size_t whole = whole_prefix(tail_);
+  const std::size_t whole = whole_prefix(tail_, searched);
   ready_.assign(tail_, 0, whole);
   tail_.erase(0, whole);
   return ready_;
