@@ -166,6 +166,8 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
     if (attempt.native) attempt.held += chunk->bytes;
     if (chunk->end) {
       attempt.upstream_ended = true;
+      // The relay finds what is missing: its error follows the held bytes, which do not hold it.
+      if (attempt.native && is_content(attempt.events)) break;
       CCR_CO_CHECK(attempt.reader->finish(attempt.events));
     }
     if (const chat::StreamError* failed = stream_error(attempt.events)) {
