@@ -109,6 +109,16 @@ http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {
   return headers;
 }
 
+/// Some providers repeat the key they refuse. What they say then goes out without it, not verbatim.
+bool holds_key(const config::Provider& provider, const http::Headers& headers, std::string_view body) {
+  const std::string& key = provider.api_key;
+  if (key.empty()) return false;
+  bool found = body.find(key) != std::string_view::npos;
+  for (std::size_t i = 0; i < headers.size(); ++i)
+    found = found || headers.at(i).second.find(key) != std::string_view::npos;
+  return found;
+}
+
 /// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
 Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Visit& visit) {
   const http::ReplyStream& reply = *attempt.stream;
@@ -135,7 +145,8 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
   error.should_retry_false |=
       our_key_refused;  // clients would repeat for minutes what only the operator can mend
-  if (attempt.native && body.ok() && !our_key_refused) {
+  if (attempt.native && body.ok() && !our_key_refused &&
+      !holds_key(*attempt.provider, reply.headers(), *body)) {
     VerbatimFailure verbatim;
     verbatim.status = status;
     forward_reply_headers(reply.headers(), verbatim.headers);
