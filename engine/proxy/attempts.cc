@@ -164,7 +164,9 @@ bool says_event_stream(const http::Headers& headers) {
 /// Reads a stream until it says something, fails, or has been silent long enough to commit to it.
 Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const Visit& visit) {
   const std::int64_t commit_at_ms = worker.loop.now_ms() + milliseconds(limits::kCommitTime).count();
+  std::size_t bytes = 0;
   while (!is_content(attempt.events) && !attempt.reader->ended()) {
+    if (bytes > limits::kSseEventBytes) co_return Result<void>();  // all this is held: let it flow
     const std::int64_t patience_ms = commit_at_ms - worker.loop.now_ms();
     if (patience_ms <= 0) co_return Result<void>();
     auto chunk = co_await attempt.stream->read(milliseconds(patience_ms), attempt.clock->stop.token());
@@ -173,6 +175,7 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
                              "its first content");
     if (chunk->quiet) co_return Result<void>();
     attempt.clock->deadline.set(attempt.provider->timeouts.idle);
+    bytes += chunk->bytes.size();
     CCR_CO_CHECK(attempt.reader->feed(chunk->bytes, attempt.events));
     if (attempt.native) attempt.held += chunk->bytes;
     if (chunk->end) {

@@ -137,11 +137,23 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
   co_return co_await to.send(200, headers, body);
 }
 
+Error too_large(const config::Provider& provider) {
+  Error error;
+  error.code = ErrorCode::kTooLarge;
+  error.origin = Origin::kUpstream;
+  error.http_status = 502;
+  error.provider = provider.id;
+  error.message = "provider '" + provider.id + "' answered more than " + std::to_string(limits::kReplyBytes) +
+                  " bytes; ask for a stream to have so much";
+  return error;
+}
+
 /// Reads a stream to its end for a client that asked for a whole reply.
 Task<Result<chat::Reply>> collect(FirstReply& from) {
   chat::Collector collector;
   for (const chat::Event& event : from.events) collector.add(event);
   std::vector<chat::Event> events;
+  std::size_t bytes = 0;
   while (!from.upstream_ended && !from.reader->ended()) {
     const milliseconds patience =
         from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
@@ -149,6 +161,8 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
     if (!chunk) co_return std::move(chunk).error();
     if (chunk->quiet) break;
     from.clock->deadline.set(from.provider->timeouts.idle);
+    bytes += chunk->bytes.size();
+    if (bytes > limits::kReplyBytes) co_return too_large(*from.provider);
     events.clear();
     CCR_CO_CHECK(from.reader->feed(chunk->bytes, events));
     from.upstream_ended = chunk->end;
