@@ -33,7 +33,9 @@ Error unauthorized(std::string message) {
 std::string_view host_name(std::string_view host) {
   if (host.starts_with('[')) {
     const auto close = host.find(']');
-    return close == std::string_view::npos ? std::string_view() : host.substr(1, close - 1);
+    if (close == std::string_view::npos) return {};
+    const std::string_view port = host.substr(close + 1);
+    return port.empty() || port.starts_with(':') ? host.substr(1, close - 1) : std::string_view();
   }
   const auto colon = host.rfind(':');
   return colon == std::string_view::npos ? host : host.substr(0, colon);
