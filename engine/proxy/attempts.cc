@@ -258,8 +258,13 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   if (attempt.native) outgoing.query = ask.head->query();
   outgoing.headers = request_headers(ask, attempt);
-  outgoing.client_authorization = ask.head->headers.get("authorization");
-  outgoing.client_api_key = ask.head->headers.get("x-api-key");
+  const std::string& proxy_key = visit.policy->config->listen.api_key;
+  const auto for_provider = [&proxy_key](std::string_view credential) {
+    const bool ours = !proxy_key.empty() && credential.find(proxy_key) != std::string_view::npos;
+    return ours ? std::string_view() : credential;
+  };
+  outgoing.client_authorization = for_provider(ask.head->headers.get("authorization"));
+  outgoing.client_api_key = for_provider(ask.head->headers.get("x-api-key"));
 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
   if (!reply)
