@@ -49,6 +49,7 @@ inline constexpr auto kCommitTime = 10s;  ///< After a good head without content
 inline constexpr auto kPingTime = 15s;    ///< Longest silence towards a streaming client.
 
 // --- parsers
+inline constexpr std::size_t kModelNameBytes = 1024;            ///< It goes into headers and the ledger.
 inline constexpr std::size_t kJsonDepth = 128;                  ///< Nesting of any JSON from outside.
 inline constexpr std::size_t kSseEventBytes = 16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes = 4096;           ///< As much of an upstream's error text as a client is shown.

@@ -51,7 +51,7 @@ rules::Identity identify(Worker& worker, const http::RequestHead& head, const ch
   rules::Identity who;
   who.client = client_name(headers.get("user-agent"));
   who.session = first_header(headers, {"x-ccrules-session", "x-claude-code-session-id", "x-session-id"});
-  if (who.session.empty()) who.session = outline.session_id;
+  if (who.session.empty()) who.session = outline.session_id.substr(0, kLongestName);
   who.user = first_header(headers, {"x-ccrules-user"});
   if (who.user.empty() && !outline.user_id.starts_with('{'))
     who.user = outline.user_id.substr(0, kLongestName);

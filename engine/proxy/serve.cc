@@ -6,6 +6,7 @@
 
 #include "core/ids.h"
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "proxy/attempts.h"
 #include "proxy/endpoints.h"
@@ -54,6 +55,10 @@ struct Plan {
 Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                     std::string& body, Visit& visit, Plan& plan) {
   CCR_TRY(outline, spoken.outline(json::padded(body)));
+  if (outline.model.size() > limits::kModelNameBytes) {
+    return bad_request("the model's name is longer than " + std::to_string(limits::kModelNameBytes) +
+                       " bytes");
+  }
   plan.outline = std::move(outline);
   visit.asked(plan.outline);
   plan.who = identify(worker, head, plan.outline);
