@@ -119,8 +119,16 @@ bool holds_key(const config::Provider& provider, const http::Headers& headers, s
   return found;
 }
 
+/// `message` with every copy of the provider's key taken out.
+std::string without_key(std::string message, const std::string& key) {
+  if (key.empty()) return message;
+  for (auto at = message.find(key); at != std::string::npos; at = message.find(key, at))
+    message.replace(at, key.size(), "[key]");
+  return message;
+}
+
 /// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
-Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Visit& visit) {
+Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
   const http::ReplyStream& reply = *attempt.stream;
   const int status = reply.status();
   if (status < 400) {
@@ -140,6 +148,7 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
   failure.estimated_input_tokens = visit.estimated_input_tokens;
   failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
   Error error = attempt.upstream->read_error(failure);
+  error.message = without_key(std::move(error.message), attempt.provider->api_key);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
   const bool our_key_refused =
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
@@ -153,7 +162,6 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, const Ask& ask, Vi
     verbatim.body = *std::move(body);
     visit.verbatim = std::move(verbatim);
   }
-  (void)ask;
   co_return error;
 }
 
@@ -273,7 +281,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   attempt.stream = *std::move(reply);
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
-    co_return co_await read_failure(worker, attempt, ask, visit);
+    co_return co_await read_failure(worker, attempt, visit);
 
   if (says_event_stream(attempt.stream->headers())) {
     const bool only_listen = attempt.native && ask.outline->stream;

@@ -61,6 +61,15 @@ bool same_origin(std::string_view origin, std::string_view host) {
   return false;
 }
 
+/// Any Origin field that is not our own, however often and however empty the field is repeated.
+bool is_foreign(const http::Headers& headers, std::string_view host) {
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const auto [name, value] = headers.at(i);
+    if (text::equals_ignore_case(name, "origin") && !same_origin(value, host)) return true;
+  }
+  return false;
+}
+
 bool key_matches(const http::Headers& headers, const std::string& key) {
   const std::string_view plain = headers.get("x-api-key");
   if (!plain.empty() && digest::equal_constant_time(plain, key)) return true;
@@ -78,8 +87,7 @@ std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapsh
   if (!host_allowed(host_name(host), config.listen)) {
     return forbidden("this Host is not served here; add it to listen.allowed_hosts if it is yours");
   }
-  const std::string_view origin = headers.get("origin");
-  if ((!origin.empty() && !same_origin(origin, host)) || headers.get("sec-fetch-site") == "cross-site") {
+  if (is_foreign(headers, host) || headers.get("sec-fetch-site") == "cross-site") {
     return forbidden("web pages of another origin may not use this proxy");
   }
   if (!needs_key) return std::nullopt;

@@ -56,7 +56,7 @@ rules::Identity identify(Worker& worker, const http::RequestHead& head, const ch
   if (who.user.empty() && !outline.user_id.starts_with('{'))
     who.user = outline.user_id.substr(0, kLongestName);
   who.project = first_header(headers, {"x-ccrules-project"});
-  if (who.project.empty()) who.project = rules::working_directory(outline);
+  if (who.project.empty()) who.project = rules::working_directory(outline).substr(0, kLongestName);
   who.agent_id = first_header(headers, {"x-claude-code-agent-id"});
   who.request_class = request_class(headers, who, outline);
 

@@ -157,9 +157,11 @@ void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
 
 http::Headers forwarded_headers(const http::Headers& from_client) {
   http::Headers headers;
+  const std::string_view connection = from_client.get("connection");  // names fields of this hop only
   for (std::size_t i = 0; i < from_client.size(); ++i) {
     const auto [name, value] = from_client.at(i);
-    if (http::is_hop_by_hop(name)) continue;
+    if (http::is_hop_by_hop(name) || (!connection.empty() && text::contains_ignore_case(connection, name)))
+      continue;
     if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-"))
       continue;
     const bool hidden =

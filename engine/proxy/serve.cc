@@ -77,6 +77,9 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.decision = visit.policy->rules->decide(facts);
   visit.decided(plan.decision);
+  for (const std::string& rule : plan.decision.failed_rules) {
+    log::warn("rule '" + rule + "' failed and was skipped; try it with: ccrules explain", visit.row.id);
+  }
   return allowed(plan.decision);
 }
 
@@ -94,7 +97,10 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   ask.spoken = &spoken;
   ask.decision = &plan->decision;
   ask.facts = &plan->facts;
-  CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, exchange.stop()));
+  StopSource within(exchange.stop());
+  Deadline total(worker.loop, within);
+  total.set(visit.policy->config->timeouts.total);  // zero: no limit
+  CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, within.token()));
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
   body = std::string();
   co_return co_await relay(worker, *reply, spoken, visit, exchange);

@@ -296,3 +296,74 @@ TEST_CASE("a rule's deny is told as it says and is not to be retried") {
   CHECK(answer.field("x-should-retry") == "false");
   CHECK(proxy.rows().at(0).at("rule") == "stop");
 }
+
+TEST_CASE(
+    "a stream that ends in order but without its end is cut all the same, even when all of it came at once") {
+  for (const bool translated : {false, true}) {
+    SimWorld world;
+    auto half = openai_events("half an answ");
+    half.resize(2);
+    world.script("anth", 80, http_stream(beginning("half an answ")));
+    world.script("oai", 80, http_stream(half));
+    ProxyWorld proxy(world, kConfig);
+    const Message answer =
+        proxy.answer("/v1/messages", messages(translated ? "oai,gpt-x" : "claude-sonnet-4-5", true));
+    CHECK_THAT(answer.body,
+               Contains("half an answ") && Contains("event: error") && !Contains("message_stop"));
+    CHECK_FALSE(proxy.rows().at(0).at("error").empty());
+  }
+}
+
+TEST_CASE("the proxy's own key never reaches a provider that gets the client's credentials") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kWholeReply));
+  const std::string config = only_anth(R"(,"auth":"passthrough")");
+  ProxyWorld proxy(world, config.substr(0, config.size() - 1) + R"(,"listen":{"api_key":"proxy-key"}})");
+  CHECK_THAT(proxy
+                 .answer("/v1/messages", messages("claude-sonnet-4-5", false),
+                         "x-api-key: proxy-key\r\nauthorization: Bearer theirs\r\n")
+                 .first_line,
+             Contains("200"));
+  CHECK_THAT(world.scripted_requests, !Contains("proxy-key") && Contains("Bearer theirs"));
+}
+
+TEST_CASE("a provider's error that repeats our key is told without it") {
+  SimWorld world;
+  world.script("anth", 80,
+               http_reply(400, "application/json",
+                          error_json("invalid_request_error", "key s3cret-key-of-ours is bad")));
+  ProxyWorld proxy(world, only_anth(R"(,"api_key":"s3cret-key-of-ours")"));
+  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false)).body,
+             Contains("invalid_request_error") && !Contains("s3cret"));
+}
+
+TEST_CASE("a request that takes longer than timeouts.total ends, however busy its stream is") {
+  SimWorld world;
+  world.serve("anth", 80, [&world](http::Exchange& exchange) -> Task<void> {
+    (void)co_await exchange.read_body(1 << 20);
+    http::Headers headers;
+    headers.add("content-type", "text/event-stream");
+    exchange.start(200, headers);
+    for (const std::string& event : beginning("and so on")) (void)co_await exchange.write(event);
+    while (!exchange.stop().stopped()) {
+      (void)co_await sleep_for(world.loop, std::chrono::seconds(1), exchange.stop());
+      const std::string more = beginning("and so on")[2];
+      (void)co_await exchange.write(more);
+    }
+  });
+  const std::string config = only_anth();
+  ProxyWorld proxy(world, config.substr(0, config.size() - 1) + R"(,"timeouts":{"total":"30s"}})");
+  const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  world.loop.run_for(std::chrono::seconds(40));
+  CHECK_THAT(client->received(),
+             Contains("and so on") && Contains("event: error") && Contains("timeout_error"));
+  world.stop_upstreams();
+}
+
+TEST_CASE("a model name that is no name is a 400 and is not stored") {
+  SimWorld world;
+  ProxyWorld proxy(world, kConfig);
+  CHECK_THAT(proxy.answer("/v1/messages", messages(std::string(5000, 'm'), false)).first_line,
+             Contains("400"));
+  CHECK(proxy.rows().at(0).at("requested_model").size() <= 1024);
+}

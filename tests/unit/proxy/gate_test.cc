@@ -58,6 +58,9 @@ TEST_CASE("a web page of another origin is refused, our own page is not") {
   CHECK(status(Visitor({{"host", "localhost:3456"}, {"origin", "http://localhost:3456"}})) == 200);
   CHECK(status(Visitor({{"host", "localhost:3456"}, {"origin", "http://localhost:8080"}})) == 403);
   CHECK(status(Visitor({{"host", "localhost:3456"}, {"origin", "null"}})) == 403);
+  CHECK(status(Visitor({{"host", "localhost:3456"}, {"origin", ""}, {"origin", "http://evil.example"}})) ==
+        403);
+  CHECK(status(Visitor({{"host", "[::1]evil.example"}})) == 403);
   CHECK(status(Visitor({{"host", "localhost:3456"}, {"sec-fetch-site", "cross-site"}})) == 403);
 }
 
