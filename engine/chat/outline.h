@@ -13,6 +13,7 @@ namespace ccrules::chat {
 /// (docs/adr/0001). Views point into the request's body and live as long as it.
 struct Outline {
   std::string model;
+  std::string_view model_json;  ///< the model as it stands in the body, with its quotes
   bool stream = false;
   bool include_usage = true;  ///< false only for an OpenAI stream without stream_options.include_usage
   std::optional<std::int64_t> max_tokens;

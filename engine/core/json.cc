@@ -30,8 +30,12 @@ constexpr std::size_t kKeptTextBytes = 1024 * 1024;
 constexpr std::size_t kArenaChunkBytes = 16 * 1024;
 constexpr std::size_t kPooledParsers = 4;
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_space(char c) {
+  return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 /// Value of a hex digit, or -1.
 int hex_value(char c) {
@@ -64,14 +68,25 @@ bool is_escape(const char* at, const char* end, const char*& next) {
   if (end - at < 2) return false;
   next = at + 2;
   switch (at[1]) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': return true;
-    case 'u': next = at + 6; return code_unit(at + 2, end) >= 0;
-    default: return false;
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+      return true;
+    case 'u':
+      next = at + 6;
+      return code_unit(at + 2, end) >= 0;
+    default:
+      return false;
   }
 }
 
-/// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8 were
-/// checked before.
+/// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8
+/// were checked before.
 bool are_escapes_valid(const char* at, const char* end) {
 #if defined(__SSE2__)
   const __m128i backslash = _mm_set1_epi8('\\');
@@ -101,7 +116,9 @@ bool are_escapes_valid(const char* at, const char* end) {
 }
 
 char* put_utf8(char* out, std::uint32_t code) {
-  const auto put = [&out](std::uint32_t byte) { *out++ = static_cast<char>(static_cast<unsigned char>(byte)); };
+  const auto put = [&out](std::uint32_t byte) {
+    *out++ = static_cast<char>(static_cast<unsigned char>(byte));
+  };
   if (code < 0x80) {
     put(code);
   } else if (code < 0x800) {
@@ -131,14 +148,30 @@ char* unescape(const char* at, const char* end, char* out) {
     if (end - escape < 2) return nullptr;
     at = escape + 2;
     switch (escape[1]) {
-      case '"': *out++ = '"'; break;
-      case '\\': *out++ = '\\'; break;
-      case '/': *out++ = '/'; break;
-      case 'b': *out++ = '\b'; break;
-      case 'f': *out++ = '\f'; break;
-      case 'n': *out++ = '\n'; break;
-      case 'r': *out++ = '\r'; break;
-      case 't': *out++ = '\t'; break;
+      case '"':
+        *out++ = '"';
+        break;
+      case '\\':
+        *out++ = '\\';
+        break;
+      case '/':
+        *out++ = '/';
+        break;
+      case 'b':
+        *out++ = '\b';
+        break;
+      case 'f':
+        *out++ = '\f';
+        break;
+      case 'n':
+        *out++ = '\n';
+        break;
+      case 'r':
+        *out++ = '\r';
+        break;
+      case 't':
+        *out++ = '\t';
+        break;
       case 'u': {
         const int unit = code_unit(at, end);
         if (unit < 0) return nullptr;
@@ -155,7 +188,8 @@ char* unescape(const char* at, const char* end, char* out) {
         out = put_utf8(out, code);
         break;
       }
-      default: return nullptr;
+      default:
+        return nullptr;
     }
   }
   return out;
@@ -189,21 +223,31 @@ bool is_number(std::string_view token) {
 
 bool is_scalar(std::string_view token) {
   switch (token[0]) {
-    case 't': return token == "true";
-    case 'f': return token == "false";
-    case 'n': return token == "null";
-    default: return is_number(token);
+    case 't':
+      return token == "true";
+    case 'f':
+      return token == "false";
+    case 'n':
+      return token == "null";
+    default:
+      return is_number(token);
   }
 }
 
 std::string_view article_and_name(Type type) {
   switch (type) {
-    case Type::kObject: return "an object";
-    case Type::kArray: return "an array";
-    case Type::kString: return "a string";
-    case Type::kNumber: return "a number";
-    case Type::kBool: return "a boolean";
-    case Type::kNull: return "null";
+    case Type::kObject:
+      return "an object";
+    case Type::kArray:
+      return "an array";
+    case Type::kString:
+      return "a string";
+    case Type::kNumber:
+      return "a number";
+    case Type::kBool:
+      return "a boolean";
+    case Type::kNull:
+      return "null";
   }
   return "a value";
 }
@@ -211,19 +255,21 @@ std::string_view article_and_name(Type type) {
 /// Names that may be repeated in an error message; others could be the user's own text.
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= 40 && std::all_of(name.begin(), name.end(), [](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' || c == '$';
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-' ||
+           c == '$';
   });
 }
 
 }  // namespace
 
-/// The structural index of one text and the single cursor that moves over it. Between two steps the cursor is in one of
-/// three places of the innermost open container; everything passed is validated, read or not.
+/// The structural index of one text and the single cursor that moves over it. Between two steps the cursor is
+/// in one of three places of the innermost open container; everything passed is validated, read or not.
 class Reader {
  public:
   enum class Place : std::uint8_t { kOpened, kAtValue, kAfterValue };
 
-  Result<void> start(std::string_view text) {
+  Result<void> start(std::string_view text, Escapes unread) {
+    check_escapes_ = unread == Escapes::kChecked;
     text_ = text.data();
     size_ = text.size();
     at_ = 0;
@@ -243,14 +289,21 @@ class Reader {
         return internal_error("out of memory while reading JSON");
       }
     }
-    const auto error = parser_->stage1(reinterpret_cast<const std::uint8_t*>(text_), size_, simdjson::stage1_mode::regular);
+    const auto error =
+        parser_->stage1(reinterpret_cast<const std::uint8_t*>(text_), size_, simdjson::stage1_mode::regular);
     switch (error) {
-      case simdjson::SUCCESS: break;
-      case simdjson::EMPTY: return malformed("is empty");
-      case simdjson::UTF8_ERROR: return malformed("is not valid UTF-8");
-      case simdjson::UNESCAPED_CHARS: return malformed("is not valid JSON: a string holds an unescaped control character");
-      case simdjson::UNCLOSED_STRING: return malformed("is not valid JSON: a string is not closed");
-      default: return malformed("is not valid JSON");
+      case simdjson::SUCCESS:
+        break;
+      case simdjson::EMPTY:
+        return malformed("is empty");
+      case simdjson::UTF8_ERROR:
+        return malformed("is not valid UTF-8");
+      case simdjson::UNESCAPED_CHARS:
+        return malformed("is not valid JSON: a string holds an unescaped control character");
+      case simdjson::UNCLOSED_STRING:
+        return malformed("is not valid JSON: a string is not closed");
+      default:
+        return malformed("is not valid JSON");
     }
     index_ = parser_->structural_indexes.get();
     count_ = parser_->n_structural_indexes;
@@ -259,7 +312,7 @@ class Reader {
 
   Result<void> start_copy(std::string_view text) {
     copy_.assign(text);
-    return start(copy_);
+    return start(copy_, Escapes::kChecked);
   }
 
   /// Gives back what a huge document needed.
@@ -275,11 +328,14 @@ class Reader {
   [[nodiscard]] const Error& failure() const { return *failure_; }
   [[nodiscard]] std::uint32_t depth() const { return depth_; }
   [[nodiscard]] std::uint32_t at() const { return at_; }
-  [[nodiscard]] std::size_t offset(std::uint32_t index) const { return index < count_ ? index_[index] : size_; }
+  [[nodiscard]] std::size_t offset(std::uint32_t index) const {
+    return index < count_ ? index_[index] : size_;
+  }
   /// The byte at a structural position; '\0' behind the last.
   [[nodiscard]] char byte(std::uint32_t index) const { return index < count_ ? text_[index_[index]] : '\0'; }
 
-  /// The scalar or string token that starts at `index`: everything up to the next structural, without trailing blanks.
+  /// The scalar or string token that starts at `index`: everything up to the next structural, without
+  /// trailing blanks.
   [[nodiscard]] std::string_view token(std::uint32_t index) const {
     const char* begin = text_ + index_[index];
     const char* end = text_ + offset(index + 1);
@@ -362,8 +418,8 @@ class Reader {
     return true;
   }
 
-  /// Validates on until the cursor stands behind a value of the container at `target` (or just inside it, when nothing
-  /// was read there yet).
+  /// Validates on until the cursor stands behind a value of the container at `target` (or just inside it,
+  /// when nothing was read there yet).
   bool skip_to(std::uint32_t target) {
     for (;;) {
       if (place_ != Place::kAtValue && depth_ == target) return true;
@@ -372,7 +428,8 @@ class Reader {
         case Place::kAtValue:
           if (c == '"') {
             const auto literal = inside(at_);
-            if (!literal || !are_escapes_valid(literal->data(), literal->data() + literal->size())) {
+            if (!literal ||
+                (check_escapes_ && !are_escapes_valid(literal->data(), literal->data() + literal->size()))) {
               return fail(at_, "a string holds an invalid escape");
             }
             ++at_;
@@ -420,8 +477,8 @@ class Reader {
   }
 
   bool fail(std::uint32_t index, std::string_view what) {
-    failure_ = bad_request("the JSON is malformed at byte " + std::to_string(offset(index)) + " (" + path(index) +
-                           "): " + std::string(what));
+    failure_ = bad_request("the JSON is malformed at byte " + std::to_string(offset(index)) + " (" +
+                           path(index) + "): " + std::string(what));
     return false;
   }
 
@@ -512,6 +569,7 @@ class Reader {
   std::uint32_t at_ = 0;
   std::uint32_t depth_ = 0;
   Place place_ = Place::kAtValue;
+  bool check_escapes_ = true;
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::optional<Error> failure_;
 };
@@ -520,26 +578,40 @@ class Reader {
 
 Type Value::type() const {
   switch (reader_->byte(index_)) {
-    case '{': return Type::kObject;
-    case '[': return Type::kArray;
-    case '"': return Type::kString;
-    case 't': case 'f': return Type::kBool;
-    case 'n': return Type::kNull;
-    default: return Type::kNumber;
+    case '{':
+      return Type::kObject;
+    case '[':
+      return Type::kArray;
+    case '"':
+      return Type::kString;
+    case 't':
+    case 'f':
+      return Type::kBool;
+    case 'n':
+      return Type::kNull;
+    default:
+      return Type::kNumber;
   }
 }
 
-Error Value::error(std::string_view what) const { return bad_request(path() + " " + std::string(what)); }
+Error Value::error(std::string_view what) const {
+  return bad_request(path() + " " + std::string(what));
+}
 
-std::string Value::path() const { return reader_->path(index_); }
+std::string Value::path() const {
+  return reader_->path(index_);
+}
 
-std::size_t Value::offset() const { return reader_->offset(index_); }
+std::size_t Value::offset() const {
+  return reader_->offset(index_);
+}
 
 namespace {
 
 /// "messages[3].content must be a string, not a number", or what is malformed there.
 Error wrong_type(const Value& value, std::string_view wanted) {
-  return value.error("must be " + std::string(wanted) + ", not " + std::string(article_and_name(value.type())));
+  return value.error("must be " + std::string(wanted) + ", not " +
+                     std::string(article_and_name(value.type())));
 }
 
 }  // namespace
@@ -633,11 +705,17 @@ std::optional<Value> Value::peek(std::string_view name) const {
   bool key_expected = true;
   for (std::uint32_t i = index_; reader_->byte(i) != '\0'; ++i) {
     switch (reader_->byte(i)) {
-      case '{': case '[': ++depth; break;
-      case '}': case ']':
+      case '{':
+      case '[':
+        ++depth;
+        break;
+      case '}':
+      case ']':
         if (--depth == 0) return std::nullopt;
         break;
-      case ',': key_expected = key_expected || depth == 1; break;
+      case ',':
+        key_expected = key_expected || depth == 1;
+        break;
       case '"': {
         if (depth != 1 || !key_expected) break;
         key_expected = false;
@@ -646,10 +724,26 @@ std::optional<Value> Value::peek(std::string_view name) const {
         member.index_ = i + 2;
         return member;
       }
-      default: break;
+      default:
+        break;
     }
   }
   return std::nullopt;
+}
+
+std::string_view Value::peek_raw() const {
+  std::uint32_t i = index_;
+  std::size_t depth = 0;
+  do {
+    const char c = reader_->byte(i);
+    if (c == '\0') break;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && depth > 0) --depth;
+    ++i;
+  } while (depth > 0);
+  std::string_view text = reader_->text().substr(offset(), reader_->offset(i) - offset());
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 std::optional<std::string_view> Value::peek_string(std::string_view name) const {
@@ -731,16 +825,18 @@ void give_back(std::unique_ptr<Reader> reader) {
 
 Document::Document(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}
 Document::Document(Document&&) noexcept = default;
-Document::~Document() { give_back(std::move(reader_)); }
+Document::~Document() {
+  give_back(std::move(reader_));
+}
 
 Document& Document::operator=(Document&& other) noexcept {
   std::swap(reader_, other.reader_);
   return *this;
 }
 
-Result<Document> Document::open_view(std::string_view text) {
+Result<Document> Document::open_view(std::string_view text, Escapes unread) {
   Document document(borrow_reader());
-  CCR_CHECK(document.reader_->start(text));
+  CCR_CHECK(document.reader_->start(text, unread));
   return document;
 }
 
@@ -761,7 +857,9 @@ Result<Object> Document::root_object() {
   return value.object();
 }
 
-std::string_view Document::text() const { return reader_->text(); }
+std::string_view Document::text() const {
+  return reader_->text();
+}
 
 Result<void> Document::at_end() {
   Reader& reader = *reader_;
@@ -787,7 +885,8 @@ std::string compact(std::string_view text) {
   std::string out(text.size() + kPadding, '\0');
   std::size_t size = 0;
   const auto error = simdjson::get_active_implementation()->minify(
-      reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), reinterpret_cast<std::uint8_t*>(out.data()), size);
+      reinterpret_cast<const std::uint8_t*>(text.data()), text.size(),
+      reinterpret_cast<std::uint8_t*>(out.data()), size);
   CCR_ASSERT(error == simdjson::SUCCESS);  // is_valid(text) was promised
   out.resize(size);
   return out;
@@ -797,7 +896,8 @@ std::string compact(std::string_view text) {
 
 namespace {
 
-/// Bytes of `text` from `at` on that go out as they are: ASCII without control characters, quotes and backslashes.
+/// Bytes of `text` from `at` on that go out as they are: ASCII without control characters, quotes and
+/// backslashes.
 std::size_t plain_run(std::string_view text, std::size_t at) {
   std::size_t i = at;
 #if defined(__SSE2__)
@@ -807,8 +907,9 @@ std::size_t plain_run(std::string_view text, std::size_t at) {
   for (; i + 16 <= text.size(); i += 16) {
     const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
     // Signed comparison: bytes from 0x80 on are negative, so they count as below the space too.
-    const __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
-                                      _mm_cmplt_epi8(block, space));
+    const __m128i stop =
+        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+                     _mm_cmplt_epi8(block, space));
     const auto hits = static_cast<unsigned>(_mm_movemask_epi8(stop));
     if (hits != 0) return i + static_cast<std::size_t>(std::countr_zero(hits)) - at;
   }
@@ -822,7 +923,9 @@ std::size_t plain_run(std::string_view text, std::size_t at) {
 
 /// Length of the UTF-8 sequence at the start of `bytes` (first byte >= 0x80); 0 when there is none.
 std::size_t sequence_length(std::string_view bytes) {
-  const auto byte = [&](std::size_t i) { return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u; };
+  const auto byte = [&](std::size_t i) {
+    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u;
+  };
   const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
   const unsigned first = byte(0);
   if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
@@ -873,13 +976,27 @@ void append_escaped(std::string& out, std::string_view text) {
     }
     ++i;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
       default:
         out += "\\u00";
         out += kHex[c >> 4];

@@ -8,26 +8,30 @@
 
 #include "core/result.h"
 
-/// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural characters and
-/// checks UTF-8 at several GB/s; the walk over them is ours, so every skipped byte is validated too (docs/adr/0002).
+/// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural
+/// characters and checks UTF-8 at several GB/s; the walk over them is ours, so every skipped byte is
+/// validated too (docs/adr/0002).
 ///
-/// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in document
-/// order. Objects and arrays are walked with next():
+/// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in
+/// document order. Objects and arrays are walked with next():
 ///
 ///   CCR_TRY(root, document.root_object());
 ///   while (root.next()) {
 ///     if (root.key() == "model") { CCR_TRY(model, root.value().string()); request.model = model; }
 ///     else if (root.key() == "tools") ...
 ///   }
-///   CCR_CHECK(root.done());          // malformed JSON anywhere in what was walked or skipped shows here at the latest
+///   CCR_CHECK(root.done());          // malformed JSON anywhere in what was walked or skipped shows here at
+///   the latest
 ///
 /// A value that is not read is skipped and validated. Every error is a 400 whose message says what and where
-/// ("messages[3].content must be a string, not a number"), without quoting the text. Strings are strict UTF-8; lone
-/// surrogates in escapes become U+FFFD; `\u0000` is kept; nesting beyond limits::kJsonDepth is refused; duplicate keys are
-/// the caller's business (Object::next yields both). Not thread-safe; parsers are reused per thread.
+/// ("messages[3].content must be a string, not a number"), without quoting the text. Strings are strict
+/// UTF-8; lone surrogates in escapes become U+FFFD; `\u0000` is kept; nesting beyond limits::kJsonDepth is
+/// refused; duplicate keys are the caller's business (Object::next yields both). Not thread-safe; parsers are
+/// reused per thread.
 namespace ccrules::json {
 
-/// Readable bytes behind bodies as the HTTP layer hands them out. Document does not need them; a JSON library might.
+/// Readable bytes behind bodies as the HTTP layer hands them out. Document does not need them; a JSON library
+/// might.
 inline constexpr std::size_t kPadding = 64;
 
 enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull };
@@ -39,11 +43,13 @@ class Reader;  ///< The parser and cursor behind a Document; private to json.cc.
 /// A cursor to one value. Cheap to copy; may be read once, before the walk goes on.
 class Value {
  public:
-  /// Does not consume. A value that is not JSON at all has the type its first byte suggests; reading it fails.
+  /// Does not consume. A value that is not JSON at all has the type its first byte suggests; reading it
+  /// fails.
   [[nodiscard]] Type type() const;
   [[nodiscard]] bool is(Type wanted) const { return type() == wanted; }
   [[nodiscard]] bool is_null() const { return type() == Type::kNull; }
-  /// Unescaped text; the view lives as long as the Document. Text without escapes is a view into the document's own bytes.
+  /// Unescaped text; the view lives as long as the Document. Text without escapes is a view into the
+  /// document's own bytes.
   Result<std::string_view> string();
   /// A whole number that fits; 5.0 and 1e3 count as whole, 5.5 does not.
   Result<std::int64_t> integer();
@@ -51,17 +57,23 @@ class Value {
   Result<bool> boolean();
   Result<Object> object();
   Result<Array> array();
-  /// The value's own bytes, verbatim, fully validated (grammar, UTF-8, depth). Big numbers and key order survive.
+  /// The value's own bytes, verbatim, fully validated (grammar, UTF-8, depth). Big numbers and key order
+  /// survive.
   Result<std::string_view> raw();
-  /// Looks into an object value without consuming it: the text of its first member `name` when that is a string without
-  /// escapes; nullopt otherwise. For tags such as "type" that may stand after what they describe.
+  /// Looks into an object value without consuming it: the text of its first member `name` when that is a
+  /// string without escapes; nullopt otherwise. For tags such as "type" that may stand after what they
+  /// describe.
   [[nodiscard]] std::optional<std::string_view> peek_string(std::string_view name) const;
-  /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read; nullopt when it
-  /// has none.
+  /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read;
+  /// nullopt when it has none.
   [[nodiscard]] std::optional<Value> peek(std::string_view name) const;
+  /// The bytes of a value without consuming or validating it: up to its matching bracket, for a Document to
+  /// be opened over.
+  [[nodiscard]] std::string_view peek_raw() const;
   /// Position of the value's first byte in the Document's text. Does not consume.
   [[nodiscard]] std::size_t offset() const;
-  /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error messages only.
+  /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error
+  /// messages only.
   [[nodiscard]] std::string path() const;
   /// A 400 that reads "<path> <what>".
   [[nodiscard]] Error error(std::string_view what) const;
@@ -113,11 +125,16 @@ class Array {
   Value value_;
 };
 
-/// One JSON text being read. Holds a parser borrowed from the thread; documents may nest (a text inside a text).
+/// Whether escapes inside strings that are passed over unread are checked too. Strings that are decoded
+/// always are.
+enum class Escapes : std::uint8_t { kChecked, kUnchecked };
+
+/// One JSON text being read. Holds a parser borrowed from the thread; documents may nest (a text inside a
+/// text).
 class Document {
  public:
   /// Reads `text` in place; it must outlive the Document and its views.
-  static Result<Document> open_view(std::string_view text);
+  static Result<Document> open_view(std::string_view text, Escapes unread = Escapes::kChecked);
   /// The same; where callers promise kPadding readable bytes behind the text.
   static Result<Document> open_padded(std::string_view text) { return open_view(text); }
   /// Copies the text first, for one that may go away.

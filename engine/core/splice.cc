@@ -9,7 +9,8 @@
 namespace ccrules::json {
 namespace {
 
-/// The edits of one object, by member. A node either replaces its member, or removes it, or holds edits inside of it.
+/// The edits of one object, by member. A node either replaces its member, or removes it, or holds edits
+/// inside of it.
 struct Node {
   enum class Kind : std::uint8_t { kInside, kReplace, kRemove };
   std::string name;
@@ -42,7 +43,8 @@ std::string added_json(const Node& node) {
   return out;
 }
 
-/// Puts an edit into the tree. Later edits of one place win; an edit inside of a replaced value edits the new value.
+/// Puts an edit into the tree. Later edits of one place win; an edit inside of a replaced value edits the new
+/// value.
 Result<void> plant(Node& root, const Edit& edit) {
   Node* node = &root;
   for (std::size_t i = 0; i < edit.path.size(); ++i) {
@@ -51,7 +53,8 @@ Result<void> plant(Node& root, const Edit& edit) {
     if (last || node->kind == Node::Kind::kInside) continue;
     std::string now = node->kind == Node::Kind::kReplace ? node->value_json : "{}";
     if (!now.starts_with('{')) now = "{}";
-    const std::vector<std::string> rest(edit.path.begin() + static_cast<std::ptrdiff_t>(i) + 1, edit.path.end());
+    const std::vector<std::string> rest(edit.path.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                        edit.path.end());
     CCR_TRY(edited, splice(now, {Edit{rest, edit.value_json}}));
     if (node->kind == Node::Kind::kRemove && edit.value_json.empty()) return {};
     node->kind = Node::Kind::kReplace;
@@ -201,7 +204,8 @@ Result<std::string> splice(std::string_view text, const std::vector<Edit>& edits
   for (const Edit& edit : edits) {
     if (!edit.path.empty()) CCR_CHECK(plant(root, edit));
   }
-  CCR_TRY(document, Document::open_view(text));
+  // Bytes that stay are not judged again: escapes in them are the reader's business.
+  CCR_TRY(document, Document::open_view(text, Escapes::kUnchecked));
   CCR_TRY(value, document.root());
   const std::size_t begin = value.offset();
   CCR_TRY(object, value.object());

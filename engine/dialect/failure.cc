@@ -501,6 +501,8 @@ Error classify_failure(const UpstreamFailure& failure, FailureText text) {
   error.retry = verdict.retry;
   error.http_status = verdict.http_status;
   error.message = message_for(verdict, status, failure, text.message);
+  // Our key stays wrong however often the client asks.
+  if (verdict.code == ErrorCode::kUpstreamAuth) error.should_retry_false = true;
   if (status == 429 && verdict.http_status == 429 && error.retry_after_ms < 0 &&
       contains(text.type, "spend_limit")) {
     error.retry = Retry::kNextTarget;

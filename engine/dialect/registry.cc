@@ -5,11 +5,18 @@
 namespace ccrules::dialect {
 namespace {
 
-/// Clients join base URLs and paths in their own ways: "//v1/messages", "/v1/v1/messages", "/v1/messages/"
-/// (G-29).
-std::string_view without_quirks(std::string_view path) {
-  while (path.starts_with("//")) path.remove_prefix(1);
-  if (path.starts_with("/v1/v1/")) path.remove_prefix(3);
+/// The path below "/v1". Clients join base URLs and paths in their own ways: "//v1/messages",
+/// "/v1/v1/messages", "/v1//messages",
+/// "/messages", "/v1/messages/" (G-29). Nothing else is forgiven: no percent-encoding, no dots.
+std::string_view below_version(std::string_view path) {
+  const auto drop_slashes = [&path] {
+    while (path.starts_with("//")) path.remove_prefix(1);
+  };
+  drop_slashes();
+  for (int i = 0; i < 2 && path.starts_with("/v1/"); ++i) {
+    path.remove_prefix(3);
+    drop_slashes();
+  }
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;
 }
@@ -32,20 +39,17 @@ const Dialect* by_name(std::string_view name) {
 }
 
 Route find(std::string_view method, std::string_view path) {
-  constexpr std::string_view kModels = "/v1/models";
-  path = without_quirks(path);
+  constexpr std::string_view kModel = "/models/";
+  const std::string_view below = below_version(path);
   if (method == "POST") {
-    if (path == "/v1/messages") return route(Endpoint::kGenerate, &anthropic());
-    // OpenAI's clients take the version as part of the base URL, and people leave it out.
-    if (path == "/v1/chat/completions" || path == "/chat/completions")
-      return route(Endpoint::kGenerate, &openai_chat());
-    if (path == "/v1/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
+    if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
+    if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
+    if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
     return {};
   }
   if (method != "GET" && method != "HEAD") return {};
-  if (path == kModels) return route(Endpoint::kModels);
-  if (path.starts_with(kModels) && path[kModels.size()] == '/')
-    return route(Endpoint::kModel, nullptr, path.substr(kModels.size() + 1));
+  if (below == "/models") return route(Endpoint::kModels);
+  if (below.starts_with(kModel)) return route(Endpoint::kModel, nullptr, below.substr(kModel.size()));
   if (path == "/" || path == "/api/hello" || path == "/health") return route(Endpoint::kHello);
   return {};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <optional>
 
 #include "core/json.h"
@@ -111,6 +112,14 @@ void edit_number(const FieldEdit& edit, std::optional<Number>& field) {
   field = number ? std::optional<Number>(static_cast<Number>(*number)) : std::nullopt;
 }
 
+/// Where `part` lies inside `whole`; npos when it is not a view into it.
+std::size_t place_of(std::string_view part, std::string_view whole) {
+  const std::less_equal<> at_most;
+  const bool inside = !part.empty() && at_most(whole.data(), part.data()) &&
+                      at_most(part.data() + part.size(), whole.data() + whole.size());
+  return inside ? static_cast<std::size_t>(part.data() - whole.data()) : std::string_view::npos;
+}
+
 }  // namespace
 
 Result<std::string> native_body(const NativeRequest& request) {
@@ -131,6 +140,16 @@ Result<std::string> native_body(const NativeRequest& request) {
   }
   if (request.ask_usage) edits.push_back({{"stream_options", "include_usage"}, "true"});
   if (edits.empty()) return std::string();
+  const std::size_t at = place_of(request.outline->model_json, request.body);
+  if (edits.size() == 1 && edits.front().path == std::vector<std::string>{"model"} &&
+      at != std::string_view::npos) {
+    // The usual edit: the outline knows where, so the body is not read a second time.
+    std::string body;
+    body.reserve(request.body.size() + edits.front().value_json.size() + json::kPadding);
+    body.append(request.body.substr(0, at)).append(edits.front().value_json);
+    body.append(request.body.substr(at + request.outline->model_json.size()));
+    return body;
+  }
   return json::splice(request.body, edits);
 }
 

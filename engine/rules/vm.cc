@@ -143,8 +143,10 @@ bool Vm::finish(int status, std::string& error) {
   CpuBudget::set_running(outer_);
   const bool memory = out_of_memory_;
   const bool aborted = abort_ != 0;
-  if (aborted) lua_sethook(lua_, nullptr, 0, 0);
-  abort_ = 0;
+  if (aborted) {
+    lua_sethook(lua_, nullptr, 0, 0);
+    abort_ = 0;
+  }
   out_of_memory_ = false;
   if (status == 0) return true;
 

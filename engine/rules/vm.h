@@ -1,5 +1,5 @@
 #pragma once
-#include <csignal>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -69,7 +69,7 @@ class Vm {
   bool stopped_ = false;
   std::size_t steps_left_ = 0;
   Vm* outer_ = nullptr;
-  volatile std::sig_atomic_t abort_ = 0;
+  std::atomic<int> abort_ = 0;  // set in a signal handler; lock-free
 };
 
 }  // namespace ccrules::rules

@@ -78,6 +78,7 @@ class Watchdog {
     slots_.erase(std::remove(slots_.begin(), slots_.end(), slot), slots_.end());
   }
   [[nodiscard]] bool asleep() const { return asleep_.load(std::memory_order_seq_cst); }
+  std::mutex& mutex() { return mutex_; }
   void wake() {
     {
       const std::lock_guard lock(mutex_);
@@ -212,6 +213,9 @@ void CpuBudget::renew() {
 Vm* CpuBudget::set_running(Vm* vm) noexcept {
   Slot* slot = t_slot;
   if (slot == nullptr) return nullptr;
+#if defined(__SANITIZE_THREAD__)
+  const std::lock_guard lock(Watchdog::get().mutex());  // there the watchdog itself reaches for the state, see stop()
+#endif
   Vm* before = slot->running.load(std::memory_order_relaxed);
   slot->running.store(vm, std::memory_order_release);
   return before;

@@ -1,30 +1,37 @@
-// Any body: a reply or an error, never a crash; what is read can be written in both dialects as valid JSON.
+// Any bytes as an Anthropic reply or error: never a crash; what was read can be written whole and as a
+// stream.
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <string_view>
+#include <string>
 
 #include "core/json.h"
 #include "dialect/dialect.h"
 
-using namespace ccrules;
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  if (size == 0) return 0;
-  const std::string_view body(reinterpret_cast<const char*>(bytes) + 1, size - 1);
-  dialect::UpstreamFailure failure;
-  failure.status = 200 + bytes[0] % 4 * 100 + bytes[0] % 32;
-  failure.body = body;
-  const Error error = dialect::anthropic().read_error(failure);
-  if (error.http_status < 400 || error.http_status > 599) std::abort();
-  for (const dialect::Dialect* dialect : {&dialect::anthropic(), &dialect::anthropic()}) {
-    if (!json::is_valid(dialect->write_error(error, "req_1"))) std::abort();
-  }
+  using namespace ccrules;
+  const std::string body(reinterpret_cast<const char*>(bytes), size);
   (void)dialect::anthropic().peek_reply(body);
-  const auto reply = dialect::anthropic().read_reply(body, dialect::ReaderOptions{});
-  if (!reply) return 0;
-  for (const dialect::Dialect* dialect : {&dialect::anthropic(), &dialect::anthropic()}) {
-    chat::LossNotes losses;
-    if (!json::is_valid(dialect->write_reply(*reply, dialect::StreamWriterOptions{}, losses))) std::abort();
-  }
+  dialect::UpstreamFailure failure;
+  failure.status = 400;
+  failure.body = body;
+  failure.provider = "p";
+  if (!json::is_valid(dialect::anthropic().write_error(dialect::anthropic().read_error(failure), "req_1")))
+    std::abort();
+  const auto reply = dialect::anthropic().read_reply(body, {});
+  if (!reply.ok()) return 0;
+  dialect::StreamWriterOptions options;
+  options.model = "m";
+  chat::LossNotes losses;
+  const std::string written = dialect::anthropic().write_reply(*reply, options, losses);
+  if (!json::is_valid(written)) std::abort();
+  if (!dialect::anthropic().read_reply(written, {}).ok()) std::abort();
+  std::string stream;
+  const auto writer = dialect::anthropic().stream_writer(options);
+  for (const chat::Event& event : chat::unroll(*reply)) writer->write(event, stream);
+  const auto reader = dialect::anthropic().stream_reader({});
+  std::vector<chat::Event> events;
+  if (!reader->feed(stream, events).ok() || !reader->finish(events).ok()) std::abort();
+  if (events.empty() || !std::holds_alternative<chat::MessageEnd>(events.back())) std::abort();
   return 0;
 }

@@ -26,6 +26,14 @@ bool is_blank(std::string_view words) {
   return text::trim(words).empty();
 }
 
+/// The id itself when Anthropic takes it; else one made from it, the same every time.
+std::string valid_id(const std::string& id) {
+  const bool valid = !id.empty() && id.size() <= 60 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+  return valid ? id : "toolu_" + std::to_string(digest::hash64(id));
+}
+
 std::string text_of(const std::vector<chat::Block>& blocks) {
   std::string all;
   for (const chat::Block& block : blocks) {
@@ -88,7 +96,13 @@ void HistoryWriter::add(const chat::Message& message) {
 }
 
 bool HistoryWriter::carry(chat::Block& block) {
-  if (const auto* words = as<chat::Text>(block)) return !words->text.empty();
+  if (auto* words = std::get_if<chat::Text>(&block.value)) {
+    if (request_.dialect != kName && !words->extra_json.empty()) {
+      losses_.add("messages[].content members", "unknown members of another dialect");
+      words->extra_json.clear();
+    }
+    return !is_blank(words->text);  // white space alone is refused too (G-13)
+  }
   if (const auto* thinking = as<chat::Thinking>(block)) {
     if (thinking->redacted && request_.dialect == kName) return true;
     if (!thinking->signature.empty() && !signature::is_ours(thinking->signature)) return true;
@@ -96,20 +110,30 @@ bool HistoryWriter::carry(chat::Block& block) {
     return false;
   }
   if (auto* image = std::get_if<chat::Image>(&block.value)) {
+    if (!target_.vision) {
+      losses_.add("image", "the model has no vision");
+      block = text_block("[image omitted: model has no vision]");
+      return true;
+    }
     if (!image->detail.empty()) losses_.add("image.detail", "Anthropic has no detail setting");
     if (request_.dialect != kName) image->extra_json.clear();
     return true;
   }
+  if (auto* document = std::get_if<chat::Document>(&block.value)) {
+    if (request_.dialect != kName) document->extra_json.clear();
+    return true;
+  }
   if (auto* call = std::get_if<chat::ToolCall>(&block.value)) {
-    call->id = tool_id(call->id);
+    call->id = id_of_call(call->id);
     call->arguments_json = tool_input(call->arguments_json);
     if (request_.dialect != kName) call->extra_json.clear();
     return true;
   }
   if (auto* result = std::get_if<chat::ToolResult>(&block.value)) {
-    result->call_id = tool_id(result->call_id);
+    result->call_id = id_of_result(result->call_id);
     if (request_.dialect != kName) result->extra_json.clear();
     std::erase_if(result->content, [this](chat::Block& inner) { return !carry(inner); });
+    if (result->content.empty()) result->content_absent = true;
     return true;
   }
   if (const auto* opaque = as<chat::Opaque>(block); opaque != nullptr && opaque->dialect != kName) {
@@ -203,11 +227,24 @@ void HistoryWriter::trim_prefill() {
   if (turns_.back().blocks.empty()) turns_.pop_back();
 }
 
-std::string HistoryWriter::tool_id(const std::string& id) {
-  const bool valid = !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  });
-  return valid ? id : "toolu_" + std::to_string(digest::hash64(id));
+std::string HistoryWriter::id_of_call(const std::string& id) {
+  std::string given = valid_id(id);
+  for (int turn = 2; used_ids_.contains(given); ++turn) given = valid_id(id) + "_" + std::to_string(turn);
+  used_ids_.insert(given);
+  ids_[id] = given;
+  return given;
+}
+
+std::string HistoryWriter::id_of_result(const std::string& id) {
+  const auto known = ids_.find(id);
+  return known == ids_.end() ? valid_id(id) : known->second;
+}
+
+bool HistoryWriter::continues_unthought_call() const {
+  if (turns_.size() < 2 || turns_.back().role != chat::Role::kUser) return false;
+  if (as<chat::ToolResult>(turns_.back().blocks.front()) == nullptr) return false;
+  const Turn& before = turns_[turns_.size() - 2];
+  return before.role == chat::Role::kAssistant && as<chat::Thinking>(before.blocks.front()) == nullptr;
 }
 
 void HistoryWriter::write(json::Writer& writer) {

@@ -17,6 +17,11 @@ namespace ccrules::dialect::anthropic_messages {
 class HistoryWriter {
  public:
   HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);
+  /// Nothing is left to send.
+  [[nodiscard]] bool empty() const { return turns_.empty(); }
+  /// The last user turn answers a tool call whose assistant turn does not begin with thinking: `thinking:
+  /// enabled` would be refused.
+  [[nodiscard]] bool continues_unthought_call() const;
   /// Writes the `messages` array's elements.
   void write(json::Writer& writer);
 
@@ -33,14 +38,19 @@ class HistoryWriter {
   Turn& turn_of(chat::Role role);
   void answer_every_call();
   void trim_prefill();
-  /// A tool id the target accepts; the same id always becomes the same.
-  std::string tool_id(const std::string& id);
+  /// Gives a call an id that the target accepts and that no earlier call has (G-23).
+  std::string id_of_call(const std::string& id);
+  /// The id that the last call of this name got.
+  std::string id_of_result(const std::string& id);
   static void write(json::Writer& writer, const Turn& turn);
 
   const chat::Request& request_;
   const Capabilities& target_;
   chat::LossNotes& losses_;
   std::vector<Turn> turns_;
+  std::unordered_map<std::string, std::string>
+      ids_;  ///< the client's id -> the one its latest call was given
+  std::unordered_set<std::string> used_ids_;
 };
 
 }  // namespace ccrules::dialect::anthropic_messages

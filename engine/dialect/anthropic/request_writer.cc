@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/splice.h"
 #include "core/text.h"
 #include "dialect/anthropic/history_writer.h"
 #include "dialect/anthropic/parts.h"
@@ -114,24 +115,31 @@ class RequestWriter {
   RequestWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
       : request_(request), target_(target), losses_(losses), own_(request.dialect == kName) {}
 
-  std::string write() {
+  Result<std::string> write() {
+    HistoryWriter history(request_, target_, losses_);
+    if (history.empty())
+      return bad_request("messages hold no content that can be sent: send at least one text");
     out_.reserve(text_bytes() + 1024);
     json::Writer writer(out_);
     const std::int64_t max_tokens =
         request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
-    const Thought thought = thought_for(request_, target_, max_tokens, losses_);
-    writer.begin_object().member("model", target_.model).member("max_tokens", max_tokens);
+    Thought thought = thought_for(request_, target_, max_tokens, losses_);
+    if (thought.type == "enabled" && history.continues_unthought_call()) {
+      thought.type.clear();
+      losses_.add("thinking", "the tool call being continued was made without thinking");
+    }
+    writer.begin_object().member("model", target_.model.empty() ? request_.model : target_.model);
+    writer.member("max_tokens", max_tokens);
     write_system(writer);
     writer.key("messages").begin_array();
-    HistoryWriter(request_, target_, losses_).write(writer);
+    history.write(writer);
     writer.end_array();
     write_tools(writer);
     write_tool_choice(writer, thought);
     write_thinking(writer, thought);
     write_sampling(writer, thought);
     write_stop(writer);
-    if (!request_.user_id.empty())
-      writer.key("metadata").begin_object().member("user_id", request_.user_id).end_object();
+    write_metadata(writer);
     if (request_.stream) writer.member("stream", true);
     write_rest(writer);
     writer.end_object();
@@ -200,18 +208,56 @@ class RequestWriter {
       }
       writer.begin_object().member("name", tool.name);
       if (!tool.description.empty()) writer.member("description", tool.description);
-      writer.member_raw("input_schema",
-                        tool.schema_json.empty() ? R"({"type":"object","properties":{}})" : tool.schema_json);
+      writer.member_raw("input_schema", object_schema(tool.schema_json));
       if (own_) {
         if (!tool.type.empty()) writer.member("type", tool.type);
         if (tool.strict) writer.member("strict", *tool.strict);
         if (tool.defer_loading) writer.member("defer_loading", true);
         write_members(writer, tool.extra_json);
+      } else {
+        if (tool.strict.value_or(false))
+          losses_.add("tools[].strict", "Anthropic takes it with a beta header only");
+        if (!tool.extra_json.empty()) losses_.add("tools[] members", "unknown members of another dialect");
       }
       if (!tool.cache_control_json.empty()) writer.member_raw("cache_control", tool.cache_control_json);
       writer.end_object();
     }
     writer.end_array();
+  }
+
+  /// Anthropic insists on a schema of type object; others take an empty one or none.
+  static std::string object_schema(const std::string& schema_json) {
+    auto document = json::Document::open_view(schema_json);
+    if (!document.ok()) return R"({"type":"object","properties":{}})";
+    const auto root = document->root();
+    if (!root.ok() || !root->is(json::Type::kObject)) return R"({"type":"object","properties":{}})";
+    if (root->peek("type")) return schema_json;
+    json::Edit edit;
+    edit.path.emplace_back("type");
+    edit.value_json = "\"object\"";
+    auto typed = json::splice(schema_json, {edit});
+    return typed.ok() ? *std::move(typed) : schema_json;
+  }
+
+  /// Unmodelled members of one of the objects that the model takes apart; empty when there are none.
+  [[nodiscard]] std::string others_in(std::string_view name) const {
+    if (!own_ || request_.extra_json.empty()) return {};
+    auto document = json::Document::open_view(request_.extra_json);
+    if (!document.ok()) return {};
+    const auto root = document->root();
+    if (!root.ok()) return {};
+    auto member = root->peek(name);
+    if (!member || !member->is(json::Type::kObject)) return {};
+    return std::string(member->peek_raw());
+  }
+
+  void write_metadata(json::Writer& writer) {
+    const std::string others = others_in("metadata");
+    if (request_.user_id.empty() && others.empty()) return;
+    writer.key("metadata").begin_object();
+    if (!request_.user_id.empty()) writer.member("user_id", request_.user_id);
+    write_members(writer, others);
+    writer.end_object();
   }
 
   void write_tool_choice(json::Writer& writer, const Thought& thought) {
@@ -250,11 +296,13 @@ class RequestWriter {
       if (thought.type == "enabled") writer.member("budget_tokens", thought.budget_tokens);
       if (!request_.thinking.display.empty() && thought.type != "disabled")
         writer.member("display", request_.thinking.display);
+      write_members(writer, others_in("thinking"));
       writer.end_object();
     }
     if (request_.json_object_mode)
       losses_.add("response_format json_object", "Anthropic takes a schema only");
-    if (thought.effort.empty() && request_.response_schema_json.empty()) return;
+    const std::string others = others_in("output_config");
+    if (thought.effort.empty() && request_.response_schema_json.empty() && others.empty()) return;
     writer.key("output_config").begin_object();
     if (!thought.effort.empty()) writer.member("effort", thought.effort);
     if (!request_.response_schema_json.empty()) {
@@ -264,6 +312,7 @@ class RequestWriter {
           .member_raw("schema", request_.response_schema_json)
           .end_object();
     }
+    write_members(writer, others);
     writer.end_object();
   }
 
@@ -278,7 +327,11 @@ class RequestWriter {
       if (*request_.temperature > 1.0) losses_.add("temperature", "Anthropic's highest temperature is 1");
       writer.member("temperature", std::min(*request_.temperature, 1.0));
     }
-    if (request_.top_p) writer.member("top_p", *request_.top_p);
+    if (request_.top_p && request_.temperature && !own_) {
+      losses_.add("top_p", "Claude takes temperature or top_p, not both");
+    } else if (request_.top_p) {
+      writer.member("top_p", *request_.top_p);
+    }
     if (request_.top_k) writer.member("top_k", *request_.top_k);
   }
 
@@ -298,16 +351,21 @@ class RequestWriter {
   }
 
   void write_rest(json::Writer& writer) {
-    if (own_) {
-      write_members(writer, request_.extra_json);
-      return;
-    }
     if (request_.extra_json.empty()) return;
-    auto document = json::Document::open(request_.extra_json);
+    auto document = json::Document::open_view(request_.extra_json);
     if (!document.ok()) return;
     auto members = document->root_object();
     if (!members.ok()) return;
-    while (members->next()) losses_.add(safe_name(members->key()), "Anthropic has no such setting");
+    while (members->next()) {
+      const std::string_view name = members->key();
+      if (!own_) {
+        losses_.add(safe_name(name), "Anthropic has no such setting");
+        continue;
+      }
+      if (name == "thinking" || name == "output_config" || name == "metadata")
+        continue;  // written with their objects
+      if (const auto raw = members->value().raw(); raw.ok()) writer.member_raw(name, *raw);
+    }
   }
 
   const chat::Request& request_;

@@ -21,7 +21,7 @@ std::int64_t inner_bytes(std::string_view literal) {
 class OutlineReader {
  public:
   Result<chat::Outline> read(std::string_view padded_body) {
-    CCR_TRY(document, json::Document::open_padded(padded_body));
+    CCR_TRY(document, json::Document::open_view(padded_body, json::Escapes::kUnchecked));
     CCR_TRY(root, document.root_object());
     outline_.include_usage = false;
     while (root.next()) {
@@ -52,6 +52,7 @@ class OutlineReader {
     if (key == "model") {
       CCR_TRY(model, value.string());
       outline_.model = model;
+      outline_.model_json = value.peek_raw();
       return {};
     }
     if (value.is_null()) return {};

@@ -111,7 +111,9 @@ TEST_CASE("every attack ends within twice its budget and the state works afterwa
       CHECK(vm->used_bytes() <= limits::kLuaBytes);
       CHECK(run(*vm, "local n = 0 for i = 1, 1000 do n = n + i end return n") == "500500");
     }
+#if !defined(__SANITIZE_THREAD__)  // which slows our own functions tenfold; there only the end itself counts
     CHECK(best <= 2 * std::chrono::milliseconds(limits::kRuleTime).count());
+#endif
   }
 }
 
