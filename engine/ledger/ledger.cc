@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -31,7 +32,7 @@ struct Ledger::Impl {
         database({settings.path, settings.durable}) {}
 
   // Producers.
-  void record(Record&& row) noexcept;
+  void record(Record&& row, std::function<void()>& attempted) noexcept;
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -53,7 +54,7 @@ struct Ledger::Impl {
   Steady::time_point next_prune{};
 
   mutable std::mutex mutex;
-  std::condition_variable wake, attempted;
+  std::condition_variable wake, flushed;
   // Guarded by `mutex`:
   std::vector<Chunk> queue;  ///< filled chunks and the one being filled, each with room for kLedgerChunkRows
   Chunk spare;               ///< an emptied chunk, so that steady traffic allocates none
@@ -62,13 +63,15 @@ struct Ledger::Impl {
   bool asleep = false;           ///< the writer waits for the first row of an interval
   bool stopping = false;
   std::uint64_t flushes_asked = 0, flushes_done = 0;
+  std::vector<std::function<void()>> waiters;  ///< for rows in `queue`
   std::string problem;
 
   std::atomic<std::uint64_t> rows_written{0}, rows_dropped{0};
   std::thread thread;
 };
 
-void Ledger::Impl::record(Record&& row) noexcept {
+/// Takes `attempted` when the writer will call it; otherwise it stays with the caller.
+void Ledger::Impl::record(Record&& row, std::function<void()>& attempted) noexcept {
   bool wake_writer = false;
   try {
     const std::lock_guard lock(mutex);
@@ -76,6 +79,8 @@ void Ledger::Impl::record(Record&& row) noexcept {
       rows_dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
+    // While the database is in trouble nobody waits for it: the proxy keeps serving.
+    if (attempted && problem.empty()) waiters.emplace_back().swap(attempted);
     if (queue.empty() || queue.back().size() == limits::kLedgerChunkRows) {
       queue.push_back(std::exchange(spare, Chunk()));
       queue.back().reserve(limits::kLedgerChunkRows);
@@ -96,7 +101,7 @@ void Ledger::Impl::flush() {
   std::unique_lock lock(mutex);
   const std::uint64_t ticket = ++flushes_asked;
   wake.notify_one();
-  attempted.wait(lock, [&] { return flushes_done >= ticket; });
+  flushed.wait(lock, [&] { return flushes_done >= ticket; });
 }
 
 Health Ledger::Impl::health() const {
@@ -123,6 +128,7 @@ void Ledger::Impl::run() {
   for (;;) {
     std::uint64_t ticket = 0;
     bool last = false;
+    std::vector<std::function<void()>> waiting_for_these;
     {
       std::unique_lock lock(mutex);
       wait_for_work(lock);
@@ -131,14 +137,16 @@ void Ledger::Impl::run() {
       for (Chunk& chunk : queue) held.push_back(std::move(chunk));
       queue.clear();
       queued_rows = 0;
+      waiting_for_these.swap(waiters);
     }
     const bool written = write_all();
+    for (const std::function<void()>& attempted : waiting_for_these) attempted();
     if (written) prune();
     {
       const std::lock_guard lock(mutex);
       flushes_done = ticket;
     }
-    attempted.notify_all();
+    flushed.notify_all();
     if (!last) continue;
     if (give_up == Steady::time_point::max()) give_up = Steady::now() + limits::kLedgerCloseTime;
     if (written || Steady::now() >= give_up) break;
@@ -261,7 +269,15 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const Settings& settings) {
 }
 
 void Ledger::record(Record row) noexcept {
-  impl_->record(std::move(row));
+  std::function<void()> nobody;
+  impl_->record(std::move(row), nobody);
+}
+void Ledger::record(Record row, std::function<void()> attempted) noexcept {
+  impl_->record(std::move(row), attempted);
+  if (attempted) attempted();
+}
+bool Ledger::durable() const noexcept {
+  return impl_->durable;
 }
 void Ledger::flush() {
   impl_->flush();

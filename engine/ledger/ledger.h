@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,13 @@ class Ledger {
 
   /// Queues one row. Any thread; never blocks on I/O.
   void record(Record row) noexcept;
+  /// The same; `attempted` is called once, after the transaction that holds the row. It is committed then, or
+  /// the database is in trouble (health() says so) and the row is tried again like any other. On the writer's
+  /// thread, or at once on the caller's when there is nothing to wait for (trouble, a full queue); must
+  /// neither block nor throw.
+  void record(Record row, std::function<void()> attempted) noexcept;
+  /// Settings::durable: a committed row survives a loss of power.
+  [[nodiscard]] bool durable() const noexcept;
   /// Waits until everything recorded before the call is committed. For tests and shutdown.
   void flush();
   [[nodiscard]] Health health() const;

@@ -52,6 +52,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   std::int64_t sent_ms = worker.loop.now_ms();
   for (;;) {
     const bool over = from.upstream_ended || (bytes.complete() && !from.native);
+    if (bytes.complete() && visit.must_commit()) co_await visit.commit();
     if (over && bytes.nothing_left()) {
       CCR_CO_CHECK(co_await to.finish(out));
       break;
@@ -61,7 +62,9 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       CCR_CO_CHECK(co_await to.write(out));
     }
     if (over) {
-      CCR_CO_CHECK(co_await to.finish(bytes.end(nullptr)));
+      const std::string_view last = bytes.end(nullptr);
+      if (visit.must_commit()) co_await visit.commit();
+      CCR_CO_CHECK(co_await to.finish(last));
       break;
     }
     const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
@@ -73,7 +76,9 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       if (to.stop().stopped()) co_return std::move(chunk).error();
       const Error failure =
           explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
-      CCR_CO_CHECK(co_await to.finish(bytes.end(&failure)));
+      const std::string_view last = bytes.end(&failure);
+      if (visit.must_commit()) co_await visit.commit();
+      CCR_CO_CHECK(co_await to.finish(last));
       from.stream.reset();
       co_return Result<void>();
     }
@@ -114,6 +119,7 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
     writer->write(event, bytes);
   }
   to.start(200, stream_headers(from, visit));
+  if (visit.must_commit()) co_await visit.commit();
   co_return co_await to.finish(bytes);
 }
 
@@ -134,6 +140,7 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
     headers.set("x-ccrules-cost-usd", usd);
   }
   from.stream.reset();  // its connection can serve others while this client takes its time
+  if (visit.must_commit()) co_await visit.commit();
   co_return co_await to.send(200, headers, body);
 }
 

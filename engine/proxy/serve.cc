@@ -125,12 +125,14 @@ Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const 
     visit.row.status = visit.verbatim->status;
     headers = std::move(visit.verbatim->headers);
     visit.describe(headers);
+    if (visit.must_commit()) co_await visit.commit();
     auto sent = co_await exchange.send(visit.verbatim->status, headers, visit.verbatim->body);
     (void)sent;  // a client that left meanwhile cannot be told
     co_return;
   }
   visit.row.status = spoken.error_status(error);
   visit.describe(headers);
+  if (visit.must_commit()) co_await visit.commit();
   co_await tell_error(exchange, spoken, error, headers, visit.row.id);
 }
 
@@ -144,8 +146,7 @@ Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Dia
     auto answered = co_await answer(worker, exchange, spoken, visit);
     if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
   }
-  visit.close();
-  if (worker.ledger != nullptr) worker.ledger->record(std::move(visit.row));
+  visit.record();
 }
 
 /// Everything that is not a request to a model.

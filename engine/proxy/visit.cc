@@ -1,5 +1,7 @@
 #include "proxy/visit.h"
 
+#include <coroutine>
+#include <utility>
 #include <variant>
 
 #include "core/ids.h"
@@ -8,9 +10,33 @@
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
+namespace {
+
+/// Resumes on the loop's thread once the ledger has tried to commit the row. The ledger's writer must be able
+/// to post to the loop until then: a drain waits for the request, and the loop for the drain.
+class Committed {
+ public:
+  Committed(Loop& loop, ledger::Ledger& ledger, ledger::Record row)
+      : loop_(loop), ledger_(ledger), row_(std::move(row)) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) {
+    ledger_.record(std::move(row_), [&loop = loop_, waiter] { loop.post([waiter] { waiter.resume(); }); });
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  Loop& loop_;
+  ledger::Ledger& ledger_;
+  ledger::Record row_;
+};
+
+}  // namespace
 
 Visit::Visit(Worker& worker, const http::RequestHead& head, std::string_view dialect)
-    : policy(worker.policy), worker_(worker), started_ns_(worker.loop.now_ns()) {
+    : policy(worker.policy),
+      worker_(worker),
+      started_ns_(worker.loop.now_ns()),
+      durable_(worker.ledger != nullptr && worker.ledger->durable()) {
   row.id = ids::make("req_", worker.random);
   row.at_us = worker.clock.wall_us();
   row.dialect = dialect;
@@ -76,6 +102,19 @@ void Visit::describe(http::Headers& headers) const {
   headers.set("x-ccrules-attempts", std::to_string(row.attempts));
   headers.set("x-ccrules-cache", row.cache);
   if (!loss.empty()) headers.set("x-ccrules-loss", loss);
+}
+
+Task<void> Visit::commit() {
+  close();
+  recorded_ = true;
+  co_await Committed(worker_.loop, *worker_.ledger, row);
+}
+
+void Visit::record() {
+  if (worker_.ledger == nullptr || recorded_) return;
+  close();
+  recorded_ = true;
+  worker_.ledger->record(std::move(row));
 }
 
 void Visit::close() {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "async/task.h"
 #include "chat/event.h"
 #include "chat/outline.h"
 #include "http/message.h"
@@ -44,13 +45,22 @@ class Visit {
   void observe(const chat::Reply& reply);
   /// The x-ccrules-* headers of an answer.
   void describe(http::Headers& headers) const;
-  /// Works out cost and duration. Call once, last.
-  void close();
+  /// Where the ledger is durable, the row must be on the disk before the client has the last bytes of its
+  /// answer (security.md 28): true when commit() has to be awaited before they go out.
+  [[nodiscard]] bool must_commit() const noexcept { return durable_ && !recorded_; }
+  /// Hands the row to the ledger and waits until it is committed (a ledger in trouble is not waited for).
+  Task<void> commit();
+  /// Hands the row to the ledger unless commit() has. Call last.
+  void record();
 
  private:
   void first_content();
+  /// Works out cost and duration.
+  void close();
   Worker& worker_;
   std::int64_t started_ns_;
+  bool durable_;
+  bool recorded_ = false;
 };
 
 /// Name of a stop reason as the ledger keeps it: Anthropic's words.

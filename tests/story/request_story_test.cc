@@ -367,3 +367,42 @@ TEST_CASE("a model name that is no name is a 400 and is not stored") {
              Contains("400"));
   CHECK(proxy.rows().at(0).at("requested_model").size() <= 1024);
 }
+
+TEST_CASE("a durable ledger has the row before the client has the end of its answer") {
+  const std::string config =
+      R"({"ledger":{"durable":true},"providers":{)"
+      R"("anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"]},)"
+      R"("oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1","models":["gpt-*"]}}})";
+  struct Case {
+    const char* what;
+    const char* model;
+    bool stream;
+    std::string from_anth;
+  };
+  const Case cases[] = {
+      {"a stream, byte for byte", "claude-sonnet-4-5", true, http_stream(anthropic_events("hello"))},
+      {"a stream, translated", "oai,gpt-x", true, ""},
+      {"a stream that is cut", "claude-sonnet-4-5", true, http_stream(beginning("hello"), true)},
+      {"a whole reply", "claude-sonnet-4-5", false, http_reply(200, "application/json", kWholeReply)},
+      {"a whole reply for a client that streams", "claude-sonnet-4-5", true,
+       http_reply(200, "application/json", kWholeReply)},
+      {"a provider's error", "claude-sonnet-4-5", false,
+       http_reply(400, "application/json", error_json("invalid_request_error", "no"))},
+      {"an error of ours", "nobody,x", false, ""},
+  };
+  for (const Case& now : cases) {
+    CAPTURE(now.what);
+    SimWorld world;
+    if (!now.from_anth.empty()) world.script("anth", 80, now.from_anth, true);
+    world.script("oai", 80, http_stream(openai_events("hello")));
+    ProxyWorld proxy(world, config);
+    const auto client = proxy.ask("/v1/messages", messages(now.model, now.stream));
+    world.loop.run();
+    const std::string so_far = client->received();
+    const bool ended = read_message(so_far).complete || so_far.find("message_stop") != std::string::npos;
+    if (ended) CHECK(proxy.committed_rows().size() == 1);
+    proxy.run();
+    CHECK(read_message(client->received()).complete);
+    CHECK(proxy.committed_rows().size() == 1);
+  }
+}

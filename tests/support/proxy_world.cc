@@ -61,6 +61,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   folder_ = mkdtemp(pattern);
   ledger::Settings settings;
   settings.path = folder_ + "/ledger.db";
+  settings.durable = loaded.snapshot->ledger.durable;
   auto ledger = ledger::Ledger::open(settings);
   if (!ledger) throw std::runtime_error(ledger.error().message);
   ledger_ = *std::move(ledger);
@@ -84,7 +85,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
 
 ProxyWorld::~ProxyWorld() {
   server_->shutdown();
-  world_.loop.run();
+  run();
   server_.reset();
   worker_.reset();
   ledger_.reset();
@@ -102,12 +103,23 @@ std::unique_ptr<MemoryClient> ProxyWorld::ask(const std::string& path, const std
 
 Message ProxyWorld::answer(const std::string& path, const std::string& body, const std::string& headers) {
   const auto client = ask(path, body, headers);
-  world_.loop.run();
+  run();
   return read_message(client->received());
+}
+
+void ProxyWorld::run() {
+  world_.loop.run();
+  if (!ledger_->durable()) return;
+  ledger_->flush();
+  world_.loop.run();
 }
 
 std::vector<Row> ProxyWorld::rows() {
   ledger_->flush();
+  return committed_rows();
+}
+
+std::vector<Row> ProxyWorld::committed_rows() const {
   std::vector<Row> rows;
   sqlite3* database = nullptr;
   if (sqlite3_open_v2((folder_ + "/ledger.db").c_str(), &database, SQLITE_OPEN_READWRITE, nullptr) !=

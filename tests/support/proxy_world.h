@@ -32,6 +32,10 @@ class ProxyWorld {
   Message answer(const std::string& path, const std::string& body, const std::string& headers = {});
   /// Everything recorded so far, in order.
   std::vector<Row> rows();
+  /// What is committed at this moment.
+  [[nodiscard]] std::vector<Row> committed_rows() const;
+  /// Runs the loop to rest, waiting for a durable ledger's commits.
+  void run();
 
   [[nodiscard]] http::Server& server() { return *server_; }
   [[nodiscard]] proxy::Worker& worker() { return *worker_; }

@@ -1,5 +1,6 @@
 #include "ledger/ledger.h"
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <sys/resource.h>
@@ -93,6 +94,33 @@ TEST_CASE("the ledger's file and directory are the owner's alone") {
   CHECK(mode(path) == (perms::owner_read | perms::owner_write));
   CHECK(mode(path + "-wal") == (perms::owner_read | perms::owner_write));
   CHECK(mode(folder.path / "sub") == perms::owner_all);
+}
+
+TEST_CASE("who waits for a row is told when it is committed, and at once while the database is in trouble") {
+  const Folder folder;
+  const auto ledger = open(folder.file());
+  std::atomic<int> told{0};
+  std::atomic<std::int64_t> committed{-1};
+  ledger->record(row("a"), [&] {
+    committed = count(folder.file());
+    ++told;
+  });
+  ledger->flush();
+  CHECK(told == 1);
+  CHECK(committed == 1);
+
+  auto other = ledger::Connection::open(folder.file(), ledger::Connection::Mode::kReadWrite, 1000);
+  REQUIRE(other.ok());
+  REQUIRE(other->run("BEGIN IMMEDIATE").ok());
+  ledger->record(row("b"), [&] { ++told; });
+  ledger->flush();
+  CHECK(told == 2);  // the write failed: the proxy goes on serving
+  CHECK(!ledger->health().ok);
+  ledger->record(row("c"), [&] { ++told; });
+  CHECK(told == 3);
+  REQUIRE(other->run("COMMIT").ok());
+  ledger->flush();
+  CHECK(count(folder.file()) == 3);
 }
 
 TEST_CASE("every column comes back as it was recorded, and what was not known is NULL") {
