@@ -70,6 +70,16 @@ inline constexpr std::size_t kRuleTreeNodes = 20000;        ///< Values in the t
 inline constexpr std::size_t kRuleTreeDepth = 24;           ///< Nesting of the table of one rule.
 inline constexpr std::size_t kRules = 5000;                 ///< Rules of one file.
 
+// --- packs (docs/packs.md)
+inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.
+inline constexpr std::size_t kPackArchiveBytes = 8u * 1024 * 1024;  ///< A pack as an archive.
+inline constexpr std::size_t kPackFiles = 1000;                     ///< Files of a pack.
+inline constexpr std::size_t kPackPathBytes = 100;                  ///< Path of a file inside a pack: what ustar's name field holds.
+inline constexpr std::size_t kPackFolderDepth = 8;
+inline constexpr std::size_t kPackIndexBytes = 4u * 1024 * 1024;    ///< An index of packs.
+inline constexpr std::size_t kPackDepends = 64;                     ///< Packs installed together.
+inline constexpr auto kPackFetchTime = 60s;                         ///< One download or git command.
+
 // --- money
 inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.

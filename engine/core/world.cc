@@ -64,6 +64,20 @@ class SystemFiles final : public Files {
     std::sort(names.begin(), names.end());
     return names;
   }
+  [[nodiscard]] Entry look(const std::string& path) const override {
+    std::error_code failed;
+    switch (std::filesystem::symlink_status(path, failed).type()) {
+      case std::filesystem::file_type::regular: {
+        const std::uintmax_t bytes = std::filesystem::file_size(path, failed);
+        return {Kind::kFile, failed ? 0 : bytes};
+      }
+      case std::filesystem::file_type::directory: return {Kind::kFolder, 0};
+      case std::filesystem::file_type::symlink: return {Kind::kLink, 0};
+      case std::filesystem::file_type::none:
+      case std::filesystem::file_type::not_found: return {Kind::kNone, 0};
+      default: return {Kind::kOther, 0};
+    }
+  }
 };
 
 }  // namespace

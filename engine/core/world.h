@@ -35,6 +35,16 @@ class Files {
   [[nodiscard]] virtual bool exists(const std::string& path) const = 0;
   /// Names (not paths) of a directory's entries, sorted; empty when it cannot be read.
   [[nodiscard]] virtual std::vector<std::string> list(const std::string& directory) const = 0;
+
+  enum class Kind : std::uint8_t { kNone, kFile, kFolder, kLink, kOther };
+  struct Entry {
+    Kind kind = Kind::kNone;  ///< of the path itself: links are not followed
+    std::uint64_t bytes = 0;  ///< of a file, as far as it is known
+  };
+  [[nodiscard]] virtual Entry look(const std::string& path) const {
+    if (!list(path).empty()) return {Kind::kFolder, 0};
+    return {exists(path) ? Kind::kFile : Kind::kNone, 0};
+  }
 };
 
 /// Environment variables, as a value so that tests can invent them.

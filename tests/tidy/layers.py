@@ -9,13 +9,14 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # header pattern -> places (below engine/) that may include it
 LIBRARIES = [
     (re.compile(r"^(uv\.h|uv/)"), ["async/"]),
-    (re.compile(r"^openssl/"), ["async/", "core/digest.cc"]),
+    (re.compile(r"^openssl/"), ["async/", "core/digest.cc", "core/ed25519.cc"]),
     (re.compile(r"^simdjson"), ["core/json.cc"]),
     (re.compile(r"^sqlite3"), ["ledger/"]),
     (re.compile(r"^(lua|lauxlib|lualib|luajit)"), ["rules/"]),
     (re.compile(r"^spdlog/"), ["core/log.cc"]),
     (re.compile(r"^xxh"), ["core/digest.cc"]),
     (re.compile(r"^llhttp"), ["http/"]),
+    (re.compile(r"^archive"), ["packs/archive.cc"]),
 ]
 
 

@@ -1,0 +1,156 @@
+#include "packs/folder.h"
+
+#include <algorithm>
+
+#include "core/limits.h"
+#include "core/text.h"
+
+namespace ccrules::packs {
+namespace {
+
+/// A path as messages show it: no control characters, not endless.
+std::string shown(std::string_view path) {
+  constexpr std::size_t kShownBytes = 120;
+  std::string out = text::to_valid_utf8(path.substr(0, kShownBytes));
+  std::replace_if(out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+  if (path.size() > kShownBytes) out += "...";
+  return "'" + out + "'";
+}
+
+bool is_path_character(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         std::string_view("-_.+ @/").find(c) != std::string_view::npos;
+}
+
+class FolderReader {
+ public:
+  explicit FolderReader(const Files& files) : files_(files) {}
+
+  Result<Folder> read(const std::string& directory) {
+    CCR_CHECK(visit(directory, {}, 0));
+    return std::move(folder_);
+  }
+
+ private:
+  Result<void> visit(const std::string& directory, const std::string& prefix, std::size_t depth) {
+    if (depth > limits::kPackFolderDepth) return bad_request("folders are nested too deep in the pack: " + shown(prefix));
+    for (const std::string& name : files_.list(directory)) {
+      if (name.starts_with('.')) continue;
+      const std::string path = directory + "/" + name;
+      const std::string inside = prefix.empty() ? name : prefix + "/" + name;
+      const Files::Entry entry = files_.look(path);
+      switch (entry.kind) {
+        case Files::Kind::kFolder: {
+          CCR_CHECK(check_path(inside));
+          CCR_CHECK(visit(path, inside, depth + 1));
+          break;
+        }
+        case Files::Kind::kFile: {
+          if (entry.bytes > limits::kPackBytes) return bad_request(shown(inside) + " is too large for a pack");
+          CCR_TRY(bytes, files_.read(path));
+          CCR_CHECK(add_file(folder_, inside, std::move(bytes)));
+          break;
+        }
+        case Files::Kind::kLink: return bad_request(shown(inside) + " is a link; packs hold plain files only");
+        case Files::Kind::kOther:
+        case Files::Kind::kNone: return bad_request(shown(inside) + " is no plain file; packs hold plain files only");
+      }
+    }
+    return {};
+  }
+
+  const Files& files_;
+  Folder folder_;
+};
+
+}  // namespace
+
+Result<void> check_path(std::string_view path) {
+  if (path.empty()) return bad_request("a file without a name is in the pack");
+  if (path.size() > limits::kPackPathBytes) {
+    return bad_request("a path in the pack is longer than " + std::to_string(limits::kPackPathBytes) + " bytes: " + shown(path));
+  }
+  if (path.front() == '/') return bad_request("a path in the pack is absolute: " + shown(path));
+  if (!std::all_of(path.begin(), path.end(), is_path_character)) {
+    return bad_request("a path in the pack may only hold letters, digits and -_.+@ and blanks: " + shown(path));
+  }
+  for (const std::string_view part : text::split(path, '/')) {
+    if (part == "..") return bad_request("a path in the pack leads out of it: " + shown(path));
+    if (part.empty() || part.starts_with('.') || part.ends_with('.') || part.starts_with(' ') || part.ends_with(' ')) {
+      return bad_request("names in a pack are not empty and do not begin or end with a dot or a blank: " + shown(path));
+    }
+  }
+  return {};
+}
+
+Result<void> add_file(Folder& folder, std::string_view path, std::string bytes) {
+  CCR_CHECK(check_path(path));
+  if (folder.size() >= limits::kPackFiles) {
+    return bad_request("the pack holds more than " + std::to_string(limits::kPackFiles) + " files");
+  }
+  std::size_t total = bytes.size();
+  const std::string lower = text::lower(path);
+  for (const auto& [other, text] : folder) {
+    total += text.size();
+    const std::string existing = text::lower(other);
+    if (existing == lower) return bad_request("two files of the pack have the same name: " + shown(path));
+    if (existing.starts_with(lower + "/") || lower.starts_with(existing + "/")) {
+      return bad_request("the pack holds a file and a folder of the same name: " + shown(path));
+    }
+  }
+  if (total > limits::kPackBytes) {
+    return bad_request("the pack holds more than " + std::to_string(limits::kPackBytes >> 20U) + " MiB");
+  }
+  folder.emplace(path, std::move(bytes));
+  return {};
+}
+
+Result<Folder> read_folder(const Files& files, const std::string& directory) {
+  if (files.look(directory).kind == Files::Kind::kNone) return bad_request("there is no folder " + directory);
+  return FolderReader(files).read(directory);
+}
+
+bool FolderFiles::covers(const std::string& path, std::string& inside) const {
+  if (path.starts_with(prefix_)) {
+    inside = path.substr(prefix_.size());
+    return true;
+  }
+  inside.clear();
+  return path.size() + 1 == prefix_.size() && prefix_.starts_with(path);
+}
+
+Result<std::string> FolderFiles::read(const std::string& path) const {
+  std::string inside;
+  if (!covers(path, inside)) return below_.read(path);
+  const auto found = folder_.find(inside);
+  if (found == folder_.end()) return bad_request("cannot read " + path + ": the pack has no such file");
+  return found->second;
+}
+
+bool FolderFiles::exists(const std::string& path) const {
+  std::string inside;
+  return covers(path, inside) ? look(path).kind != Kind::kNone : below_.exists(path);
+}
+
+std::vector<std::string> FolderFiles::list(const std::string& directory) const {
+  std::string inside;
+  if (!covers(directory, inside)) return below_.list(directory);
+  if (!inside.empty()) inside += '/';
+  std::vector<std::string> names;
+  for (const auto& [path, bytes] : folder_) {
+    if (!path.starts_with(inside)) continue;
+    const std::string name = path.substr(inside.size(), path.find('/', inside.size()) - inside.size());
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Files::Entry FolderFiles::look(const std::string& path) const {
+  std::string inside;
+  if (!covers(path, inside)) return below_.look(path);
+  if (const auto found = folder_.find(inside); found != folder_.end()) return {Kind::kFile, found->second.size()};
+  return {list(path).empty() && !inside.empty() ? Kind::kNone : Kind::kFolder, 0};
+}
+
+}  // namespace ccrules::packs
