@@ -9,12 +9,19 @@
 #include "chat/usage.h"
 
 /// A streamed reply as neutral events. Order guaranteed by every StreamReader, whatever the provider sends:
-/// MessageStart (BlockStart BlockDelta* BlockEnd)* MessageEnd, Ping anywhere, StreamError at most once and last.
-/// Blocks never interleave; indexes are contiguous from 0.
+/// MessageStart (BlockStart BlockDelta* BlockEnd)* MessageEnd, Ping anywhere, StreamError at most once and
+/// last. Blocks never interleave; indexes are contiguous from 0.
 namespace ccrules::chat {
 
 enum class StopReason : std::uint8_t {
-  kEndTurn, kMaxTokens, kToolUse, kStopSequence, kRefusal, kPauseTurn, kContextExceeded, kOther
+  kEndTurn,
+  kMaxTokens,
+  kToolUse,
+  kStopSequence,
+  kRefusal,
+  kPauseTurn,
+  kContextExceeded,
+  kOther
 };
 
 struct MessageStart {
@@ -34,7 +41,8 @@ enum class DeltaKind : std::uint8_t { kText, kThinking, kSignature, kArguments, 
 struct BlockDelta {
   std::uint32_t index = 0;
   DeltaKind kind = DeltaKind::kText;
-  std::string text;  ///< kOpaque: the delta object, verbatim JSON of the reader's own dialect (citations_delta)
+  std::string
+      text;  ///< kOpaque: the delta object, verbatim JSON of the reader's own dialect (citations_delta)
 };
 
 struct BlockEnd {
@@ -50,8 +58,9 @@ struct MessageEnd {
 
 /// The provider failed after it had started to answer. The reply is incomplete and must not look complete.
 struct StreamError {
-  std::string type;     ///< an Anthropic error type: overloaded_error, api_error, rate_limit_error ...
+  std::string type;  ///< an Anthropic error type: overloaded_error, api_error, rate_limit_error ...
   std::string message;
+  bool cut = false;  ///< the provider said nothing: its stream ended before its answer did
 };
 
 struct Ping {};

@@ -523,15 +523,18 @@ chat::StreamError stream_error(std::string_view error_json, std::string_view pro
   return chat::StreamError{std::string(error_type(error)), error.message};
 }
 
-Error error_of(const chat::StreamError& event, std::string_view provider) {
-  UpstreamFailure failure;
+Error error_of(const chat::StreamError& event, const UpstreamFailure& whose) {
+  UpstreamFailure failure = whose;
   failure.status = 200;
-  failure.provider = provider;
   FailureText text;
   text.message = event.message;
   text.type = event.type;
   Error error = classify_failure(failure, std::move(text));
-  error.message = event.message;
+  if (error.code != ErrorCode::kContextExceeded) error.message = event.message;
+  if (event.cut) {
+    error.code = ErrorCode::kUpstreamProtocol;
+    error.http_status = 502;
+  }
   return error;
 }
 

@@ -29,8 +29,8 @@ Error classify_failure(const UpstreamFailure& failure, FailureText text);
 /// An error inside a stream or inside a 200 answer, as the event that tells the client.
 chat::StreamError stream_error(std::string_view error_json, std::string_view provider);
 /// The Error for a StreamError that came before anything was sent to the client: status and retry verdict as
-/// if it had been an answer.
-Error error_of(const chat::StreamError& error, std::string_view provider);
+/// if it had been an answer; 502 for a stream that was cut. Of `whose`, status and body are not looked at.
+Error error_of(const chat::StreamError& event, const UpstreamFailure& whose);
 
 /// Anthropic's name for the kind of error: invalid_request_error, authentication_error, billing_error,
 /// permission_error, not_found_error, request_too_large, rate_limit_error, timeout_error, overloaded_error,

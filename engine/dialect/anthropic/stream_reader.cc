@@ -22,8 +22,8 @@ Error protocol_error(std::string what) {
 /// What opens a block, as content_block_start says it.
 struct OpenedBlock {
   std::string type;
-  std::string json;   ///< the block, verbatim
-  std::string text;   ///< text, thinking or data it already holds
+  std::string json;  ///< the block, verbatim
+  std::string text;  ///< text, thinking or data it already holds
   std::string signature;
   std::string id;
   std::string name;
@@ -100,15 +100,16 @@ Result<Delta> read_delta(json::Value& value) {
   return delta;
 }
 
-/// Reads every event into the neutral model. Tolerant where the meaning is clear (a missing start, a missing stop of a
-/// block, a delta whose kind does not fit the open block), strict where text could be lost.
+/// Reads every event into the neutral model. Tolerant where the meaning is clear (a missing start, a missing
+/// stop of a block, a delta whose kind does not fit the open block), strict where text could be lost.
 class Reader : public StreamReader {
  public:
   explicit Reader(bool listen) : listen_(listen) {}
 
   Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
     if (!json_body_.empty() || is_json_body(bytes)) {
-      if (json_body_.size() + bytes.size() > limits::kReplyBytes) return protocol_error("it is a JSON body, and too large");
+      if (json_body_.size() + bytes.size() > limits::kReplyBytes)
+        return protocol_error("it is a JSON body, and too large");
       json_body_ += bytes;
       return {};
     }
@@ -116,9 +117,12 @@ class Reader : public StreamReader {
     sse::Event event;
     for (;;) {
       switch (decoder_.next(event)) {
-        case sse::Step::kStarved: return {};
-        case sse::Step::kTooLarge: return sse::too_large();
-        case sse::Step::kEvent: CCR_CHECK(take(event, out));
+        case sse::Step::kStarved:
+          return {};
+        case sse::Step::kTooLarge:
+          return sse::too_large();
+        case sse::Step::kEvent:
+          CCR_CHECK(take(event, out));
       }
     }
   }
@@ -164,19 +168,14 @@ class Reader : public StreamReader {
 
   Result<void> cut(std::vector<chat::Event>& out) {
     if (ended_) return {};
-    fail("api_error",
-         started_ ? "the provider's stream was cut before its end: the answer is incomplete"
-                  : "the provider's stream ended before it began",
-         out);
-    return {};
-  }
-
-  void fail(std::string type, std::string message, std::vector<chat::Event>& out) {
     ended_ = true;
     chat::StreamError error;
-    error.type = std::move(type);
-    error.message = std::move(message);
+    error.type = "api_error";
+    error.message = started_ ? "the provider's stream was cut before its end: the answer is incomplete"
+                             : "the provider's stream ended before it began";
+    error.cut = true;
     out.emplace_back(std::move(error));
+    return {};
   }
 
   Result<void> take(const sse::Event& event, std::vector<chat::Event>& out) {
@@ -410,7 +409,8 @@ class Reader : public StreamReader {
     } else if (delta.type == "thinking_delta" || delta.type == "signature_delta") {
       if (delta.text.empty()) return {};
       ensure_open(Kind::kThinking, out);
-      add_delta(delta.type == "thinking_delta" ? chat::DeltaKind::kThinking : chat::DeltaKind::kSignature, delta.text, out);
+      add_delta(delta.type == "thinking_delta" ? chat::DeltaKind::kThinking : chat::DeltaKind::kSignature,
+                delta.text, out);
     } else if (delta.type == "input_json_delta") {
       if (kind_ != Kind::kTool) return protocol_error("tool arguments came without a tool_use block");
       if (!delta.text.empty()) held_input_json_.clear();
@@ -513,7 +513,7 @@ class Reader : public StreamReader {
   Kind kind_ = Kind::kNone;
   std::uint32_t next_index_ = 0;
   std::optional<std::int64_t> upstream_index_;
-  std::string held_input_json_;    ///< a call's input that came with its start; counts when no delta follows
+  std::string held_input_json_;  ///< a call's input that came with its start; counts when no delta follows
   std::string opaque_type_;
   std::string opaque_json_;
   std::string opaque_input_json_;
@@ -525,7 +525,11 @@ class Reader : public StreamReader {
 
 }  // namespace
 
-std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& /*options*/) { return std::make_unique<Reader>(false); }
-std::unique_ptr<StreamReader> make_stream_listener() { return std::make_unique<Reader>(true); }
+std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& /*options*/) {
+  return std::make_unique<Reader>(false);
+}
+std::unique_ptr<StreamReader> make_stream_listener() {
+  return std::make_unique<Reader>(true);
+}
 
 }  // namespace ccrules::dialect::anthropic_messages

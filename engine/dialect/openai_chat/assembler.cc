@@ -458,7 +458,7 @@ void Assembler::fail(chat::StreamError error, std::vector<chat::Event>& out) {
 void Assembler::end(std::vector<chat::Event>& out) {
   if (ended_) return;
   if (!started_) {
-    fail({"api_error", "the provider ended its stream without an answer"}, out);
+    fail({"api_error", "the provider ended its stream without an answer", true}, out);
     return;
   }
   const bool called =
@@ -476,8 +476,10 @@ void Assembler::end(std::vector<chat::Event>& out) {
                       return !tool.scan.complete() && (tool.passing || starts_object(tool.waiting));
                     });
   if (unnamed || half) {
-    fail({"api_error", unnamed ? "the provider called a tool without naming it"
-                               : "the provider's stream ended inside a tool call"},
+    fail({"api_error",
+          unnamed ? "the provider called a tool without naming it"
+                  : "the provider's stream ended inside a tool call",
+          half},
          out);
     return;
   }
@@ -498,21 +500,17 @@ void Assembler::end(std::vector<chat::Event>& out) {
   ended_ = true;
 }
 
-bool Assembler::nothing_missing() const {
-  if (finish_seen() || final_usage_seen_) return true;
-  const bool after_calls = !tools_.empty() && open_ == Open::kTool && waiting_.empty();
-  return after_calls &&
-         std::all_of(tools_.begin(), tools_.end(), [](const Tool& tool) { return tool.scan.complete(); });
-}
-
 void Assembler::cut(std::vector<chat::Event>& out) {
   if (ended_) return;
-  if (nothing_missing()) {
+  // A complete tool call proves nothing: another could have followed it.
+  if (finish_seen() || final_usage_seen_) {
     end(out);
     return;
   }
-  fail({"api_error", content_seen() ? "the provider's stream ended before its answer did"
-                                    : "the provider ended its stream without an answer"},
+  fail({"api_error",
+        content_seen() ? "the provider's stream ended before its answer did"
+                       : "the provider ended its stream without an answer",
+        true},
        out);
 }
 

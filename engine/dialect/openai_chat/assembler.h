@@ -94,7 +94,6 @@ class Assembler {
   [[nodiscard]] std::string signature();
   [[nodiscard]] std::string client_id(const Tool& tool) const;
   [[nodiscard]] std::string client_name(std::string_view sent) const;
-  [[nodiscard]] bool nothing_missing() const;
   void delta(chat::DeltaKind kind, std::string_view text, std::vector<chat::Event>& out) const;
 
   ReaderOptions options_;

@@ -49,7 +49,11 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
   assembler.end(events);
   chat::Collector collector;
   for (const chat::Event& event : events) collector.add(event);
-  if (collector.error()) return error_of(*collector.error(), options.provider);
+  if (collector.error()) {
+    UpstreamFailure whose;
+    whose.provider = options.provider;
+    return error_of(*collector.error(), whose);
+  }
   chat::Reply reply = collector.take();
   mend_arguments(reply);
   return reply;

@@ -244,15 +244,20 @@ TEST_CASE("G-22: errors are written the way OpenAI's clients read them, 529 as 5
 }
 
 TEST_CASE("a stream's error event has the Error it would have been as an answer") {
-  const Error error = dialect::error_of(
-      dialect::stream_error(R"({"error":{"code":429,"message":"slow down"}})", "vendor"), "vendor");
+  dialect::UpstreamFailure whose;
+  whose.provider = "v";
+  const Error error =
+      dialect::error_of(dialect::stream_error(R"({"error":{"code":429,"message":"slow down"}})", "v"), whose);
   CHECK(error.code == ErrorCode::kUpstreamRateLimited);
   CHECK(error.http_status == 429);
   CHECK(error.message == "slow down");
-  CHECK(dialect::error_of({"overloaded_error", "x"}, "v").http_status == 529);
-  CHECK(dialect::error_of({"invalid_request_error", "prompt is too long: 5 tokens > 4 maximum"}, "v").code ==
-        ErrorCode::kContextExceeded);
-  CHECK(dialect::error_of({"api_error", "x"}, "v").retry == Retry::kSameTarget);
+  CHECK(dialect::error_of({"overloaded_error", "x"}, whose).http_status == 529);
+  CHECK(
+      dialect::error_of({"invalid_request_error", "prompt is too long: 5 tokens > 4 maximum"}, whose).code ==
+      ErrorCode::kContextExceeded);
+  CHECK(dialect::error_of({"api_error", "x"}, whose).retry == Retry::kSameTarget);
+  CHECK(dialect::error_of({"api_error", "x"}, whose).http_status == 500);
+  CHECK(dialect::error_of({"api_error", "the stream ended", true}, whose).http_status == 502);
 }
 
 TEST_CASE("the list of models has OpenAI's shape") {

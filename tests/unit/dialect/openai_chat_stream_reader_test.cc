@@ -464,7 +464,10 @@ TEST_CASE("a stream cut inside the arguments of a call is an error, after whole 
   CHECK(read(tools({tool("0", "call_1", "f", "{\"a\":")})).find("\nerror api_error: ") != std::string::npos);
   CHECK(read(tools({tool("0", "call_1", "f", "{\"a\":")}) + kDone).find("\nerror api_error: ") !=
         std::string::npos);
-  CHECK(read(tools({tool("0", "call_1", "f", "{\"a\":1}")})).ends_with("end tool_use\n"));
+  CHECK(read(tools({tool("0", "call_1", "f", "{\"a\":1}")}) + kDone).ends_with("end tool_use\n"));
+  // Without finish_reason and [DONE] nobody knows whether a second call was to come.
+  CHECK(read(tools({tool("0", "call_1", "f", "{\"a\":1}")})).find("\nerror api_error: ") !=
+        std::string::npos);
 }
 
 TEST_CASE("[DONE] or a final usage chunk without finish_reason is a clean end") {
