@@ -186,6 +186,8 @@ std::string write_head(const ClientRequest& request) {
   head.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
   append_field(head, "host", request.host_header);
   if (request.headers != nullptr) append_fields(head, *request.headers, true);
+  if (request.headers == nullptr || !request.headers->has("accept-encoding"))
+    append_field(head, "accept-encoding", "identity");  // without it an upstream may compress
   const bool expects_body = request.method != "GET" && request.method != "HEAD" && request.method != "DELETE";
   if (expects_body || !request.body.empty()) {
     head.append("content-length: ");

@@ -105,6 +105,14 @@ dialect::Capabilities capabilities(const config::Provider& provider, std::string
   return target;
 }
 
+std::string without_key(std::string text, const config::Provider& provider) {
+  const std::string& key = provider.api_key;
+  if (key.empty()) return text;
+  for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at))
+    text.replace(at, key.size(), "[key]");
+  return text;
+}
+
 Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(const Attempt& attempt, StopToken stop) {
   const config::Provider& provider = *attempt.provider;
   if (provider.dialect == "sim") co_return simulate(loop_, attempt.body);

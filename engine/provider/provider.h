@@ -19,6 +19,9 @@ const dialect::Dialect& dialect_of(const config::Provider& provider);
 /// What `model` at `provider` takes: the model table, then the provider's switches.
 dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model);
 
+/// `text` with every copy of the provider's key taken out: what a provider says may repeat it.
+std::string without_key(std::string text, const config::Provider& provider);
+
 struct Attempt {
   const config::Provider* provider = nullptr;
   std::string model;

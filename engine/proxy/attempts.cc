@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "dialect/failure.h"
 #include "proxy/native.h"
 
 namespace ccrules::proxy {
@@ -41,30 +42,15 @@ Error upstream_error(ErrorCode code, int status, Retry retry, std::string messag
   return error;
 }
 
-/// An error event before any content is as good as an error status: nothing has been sent yet.
-Error from_stream_error(const chat::StreamError& failed, const FirstReply& attempt,
-                        std::int64_t estimated_input_tokens) {
-  std::string body;
-  chat::StreamError copy = failed;
+/// Who failed, for the dialect that words the error.
+dialect::UpstreamFailure failure_at(const FirstReply& attempt, const Visit& visit) {
   dialect::UpstreamFailure failure;
-  failure.status = copy.type == "overloaded_error"        ? 529
-                   : copy.type == "rate_limit_error"      ? 429
-                   : copy.type == "authentication_error"  ? 401
-                   : copy.type == "permission_error"      ? 403
-                   : copy.type == "billing_error"         ? 402
-                   : copy.type == "invalid_request_error" ? 400
-                   : copy.type == "timeout_error"         ? 504
-                                                          : 500;
-  Error seen;
-  seen.http_status = failure.status;
-  seen.type = copy.type;
-  seen.message = copy.message;
-  body = dialect::anthropic().write_error(seen, {});
-  failure.body = body;
+  failure.status = attempt.stream->status();
   failure.provider = attempt.provider->id;
   failure.model = attempt.model;
-  failure.estimated_input_tokens = estimated_input_tokens;
-  return dialect::anthropic().read_error(failure);
+  failure.estimated_input_tokens = visit.estimated_input_tokens;
+  failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
+  return failure;
 }
 
 /// The request in the provider's dialect; empty when the original bytes can go out as they are.
@@ -119,12 +105,10 @@ bool holds_key(const config::Provider& provider, const http::Headers& headers, s
   return found;
 }
 
-/// `message` with every copy of the provider's key taken out.
-std::string without_key(std::string message, const std::string& key) {
-  if (key.empty()) return message;
-  for (auto at = message.find(key); at != std::string::npos; at = message.find(key, at))
-    message.replace(at, key.size(), "[key]");
-  return message;
+/// How the body is compressed; empty when it is not. We ask for "identity".
+std::string_view encoding(const http::Headers& headers) {
+  const std::string_view value = headers.get("content-encoding");
+  return text::equals_ignore_case(value, "identity") ? std::string_view() : value;
 }
 
 /// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
@@ -139,22 +123,17 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
                              *attempt.provider);
   }
   auto body = co_await http::read_all(*attempt.stream, limits::kErrorBodyBytes, attempt.clock->stop.token());
-  dialect::UpstreamFailure failure;
-  failure.status = status;
-  if (body.ok()) failure.body = *body;
+  const bool readable = body.ok() && encoding(reply.headers()).empty();
+  dialect::UpstreamFailure failure = failure_at(attempt, visit);
+  if (readable) failure.body = *body;
   failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
-  failure.provider = attempt.provider->id;
-  failure.model = attempt.model;
-  failure.estimated_input_tokens = visit.estimated_input_tokens;
-  failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
   Error error = attempt.upstream->read_error(failure);
-  error.message = without_key(std::move(error.message), attempt.provider->api_key);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
   const bool our_key_refused =
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
   error.should_retry_false |=
       our_key_refused;  // clients would repeat for minutes what only the operator can mend
-  if (attempt.native && body.ok() && !our_key_refused &&
+  if (attempt.native && readable && !our_key_refused &&
       !holds_key(*attempt.provider, reply.headers(), *body)) {
     VerbatimFailure verbatim;
     verbatim.status = status;
@@ -184,17 +163,21 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
     if (chunk->quiet) co_return Result<void>();
     attempt.clock->deadline.set(attempt.provider->timeouts.idle);
     bytes += chunk->bytes.size();
-    CCR_CO_CHECK(attempt.reader->feed(chunk->bytes, attempt.events));
+    if (auto fed = attempt.reader->feed(chunk->bytes, attempt.events); !fed)
+      co_return name_provider(std::move(fed).error(), *attempt.provider);
     if (attempt.native) attempt.held += chunk->bytes;
     if (chunk->end) {
       attempt.upstream_ended = true;
       // The relay finds what is missing: its error follows the held bytes, which do not hold it.
       if (attempt.native && is_content(attempt.events)) break;
-      CCR_CO_CHECK(attempt.reader->finish(attempt.events));
+      if (auto finished = attempt.reader->finish(attempt.events); !finished)
+        co_return name_provider(std::move(finished).error(), *attempt.provider);
     }
     if (const chat::StreamError* failed = stream_error(attempt.events)) {
       if (is_content(attempt.events)) break;  // its beginning is worth something: relay it, then the error
-      co_return from_stream_error(*failed, attempt, visit.estimated_input_tokens);
+      Error error = dialect::error_of(*failed, failure_at(attempt, visit));
+      if (failed->cut) error = name_provider(std::move(error), *attempt.provider);
+      co_return error;
     }
   }
   co_return Result<void>();
@@ -230,12 +213,8 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
                                  attempt.provider->id + ".base_url the address of its API?",
                              *attempt.provider);
   }
-  dialect::UpstreamFailure failure;  // some providers send their errors with status 200
-  failure.status = 200;
+  dialect::UpstreamFailure failure = failure_at(attempt, visit);  // some send their errors with status 200
   failure.body = text;
-  failure.provider = attempt.provider->id;
-  failure.model = attempt.model;
-  failure.estimated_input_tokens = visit.estimated_input_tokens;
   co_return attempt.upstream->read_error(failure);
 }
 
@@ -282,6 +261,14 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
     co_return co_await read_failure(worker, attempt, visit);
+  if (const std::string_view how = encoding(attempt.stream->headers()); !how.empty()) {
+    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
+                             "provider '" + attempt.provider->id + "' compressed its answer (" +
+                                 std::string(how.substr(0, 40)) +
+                                 ") though it was asked not to; let what stands at providers." +
+                                 attempt.provider->id + ".base_url heed accept-encoding: identity",
+                             *attempt.provider);
+  }
 
   if (says_event_stream(attempt.stream->headers())) {
     const bool only_listen = attempt.native && ask.outline->stream;
@@ -344,13 +331,16 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
 
 }  // namespace
 
+Error name_provider(Error error, const config::Provider& provider) {
+  error.provider = provider.id;
+  error.message = "provider '" + provider.id + "': " + error.message;
+  return error;
+}
+
 Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,
                    const char* waiting_for) {
   error.provider = provider.id;
-  if (error.code != ErrorCode::kCancelled) {
-    error.message = "provider '" + provider.id + "': " + error.message;
-    return error;
-  }
+  if (error.code != ErrorCode::kCancelled) return name_provider(std::move(error), provider);
   if (clock.stop.reason() != StopReason::kDeadline) return error;
   return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
                         "provider '" + provider.id + "' sent nothing for too long while waiting for " +
@@ -369,7 +359,9 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     ++tries_here;
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
     if (attempt.ok() || stop.stopped()) co_return attempt;
-    const Error& error = attempt.error();
+    Error& error = attempt.error();
+    if (const config::Provider* provider = visit.policy->config->provider(targets[at].provider))
+      error.message = provider::without_key(std::move(error.message), *provider);
     log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
                   targets[at].model + " failed: " + error.message,
               visit.row.id);

@@ -56,6 +56,9 @@ struct FirstReply {
   std::optional<chat::Reply> reply;  ///< its meaning (native: only id, usage and stop reason)
 };
 
+/// The error with the provider named, in its message too.
+Error name_provider(Error error, const config::Provider& provider);
+
 /// What a failed wait for the provider means: a deadline that passed is a timeout, anything else is what it
 /// says.
 Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,

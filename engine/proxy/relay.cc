@@ -43,6 +43,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   StreamBytes::Lane lane;
   lane.native = from.native;
   lane.drop_usage_chunk = from.native && !visit.include_usage;
+  lane.provider = from.provider;
   lane.spoken = &spoken;
   lane.options = writer_options(worker, visit);
   StreamBytes bytes(std::move(lane), *from.reader, visit);
@@ -165,19 +166,22 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
     const milliseconds patience =
         from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
-    if (!chunk) co_return std::move(chunk).error();
+    if (!chunk)
+      co_return explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
     if (chunk->quiet) break;
     from.clock->deadline.set(from.provider->timeouts.idle);
     bytes += chunk->bytes.size();
     if (bytes > limits::kReplyBytes) co_return too_large(*from.provider);
     events.clear();
-    CCR_CO_CHECK(from.reader->feed(chunk->bytes, events));
+    if (auto fed = from.reader->feed(chunk->bytes, events); !fed)
+      co_return name_provider(std::move(fed).error(), *from.provider);
     from.upstream_ended = chunk->end;
     for (const chat::Event& event : events) collector.add(event);
   }
   if (!from.reader->ended()) {
     events.clear();
-    CCR_CO_CHECK(from.reader->finish(events));
+    if (auto finished = from.reader->finish(events); !finished)
+      co_return name_provider(std::move(finished).error(), *from.provider);
     for (const chat::Event& event : events) collector.add(event);
   }
   if (collector.complete()) co_return collector.take();
@@ -185,10 +189,9 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
   error.code = ErrorCode::kConnectionLost;
   error.origin = Origin::kUpstream;
   error.http_status = 502;
-  error.provider = from.provider->id;
-  error.message = collector.error() ? collector.error()->message
-                                    : "provider '" + from.provider->id + "' ended its answer too early";
-  co_return error;
+  error.message = collector.error() ? collector.error()->message : "it ended its answer too early";
+  error.message = provider::without_key(std::move(error.message), *from.provider);
+  co_return name_provider(std::move(error), *from.provider);
 }
 
 Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,

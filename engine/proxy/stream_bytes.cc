@@ -4,6 +4,8 @@
 #include <utility>
 #include <variant>
 
+#include "provider/provider.h"
+
 namespace ccrules::proxy {
 namespace {
 
@@ -75,38 +77,57 @@ dialect::StreamWriter& StreamBytes::writer() {
 }
 
 void StreamBytes::write(const chat::Event& event) {
+  if (const auto* failed = std::get_if<chat::StreamError>(&event)) {
+    chat::Event told = *failed;
+    auto& message = std::get<chat::StreamError>(told).message;
+    message = provider::without_key(std::move(message), *lane_.provider);
+    hide_key_ = true;
+    show(told);
+  } else {
+    show(event);
+  }
+}
+
+void StreamBytes::show(const chat::Event& event) {
   visit_.observe(event);
-  const bool ends =
-      std::holds_alternative<chat::MessageEnd>(event) || std::holds_alternative<chat::StreamError>(event);
   if (!lane_.native) writer().write(event, out_);
-  over_ = over_ || ends;
+  over_ = over_ || std::holds_alternative<chat::MessageEnd>(event) ||
+          std::holds_alternative<chat::StreamError>(event);
+}
+
+std::string_view StreamBytes::forward(std::string_view bytes) {
+  const std::string_view whole = whole_.take(bytes);
+  if (!lane_.drop_usage_chunk && !hide_key_) return whole;
+  if (lane_.drop_usage_chunk) {
+    without_usage_chunks(whole, out_);
+  } else {
+    out_ = whole;
+  }
+  if (hide_key_) out_ = provider::without_key(std::move(out_), *lane_.provider);
+  return out_;
 }
 
 std::string_view StreamBytes::begin(std::string_view held, const std::vector<chat::Event>& events) {
   out_.clear();
   for (const chat::Event& event : events) write(event);
-  if (!lane_.native) return out_;
-  const std::string_view whole = whole_.take(held);
-  if (!lane_.drop_usage_chunk) return whole;
-  without_usage_chunks(whole, out_);
-  return out_;
+  return lane_.native ? forward(held) : out_;
 }
 
 std::string_view StreamBytes::take(std::string_view bytes) {
   out_.clear();
   events_.clear();
+  hide_key_ = hide_key_ || over_;
   if (auto fed = reader_.feed(bytes, events_); !fed) return fail("api_error", fed.error().message);
   for (const chat::Event& event : events_) write(event);
-  if (!lane_.native) return out_;
-  const std::string_view whole = whole_.take(bytes);
-  if (!lane_.drop_usage_chunk) return whole;
-  without_usage_chunks(whole, out_);
-  return out_;
+  return lane_.native ? forward(bytes) : out_;
 }
 
 std::string_view StreamBytes::end(const Error* failure) {
   out_.clear();
-  if (over_) return lane_.native ? whole_.rest() : std::string_view();
+  if (over_) {
+    if (lane_.native) out_ = provider::without_key(std::string(whole_.rest()), *lane_.provider);
+    return out_;
+  }
   events_.clear();
   if (auto finished = reader_.finish(events_); !finished) return fail("api_error", finished.error().message);
   for (const chat::Event& event : events_) {
@@ -126,7 +147,7 @@ std::string_view StreamBytes::end(const Error* failure) {
 std::string_view StreamBytes::fail(std::string type, std::string message) {
   chat::StreamError failed;
   failed.type = std::move(type);
-  failed.message = std::move(message);
+  failed.message = provider::without_key(std::move(message), *lane_.provider);
   const chat::Event event = std::move(failed);
   visit_.observe(event);
   over_ = true;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "chat/event.h"
+#include "config/snapshot.h"
 #include "dialect/dialect.h"
 #include "proxy/visit.h"
 
@@ -32,6 +33,7 @@ class StreamBytes {
   struct Lane {
     bool native = false;
     bool drop_usage_chunk = false;  ///< we asked for usage (OpenAI stream_options), the client did not
+    const config::Provider* provider = nullptr;  ///< whose key must not go out
     const dialect::Dialect* spoken = nullptr;
     dialect::StreamWriterOptions options;
   };
@@ -51,6 +53,9 @@ class StreamBytes {
 
  private:
   void write(const chat::Event& event);
+  void show(const chat::Event& event);
+  /// Verbatim bytes as the client gets them.
+  std::string_view forward(std::string_view bytes);
   dialect::StreamWriter& writer();
   std::string_view fail(std::string type, std::string message);
 
@@ -62,6 +67,7 @@ class StreamBytes {
   std::vector<chat::Event> events_;
   std::string out_;
   bool over_ = false;
+  bool hide_key_ = false;  ///< an error or what follows an end: ordinary events are not searched for our key
 };
 
 }  // namespace ccrules::proxy

@@ -406,3 +406,73 @@ TEST_CASE("a durable ledger has the row before the client has the end of its ans
     CHECK(proxy.committed_rows().size() == 1);
   }
 }
+
+TEST_CASE("an error event that repeats our key goes out without it, in either lane, into the ledger too") {
+  auto told = beginning("hello");
+  told.push_back("event: error\ndata: " + error_json("api_error", "key s3cret-key-of-ours is bad") + "\n\n");
+  auto openai = openai_events("hello");
+  openai.resize(2);
+  openai.push_back("data: {\"error\":{\"message\":\"key s3cret-key-of-ours is bad\"}}\n\n");
+  for (const bool translated : {false, true}) {
+    for (const bool stream : {true, false}) {
+      CAPTURE(translated, stream);
+      SimWorld world;
+      world.script("anth", 80, http_stream(translated ? openai : told));
+      ProxyWorld proxy(world, std::string(R"({"providers":{"anth":{"dialect":")") +
+                                  (translated ? "openai_chat" : "anthropic") +
+                                  R"(","base_url":"http://anth:80","models":["claude-*"],)"
+                                  R"("api_key":"s3cret-key-of-ours"}}})");
+      const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", stream));
+      CHECK_THAT(answer.body, Contains("key [key] is bad") && !Contains("s3cret-key-of-ours"));
+      const auto rows = proxy.rows();
+      REQUIRE(rows.size() == 1);
+      CHECK_THAT(rows[0].at("error"), Contains("key [key] is bad") && !Contains("s3cret-key-of-ours"));
+    }
+  }
+}
+
+TEST_CASE("an answer's text that holds our key by chance is passed byte for byte") {
+  SimWorld world;
+  const auto events = anthropic_events("hi");
+  world.script("anth", 80, http_stream(events));
+  ProxyWorld proxy(world, only_anth(R"(,"api_key":"hi")"));
+  CHECK(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body == joined(events));
+}
+
+TEST_CASE(
+    "an answer that is compressed although we asked for none is a bad gateway that names the provider") {
+  for (const bool stream : {true, false}) {
+    SimWorld world;
+    world.script("anth", 80,
+                 http_reply(200, stream ? "text/event-stream" : "application/json", "\x1f\x8b\x08garbage",
+                            "content-encoding: gzip\r\n"));
+    ProxyWorld proxy(world, only_anth());
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", stream));
+    CHECK_THAT(answer.first_line, Contains("502"));
+    CHECK_THAT(answer.body, Contains("provider 'anth' compressed its answer (gzip)"));
+    CHECK_THAT(world.scripted_requests, Contains("accept-encoding: identity\r\n"));
+  }
+}
+
+TEST_CASE("an event stream that never has an event is a bad gateway that names the provider") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "text/event-stream", "data: {\"type\":\"message_start\"\n"));
+  ProxyWorld proxy(world, only_anth());
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK_THAT(answer.first_line, Contains("502"));
+  CHECK_THAT(answer.body, Contains("provider 'anth': the provider's stream ended before it began"));
+}
+
+TEST_CASE("a provider that hangs up while its stream is collected into a whole reply is named") {
+  for (const bool breaks : {true, false}) {
+    SimWorld world;
+    auto events = beginning("hello");
+    if (breaks) events.push_back("event: content_block_delta\ndata: not json\n\n");
+    events.push_back(": on\n\n");
+    world.script("anth", 80, http_stream(events, true), true);
+    ProxyWorld proxy(world, only_anth());
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
+    CHECK_THAT(answer.first_line, Contains("502"));
+    CHECK_THAT(answer.body, Contains("provider 'anth'"));
+  }
+}

@@ -70,7 +70,8 @@ TEST_CASE("a request goes out with host and length, and the reply comes back") {
   const Asked asked = ask(world);
   CHECK(asked.status == 200);
   CHECK(asked.body == "ok");
-  CHECK(world.scripted_requests == "POST /t HTTP/1.1\r\nhost: up\r\nx-a: b\r\ncontent-length: 2\r\n\r\n{}");
+  CHECK(world.scripted_requests ==
+        "POST /t HTTP/1.1\r\nhost: up\r\nx-a: b\r\naccept-encoding: identity\r\ncontent-length: 2\r\n\r\n{}");
   CHECK(world.client.idle_connections() == 1);
 }
 
