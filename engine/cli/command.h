@@ -10,10 +10,14 @@ namespace ccrules::cli {
 
 /// One `--flag`. Help, completions, parsing and docs/commands.md all read this row.
 struct Flag {
-  std::string name;                  ///< without the dashes
-  std::string value;                 ///< what stands for its value in help ("PORT"); empty: a switch
-  std::string help;                  ///< one line
+  std::string name;   ///< without the dashes
+  std::string value;  ///< what stands for its value in help ("PORT"); empty: a switch; "[=N]": may have one
+  std::string help;   ///< one line
   std::vector<std::string> choices;  ///< the only values allowed; empty: any
+
+  [[nodiscard]] bool is_switch() const { return value.empty(); }
+  /// Takes a value only as --flag=value.
+  [[nodiscard]] bool value_is_optional() const { return value.starts_with('['); }
 };
 
 struct Example {

@@ -95,7 +95,7 @@ void print_fish(std::ostream& out) {
       for (const Flag& flag : *flags) {
         out << here << "-l " << flag.name;
         if (!flag.choices.empty()) out << " -x -a " << quoted(joined(flag.choices));
-        if (flag.choices.empty() && !flag.value.empty()) out << " -r";
+        if (flag.choices.empty() && !flag.is_switch() && !flag.value_is_optional()) out << " -r";
         out << " -d " << quoted(flag.help) << "\n";
       }
     }

@@ -8,7 +8,7 @@ namespace ccrules::cli {
 namespace {
 
 std::string flag_text(const Flag& flag) {
-  return "--" + flag.name + (flag.value.empty() ? std::string() : " " + flag.value);
+  return "--" + flag.name + (flag.is_switch() || flag.value_is_optional() ? "" : " ") + flag.value;
 }
 
 std::string flag_help(const Flag& flag) {

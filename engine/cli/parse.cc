@@ -79,7 +79,9 @@ struct Parser {
     if (inline_value) name.resize(equals);
     const Flag* flag = find_flag(command, name);
     if (flag == nullptr) return unknown_flag(command, name);
-    if (flag->value.empty()) {
+    if (flag->value_is_optional()) {
+      if (inline_value && value.empty()) return fail("--" + name + "= needs a value, or leave the = out");
+    } else if (flag->is_switch()) {
       if (inline_value) return fail("--" + name + " takes no value");
     } else if (!inline_value) {
       if (at + 1 >= line.size()) return fail("--" + name + " needs a value: --" + name + " " + flag->value);
@@ -106,7 +108,7 @@ struct Parser {
         return true;
       }
       const Flag* flag = find_flag(nullptr, line[i].substr(std::min<std::size_t>(2, line[i].size())));
-      if (flag != nullptr && !flag->value.empty()) ++i;
+      if (flag != nullptr && !flag->is_switch() && !flag->value_is_optional()) ++i;
     }
     return false;
   }

@@ -4,13 +4,38 @@
 #include "cli/load.h"
 #include "cli/paint.h"
 #include "cli/trace.h"
+#include "cli/write_file.h"
 #include "core/json.h"
+#include "core/text.h"
+#include "proxy/native.h"
 #include "rules/dry_run.h"
 
 namespace ccrules::cli {
 namespace {
 
 constexpr std::size_t kWidest = 72;  ///< columns; a longer cell pushes its own line only
+
+constexpr std::uint64_t kSeeds = 1'000'000;  ///< short enough to be typed again
+
+/// The body that would go to the decision's first target.
+Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,
+                                  const rules::Decision& decision) {
+  const rules::Target& target = decision.targets.front();
+  proxy::OutgoingRequest outgoing;
+  outgoing.body = sample.body;  // padded when it was read
+  outgoing.outline = &sample.outline;
+  outgoing.spoken = dialect::by_name(sample.dialect);
+  outgoing.provider = config.provider(target.provider);
+  outgoing.model = target.model;
+  outgoing.edits = &decision.edits;
+  outgoing.estimated_input_tokens = sample.facts.tokens;
+  if (outgoing.provider == nullptr || outgoing.spoken == nullptr)
+    return bad_request("there is no provider '" + target.provider + "'");
+  std::vector<dialect::RenamedTool> renamed;
+  chat::LossNotes losses;
+  CCR_TRY(body, proxy::outgoing_body(outgoing, renamed, losses));
+  return body.empty() ? sample.body : body;
+}
 
 std::string milliseconds(std::int64_t us) {
   const std::int64_t tenths = (us + 50) / 100;
@@ -95,7 +120,21 @@ Exit run_test(const Arguments& arguments, Io& io) {
     const std::size_t slash = config->file.find_last_of('/');
     paths.push_back(slash == std::string::npos ? io.working_directory : config->file.substr(0, slash));
   }
-  const rules::TestReport report = rules::run_tests(paths, *config, io.files);
+  rules::TestOptions running;
+  running.update = arguments.has("update");
+  running.upstream = [&config](const rules::Sample& sample, const rules::Decision& decision) {
+    return upstream_body(*config, sample, decision);
+  };
+  if (arguments.has("shuffle")) {
+    running.shuffle = arguments.value("shuffle").empty() ? system_random().next() % kSeeds : 0;
+    if (!arguments.value("shuffle").empty()) {
+      const auto seed = text::to_int(arguments.value("shuffle"));
+      if (!seed || *seed < 0)
+        return usage_error(io, "--shuffle=SEED needs a number (got '" + arguments.value("shuffle") + "')");
+      running.shuffle = static_cast<std::uint64_t>(*seed);
+    }
+  }
+  const rules::TestReport report = rules::run_tests(paths, *config, io.files, running);
   if (arguments.json()) {
     print_json(io.out, report);
   } else if (!report.problems.empty()) {
@@ -107,6 +146,11 @@ Exit run_test(const Arguments& arguments, Io& io) {
         io, "no test cases in " + paths.front() + " (looked for *_test.lua, *.test.lua and *.jsonl)");
   }
   if (!arguments.json()) print_cases(io, report, arguments.has("explain"), arguments.has("failures"));
+  for (const rules::FileUpdate& update : report.updates) {
+    const Result<void> written = write_file(update.path, update.bytes);
+    if (!written.ok()) return usage_error(io, written.error().message);
+    io.err << "written: " << shown_path(io, update.path) << "\n";
+  }
   return report.failed() == 0 ? Exit::kOk : Exit::kFailed;
 }
 
@@ -124,7 +168,9 @@ Command test_command() {
       "A case that\n"
       "fails shows what was expected, what came, and for every rule why it did or did not match.";
   command.flags = {{"explain", "", "the trace of every case, also of those that pass", {}},
-                   {"failures", "", "only what failed", {}}};
+                   {"failures", "", "only what failed", {}},
+                   {"update", "", "write the golden bodies that `upstream` names as they come now", {}},
+                   {"shuffle", "[=SEED]", "run in another order, to find rules that remember", {}}};
   command.examples = {{"ccrules test", "everything beside ccrules.json"},
                       {"ccrules test rules/my_test.lua --explain", "one file, with every decision's story"}};
   command.most = 1000;

@@ -69,6 +69,9 @@ inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
 inline constexpr std::size_t kRuleTreeNodes = 20000;        ///< Values in the table of one rule.
 inline constexpr std::size_t kRuleTreeDepth = 24;           ///< Nesting of the table of one rule.
 inline constexpr std::size_t kRules = 5000;                 ///< Rules of one file.
+inline constexpr std::size_t kTestFolderDepth = 8;          ///< How deep folders are searched for test files.
+inline constexpr std::size_t kTestFolderEntries = 50000;    ///< Entries looked at: a home directory must not hang us.
+inline constexpr std::size_t kSweepValues = 100000;         ///< Decisions of one sweep.
 
 // --- packs (docs/packs.md)
 inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.

@@ -55,25 +55,15 @@ dialect::UpstreamFailure failure_at(const FirstReply& attempt, const Visit& visi
 
 /// The request in the provider's dialect; empty when the original bytes can go out as they are.
 Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit& visit) {
-  const config::Provider& provider = *attempt.provider;
-  if (attempt.native) {
-    NativeRequest request;
-    request.body = *ask.body;
-    request.outline = ask.outline;
-    request.spoken = ask.spoken;
-    request.model = attempt.model;
-    request.edits = &ask.decision->edits;
-    request.ask_usage = ask.outline->stream && !ask.outline->include_usage &&
-                        provider::capabilities(provider, attempt.model).stream_usage;
-    return native_body(request);
-  }
-  CCR_TRY(request, ask.spoken->read_request(*ask.body));
-  apply_edits(ask.decision->edits, request);
-  dialect::Capabilities target = provider::capabilities(provider, attempt.model);
-  target.estimated_input_tokens = visit.estimated_input_tokens;
-  request.model = attempt.model;
-  attempt.reading.renamed_tools = attempt.upstream->renamed_tools(request);
-  return attempt.upstream->write_request(request, target, attempt.losses);
+  OutgoingRequest outgoing;
+  outgoing.body = *ask.body;
+  outgoing.outline = ask.outline;
+  outgoing.spoken = ask.spoken;
+  outgoing.provider = attempt.provider;
+  outgoing.model = attempt.model;
+  outgoing.edits = &ask.decision->edits;
+  outgoing.estimated_input_tokens = visit.estimated_input_tokens;
+  return outgoing_body(outgoing, attempt.reading.renamed_tools, attempt.losses);
 }
 
 http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "provider/provider.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -151,6 +152,29 @@ Result<std::string> native_body(const NativeRequest& request) {
     return body;
   }
   return json::splice(request.body, edits);
+}
+
+Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
+                                  chat::LossNotes& losses) {
+  const dialect::Dialect& upstream = provider::dialect_of(*outgoing.provider);
+  if (&upstream == outgoing.spoken) {
+    NativeRequest request;
+    request.body = outgoing.body;
+    request.outline = outgoing.outline;
+    request.spoken = outgoing.spoken;
+    request.model = outgoing.model;
+    request.edits = outgoing.edits;
+    request.ask_usage = outgoing.outline->stream && !outgoing.outline->include_usage &&
+                        provider::capabilities(*outgoing.provider, outgoing.model).stream_usage;
+    return native_body(request);
+  }
+  CCR_TRY(request, outgoing.spoken->read_request(outgoing.body));
+  apply_edits(*outgoing.edits, request);
+  dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
+  target.estimated_input_tokens = outgoing.estimated_input_tokens;
+  request.model = outgoing.model;
+  renamed = upstream.renamed_tools(request);
+  return upstream.write_request(request, target, losses);
 }
 
 void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {

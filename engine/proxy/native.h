@@ -1,10 +1,13 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "chat/loss.h"
 #include "chat/outline.h"
 #include "chat/request.h"
+#include "config/snapshot.h"
 #include "core/result.h"
 #include "dialect/dialect.h"
 #include "http/message.h"
@@ -26,6 +29,22 @@ struct NativeRequest {
 /// The original bytes with model and edited fields replaced; empty when nothing changes and the very same
 /// bytes can go out.
 Result<std::string> native_body(const NativeRequest& request);
+
+/// One attempt's request before it is written in its provider's dialect.
+struct OutgoingRequest {
+  std::string_view body;  ///< as the client sent it
+  const chat::Outline* outline = nullptr;
+  const dialect::Dialect* spoken = nullptr;
+  const config::Provider* provider = nullptr;
+  std::string_view model;
+  const std::vector<rules::FieldEdit>* edits = nullptr;
+  std::int64_t estimated_input_tokens = 0;
+};
+
+/// The request in the provider's dialect; empty when the original bytes can go out as they are. `renamed` and
+/// `losses` are filled when it was translated.
+Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
+                                  chat::LossNotes& losses);
 
 /// Applies the edits to the neutral request (translated lane).
 void apply_edits(const std::vector<rules::FieldEdit>& edits, chat::Request& request);

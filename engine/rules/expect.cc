@@ -1,14 +1,13 @@
 #include "rules/expect.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <set>
 
 #include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
-
-std::string text_of(const Target& target) { return target.provider + "," + target.model; }
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
@@ -28,28 +27,44 @@ std::vector<std::string> words(const Tree& value) {
 
 std::string scalar(const Tree& value) {
   switch (value.kind) {
-    case Tree::Kind::kText: return value.text;
-    case Tree::Kind::kNumber: return number_text(value.number);
-    case Tree::Kind::kFlag: return value.flag ? "true" : "false";
-    case Tree::Kind::kMarker: return value.text;
-    default: return to_json(value);
+    case Tree::Kind::kText:
+      return value.text;
+    case Tree::Kind::kNumber:
+      return number_text(value.number);
+    case Tree::Kind::kFlag:
+      return value.flag ? "true" : "false";
+    case Tree::Kind::kMarker:
+      return value.text;
+    default:
+      return to_json(value);
   }
 }
 
 const char* kind_word(FieldEdit::Kind kind) {
   switch (kind) {
-    case FieldEdit::Kind::kSet: return "";
-    case FieldEdit::Kind::kAtMost: return "max";
-    case FieldEdit::Kind::kAtLeast: return "min";
-    case FieldEdit::Kind::kDefault: return "default";
-    case FieldEdit::Kind::kRemove: return "remove";
+    case FieldEdit::Kind::kSet:
+      return "";
+    case FieldEdit::Kind::kAtMost:
+      return "max";
+    case FieldEdit::Kind::kAtLeast:
+      return "min";
+    case FieldEdit::Kind::kDefault:
+      return "default";
+    case FieldEdit::Kind::kRemove:
+      return "remove";
   }
   return "";
 }
 
+// What an expect may hold.
+constexpr const char* kWanted[] = {"to",  "by",      "reason", "deny",      "fallback",    "shadowed", "tag",
+                                   "set", "headers", "failed", "no_target", "bad_request", "upstream"};
+constexpr const char* kWantedOnError[] = {"by", "retry", "next_fallback", "to"};
+constexpr const char* kWantedOfSweep[] = {"share", "rules"};
+
 class Comparison {
  public:
-  Comparison(const Engine& engine, Problems& problems) : engine_(engine), problems_(problems) {}
+  explicit Comparison(const Engine& engine) : engine_(engine) {}
 
   std::vector<Difference> found;
 
@@ -57,25 +72,24 @@ class Comparison {
     if (expected != actual) found.push_back({name + " = " + expected, name + " = " + actual});
   }
 
-  void unknown(const Tree::Member& member, const std::vector<std::string>& known) {
-    const std::string near = text::did_you_mean(member.key, known);
-    problems_.push_back({member.at, "expect has no '" + member.key + "'",
-                         near.empty() ? "expect has: " + joined(known) : "did you mean '" + near + "'?"});
-  }
-
   /// An alias or route is as good as what it stands for.
   std::string target(const Tree& value) {
     if (value.is(Tree::Kind::kFlag) && !value.flag) return "none";
     const std::optional<Target> resolved = engine_.resolve(value.text);
-    return resolved && !resolved->model.empty() ? text_of(*resolved) : scalar(value);
+    return resolved && !resolved->model.empty() ? target_text(*resolved) : scalar(value);
+  }
+
+  /// false: no rule at all.
+  static std::string rule(const Tree& value) {
+    return value.is(Tree::Kind::kFlag) && !value.flag ? "none" : scalar(value);
   }
 
   void compare(const Tree::Member& member, const Decision& decision, const Trace& trace) {
     const Tree& value = member.value;
     if (member.key == "to") {
-      differ("to", target(value), decision.targets.empty() ? "none" : text_of(decision.targets.front()));
+      differ("to", target(value), decision.targets.empty() ? "none" : target_text(decision.targets.front()));
     } else if (member.key == "by") {
-      differ("by", scalar(value), decision.rule.empty() ? "none" : decision.rule);
+      differ("by", rule(value), decision.rule.empty() ? "none" : decision.rule);
     } else if (member.key == "reason") {
       differ("reason", scalar(value), decision.reason);
     } else if (member.key == "deny") {
@@ -87,7 +101,8 @@ class Comparison {
     } else if (member.key == "tag") {
       for (const Tree::Member& part : value.members) {
         const auto tag = decision.tags.find(part.key);
-        differ("tag." + part.key, part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value),
+        differ("tag." + part.key,
+               part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value),
                tag == decision.tags.end() ? "none" : tag->second);
       }
     } else if (member.key == "set") {
@@ -101,56 +116,55 @@ class Comparison {
       differ("no_target", scalar(value), decision.no_target.empty() ? "false" : "true");
     } else if (member.key == "bad_request") {
       differ("bad_request", scalar(value), decision.bad_request.empty() ? "false" : "true");
-    } else {
-      unknown(member, {"to", "by", "reason", "deny", "fallback", "shadowed", "tag", "set", "headers",
-                       "failed", "no_target", "bad_request"});
     }
   }
 
   void compare(const Tree::Member& member, const ErrorDecision& decision) {
-    const auto flag = [](const std::optional<bool>& value) {
-      return value ? (*value ? "true" : "false") : "none";
-    };
     if (member.key == "by") {
-      differ("by", scalar(member.value), decision.rule.empty() ? "none" : decision.rule);
+      differ("by", rule(member.value), decision.rule.empty() ? "none" : decision.rule);
     } else if (member.key == "retry") {
-      differ("retry", scalar(member.value), flag(decision.retry));
+      differ("retry", scalar(member.value), decision.retry.value_or(false) ? "true" : "false");
     } else if (member.key == "next_fallback") {
-      differ("next_fallback", scalar(member.value), flag(decision.next_fallback));
+      differ("next_fallback", scalar(member.value),
+             decision.next_fallback.value_or(false) ? "true" : "false");
     } else if (member.key == "to") {
-      differ("to", target(member.value), decision.to ? text_of(*decision.to) : "none");
-    } else {
-      unknown(member, {"by", "retry", "next_fallback", "to"});
+      differ("to", target(member.value), decision.to ? target_text(*decision.to) : "none");
     }
   }
 
  private:
   void deny(const Tree& value, const Decision& decision) {
     switch (value.kind) {
-      case Tree::Kind::kFlag: differ("deny", scalar(value), decision.deny ? "true" : "false"); return;
-      case Tree::Kind::kNumber:
-        differ("deny.status", scalar(value), decision.deny ? std::to_string(decision.deny->status) : "not denied");
+      case Tree::Kind::kFlag:
+        differ("deny", scalar(value), decision.deny ? "true" : "false");
         return;
-      case Tree::Kind::kText: differ("deny.message", value.text, decision.deny ? decision.deny->message : "not denied"); return;
-      default: break;
+      case Tree::Kind::kNumber:
+        differ("deny.status", scalar(value),
+               decision.deny ? std::to_string(decision.deny->status) : "not denied");
+        return;
+      case Tree::Kind::kText:
+        differ("deny.message", value.text, decision.deny ? decision.deny->message : "not denied");
+        return;
+      default:
+        break;
     }
     for (const Tree::Member& part : value.members) {
       const std::string name = "deny." + part.key;
       if (part.key == "status") {
-        differ(name, scalar(part.value), decision.deny ? std::to_string(decision.deny->status) : "not denied");
+        differ(name, scalar(part.value),
+               decision.deny ? std::to_string(decision.deny->status) : "not denied");
       } else if (part.key == "message") {
         differ(name, scalar(part.value), decision.deny ? decision.deny->message : "not denied");
       } else if (part.key == "type") {
         differ(name, scalar(part.value), decision.deny ? decision.deny->type : "not denied");
-      } else {
-        problems_.push_back({part.at, "deny has no '" + part.key + "'", "deny has status, message, type"});
       }
     }
   }
 
   void fallback(const Tree& value, const Decision& decision) {
     std::vector<std::string> actual;
-    for (std::size_t i = 1; i < decision.targets.size(); ++i) actual.push_back(text_of(decision.targets[i]));
+    for (std::size_t i = 1; i < decision.targets.size(); ++i)
+      actual.push_back(target_text(decision.targets[i]));
     if (value.is(Tree::Kind::kNumber)) {
       differ("fallback", scalar(value), std::to_string(actual.size()));
       return;
@@ -165,7 +179,8 @@ class Comparison {
   void shadowed(const Tree& value, const Trace& trace) {
     std::vector<std::string> actual;
     for (const Claim& claim : trace.claims) {
-      if (claim.shadowed && std::find(actual.begin(), actual.end(), claim.rule) == actual.end()) actual.push_back(claim.rule);
+      if (claim.shadowed && std::find(actual.begin(), actual.end(), claim.rule) == actual.end())
+        actual.push_back(claim.rule);
     }
     const std::vector<std::string> expected = words(value);
     const bool all = std::all_of(expected.begin(), expected.end(), [&actual](const std::string& rule) {
@@ -180,7 +195,8 @@ class Comparison {
       if (edit.field != part.key) continue;
       if (!actual.empty()) actual += ", ";
       actual += kind_word(edit.kind);
-      if (!edit.value_json.empty()) actual += (edit.kind == FieldEdit::Kind::kSet ? "" : " ") + edit.value_json;
+      if (!edit.value_json.empty())
+        actual += (edit.kind == FieldEdit::Kind::kSet ? "" : " ") + edit.value_json;
     }
     std::string expected;
     const Tree& value = part.value;
@@ -206,25 +222,116 @@ class Comparison {
     for (const HeaderEdit& edit : decision.headers) {
       if (edit.name == name) actual = edit.value.value_or("remove");
     }
-    differ("headers." + name, part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value), actual);
+    differ("headers." + name,
+           part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value), actual);
   }
 
   const Engine& engine_;
-  Problems& problems_;
 };
+
+bool is_range(const Tree& value) {
+  if (value.is(Tree::Kind::kNumber)) return true;
+  return value.is(Tree::Kind::kTable) && value.items.size() == 2 && value.members.empty() &&
+         value.items[0].is(Tree::Kind::kNumber) && value.items[1].is(Tree::Kind::kNumber);
+}
+
+void compare_shares(const Tree::Member& wanted, const std::map<std::string, std::size_t>& counts,
+                    std::size_t total, Comparison& comparison, bool targets) {
+  constexpr double kExact = 0.005;  // a percentage shown with two decimals
+  for (const Tree::Member& part : wanted.value.members) {
+    Tree name;
+    name.kind = Tree::Kind::kText;
+    name.text = part.key;
+    const auto found = counts.find(targets ? comparison.target(name) : part.key);
+    const double actual = total == 0 || found == counts.end()
+                              ? 0
+                              : 100.0 * static_cast<double>(found->second) / static_cast<double>(total);
+    const bool exact = part.value.is(Tree::Kind::kNumber);
+    const double from = exact ? part.value.number - kExact : part.value.items[0].number;
+    const double to = exact ? part.value.number + kExact : part.value.items[1].number;
+    if (actual >= from && actual <= to) continue;
+    const std::string range =
+        exact ? percent_text(part.value.number) : number_text(from) + " to " + percent_text(to);
+    comparison.found.push_back({wanted.key + " of " + part.key + " = " + range,
+                                wanted.key + " of " + part.key + " = " + percent_text(actual)});
+  }
+}
 
 }  // namespace
 
-std::vector<Difference> differences(const Tree& expect, const Decision& decision, const Trace& trace, const Engine& engine,
-                                    Problems& problems) {
-  Comparison comparison(engine, problems);
+std::string target_text(const Target& target) {
+  return target.provider + "," + target.model;
+}
+
+std::string percent_text(double percent) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", percent);
+  std::string out(text);
+  out.erase(out.find_last_not_of('0') + 1);
+  if (out.ends_with('.')) out.pop_back();
+  return out + " %";
+}
+
+void check_expect(const Tree& expect, bool on_error, bool sweep, Problems& problems) {
+  std::vector<std::string> known;
+  if (on_error) {
+    known.assign(std::begin(kWantedOnError), std::end(kWantedOnError));
+  } else {
+    known.assign(std::begin(kWanted), std::end(kWanted));
+  }
+  if (sweep) known.insert(known.end(), std::begin(kWantedOfSweep), std::end(kWantedOfSweep));
+  for (const Tree& item : expect.items)
+    problems.push_back({item.at, "expect is a table of names: to = \"...\"", {}});
+  for (const Tree::Member& member : expect.members) {
+    const Tree& value = member.value;
+    if (std::find(known.begin(), known.end(), member.key) == known.end()) {
+      const std::string near = text::did_you_mean(member.key, known);
+      problems.push_back({member.at, "expect has no '" + member.key + "'",
+                          near.empty() ? "expect has: " + joined(known) : "did you mean '" + near + "'?"});
+    } else if (member.key == "deny" && value.is(Tree::Kind::kTable)) {
+      for (const Tree::Member& part : value.members) {
+        if (part.key == "status" || part.key == "message" || part.key == "type") continue;
+        problems.push_back({part.at, "deny has no '" + part.key + "'", "deny has status, message, type"});
+      }
+    } else if ((member.key == "set" || member.key == "headers" || member.key == "tag") &&
+               (!value.is(Tree::Kind::kTable) || !value.items.empty())) {
+      problems.push_back({value.at, member.key + " is a table of names and what they become", {}});
+    } else if (member.key == "upstream" && !value.is(Tree::Kind::kText)) {
+      problems.push_back({value.at, "upstream is the path of a file: \"golden/plan-mode.json\"", {}});
+    } else if (member.key == "share" || member.key == "rules") {
+      if (!value.is(Tree::Kind::kTable) || value.members.empty() || !value.items.empty()) {
+        problems.push_back(
+            {value.at,
+             member.key + " is a table of percentages: { [\"openai,gpt-6.1-sol\"] = { 9, 11 } }",
+             {}});
+      }
+      for (const Tree::Member& part : value.members) {
+        if (!is_range(part.value))
+          problems.push_back({part.value.at, "a share is a percentage or a range such as { 9, 11 }", {}});
+      }
+    }
+  }
+}
+
+std::vector<Difference> differences(const Tree& expect, const Decision& decision, const Trace& trace,
+                                    const Engine& engine) {
+  Comparison comparison(engine);
   for (const Tree::Member& member : expect.members) comparison.compare(member, decision, trace);
   return std::move(comparison.found);
 }
 
-std::vector<Difference> differences(const Tree& expect, const ErrorDecision& decision, const Engine& engine, Problems& problems) {
-  Comparison comparison(engine, problems);
+std::vector<Difference> differences(const Tree& expect, const ErrorDecision& decision, const Engine& engine) {
+  Comparison comparison(engine);
   for (const Tree::Member& member : expect.members) comparison.compare(member, decision);
+  return std::move(comparison.found);
+}
+
+std::vector<Difference> differences(const Tree& expect, const Shares& shares, const Engine& engine) {
+  Comparison comparison(engine);
+  for (const Tree::Member& member : expect.members) {
+    if (member.key == "share") compare_shares(member, shares.targets, shares.total, comparison, true);
+    if (member.key == "rules") compare_shares(member, shares.rules, shares.total, comparison, false);
+  }
   return std::move(comparison.found);
 }
 

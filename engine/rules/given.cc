@@ -9,6 +9,7 @@
 namespace ccrules::rules {
 namespace {
 
+constexpr std::string_view kRealBucket = "hash";  // what the proxy computes
 constexpr std::int64_t kMinuteUs = 60'000'000;
 constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
 constexpr std::int64_t kMondayUs = 20458 * kDayUs;  // 2026-01-05: the day of tests that give only a time
@@ -70,7 +71,7 @@ class Applier {
 
  private:
   static bool fits(const api::FactRow& row, const Tree& value) {
-    if (row.id == api::Fact::kBucket) return value.is(Tree::Kind::kNumber);
+    if (row.id == api::Fact::kBucket) return value.is(Tree::Kind::kNumber) || value.text == kRealBucket;
     if (row.id == api::Fact::kTime) return value.is(Tree::Kind::kText);
     switch (row.kind) {
       case api::Kind::kText: return value.is(Tree::Kind::kText);
@@ -118,7 +119,10 @@ class Applier {
       case Fact::kTools: set_tools(member); return;
       case Fact::kTime:
       case Fact::kTimeIso: set_time(member); return;
-      case Fact::kBucket: sample_.facts.bucket = member.value.number; return;
+      case Fact::kBucket:
+        sample_.facts.bucket.reset();
+        if (member.value.is(Tree::Kind::kNumber)) sample_.facts.bucket = member.value.number;
+        return;
       case Fact::kText: set_texts(member); return;
       case Fact::kTextLastUser: set_text(sample_.last_user_text, text); return;
       case Fact::kTextSystem: set_text(sample_.system_text, text); return;
