@@ -55,6 +55,9 @@ inline constexpr std::size_t kSseEventBytes = 16u * 1024 * 1024;  ///< One event
 inline constexpr std::size_t kErrorMessageBytes = 4096;           ///< As much of an upstream's error text as a client is shown.
 inline constexpr std::size_t kToolCalls = 1024;                    ///< Tool calls in one reply; more is a broken or hostile provider.
 
+// --- token counting
+inline constexpr std::size_t kMergeUndo = 65536;  ///< Tokens of one unbroken run that a later seam may still undo.
+
 // --- rules (rules.md, chapter 7)
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.
 inline constexpr auto kRuleTime = 5ms;                      ///< CPU time per decision.

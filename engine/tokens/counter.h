@@ -4,8 +4,8 @@
 
 #include "chat/outline.h"
 
-/// Prompt size the way providers bill it. This build estimates from byte counts (docs/tokens.md states the error); the
-/// interface stays when exact tables arrive.
+/// Prompt size the way providers bill it. This build estimates from byte counts (docs/tokens.md states the
+/// error); the interface stays when exact tables arrive.
 namespace ccrules::tokens {
 
 enum class Grade : std::uint8_t { kExact, kAnchored, kEstimated };
@@ -15,11 +15,11 @@ struct Count {
   Grade grade = Grade::kEstimated;
 };
 
-/// Of the whole prompt, as the tokenizer of the model the request names would cut it. Pure, any thread, no allocation,
-/// O(1) in the prompt: the outline already holds the sums.
+/// Of the whole prompt, as the tokenizer of the model the request names would cut it. Pure, any thread, no
+/// allocation, O(1) in the prompt: the outline already holds the sums.
 Count count(const chat::Outline& request) noexcept;
-/// Tokens of plain text, for `ccrules explain` and output estimates of cut streams; 0 for none. `model` chooses the
-/// tokenizer's family; without it, current Claude models are meant.
+/// Tokens of plain text, for `ccrules explain` and output estimates of cut streams; 0 for none. `model`
+/// chooses the tokenizer's family; without it, current Claude models are meant.
 std::int64_t count_text(std::string_view utf8, std::string_view model = {}) noexcept;
 /// The same for text of which only the size is known.
 std::int64_t count_bytes(std::int64_t text_bytes, std::string_view model = {}) noexcept;

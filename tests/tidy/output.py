@@ -15,7 +15,7 @@ def main():
     problems = []
     for path in sorted(list(engine.rglob("*.cc")) + list(engine.rglob("*.h"))):
         name = path.relative_to(engine).as_posix()
-        if name.startswith("cli/"):
+        if name.startswith("cli/") or "/generate/" in name:  # a program that runs while building
             continue
         for number, line in enumerate(path.read_text().splitlines(), 1):
             code = line.split("//")[0]
