@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "async/frame_pool.h"
 #include "core/assert.h"
 
 namespace ccrules {
@@ -21,11 +22,11 @@ struct PromiseBase {
   bool ran_inline = false;
   static void* operator new(std::size_t bytes) {
     ++g_frames_alive;
-    return ::operator new(bytes);
+    return FramePool::allocate(bytes);
   }
-  static void operator delete(void* frame) {  // unsized: clang 14 declares no sized global delete
+  static void operator delete(void* frame, std::size_t bytes) {
     --g_frames_alive;
-    ::operator delete(frame);
+    FramePool::release(frame, bytes);
   }
   std::suspend_always initial_suspend() noexcept { return {}; }
   struct Final {
@@ -98,11 +99,11 @@ struct Root {
     void unhandled_exception() noexcept { std::abort(); }
     static void* operator new(std::size_t bytes) {
       ++g_frames_alive;
-      return ::operator new(bytes);
+      return FramePool::allocate(bytes);
     }
-    static void operator delete(void* frame) {
+    static void operator delete(void* frame, std::size_t bytes) {
       --g_frames_alive;
-      ::operator delete(frame);
+      FramePool::release(frame, bytes);
     }
   };
 };

@@ -138,6 +138,7 @@ std::size_t TcpStream::queued() const noexcept {
 std::size_t TcpStream::put(std::span<const std::string_view> pieces, std::size_t offset) noexcept {
   if (handle_ == nullptr) return 0;
   constexpr std::size_t kMostPieces = 8;
+  constexpr std::size_t kGatherBytes = 2048;
   std::array<uv_buf_t, kMostPieces> buffers;
   unsigned count = 0;
   std::size_t total = 0;
@@ -153,6 +154,14 @@ std::size_t TcpStream::put(std::span<const std::string_view> pieces, std::size_t
     total += buffers[count].len;
     offset = 0;
     ++count;
+  }
+  // One short write costs the kernel less than a vector of pieces.
+  std::array<char, kGatherBytes> gathered;
+  if (count > 1 && total <= gathered.size()) {
+    char* end = gathered.data();
+    for (unsigned at = 0; at < count; ++at) end = std::copy_n(buffers[at].base, buffers[at].len, end);
+    buffers[0] = uv_buf_init(gathered.data(), static_cast<unsigned>(total));
+    count = 1;
   }
   std::size_t taken = 0;
   const bool idle = handle_->queue == nullptr;

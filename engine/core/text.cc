@@ -56,8 +56,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 bool equals_ignore_case(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](char x, char y) { return lower_char(x) == lower_char(y); });
+  if (a.size() != b.size()) return false;
+  if (a.empty()) return true;
+  // Most pairs differ in their first or last letter, and most equal ones are spelled alike.
+  if (lower_char(a.front()) != lower_char(b.front()) || lower_char(a.back()) != lower_char(b.back())) return false;
+  return a == b || std::equal(a.begin(), a.end(), b.begin(),
+                              [](char x, char y) { return lower_char(x) == lower_char(y); });
 }
 
 bool starts_with_ignore_case(std::string_view text, std::string_view prefix) noexcept {

@@ -6,6 +6,7 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "http/name_set.h"
 
 namespace ccrules::http {
 namespace {
@@ -78,23 +79,15 @@ void Headers::set(std::string_view name, std::string_view value) {
 
 void Headers::remove(std::string_view name) {
   // The bytes stay: headers are short-lived, and what others read must not move.
+  if (!has(name)) return;
   std::erase_if(fields_, [&](const Field& field) {
     return text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name);
   });
 }
 
-namespace {
-
-/// Lengths and first letters tell nearly all names apart.
-bool same_name(std::string_view a, std::string_view b) noexcept {
-  return a.size() == b.size() && !a.empty() && (a[0] | 0x20) == (b[0] | 0x20) && text::equals_ignore_case(a, b);
-}
-
-}  // namespace
-
 std::string_view Headers::get(std::string_view name) const noexcept {
   for (const Field& field : fields_) {
-    if (same_name(slice(bytes_, field.name_at, field.name_size), name)) {
+    if (text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name)) {
       return slice(bytes_, field.value_at, field.value_size);
     }
   }
@@ -103,7 +96,7 @@ std::string_view Headers::get(std::string_view name) const noexcept {
 
 bool Headers::has(std::string_view name) const noexcept {
   return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
-    return same_name(slice(bytes_, field.name_at, field.name_size), name);
+    return text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name);
   });
 }
 
@@ -118,21 +111,10 @@ void Headers::clear() noexcept {
 }
 
 bool is_hop_by_hop(std::string_view name) noexcept {
-  static constexpr std::array<std::string_view, 13> kNames = {"connection",
-                                                              "keep-alive",
-                                                              "proxy-authenticate",
-                                                              "proxy-authorization",
-                                                              "proxy-connection",
-                                                              "te",
-                                                              "trailer",
-                                                              "trailers",
-                                                              "upgrade",
-                                                              "transfer-encoding",
-                                                              "host",
-                                                              "content-length",
-                                                              "accept-encoding"};
-  return std::any_of(kNames.begin(), kNames.end(),
-                     [&](std::string_view known) { return same_name(known, name); });
+  static constexpr NameSet kNames{std::array<std::string_view, 13>{
+      "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+      "trailers", "upgrade", "transfer-encoding", "host", "content-length", "accept-encoding"}};
+  return kNames.has(name);
 }
 
 std::string_view RequestHead::path() const noexcept {

@@ -3,22 +3,35 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "core/text.h"
 
 namespace ccrules::http {
 namespace {
 
+/// Which bytes a field's name may hold (RFC 9110 5.6.2).
+constexpr std::array<bool, 256> kNameBytes = [] {
+  std::array<bool, 256> allowed{};
+  for (const char byte : std::string_view("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!#$%&'*+-.^_`|~"))
+    allowed[static_cast<unsigned char>(byte)] = true;
+  return allowed;
+}();
+
 bool is_field_name(std::string_view name) noexcept {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !name.empty() && std::all_of(name.begin(), name.end(), [&](char byte) {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-           kMarks.find(byte) != std::string_view::npos;
-  });
+  return !name.empty() && std::all_of(name.begin(), name.end(),
+                                      [](char byte) { return kNameBytes[static_cast<unsigned char>(byte)]; });
 }
 
 bool is_field_value(std::string_view value) noexcept {
-  return std::none_of(value.begin(), value.end(),
+  std::size_t at = 0;
+  // Eight bytes at once: none below the blank means none of the three.
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  for (std::uint64_t eight = 0; at + sizeof eight <= value.size(); at += sizeof eight) {
+    std::memcpy(&eight, value.data() + at, sizeof eight);
+    if (((eight - kOnes * 0x20) & ~eight & kOnes * 0x80) != 0) break;
+  }
+  return std::none_of(value.begin() + static_cast<std::ptrdiff_t>(at), value.end(),
                       [](char byte) { return byte == '\r' || byte == '\n' || byte == '\0'; });
 }
 
@@ -40,7 +53,17 @@ bool is_ours(std::string_view name, bool skip_host) noexcept {
 }  // namespace
 
 void append_field(std::string& out, std::string_view name, std::string_view value) {
-  out.append(name).append(": ").append(value).append("\r\n");
+  const std::size_t before = out.size();
+  out.resize(before + name.size() + value.size() + 4);
+  char* at = out.data() + before;
+  std::memcpy(at, name.data(), name.size());
+  at += name.size();
+  *at++ = ':';
+  *at++ = ' ';
+  if (!value.empty()) std::memcpy(at, value.data(), value.size());
+  at += value.size();
+  *at++ = '\r';
+  *at = '\n';
 }
 
 void append_fields(std::string& out, const Headers& headers, bool skip_host) {

@@ -113,32 +113,39 @@ std::string without_key(std::string text, const config::Provider& provider) {
   return text;
 }
 
-Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(const Attempt& attempt, StopToken stop) {
-  const config::Provider& provider = *attempt.provider;
-  if (provider.dialect == "sim") co_return simulate(loop_, attempt.body);
-
+Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
+  if (const auto found = bases_.find(provider.base_url); found != bases_.end()) return &found->second;
   auto base = http::parse_base_url(provider.base_url);
   if (!base) {
     base.error().provider = provider.id;
-    co_return std::move(base).error();
+    return std::move(base).error();
   }
+  return &bases_.emplace(provider.base_url, *std::move(base)).first->second;
+}
+
+Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, StopToken stop) {
+  const config::Provider& provider = *attempt.provider;
+  if (provider.dialect == "sim") co_return simulate(loop_, attempt.body);
+
+  CCR_CO_TRY(found, base_of(provider));
+  const http::BaseUrl& base = *found;
   const dialect::Dialect& spoken = dialect_of(provider);
-  http::Headers headers = attempt.headers;
+  http::Headers& headers = attempt.headers;
   if (spoken.name() == "anthropic" && !headers.has("anthropic-version"))
     headers.add("anthropic-version", kAnthropicVersion);
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
 
-  const std::string target = target_path(*base, spoken, attempt.query);
+  const std::string target = target_path(base, spoken, attempt.query);
   http::ClientRequest request;
   request.target = target;
-  request.host_header = base->host_header;
+  request.host_header = base.host_header;
   request.headers = &headers;
   request.body = attempt.body;
   http::ClientTimeouts timeouts;
   timeouts.connect = provider.timeouts.connect;
   timeouts.first_byte = provider.timeouts.first_byte;
-  auto reply = co_await client_.send(base->origin, request, timeouts, stop);
+  auto reply = co_await client_.send(base.origin, request, timeouts, stop);
   if (!reply) reply.error().provider = provider.id;
   co_return reply;
 }

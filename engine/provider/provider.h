@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,9 +38,13 @@ class Sender {
  public:
   Sender(Loop& loop, http::Client& client) : loop_(loop), client_(client) {}
   /// Returns when the reply's head has arrived, whatever its status. Errors carry the provider's id.
-  Task<Result<std::unique_ptr<http::ReplyStream>>> send(const Attempt& attempt, StopToken stop);
+  /// `attempt`'s headers get the credentials.
+  Task<Result<std::unique_ptr<http::ReplyStream>>> send(Attempt& attempt, StopToken stop);
 
  private:
+  Result<const http::BaseUrl*> base_of(const config::Provider& provider);
+
+  std::map<std::string, http::BaseUrl, std::less<>> bases_;  ///< by base_url, as written in the configuration
   Loop& loop_;
   http::Client& client_;
 };

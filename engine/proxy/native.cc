@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "http/name_set.h"
 #include "provider/provider.h"
 
 namespace ccrules::proxy {
@@ -77,11 +78,11 @@ std::optional<std::string> edited(const FieldEdit& edit, const std::string& curr
   return std::nullopt;
 }
 
-constexpr std::array<std::string_view, 16> kNeverForwarded = {
+constexpr http::NameSet kNeverForwarded{std::array<std::string_view, 16>{
     "authorization",    "x-api-key",         "x-goog-api-key", "cookie",
     "origin",           "referer",           "forwarded",      "x-forwarded-for",
     "x-forwarded-host", "x-forwarded-proto", "x-real-ip",      "openai-organization",
-    "openai-project",   "accept-encoding",   "expect",         "x-claude-code-managed-settings-checksum"};
+    "openai-project",   "accept-encoding",   "expect",         "x-claude-code-managed-settings-checksum"}};
 
 std::string text_of(std::string_view json) {
   auto document = json::Document::open(json);
@@ -207,11 +208,7 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
       continue;
     if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-"))
       continue;
-    const bool hidden =
-        std::any_of(kNeverForwarded.begin(), kNeverForwarded.end(), [name = name](std::string_view other) {
-          return name.size() == other.size() && text::equals_ignore_case(name, other);
-        });
-    if (!hidden) headers.add(name, value);
+    if (!kNeverForwarded.has(name)) headers.add(name, value);
   }
   return headers;
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/limits.h"
-#include "ledger/cost.h"
 #include "proxy/native.h"
 #include "proxy/stream_bytes.h"
 
@@ -133,8 +132,7 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
     headers.add("request-id", visit.row.id);
   }
   visit.describe(headers);
-  if (const auto cost =
-          ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config)) {
+  if (const auto cost = visit.cost_nanousd()) {
     const std::string nano = std::to_string(*cost % 1'000'000'000);
     const std::string usd =
         std::to_string(*cost / 1'000'000'000) + "." + std::string(9 - nano.size(), '0') + nano;

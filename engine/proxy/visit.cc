@@ -96,12 +96,12 @@ void Visit::observe(const chat::Reply& reply) {
 }
 
 void Visit::describe(http::Headers& headers) const {
-  headers.set("x-ccrules-decision", row.decision_id);
-  if (!row.rule.empty()) headers.set("x-ccrules-rule", row.rule);
-  if (!row.provider.empty()) headers.set("x-ccrules-target", row.provider + "," + row.model);
-  headers.set("x-ccrules-attempts", std::to_string(row.attempts));
-  headers.set("x-ccrules-cache", row.cache);
-  if (!loss.empty()) headers.set("x-ccrules-loss", loss);
+  headers.add("x-ccrules-decision", row.decision_id);
+  if (!row.rule.empty()) headers.add("x-ccrules-rule", row.rule);
+  if (!row.provider.empty()) headers.add("x-ccrules-target", row.provider + "," + row.model);
+  headers.add("x-ccrules-attempts", std::to_string(row.attempts));
+  headers.add("x-ccrules-cache", row.cache);
+  if (!loss.empty()) headers.add("x-ccrules-loss", loss);
 }
 
 Task<void> Visit::commit() {
@@ -117,6 +117,12 @@ void Visit::record() {
   worker_.ledger->record(std::move(row));
 }
 
+std::optional<std::int64_t> Visit::cost_nanousd() {
+  if (!row.cost_nanousd)
+    row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  return row.cost_nanousd;
+}
+
 void Visit::close() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
@@ -126,7 +132,7 @@ void Visit::close() {
     row.usage_estimated = true;
   }
   if (row.provider.empty() || row.usage.empty()) return;
-  row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  (void)cost_nanousd();  // for the row
   row.requested_cost_nanousd =
       ledger::requested_cost_nanousd(row.usage, row.provider, row.requested_model, *policy->config);
 }

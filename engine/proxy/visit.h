@@ -43,6 +43,8 @@ class Visit {
   void observe(const chat::Event& event);
   /// Notes a whole reply.
   void observe(const chat::Reply& reply);
+  /// What the answer cost; unset when the price is not known. Call once all usage is in.
+  std::optional<std::int64_t> cost_nanousd();
   /// The x-ccrules-* headers of an answer.
   void describe(http::Headers& headers) const;
   /// Where the ledger is durable, the row must be on the disk before the client has the last bytes of its

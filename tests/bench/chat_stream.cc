@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <sstream>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -127,7 +128,9 @@ void bench_stream() {
 int main(int argc, char** argv) {
   if (argc > 1) {
     std::ifstream file(argv[1], std::ios::binary);
-    bench_requests(std::string(std::istreambuf_iterator<char>(file), {}));
+    std::ostringstream text;
+    text << file.rdbuf();
+    bench_requests(text.str());
   } else {
     bench_requests(agent_request(149000));
   }
