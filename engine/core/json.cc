@@ -137,59 +137,66 @@ char* put_utf8(char* out, std::uint32_t code) {
   return out;
 }
 
+/// What the letter behind a backslash stands for; '\0' for letters that need more (u) or are not JSON's.
+constexpr std::array<char, 256> kUnescaped = [] {
+  std::array<char, 256> meanings{};
+  meanings['"'] = '"';
+  meanings['\\'] = '\\';
+  meanings['/'] = '/';
+  meanings['b'] = '\b';
+  meanings['f'] = '\f';
+  meanings['n'] = '\n';
+  meanings['r'] = '\r';
+  meanings['t'] = '\t';
+  return meanings;
+}();
+
+/// Decodes the escape whose backslash is at `at`; both pointers move behind it. False when it is not JSON's.
+bool unescape_one(const char*& at, const char* end, char*& out) {
+  if (end - at < 2) return false;
+  const char letter = at[1];
+  at += 2;
+  if (const char meaning = kUnescaped[static_cast<unsigned char>(letter)]; meaning != '\0') {
+    *out++ = meaning;
+    return true;
+  }
+  const int unit = letter == 'u' ? code_unit(at, end) : -1;
+  if (unit < 0) return false;
+  at += 4;
+  auto code = static_cast<std::uint32_t>(unit);
+  if (code >= 0xd800 && code <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+    const int low = code_unit(at + 2, end);
+    if (low >= 0xdc00 && low <= 0xdfff) {
+      code = 0x10000 + ((code - 0xd800) << 10) + (static_cast<std::uint32_t>(low) - 0xdc00);
+      at += 6;
+    }
+  }
+  if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
+  out = put_utf8(out, code);
+  return true;
+}
+
 /// Decodes the inside of a string literal into `out`, which has room for end - at bytes.
 /// @return the end of what was written; nullptr when an escape is not JSON's.
 char* unescape(const char* at, const char* end, char* out) {
+#if defined(__SSE2__)
+  // What is written never overtakes what is read, so a whole block fits wherever one could be read.
+  const __m128i backslash = _mm_set1_epi8('\\');
+  while (end - at >= 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), block);
+    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
+    const int plain = hits == 0 ? 16 : std::countr_zero(hits);
+    at += plain;
+    out += plain;
+    if (hits != 0 && !unescape_one(at, end, out)) return nullptr;
+  }
+#endif
   while (at < end) {
-    const char* escape = find_backslash(at, end);
-    std::memcpy(out, at, static_cast<std::size_t>(escape - at));
-    out += escape - at;
-    if (escape == end) return out;
-    if (end - escape < 2) return nullptr;
-    at = escape + 2;
-    switch (escape[1]) {
-      case '"':
-        *out++ = '"';
-        break;
-      case '\\':
-        *out++ = '\\';
-        break;
-      case '/':
-        *out++ = '/';
-        break;
-      case 'b':
-        *out++ = '\b';
-        break;
-      case 'f':
-        *out++ = '\f';
-        break;
-      case 'n':
-        *out++ = '\n';
-        break;
-      case 'r':
-        *out++ = '\r';
-        break;
-      case 't':
-        *out++ = '\t';
-        break;
-      case 'u': {
-        const int unit = code_unit(at, end);
-        if (unit < 0) return nullptr;
-        at += 4;
-        auto code = static_cast<std::uint32_t>(unit);
-        if (code >= 0xd800 && code <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
-          const int low = code_unit(at + 2, end);
-          if (low >= 0xdc00 && low <= 0xdfff) {
-            code = 0x10000 + ((code - 0xd800) << 10) + (static_cast<std::uint32_t>(low) - 0xdc00);
-            at += 6;
-          }
-        }
-        if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
-        out = put_utf8(out, code);
-        break;
-      }
-      default:
-        return nullptr;
+    if (*at != '\\') {
+      *out++ = *at++;
+    } else if (!unescape_one(at, end, out)) {
+      return nullptr;
     }
   }
   return out;
@@ -219,6 +226,18 @@ bool is_number(std::string_view token) {
     if (!digits()) return false;
   }
   return i == token.size();
+}
+
+/// The number when it is written as up to 15 digits and nothing else, as nearly all are; exact as a double too.
+std::optional<std::int64_t> small_whole(std::string_view token) {
+  constexpr std::size_t kExactDigits = 15;
+  if (token.empty() || token.size() > kExactDigits || (token.size() > 1 && token[0] == '0')) return std::nullopt;
+  std::int64_t number = 0;
+  for (const char c : token) {
+    if (!is_digit(c)) return std::nullopt;
+    number = number * 10 + (c - '0');
+  }
+  return number;
 }
 
 bool is_scalar(std::string_view token) {
@@ -269,16 +288,10 @@ class Reader {
   enum class Place : std::uint8_t { kOpened, kAtValue, kAfterValue };
 
   Result<void> start(std::string_view text, Escapes unread) {
-    check_escapes_ = unread == Escapes::kChecked;
     text_ = text.data();
     size_ = text.size();
-    at_ = 0;
     count_ = 0;
-    depth_ = 0;
-    place_ = Place::kAtValue;
-    failure_.reset();
-    if (arena_.size() > 1) arena_.erase(arena_.begin() + 1, arena_.end());
-    arena_used_ = 0;
+    rewind(unread);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
       const std::size_t capacity = std::max<std::size_t>(std::bit_ceil(size_), 4096);
@@ -308,6 +321,16 @@ class Reader {
     index_ = parser_->structural_indexes.get();
     count_ = parser_->n_structural_indexes;
     return {};
+  }
+
+  void rewind(Escapes unread) {
+    check_escapes_ = unread == Escapes::kChecked;
+    at_ = 0;
+    depth_ = 0;
+    place_ = Place::kAtValue;
+    failure_.reset();
+    if (arena_.size() > 1) arena_.erase(arena_.begin() + 1, arena_.end());
+    arena_used_ = 0;
   }
 
   Result<void> start_copy(std::string_view text) {
@@ -632,6 +655,10 @@ Result<double> Value::number() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kNumber)) return wrong_type(*this, "a number");
   const std::string_view token = reader_->scalar(index_);
+  if (const auto small = small_whole(token)) {
+    reader_->consume_scalar(index_);
+    return static_cast<double>(*small);
+  }
   if (!is_number(token)) {
     reader_->fail(index_, "expected a value");
     return reader_->failure();
@@ -647,6 +674,10 @@ Result<std::int64_t> Value::integer() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kNumber)) return wrong_type(*this, "a whole number");
   const std::string_view token = reader_->scalar(index_);
+  if (const auto small = small_whole(token)) {
+    reader_->consume_scalar(index_);
+    return *small;
+  }
   std::int64_t whole = 0;
   const auto parsed = std::from_chars(token.data(), token.data() + token.size(), whole);
   if (parsed.ec == std::errc() && parsed.ptr == token.data() + token.size() && is_number(token)) {
@@ -846,6 +877,10 @@ Result<Document> Document::open(std::string_view text) {
   return document;
 }
 
+void Document::rewind(Escapes unread) {
+  reader_->rewind(unread);
+}
+
 Result<Value> Document::root() {
   Value value;
   value.reader_ = reader_.get();
@@ -896,31 +931,6 @@ std::string compact(std::string_view text) {
 
 namespace {
 
-/// Bytes of `text` from `at` on that go out as they are: ASCII without control characters, quotes and
-/// backslashes.
-std::size_t plain_run(std::string_view text, std::size_t at) {
-  std::size_t i = at;
-#if defined(__SSE2__)
-  const __m128i quote = _mm_set1_epi8('"');
-  const __m128i backslash = _mm_set1_epi8('\\');
-  const __m128i space = _mm_set1_epi8(' ');
-  for (; i + 16 <= text.size(); i += 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data() + i));
-    // Signed comparison: bytes from 0x80 on are negative, so they count as below the space too.
-    const __m128i stop =
-        _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
-                     _mm_cmplt_epi8(block, space));
-    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(stop));
-    if (hits != 0) return i + static_cast<std::size_t>(std::countr_zero(hits)) - at;
-  }
-#endif
-  for (; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\') break;
-  }
-  return i - at;
-}
-
 /// Length of the UTF-8 sequence at the start of `bytes` (first byte >= 0x80); 0 when there is none.
 std::size_t sequence_length(std::string_view bytes) {
   const auto byte = [&](std::size_t i) {
@@ -944,65 +954,132 @@ std::size_t sequence_length(std::string_view bytes) {
 
 }  // namespace
 
-void append_escaped(std::string& out, std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const std::size_t plain = plain_run(text, i);
-    out.append(text, i, plain);
-    i += plain;
-    if (i == text.size()) return;
-    const auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x80) {
-      // A whole run of non-ASCII text at once; only its odd members are handled apart.
-      const std::size_t start = i;
-      while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) {
-        const std::size_t length = sequence_length(text.substr(i));
-        const bool line_break = length == 3 && text[i] == '\xe2' && text[i + 1] == '\x80' &&
-                                (text[i + 2] == '\xa8' || text[i + 2] == '\xa9');
-        if (length == 0 || line_break) break;
-        i += length;
-      }
-      out.append(text, start, i - start);
-      if (i == text.size() || static_cast<unsigned char>(text[i]) < 0x80) continue;
-      if (text[i] == '\xe2' && sequence_length(text.substr(i)) == 3) {
-        out += text[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
-        i += 3;
-      } else {
-        out += "\xEF\xBF\xBD";
-        ++i;
-      }
-      continue;
+namespace {
+
+/// The letter behind the backslash for bytes that have a short escape, else '\0'.
+constexpr std::array<char, 256> kEscapeLetter = [] {
+  std::array<char, 256> letters{};
+  letters['"'] = '"';
+  letters['\\'] = '\\';
+  letters['\b'] = 'b';
+  letters['\f'] = 'f';
+  letters['\n'] = 'n';
+  letters['\r'] = 'r';
+  letters['\t'] = 't';
+  return letters;
+}();
+
+/// Escapes one text into a small buffer that is appended whenever it is full.
+class Escaper {
+ public:
+  Escaper(std::string& out, std::string_view text) : out_(out), at_(text.data()), end_(at_ + text.size()) {}
+
+  void run() {
+    while (at_ < end_) {
+      copy_plain();
+      if (at_ < end_ && !put_short_escape()) put_special();
+      if (to_ > buffer_ + kBytes - kRoom) flush();
     }
-    ++i;
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      default:
-        out += "\\u00";
-        out += kHex[c >> 4];
-        out += kHex[c & 15];
-    }
+    flush();
   }
+
+ private:
+  static constexpr std::size_t kBytes = 2048;
+  static constexpr std::size_t kRoom = 64;  ///< more than one turn of any loop writes
+
+  void flush() {
+    out_.append(buffer_, static_cast<std::size_t>(to_ - buffer_));
+    to_ = buffer_;
+  }
+
+  [[nodiscard]] bool goes_as_it_is(char c) const {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 && c != '"' && c != '\\' && (byte < 0x80 || (is_utf8_ && byte != 0xe2));
+  }
+
+  /// Up to the next byte that cannot go out as it is; short escapes on the way are put too.
+  void copy_plain() {
+#if defined(__SSE2__)
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i backslash = _mm_set1_epi8('\\');
+    const __m128i last_control = _mm_set1_epi8(0x1f);
+    const __m128i line_break_lead = _mm_set1_epi8('\xe2');
+    while (end_ - at_ >= 16) {
+      const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at_));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to_), block);
+      const __m128i escaped =
+          _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
+                       _mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block));
+      // Sign bits say which bytes are not ASCII; in text known to be UTF-8 only E2 may begin a line separator.
+      const __m128i other = is_utf8_ ? _mm_cmpeq_epi8(block, line_break_lead) : block;
+      const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(escaped, other)));
+      const int plain = hits == 0 ? 16 : std::countr_zero(hits);
+      at_ += plain;
+      to_ += plain;
+      if (hits != 0 && !put_short_escape()) return;
+      if (to_ > buffer_ + kBytes - kRoom) flush();
+    }
+#endif
+    while (at_ < end_ && to_ <= buffer_ + kBytes - kRoom && goes_as_it_is(*at_)) *to_++ = *at_++;
+  }
+
+  bool put_short_escape() {
+    const char letter = kEscapeLetter[static_cast<unsigned char>(*at_)];
+    if (letter == '\0') return false;
+    to_[0] = '\\';
+    to_[1] = letter;
+    to_ += 2;
+    ++at_;
+    return true;
+  }
+
+  void put(std::string_view bytes) { to_ = std::copy(bytes.begin(), bytes.end(), to_); }
+
+  /// Other control characters, and what is not ASCII. Also finds nothing to do: at the end of a full buffer.
+  void put_special() {
+    static constexpr char kHex[] = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(*at_);
+    if (goes_as_it_is(*at_)) return;
+    if (byte < 0x80) {
+      put("\\u00");
+      *to_++ = kHex[byte >> 4];
+      *to_++ = kHex[byte & 15];
+      ++at_;
+      return;
+    }
+    const std::string_view rest(at_, static_cast<std::size_t>(end_ - at_));
+    if (!looked_) {
+      looked_ = true;
+      is_utf8_ = simdjson::validate_utf8(rest);
+      if (is_utf8_) return;
+    }
+    const std::size_t length = sequence_length(rest);
+    const std::string_view sequence = rest.substr(0, std::max<std::size_t>(length, 1));
+    if (length == 0) {
+      put("\xEF\xBF\xBD");
+    } else if (sequence == "\xe2\x80\xa8") {
+      put("\\u2028");
+    } else if (sequence == "\xe2\x80\xa9") {
+      put("\\u2029");
+    } else {
+      put(sequence);
+    }
+    at_ += sequence.size();
+  }
+
+  std::string& out_;
+  const char* at_;
+  const char* const end_;
+  bool looked_ = false;
+  bool is_utf8_ = false;  ///< all the rest of the text; not looked at before its first byte that is not ASCII
+  char buffer_[kBytes];
+  char* to_ = buffer_;
+};
+
+}  // namespace
+
+void append_escaped(std::string& out, std::string_view text) {
+  Escaper(out, text).run();
 }
 
 void append_string(std::string& out, std::string_view text) {

@@ -143,7 +143,11 @@ class Document {
   Document& operator=(Document&&) noexcept;
   ~Document();
 
-  /// The outermost value. Call once.
+  /// Starts over, as if just opened; all views given out so far are void. What is known of the text stays, so that a
+  /// second reading of it costs no second search for its structure.
+  void rewind(Escapes unread = Escapes::kChecked);
+
+  /// The outermost value. Call once per reading.
   Result<Value> root();
   /// Error "the body must be a JSON object" when it is something else.
   Result<Object> root_object();

@@ -11,6 +11,7 @@
 #include "chat/loss.h"
 #include "chat/outline.h"
 #include "chat/request.h"
+#include "core/json.h"
 #include "core/result.h"
 
 /// A wire format. Everything here is pure: bytes and structs in, structs and bytes out; no socket, clock or log.
@@ -114,10 +115,13 @@ class Dialect {
   [[nodiscard]] virtual std::string_view upstream_path() const = 0;
 
   /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array), refuses duplicate
-  /// top-level members it routes on, gathers the facts. `padded_body` is followed by json::kPadding readable bytes.
-  virtual Result<chat::Outline> outline(std::string_view padded_body) const = 0;
+  /// top-level members it routes on, gathers the facts. Views in it are into the text the document was opened over.
+  virtual Result<chat::Outline> outline(json::Document& body) const = 0;
+  Result<chat::Outline> outline(std::string_view body) const;
 
-  virtual Result<chat::Request> read_request(std::string_view padded_body) const = 0;
+  /// Reads the document from its start, whoever has read it before.
+  virtual Result<chat::Request> read_request(json::Document& body) const = 0;
+  Result<chat::Request> read_request(std::string_view body) const;
   virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) const = 0;
   /// The names write_request() shortens; empty for nearly every request.
   [[nodiscard]] virtual std::vector<RenamedTool> renamed_tools(const chat::Request& request) const = 0;

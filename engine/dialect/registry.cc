@@ -1,5 +1,6 @@
 #include <string_view>
 
+#include "core/json.h"
 #include "dialect/dialect.h"
 
 namespace ccrules::dialect {
@@ -30,6 +31,16 @@ Route route(Endpoint endpoint, const Dialect* spoken = nullptr, std::string_view
 }
 
 }  // namespace
+
+Result<chat::Outline> Dialect::outline(std::string_view body) const {
+  CCR_TRY(document, json::Document::open_view(body));
+  return outline(document);
+}
+
+Result<chat::Request> Dialect::read_request(std::string_view body) const {
+  CCR_TRY(document, json::Document::open_view(body));
+  return read_request(document);
+}
 
 const Dialect* by_name(std::string_view name) {
   for (const Dialect* dialect : {&anthropic(), &openai_chat()}) {

@@ -57,6 +57,7 @@ dialect::UpstreamFailure failure_at(const FirstReply& attempt, const Visit& visi
 Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit& visit) {
   OutgoingRequest outgoing;
   outgoing.body = *ask.body;
+  if (ask.document->has_value()) outgoing.document = &**ask.document;
   outgoing.outline = ask.outline;
   outgoing.spoken = ask.spoken;
   outgoing.provider = attempt.provider;
@@ -232,6 +233,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.provider = attempt.provider;
   outgoing.model = attempt.model;
   CCR_CO_TRY(written, write_body(ask, attempt, visit));
+  ask.document->reset();
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   if (attempt.native) outgoing.query = ask.head->query();
   outgoing.headers = request_headers(ask, attempt);

@@ -7,6 +7,7 @@
 #include "async/loop.h"
 #include "chat/event.h"
 #include "chat/loss.h"
+#include "core/json.h"
 #include "dialect/dialect.h"
 #include "http/message.h"
 #include "proxy/visit.h"
@@ -20,6 +21,8 @@ namespace ccrules::proxy {
 struct Ask {
   const http::RequestHead* head = nullptr;
   std::string* body = nullptr;  ///< released once an attempt is committed
+  /// The body as it was indexed for the outline; empty once an attempt is on its way, for its memory.
+  std::optional<json::Document>* document = nullptr;
   const chat::Outline* outline = nullptr;
   const dialect::Dialect* spoken = nullptr;
   const rules::Decision* decision = nullptr;

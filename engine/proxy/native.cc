@@ -169,7 +169,8 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
                         provider::capabilities(*outgoing.provider, outgoing.model).stream_usage;
     return native_body(request);
   }
-  CCR_TRY(request, outgoing.spoken->read_request(outgoing.body));
+  CCR_TRY(request, outgoing.document != nullptr ? outgoing.spoken->read_request(*outgoing.document)
+                                                : outgoing.spoken->read_request(outgoing.body));
   apply_edits(*outgoing.edits, request);
   dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
   target.estimated_input_tokens = outgoing.estimated_input_tokens;

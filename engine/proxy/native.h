@@ -8,6 +8,7 @@
 #include "chat/outline.h"
 #include "chat/request.h"
 #include "config/snapshot.h"
+#include "core/json.h"
 #include "core/result.h"
 #include "dialect/dialect.h"
 #include "http/message.h"
@@ -32,7 +33,8 @@ Result<std::string> native_body(const NativeRequest& request);
 
 /// One attempt's request before it is written in its provider's dialect.
 struct OutgoingRequest {
-  std::string_view body;  ///< as the client sent it
+  std::string_view body;               ///< as the client sent it
+  json::Document* document = nullptr;  ///< over `body` when it is still indexed; saves translating that work
   const chat::Outline* outline = nullptr;
   const dialect::Dialect* spoken = nullptr;
   const config::Provider* provider = nullptr;

@@ -1,6 +1,7 @@
 #include "proxy/serve.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,6 +46,7 @@ Result<void> allowed(const rules::Decision& decision) {
 
 /// What is known of a request before it is sent; given back once a provider has answered.
 struct Plan {
+  std::optional<json::Document> document;  ///< over the body, until the first attempt has been written
   chat::Outline outline;
   rules::Identity who;
   rules::Facts facts;
@@ -54,7 +56,9 @@ struct Plan {
 /// Steps 4 to 6: outline, identity, tokens, decision. Pure but for the agent files.
 Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                     std::string& body, Visit& visit, Plan& plan) {
-  CCR_TRY(outline, spoken.outline(json::padded(body)));
+  CCR_TRY(document, json::Document::open_view(body));
+  plan.document = std::move(document);
+  CCR_TRY(outline, spoken.outline(*plan.document));
   if (outline.model.size() > limits::kModelNameBytes) {
     return bad_request("the model's name is longer than " + std::to_string(limits::kModelNameBytes) +
                        " bytes");
@@ -93,6 +97,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   Ask ask;
   ask.head = &exchange.head();
   ask.body = &body;
+  ask.document = &plan->document;
   ask.outline = &plan->outline;
   ask.spoken = &spoken;
   ask.decision = &plan->decision;

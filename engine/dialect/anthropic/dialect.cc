@@ -11,9 +11,9 @@ class Anthropic final : public Dialect {
   [[nodiscard]] std::string_view name() const override { return messages::kName; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/v1/messages"; }
 
-  Result<chat::Outline> outline(std::string_view padded_body) const override { return messages::read_outline(padded_body); }
-  Result<chat::Request> read_request(std::string_view padded_body) const override {
-    return messages::read_request(padded_body);
+  Result<chat::Outline> outline(json::Document& body) const override { return messages::read_outline(body); }
+  Result<chat::Request> read_request(json::Document& body) const override {
+    return messages::read_request(body);
   }
   Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
                                     chat::LossNotes& losses) const override {

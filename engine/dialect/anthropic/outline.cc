@@ -30,10 +30,10 @@ struct MessageFacts {
 
 class OutlineReader {
  public:
-  Result<chat::Outline> read(std::string_view padded_body) {
+  Result<chat::Outline> read(json::Document& document) {
     // Escapes in texts nobody reads here are the provider's to judge: checking them would cost a third of
     // this pass.
-    CCR_TRY(document, json::Document::open_view(padded_body, json::Escapes::kUnchecked));
+    document.rewind(json::Escapes::kUnchecked);
     CCR_TRY(root, document.root_object());
     while (root.next()) {
       CCR_CHECK(check_once(root.key()));
@@ -319,8 +319,8 @@ class OutlineReader {
 
 }  // namespace
 
-Result<chat::Outline> read_outline(std::string_view padded_body) {
-  return OutlineReader().read(padded_body);
+Result<chat::Outline> read_outline(json::Document& body) {
+  return OutlineReader().read(body);
 }
 
 }  // namespace ccrules::dialect::anthropic_messages

@@ -15,8 +15,8 @@ inline constexpr std::string_view kName = "anthropic";
 /// error_code by which the SDK's tool runner learns that it must send the whole history.
 inline constexpr std::string_view kThreadUnsupported = "thread_unsupported_request";
 
-Result<chat::Outline> read_outline(std::string_view padded_body);
-Result<chat::Request> read_request(std::string_view padded_body);
+Result<chat::Outline> read_outline(json::Document& body);
+Result<chat::Request> read_request(json::Document& body);
 Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);
 std::vector<RenamedTool> renamed_tools(const chat::Request& request);
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options);

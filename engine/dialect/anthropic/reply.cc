@@ -34,7 +34,8 @@ Result<void> read_member(std::string_view key, json::Value& value, chat::Reply& 
 }
 
 Result<chat::Reply> read_message(std::string_view body, bool with_content) {
-  CCR_TRY(document, json::Document::open_view(body));
+  // What is only looked at goes out as it came: its escapes are the client's to judge.
+  CCR_TRY(document, json::Document::open_view(body, with_content ? json::Escapes::kChecked : json::Escapes::kUnchecked));
   CCR_TRY(root, document.root_object());
   chat::Reply reply;
   bool has_content = false;

@@ -107,8 +107,8 @@ Result<chat::Tool> read_tool(json::Value& value) {
 
 class RequestReader {
  public:
-  Result<chat::Request> read(std::string_view padded_body) {
-    CCR_TRY(document, json::Document::open_padded(padded_body));
+  Result<chat::Request> read(json::Document& document) {
+    document.rewind();
     CCR_TRY(root, document.root_object());
     request_.dialect = kName;
     while (root.next()) CCR_CHECK(read_member(root));
@@ -299,6 +299,6 @@ class RequestReader {
 
 }  // namespace
 
-Result<chat::Request> read_request(std::string_view padded_body) { return RequestReader().read(padded_body); }
+Result<chat::Request> read_request(json::Document& body) { return RequestReader().read(body); }
 
 }  // namespace ccrules::dialect::anthropic_messages

@@ -20,11 +20,11 @@ class OpenAiChat final : public Dialect {
   [[nodiscard]] std::string_view name() const override { return "openai_chat"; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/chat/completions"; }
 
-  Result<chat::Outline> outline(std::string_view padded_body) const override {
-    return openai::read_outline(padded_body);
+  Result<chat::Outline> outline(json::Document& body) const override {
+    return openai::read_outline(body);
   }
-  Result<chat::Request> read_request(std::string_view padded_body) const override {
-    return openai::read_request(padded_body);
+  Result<chat::Request> read_request(json::Document& body) const override {
+    return openai::read_request(body);
   }
   Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
                                     chat::LossNotes& losses) const override {

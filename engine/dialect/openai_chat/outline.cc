@@ -20,8 +20,8 @@ std::int64_t inner_bytes(std::string_view literal) {
 
 class OutlineReader {
  public:
-  Result<chat::Outline> read(std::string_view padded_body) {
-    CCR_TRY(document, json::Document::open_view(padded_body, json::Escapes::kUnchecked));
+  Result<chat::Outline> read(json::Document& document) {
+    document.rewind(json::Escapes::kUnchecked);
     CCR_TRY(root, document.root_object());
     outline_.include_usage = false;
     while (root.next()) {
@@ -291,8 +291,8 @@ class OutlineReader {
 
 }  // namespace
 
-Result<chat::Outline> read_outline(std::string_view padded_body) {
-  return OutlineReader().read(padded_body);
+Result<chat::Outline> read_outline(json::Document& body) {
+  return OutlineReader().read(body);
 }
 
 }  // namespace ccrules::dialect::openai

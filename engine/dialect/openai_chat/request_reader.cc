@@ -66,8 +66,8 @@ std::optional<DataUri> data_uri(std::string_view url) {
 
 class RequestReader {
  public:
-  Result<chat::Request> read(std::string_view padded_body) {
-    CCR_TRY(document, json::Document::open_padded(padded_body));
+  Result<chat::Request> read(json::Document& document) {
+    document.rewind();
     CCR_TRY(root, document.root_object());
     request_.dialect = kDialect;
     request_.include_usage = false;
@@ -668,8 +668,8 @@ class RequestReader {
 
 }  // namespace
 
-Result<chat::Request> read_request(std::string_view padded_body) {
-  return RequestReader().read(padded_body);
+Result<chat::Request> read_request(json::Document& body) {
+  return RequestReader().read(body);
 }
 
 }  // namespace ccrules::dialect::openai
