@@ -3,100 +3,123 @@
 #include <cstddef>
 #include <cstdint>
 
-/// Every number that limits something, named, with its unit and reason. Configuration may lower or raise those
-/// that `limits`, `timeouts` and `retry` of ccrules.json name; these are the defaults.
+/// Every number that limits something, named, with its unit and reason. Configuration may lower or raise
+/// those that `limits`, `timeouts` and `retry` of ccrules.json name; these are the defaults.
 namespace ccrules::limits {
 
 using namespace std::chrono_literals;
 
 // --- HTTP, both sides
-inline constexpr std::size_t kHeaderBytes = 64 * 1024;         ///< Request or status line and all headers.
-inline constexpr std::size_t kHeaderCount = 200;               ///< More is an attack, not a client.
-inline constexpr std::size_t kTargetBytes = 8 * 1024;          ///< Path and query.
-inline constexpr std::size_t kBodyBytes = 32u * 1024 * 1024;   ///< Anthropic's own cap on Messages.
-inline constexpr std::size_t kReplyBytes = 64u * 1024 * 1024;  ///< A reply that is not a stream and must be held whole.
-inline constexpr std::size_t kErrorBodyBytes = 256 * 1024;     ///< As much of an upstream's error body as we read.
-inline constexpr std::size_t kConnections = 10000;             ///< Per process, client side.
-inline constexpr int kAcceptBacklog = 4096;                    ///< Connections the kernel holds until we accept them.
-inline constexpr std::size_t kAcceptBurst = 64;                ///< Accepted at once before other events get their turn.
-inline constexpr auto kAcceptPause = 100ms;                    ///< After running out of file descriptors.
-inline constexpr auto kAcceptWarnTime = 10s;                   ///< Between two log lines about that.
-inline constexpr std::size_t kBodyReserveBytes = 4u * 1024 * 1024;  ///< Reserved on a client's word (Content-Length).
-inline constexpr std::size_t kBodyBytesPerSecond = 1024;       ///< A body slower than this, after kBodyStallTime, is an attack.
-inline constexpr std::size_t kReadChunkBytes = 256 * 1024;     ///< One read from a socket: most requests whole. One buffer per loop.
-inline constexpr std::size_t kReadAheadBytes = 256 * 1024;     ///< Bytes a peer may send before we stop reading it.
-inline constexpr std::size_t kWriteHighBytes = 64 * 1024;      ///< Unsent bytes after which a writer waits.
-inline constexpr std::size_t kWriteCopyBytes = 272 * 1024;     ///< Unsent rest that a write copies: a read chunk and its framing.
-inline constexpr std::size_t kInterimReplies = 16;             ///< 1xx heads before an upstream counts as hostile.
-inline constexpr std::size_t kPoolIdlePerOrigin = 512;         ///< Idle keep-alive connections kept per origin and worker.
-inline constexpr auto kPoolIdleTime = 60s;                     ///< Shorter than common upstream keep-alive limits.
-inline constexpr auto kClientIdleTime = 120s;                  ///< Between two requests of one client connection.
-inline constexpr auto kHeaderTime = 30s;                       ///< From the first byte of a head to its last.
-inline constexpr auto kBodyStallTime = 60s;                    ///< Without a single body byte from the client.
-inline constexpr auto kWriteStallTime = 120s;                  ///< A client that takes no byte for so long is gone.
-inline constexpr auto kLingerTime = 2s;                        ///< Reading on after an early answer, so that it arrives.
-inline constexpr auto kLingerMostTime = 15s;                   ///< The same for a client that keeps on sending.
-inline constexpr std::size_t kSwallowBytes = 256 * 1024;       ///< An unread body this small is read off to keep the connection.
-inline constexpr auto kDrainTime = 600s;                       ///< SIGTERM: running streams may finish for so long.
+inline constexpr std::size_t kHeaderBytes = 64 * 1024;        ///< Request or status line and all headers.
+inline constexpr std::size_t kHeaderCount = 200;              ///< More is an attack, not a client.
+inline constexpr std::size_t kTargetBytes = 8 * 1024;         ///< Path and query.
+inline constexpr std::size_t kBodyBytes = 32u * 1024 * 1024;  ///< Anthropic's own cap on Messages.
+inline constexpr std::size_t kReplyBytes =
+    64u * 1024 * 1024;  ///< A reply that is not a stream and must be held whole.
+inline constexpr std::size_t kErrorBodyBytes =
+    256 * 1024;                                     ///< As much of an upstream's error body as we read.
+inline constexpr std::size_t kConnections = 10000;  ///< Per process, client side.
+inline constexpr int kAcceptBacklog = 4096;         ///< Connections the kernel holds until we accept them.
+inline constexpr std::size_t kAcceptBurst = 64;     ///< Accepted at once before other events get their turn.
+inline constexpr auto kAcceptPause = 100ms;         ///< After running out of file descriptors.
+inline constexpr auto kAcceptWarnTime = 10s;        ///< Between two log lines about that.
+inline constexpr std::size_t kBodyReserveBytes =
+    4u * 1024 * 1024;  ///< Reserved on a client's word (Content-Length).
+inline constexpr std::size_t kBodyBytesPerSecond =
+    1024;  ///< A body slower than this, after kBodyStallTime, is an attack.
+inline constexpr std::size_t kReadChunkBytes =
+    256 * 1024;  ///< One read from a socket: most requests whole. One buffer per loop.
+inline constexpr std::size_t kReadAheadBytes =
+    256 * 1024;  ///< Bytes a peer may send before we stop reading it.
+inline constexpr std::size_t kWriteHighBytes = 64 * 1024;  ///< Unsent bytes after which a writer waits.
+inline constexpr std::size_t kWriteCopyBytes =
+    272 * 1024;  ///< Unsent rest that a write copies: a read chunk and its framing.
+inline constexpr std::size_t kInterimReplies = 16;  ///< 1xx heads before an upstream counts as hostile.
+inline constexpr std::size_t kPoolIdlePerOrigin =
+    512;                                       ///< Idle keep-alive connections kept per origin and worker.
+inline constexpr auto kPoolIdleTime = 60s;     ///< Shorter than common upstream keep-alive limits.
+inline constexpr auto kClientIdleTime = 120s;  ///< Between two requests of one client connection.
+inline constexpr auto kHeaderTime = 30s;       ///< From the first byte of a head to its last.
+inline constexpr auto kBodyStallTime = 60s;    ///< Without a single body byte from the client.
+inline constexpr auto kWriteStallTime = 120s;  ///< A client that takes no byte for so long is gone.
+inline constexpr auto kLingerTime = 2s;        ///< Reading on after an early answer, so that it arrives.
+inline constexpr auto kLingerMostTime = 15s;   ///< The same for a client that keeps on sending.
+inline constexpr std::size_t kSwallowBytes =
+    256 * 1024;                           ///< An unread body this small is read off to keep the connection.
+inline constexpr auto kDrainTime = 600s;  ///< SIGTERM: running streams may finish for so long.
 
 // --- upstream
 inline constexpr auto kConnectTime = 5s;
 inline constexpr auto kFirstByteTime = 60s;
-inline constexpr auto kEarlyReplyTime = 1s;  ///< After a failed write: how long an upstream's early answer is waited for.
+inline constexpr auto kEarlyReplyTime =
+    1s;  ///< After a failed write: how long an upstream's early answer is waited for.
 inline constexpr auto kIdleTime = 300s;
-inline constexpr auto kUsageTime = 2s;    ///< After finish_reason: how long the usage chunk is waited for.
-inline constexpr auto kCommitTime = 10s;  ///< After a good head without content: commit, relay what is there, ping.
-inline constexpr auto kPingTime = 15s;    ///< Longest silence towards a streaming client.
+inline constexpr auto kUsageTime = 2s;  ///< After finish_reason: how long the usage chunk is waited for.
+inline constexpr auto kCommitTime =
+    10s;  ///< After a good head without content: commit, relay what is there, ping.
+inline constexpr auto kPingTime = 15s;  ///< Longest silence towards a streaming client.
 
 // --- parsers
-inline constexpr std::size_t kModelNameBytes = 1024;            ///< It goes into headers and the ledger.
-inline constexpr std::size_t kJsonDepth = 128;                  ///< Nesting of any JSON from outside.
-inline constexpr std::size_t kSseEventBytes = 16u * 1024 * 1024;  ///< One event; images in tool results can be large.
-inline constexpr std::size_t kErrorMessageBytes = 4096;           ///< As much of an upstream's error text as a client is shown.
-inline constexpr std::size_t kToolCalls = 1024;                    ///< Tool calls in one reply; more is a broken or hostile provider.
+inline constexpr std::size_t kModelNameBytes = 1024;       ///< It goes into headers and the ledger.
+inline constexpr std::size_t kZoneNameBytes = 64;          ///< "America/Argentina/ComodRivadavia" has 32.
+inline constexpr std::size_t kZoneFileBytes = 256 * 1024;  ///< A compiled time zone; the largest has 4 KB.
+inline constexpr std::size_t kJsonDepth = 128;             ///< Nesting of any JSON from outside.
+inline constexpr std::size_t kSseEventBytes =
+    16u * 1024 * 1024;  ///< One event; images in tool results can be large.
+inline constexpr std::size_t kErrorMessageBytes =
+    4096;  ///< As much of an upstream's error text as a client is shown.
+inline constexpr std::size_t kToolCalls =
+    1024;  ///< Tool calls in one reply; more is a broken or hostile provider.
 
 // --- token counting
-inline constexpr std::size_t kMergeUndo = 65536;  ///< Tokens of one unbroken run that a later seam may still undo.
+inline constexpr std::size_t kMergeUndo =
+    65536;  ///< Tokens of one unbroken run that a later seam may still undo.
 
 // --- rules (rules.md, chapter 7)
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.
 inline constexpr auto kRuleTime = 5ms;                      ///< CPU time per decision.
-inline constexpr std::size_t kLuaSteps = 2'000'000;         ///< Work units of our own library functions per decision.
-inline constexpr auto kRuleLoadTime = 1000ms;               ///< CPU time for loading one rule file.
-inline constexpr int kRuleStops = 3;                        ///< Rules stopped in one decision before no more Lua runs in it.
-inline constexpr int kLuaCallDepth = 32;                    ///< Library functions calling back into Lua (pcall, gsub, sort).
-inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;   ///< Longest string a library function makes.
-inline constexpr std::size_t kLuaSort = 10000;              ///< Most items of table.sort and pairs.
-inline constexpr int kLuaUnpack = 250;                      ///< Most results of unpack.
+inline constexpr std::size_t kLuaSteps =
+    2'000'000;                                 ///< Work units of our own library functions per decision.
+inline constexpr auto kRuleLoadTime = 1000ms;  ///< CPU time for loading one rule file.
+inline constexpr int kRuleStops = 3;      ///< Rules stopped in one decision before no more Lua runs in it.
+inline constexpr int kLuaCallDepth = 32;  ///< Library functions calling back into Lua (pcall, gsub, sort).
+inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;  ///< Longest string a library function makes.
+inline constexpr std::size_t kLuaSort = 10000;             ///< Most items of table.sort and pairs.
+inline constexpr int kLuaUnpack = 250;                     ///< Most results of unpack.
 inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
-inline constexpr std::size_t kRuleTreeNodes = 20000;        ///< Values in the table of one rule.
-inline constexpr std::size_t kRuleTreeDepth = 24;           ///< Nesting of the table of one rule.
-inline constexpr std::size_t kRules = 5000;                 ///< Rules of one file.
-inline constexpr std::size_t kTestFolderDepth = 8;          ///< How deep folders are searched for test files.
-inline constexpr std::size_t kTestFolderEntries = 50000;    ///< Entries looked at: a home directory must not hang us.
-inline constexpr std::size_t kSweepValues = 100000;         ///< Decisions of one sweep.
+inline constexpr std::size_t kRuleTreeNodes = 20000;  ///< Values in the table of one rule.
+inline constexpr std::size_t kRuleTreeDepth = 24;     ///< Nesting of the table of one rule.
+inline constexpr std::size_t kRules = 5000;           ///< Rules of one file.
+inline constexpr std::size_t kTestFolderDepth = 8;    ///< How deep folders are searched for test files.
+inline constexpr std::size_t kTestFolderEntries =
+    50000;  ///< Entries looked at: a home directory must not hang us.
+inline constexpr std::size_t kSweepValues = 100000;  ///< Decisions of one sweep.
 
 // --- packs (docs/packs.md)
 inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.
 inline constexpr std::size_t kPackArchiveBytes = 8u * 1024 * 1024;  ///< A pack as an archive.
 inline constexpr std::size_t kPackFiles = 1000;                     ///< Files of a pack.
-inline constexpr std::size_t kPackPathBytes = 100;                  ///< Path of a file inside a pack: what ustar's name field holds.
+inline constexpr std::size_t kPackPathBytes =
+    100;  ///< Path of a file inside a pack: what ustar's name field holds.
 inline constexpr std::size_t kPackFolderDepth = 8;
-inline constexpr std::size_t kPackIndexBytes = 4u * 1024 * 1024;    ///< An index of packs.
-inline constexpr std::size_t kPackDepends = 64;                     ///< Packs installed together.
-inline constexpr auto kPackFetchTime = 60s;                         ///< One download or git command.
+inline constexpr std::size_t kPackIndexBytes = 4u * 1024 * 1024;  ///< An index of packs.
+inline constexpr std::size_t kPackDepends = 64;                   ///< Packs installed together.
+inline constexpr auto kPackFetchTime = 60s;                       ///< One download or git command.
 
 // --- money
-inline constexpr std::int64_t kUsageTokens = 1'000'000'000;  ///< A provider's count above this is not believed.
+inline constexpr std::int64_t kUsageTokens =
+    1'000'000'000;                                      ///< A provider's count above this is not believed.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
-inline constexpr std::size_t kLedgerChunkRows = 128;    ///< Rows moved from thread to thread as one block (about 100 KB).
-inline constexpr std::size_t kLedgerBatchRows = 1024;   ///< Rows that wake the writer before its interval is over.
+inline constexpr std::size_t kLedgerChunkRows =
+    128;  ///< Rows moved from thread to thread as one block (about 100 KB).
+inline constexpr std::size_t kLedgerBatchRows =
+    1024;  ///< Rows that wake the writer before its interval is over.
 inline constexpr std::size_t kLedgerTransactionRows = 8192;
-inline constexpr auto kLedgerInterval = 100ms;          ///< A row is on its way to the disk after at most so long.
-inline constexpr auto kLedgerRetryFirst = 100ms;        ///< Pause after a failed write; doubled up to the next one.
+inline constexpr auto kLedgerInterval = 100ms;    ///< A row is on its way to the disk after at most so long.
+inline constexpr auto kLedgerRetryFirst = 100ms;  ///< Pause after a failed write; doubled up to the next one.
 inline constexpr auto kLedgerRetryMost = 5s;
-inline constexpr auto kLedgerCloseTime = 2s;            ///< Stopping: how long a locked database is tried again.
-inline constexpr auto kLedgerPruneTime = 3600s;         ///< How often rows older than keep_days are deleted.
-inline constexpr std::size_t kLedgerPruneRows = 2000;   ///< Deleted per transaction, so that writing goes on.
+inline constexpr auto kLedgerCloseTime = 2s;     ///< Stopping: how long a locked database is tried again.
+inline constexpr auto kLedgerPruneTime = 3600s;  ///< How often rows older than keep_days are deleted.
+inline constexpr std::size_t kLedgerPruneRows = 2000;  ///< Deleted per transaction, so that writing goes on.
 
 }  // namespace ccrules::limits
