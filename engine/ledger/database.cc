@@ -141,9 +141,9 @@ std::optional<Database::Failure> Database::ensure_open() {
   return std::nullopt;
 }
 
-std::optional<Database::Failure> Database::write(std::span<const std::vector<Record>> chunks) {
+std::optional<Database::Failure> Database::write(std::span<const std::span<const Record>> chunks) {
   if (auto failure = ensure_open()) return failure;
-  const auto insert_all = [&](const std::vector<Record>& rows) -> Result<void> {
+  const auto insert_all = [&](std::span<const Record> rows) -> Result<void> {
     for (const Record& row : rows) {
       Result<void> inserted = insert(row);
       if (inserted) continue;
@@ -155,7 +155,7 @@ std::optional<Database::Failure> Database::write(std::span<const std::vector<Rec
   const auto transact = [&]() -> Result<void> {
     CCR_CHECK(open_->begin.step());
     open_->begin.reset();
-    for (const std::vector<Record>& rows : chunks) CCR_CHECK(insert_all(rows));
+    for (const std::span<const Record> rows : chunks) CCR_CHECK(insert_all(rows));
     CCR_CHECK(open_->commit.step());
     open_->commit.reset();
     return {};

@@ -34,7 +34,7 @@ class Database {
   /// Opens, creates and migrates; does nothing when open. Directory 0700 when made here, file 0600.
   std::optional<Failure> ensure_open();
   /// One transaction. After a failure nothing of it is stored and the connection is closed.
-  std::optional<Failure> write(std::span<const std::vector<Record>> chunks);
+  std::optional<Failure> write(std::span<const std::span<const Record>> chunks);
   /// Rows that write() left out because SQLite will never take them; since the start.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   /// Deletes at most `limit` rows older than `before_us`. Returns how many.

@@ -20,8 +20,27 @@ namespace ccrules::ledger {
 namespace {
 
 using Steady = std::chrono::steady_clock;
-using Chunk = std::vector<Record>;
 constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
+constexpr std::size_t kSpareChunks = 2 * limits::kLedgerBatchRows / limits::kLedgerChunkRows;
+
+/// Rows on their way to the writer. They are copied into records that stay, texts and all, for the next rows: memory
+/// that one thread takes and another gives back costs both the allocator's slow path.
+struct Chunk {
+  std::vector<Record> records;
+  std::size_t used = 0;
+
+  void add(const Record& row) {
+    if (records.capacity() == 0) records.reserve(limits::kLedgerChunkRows);
+    if (used < records.size()) {
+      records[used] = row;
+    } else {
+      records.push_back(row);
+    }
+    ++used;
+  }
+  [[nodiscard]] bool full() const { return used == limits::kLedgerChunkRows; }
+  [[nodiscard]] std::span<const Record> rows() const { return std::span(records).first(used); }
+};
 
 }  // namespace
 
@@ -32,7 +51,7 @@ struct Ledger::Impl {
         database({settings.path, settings.durable}) {}
 
   // Producers.
-  void record(Record&& row, std::function<void()>& attempted) noexcept;
+  void record(const Record& row, std::function<void()>& attempted) noexcept;
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -56,8 +75,8 @@ struct Ledger::Impl {
   mutable std::mutex mutex;
   std::condition_variable wake, flushed;
   // Guarded by `mutex`:
-  std::vector<Chunk> queue;  ///< filled chunks and the one being filled, each with room for kLedgerChunkRows
-  Chunk spare;               ///< an emptied chunk, so that steady traffic allocates none
+  std::vector<Chunk> queue;   ///< filled chunks and the one being filled
+  std::vector<Chunk> spares;  ///< emptied ones, so that steady traffic allocates nothing
   std::size_t waiting_rows = 0;  ///< in `queue` and `held`
   std::size_t queued_rows = 0;   ///< in `queue`
   bool asleep = false;           ///< the writer waits for the first row of an interval
@@ -71,7 +90,7 @@ struct Ledger::Impl {
 };
 
 /// Takes `attempted` when the writer will call it; otherwise it stays with the caller.
-void Ledger::Impl::record(Record&& row, std::function<void()>& attempted) noexcept {
+void Ledger::Impl::record(const Record& row, std::function<void()>& attempted) noexcept {
   bool wake_writer = false;
   try {
     const std::lock_guard lock(mutex);
@@ -81,11 +100,14 @@ void Ledger::Impl::record(Record&& row, std::function<void()>& attempted) noexce
     }
     // While the database is in trouble nobody waits for it: the proxy keeps serving.
     if (attempted && problem.empty()) waiters.emplace_back().swap(attempted);
-    if (queue.empty() || queue.back().size() == limits::kLedgerChunkRows) {
-      queue.push_back(std::exchange(spare, Chunk()));
-      queue.back().reserve(limits::kLedgerChunkRows);
+    if (queue.empty() || queue.back().full()) {
+      queue.emplace_back();
+      if (!spares.empty()) {
+        queue.back() = std::move(spares.back());
+        spares.pop_back();
+      }
     }
-    queue.back().push_back(std::move(row));
+    queue.back().add(row);
     ++waiting_rows;
     // Once to start an interval, once more when it fills before its end; in between nobody is woken.
     ++queued_rows;
@@ -153,7 +175,7 @@ void Ledger::Impl::run() {
     std::this_thread::sleep_for(limits::kLedgerRetryFirst);
   }
   std::size_t lost = 0;
-  for (const Chunk& chunk : held) lost += chunk.size();
+  for (const Chunk& chunk : held) lost += chunk.used;
   const std::uint64_t dropped = rows_dropped.fetch_add(lost, std::memory_order_relaxed) + lost;
   if (dropped > dropped_told)
     log::error("ledger: stopped; " + std::to_string(dropped - dropped_told) + " rows are lost");
@@ -197,7 +219,9 @@ bool Ledger::Impl::write_all() {
   while (done < held.size()) {
     const std::span<Chunk> chunks = std::span(held).subspan(done, std::min(kChunks, held.size() - done));
     const std::uint64_t refused_before = database.refused();
-    if (auto failure = database.write(chunks)) {
+    std::vector<std::span<const Record>> rows_of;
+    for (const Chunk& chunk : chunks) rows_of.push_back(chunk.rows());
+    if (auto failure = database.write(rows_of)) {
       report(*failure);
       all = false;
       break;
@@ -205,16 +229,17 @@ bool Ledger::Impl::write_all() {
     some = true;
     done += chunks.size();
     std::size_t rows = 0;
-    for (Chunk& chunk : chunks) {
-      rows += chunk.size();
-      chunk.clear();
-    }
+    for (const Chunk& chunk : chunks) rows += chunk.used;
     const std::uint64_t left_out = database.refused() - refused_before;
     rows_written.fetch_add(rows - left_out, std::memory_order_relaxed);
     rows_dropped.fetch_add(left_out, std::memory_order_relaxed);
     const std::lock_guard lock(mutex);
     waiting_rows -= rows;
-    if (spare.capacity() == 0) spare = std::move(chunks.front());
+    for (Chunk& chunk : chunks) {
+      if (spares.size() == kSpareChunks) break;
+      chunk.used = 0;
+      spares.push_back(std::move(chunk));
+    }
   }
   held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(done));
   if (some && all) report_recovery();
@@ -268,12 +293,12 @@ Result<std::unique_ptr<Ledger>> Ledger::open(const Settings& settings) {
   return std::unique_ptr<Ledger>(new Ledger(std::move(impl)));
 }
 
-void Ledger::record(Record row) noexcept {
+void Ledger::record(const Record& row) noexcept {
   std::function<void()> nobody;
-  impl_->record(std::move(row), nobody);
+  impl_->record(row, nobody);
 }
-void Ledger::record(Record row, std::function<void()> attempted) noexcept {
-  impl_->record(std::move(row), attempted);
+void Ledger::record(const Record& row, std::function<void()> attempted) noexcept {
+  impl_->record(row, attempted);
   if (attempted) attempted();
 }
 bool Ledger::durable() const noexcept {

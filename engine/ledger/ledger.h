@@ -34,13 +34,13 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  /// Queues one row. Any thread; never blocks on I/O.
-  void record(Record row) noexcept;
+  /// Queues a copy of one row. Any thread; never blocks on I/O.
+  void record(const Record& row) noexcept;
   /// The same; `attempted` is called once, after the transaction that holds the row. It is committed then, or
   /// the database is in trouble (health() says so) and the row is tried again like any other. On the writer's
   /// thread, or at once on the caller's when there is nothing to wait for (trouble, a full queue); must
   /// neither block nor throw.
-  void record(Record row, std::function<void()> attempted) noexcept;
+  void record(const Record& row, std::function<void()> attempted) noexcept;
   /// Settings::durable: a committed row survives a loss of power.
   [[nodiscard]] bool durable() const noexcept;
   /// Waits until everything recorded before the call is committed. For tests and shutdown.

@@ -20,7 +20,7 @@ class Committed {
       : loop_(loop), ledger_(ledger), row_(std::move(row)) {}
   [[nodiscard]] bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> waiter) {
-    ledger_.record(std::move(row_), [&loop = loop_, waiter] { loop.post([waiter] { waiter.resume(); }); });
+    ledger_.record(row_, [&loop = loop_, waiter] { loop.post([waiter] { waiter.resume(); }); });
   }
   void await_resume() const noexcept {}
 
@@ -114,7 +114,7 @@ void Visit::record() {
   if (worker_.ledger == nullptr || recorded_) return;
   close();
   recorded_ = true;
-  worker_.ledger->record(std::move(row));
+  worker_.ledger->record(row);
 }
 
 std::optional<std::int64_t> Visit::cost_nanousd() {

@@ -85,7 +85,7 @@ int main() {
       making_us +=
           cpu_us() - before;  // counts the writer's concurrent work too: the total below is a lower bound
       const double begin_ns = thread_ns();
-      for (ledger::Record& record : rows) (*ledger)->record(std::move(record));
+      for (const ledger::Record& record : rows) (*ledger)->record(record);
       producing_ns += thread_ns() - begin_ns;
       rows.clear();
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
