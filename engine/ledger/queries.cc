@@ -113,4 +113,108 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   return out;
 }
 
+namespace {
+
+constexpr std::string_view kColumns =
+    "id, at_us, client, dialect, path, session, user, project, agent, request_class, requested_model, decision_id, rule,"
+    " reason, provider, model, attempts, status, stop_reason, stream, input_tokens, output_tokens, cache_read_tokens,"
+    " cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, cost_nanousd,"
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts, trace";
+
+std::optional<std::int64_t> maybe(const Statement& from, int column) {
+  return from.is_null(column) ? std::nullopt : std::optional(from.number(column));
+}
+
+/// A row of kColumns.
+Record read_record(const Statement& from) {
+  Record row;
+  int at = 0;
+  row.id = from.text(at++);
+  row.at_us = from.number(at++);
+  for (std::string* text : {&row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project, &row.agent,
+                            &row.request_class, &row.requested_model, &row.decision_id, &row.rule, &row.reason,
+                            &row.provider, &row.model}) {
+    *text = from.text(at++);
+  }
+  row.attempts = static_cast<int>(from.number(at++));
+  row.status = static_cast<int>(from.number(at++));
+  row.stop_reason = from.text(at++);
+  row.stream = from.number(at++) != 0;
+  chat::Usage& usage = row.usage;
+  usage.input_tokens = maybe(from, at++);
+  usage.output_tokens = maybe(from, at++);
+  usage.cache_read_tokens = maybe(from, at++);
+  usage.cache_write_tokens = maybe(from, at++);
+  usage.cache_write_1h_tokens = maybe(from, at++);
+  if (usage.cache_write_tokens) *usage.cache_write_tokens += usage.cache_write_1h_tokens.value_or(0);
+  usage.reasoning_tokens = maybe(from, at++);
+  row.usage_estimated = from.number(at++) != 0;
+  row.cost_nanousd = maybe(from, at++);
+  row.requested_cost_nanousd = maybe(from, at++);
+  row.cache = from.text(at++);
+  row.ttft_us = maybe(from, at++).value_or(-1);
+  row.duration_us = from.number(at++);
+  for (std::string* text : {&row.error, &row.tags_json, &row.ruleset, &row.facts_json, &row.trace}) *text = from.text(at++);
+  return row;
+}
+
+Error unreadable(const std::string& path, Error error) {
+  error.message = "cannot read the ledger " + path + ": " + error.message;
+  return error;
+}
+
+/// The only row whose request or decision id begins so; nullopt when there is none, an error when there are several.
+Result<std::optional<Found>> find_in(Connection& connection, std::string_view id) {
+  const bool whole_prefix = id.starts_with("req_") || id.starts_with("dec_");
+  const std::string column = id.starts_with("dec_") ? "decision_id" : "id";
+  std::string begin = (whole_prefix ? std::string() : std::string("req_")).append(id);
+  // Newest first: what one asks about has just happened.
+  CCR_TRY(rows, Statement::prepare(connection, "SELECT " + std::string(kColumns) + " FROM requests WHERE substr(" + column +
+                                                   ", 1, length(?1)) = ?1 ORDER BY seq DESC LIMIT 2"));
+  rows.bind(1, begin);
+  CCR_TRY(any, rows.step());
+  if (!any) return std::optional<Found>();
+  Found found;
+  found.row = read_record(rows);
+  constexpr std::size_t kWholeId = 28;  // ids::make with its prefix; looking for a second one reads the whole table
+  bool another = false;
+  if (begin.size() < kWholeId) {
+    CCR_TRY(more, rows.step());
+    another = more;
+  }
+  if (another) return bad_request("several requests have an id that begins with '" + begin + "'; give more of it");
+  CCR_TRY(set, Statement::prepare(connection, "SELECT description FROM rulesets WHERE hash = ?"));
+  set.bind_always(1, found.row.ruleset);
+  CCR_TRY(known, set.step());
+  if (known) found.rule_set_json = set.text(0);
+  return std::optional<Found>(std::move(found));
+}
+
+}  // namespace
+
+Result<std::optional<Found>> find(const std::string& path, std::string_view id) {
+  Result<Connection> connection = Connection::open(path, Connection::Mode::kReadOnly, kBusyMs);
+  if (!connection) return unreadable(path, std::move(connection).error());
+  auto found = find_in(*connection, id);
+  if (!found && found.error().code != ErrorCode::kBadRequest) return unreadable(path, std::move(found).error());
+  return found;
+}
+
+Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {
+  Result<Connection> connection = Connection::open(path, Connection::Mode::kReadOnly, kBusyMs);
+  if (!connection) return unreadable(path, std::move(connection).error());
+  const auto read = [&]() -> Result<void> {
+    CCR_TRY(rows, Statement::prepare(*connection, "SELECT " + std::string(kColumns) +
+                                                      " FROM requests WHERE at_us >= ? AND facts IS NOT NULL ORDER BY seq"));
+    rows.bind(1, since_us);
+    for (;;) {
+      CCR_TRY(more, rows.step());
+      if (!more || !take(read_record(rows))) return {};
+    }
+  };
+  Result<void> done = read();
+  if (!done) return unreadable(path, std::move(done).error());
+  return {};
+}
+
 }  // namespace ccrules::ledger

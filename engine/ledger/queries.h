@@ -1,9 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "ledger/record.h"
 
 /// Reading the ledger, on a connection of its own; works while the proxy writes.
 namespace ccrules::ledger {
@@ -30,5 +34,16 @@ struct StatsQuery {
 };
 Result<Stats> stats(const StatsQuery& query);
 std::string to_json(const StatsQuery& query, const Stats& stats);
+
+/// One row as it was written, by request id or decision id, with the rules it was decided by.
+struct Found {
+  Record row;
+  std::string rule_set_json;  ///< RuleSetNote::description_json; empty when it is not known
+};
+/// nullopt: there is no such row. An id may be given without its prefix or by its beginning, when only one row has it.
+Result<std::optional<Found>> find(const std::string& path, std::string_view id);
+
+/// Rows that were decided by rules since `since_us`, oldest first, each with facts and trace. Stops when `take` says false.
+Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
 
 }  // namespace ccrules::ledger
