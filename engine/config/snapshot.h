@@ -52,7 +52,7 @@ struct Provider {
   std::string price_like;  ///< savings comparison for local models
   bool local = false;      ///< a server of the user's own: price 0
   std::string ca_file;     ///< extra trust for TLS
-  std::map<std::string, bool>
+  std::map<std::string, bool, std::less<>>
       switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
   std::string reasoning_replay;
   bool enabled = true;

@@ -13,7 +13,7 @@ namespace ccrules::config {
 struct Endpoint {
   std::string base_url;
   std::string auth = "default";
-  std::map<std::string, bool> switches;
+  std::map<std::string, bool, std::less<>> switches;
   std::string reasoning_replay;
 };
 

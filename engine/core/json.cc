@@ -1083,9 +1083,23 @@ void append_escaped(std::string& out, std::string_view text) {
 }
 
 void append_string(std::string& out, std::string_view text) {
-  out += '"';
-  append_escaped(out, text);
-  out += '"';
+  // Names and short words are most of what is written, and need no escape.
+  constexpr std::size_t kShort = 48;
+  const bool plain = text.size() <= kShort && std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+  });
+  if (!plain) {
+    out += '"';
+    append_escaped(out, text);
+    out += '"';
+    return;
+  }
+  char literal[kShort + 2];
+  literal[0] = '"';
+  std::copy(text.begin(), text.end(), literal + 1);
+  literal[text.size() + 1] = '"';
+  out.append(literal, text.size() + 2);
 }
 
 void Writer::separate() {

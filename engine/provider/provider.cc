@@ -10,8 +10,8 @@ namespace {
 constexpr std::string_view kAnthropicVersion = "2023-06-01";
 
 /// A switch of the provider's own row beats what the model table says.
-void apply(const std::map<std::string, bool>& switches, std::string_view name, bool& capability) {
-  if (const auto found = switches.find(std::string(name)); found != switches.end())
+void apply(const std::map<std::string, bool, std::less<>>& switches, std::string_view name, bool& capability) {
+  if (const auto found = switches.find(name); found != switches.end())
     capability = found->second;
 }
 
@@ -31,6 +31,7 @@ void apply_model(const config::Model& model, dialect::Capabilities& target) {
 
 void apply_switches(const config::Provider& provider, dialect::Capabilities& target) {
   const auto& switches = provider.switches;
+  if (switches.empty()) return;
   apply(switches, "vision", target.vision);
   apply(switches, "documents", target.documents);
   apply(switches, "tool_message_images", target.tool_message_images);
