@@ -22,6 +22,8 @@ std::string edit_text(const rules::FieldEdit& edit) {
       return edit.field + " = " + edit.value_json + " where the request has none";
     case rules::FieldEdit::Kind::kRemove:
       return edit.field + " removed";
+    case rules::FieldEdit::Kind::kOneOf:
+      return edit.field + " one of " + edit.value_json;
   }
   return edit.field;
 }
@@ -85,7 +87,7 @@ Exit run_explain(const Arguments& arguments, Io& io) {
       .member("schema", "ccrules.explain/1")
       .member("dialect", explained->dialect)
       .member("tokens", explained->tokens)
-      .member_raw("decision", rules::to_json(explained->decision, explained->trace, {}))
+      .member_raw("decision", rules::trace_json(explained->decision, explained->trace, {}))
       .end_object();
   io.out << text << "\n";
   return Exit::kOk;

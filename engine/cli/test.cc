@@ -104,7 +104,7 @@ void print_json(std::ostream& out, const rules::TestReport& report) {
         .member("name", result.name)
         .member("passed", result.passed);
     if (!result.passed) writer.member("expected", result.expected).member("actual", result.actual);
-    writer.member_raw("decision", rules::to_json(result.decision, result.trace, {})).end_object();
+    writer.member_raw("decision", rules::trace_json(result.decision, result.trace, {})).end_object();
   }
   writer.end_array().member_raw("problems", diagnostics_json(report.problems)).end_object();
   out << text << "\n";

@@ -94,6 +94,15 @@ inline constexpr std::size_t kTestFolderDepth = 8;    ///< How deep folders are 
 inline constexpr std::size_t kTestFolderEntries =
     50000;  ///< Entries looked at: a home directory must not hang us.
 inline constexpr std::size_t kSweepValues = 100000;  ///< Decisions of one sweep.
+inline constexpr std::size_t kTraceTextBytes = 1024;  ///< As much of a fact's text as a trace keeps.
+inline constexpr std::size_t kRateMeters = 32;        ///< Groupings and windows of `rate` that are counted.
+inline constexpr std::size_t kRateKeys = 10000;       ///< Sessions, users ... in one of them.
+inline constexpr auto kRateWindow = 24h;              ///< Longest window of a rule's `rate`.
+inline constexpr auto kRuleRenewTime =
+    20ms;  ///< Longest loading of files whose state may be replaced between requests.
+inline constexpr int kQuarantineStops = 3;  ///< Stops of one rule within kQuarantineTime that quarantine it.
+inline constexpr auto kQuarantineTime = 60s;
+inline constexpr std::size_t kRuleZones = 64;  ///< Time zones that the rules of one set may name.
 
 // --- packs (docs/packs.md)
 inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.

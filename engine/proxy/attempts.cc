@@ -281,25 +281,48 @@ milliseconds backoff(const config::Retry& retry, int attempt, Random& random) {
   return milliseconds(full / 2 + static_cast<std::int64_t>(random.next() % half));
 }
 
-/// What to do after a failed attempt.
+/// What to do after an attempt that failed, or whose reply the client shall not get.
 struct Next {
   bool give_up = false;
   bool same_target = false;
   std::optional<rules::Target> to;
   milliseconds wait{0};
+  std::optional<Error> deny;  ///< a rule refuses the request now
 };
 
-Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Error& error, int tries_here) {
+Error denied(const rules::Deny& deny) {
+  Error error;
+  error.code = ErrorCode::kDenied;
+  error.origin = Origin::kClient;
+  error.http_status = deny.status;
+  error.type = deny.type;
+  error.message = deny.message;
+  error.should_retry_false = true;
+  return error;
+}
+
+/// What the rules see of an attempt.
+rules::Facts facts_of_attempt(const Ask& ask, const Visit& visit, int status) {
+  rules::Facts facts = *ask.facts;
+  facts.attempt = visit.row.attempts;
+  facts.status = status;
+  facts.provider = visit.row.provider;
+  return facts;
+}
+
+Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& error, int tries_here) {
   const config::Snapshot& config = *visit.policy->config;
   Next next;
-  rules::ErrorDecision wish;
+  rules::AttemptDecision wish;
   if (visit.policy->rules->has_error_rules()) {
-    rules::Facts facts = *ask.facts;
-    facts.attempt = visit.row.attempts;
-    facts.status = error.http_status;
+    rules::Facts facts = facts_of_attempt(ask, visit, error.http_status);
     facts.error = error_code_name(error.code);
-    facts.provider = visit.row.provider;
     wish = visit.policy->rules->decide_error(facts);
+    visit.decided(wish);
+  }
+  if (wish.deny) {
+    next.deny = denied(*wish.deny);
+    return next;
   }
   if (wish.to) {
     next.to = wish.to;
@@ -318,6 +341,36 @@ Next after_failure(Worker& worker, const Ask& ask, const Visit& visit, const Err
     return next;
   }
   next.give_up = !wish.next_fallback.value_or(error.retry != Retry::kNever);
+  return next;
+}
+
+/// What response rules make of a reply before any of it goes to the client; give_up: the client gets it.
+Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::int64_t ttft_ms) {
+  chat::Usage usage;
+  const char* stop_reason = "";
+  if (attempt.reply) {
+    usage = attempt.reply->usage;
+    stop_reason = stop_reason_name(attempt.reply->reason);
+  }
+  for (const chat::Event& event : attempt.events) {
+    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
+    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
+      usage.merge(end->usage);
+      stop_reason = stop_reason_name(end->reason);
+    }
+  }
+  rules::Facts facts = facts_of_attempt(ask, visit, attempt.stream->status());
+  facts.stop_reason = stop_reason;
+  facts.usage = &usage;
+  facts.ttft_ms = ttft_ms;
+  rules::AttemptDecision wish = visit.policy->rules->decide_response(facts);
+  visit.decided(wish);
+  Next next;
+  next.give_up = !wish.moves_on();
+  if (wish.deny) next.deny = denied(*wish.deny);
+  next.to = std::move(wish.to);
+  next.same_target = !next.to && wish.retry == true;
+  if (next.same_target) next.wait = std::min(std::max(wish.retry_after, milliseconds(0)), wish.retry_at_most);
   return next;
 }
 
@@ -350,17 +403,31 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     ++visit.row.attempts;
     ++tries_here;
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
-    if (attempt.ok() || stop.stopped()) co_return attempt;
-    Error& error = attempt.error();
-    if (const config::Provider* provider = visit.policy->config->provider(targets[at].provider))
-      error.message = provider::without_key(std::move(error.message), *provider);
-    log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
-                  targets[at].model + " failed: " + error.message,
-              visit.row.id);
-    if (visit.row.attempts >= most_attempts) co_return attempt;
-
-    const Next next = after_failure(worker, ask, visit, error, tries_here);
-    if (next.give_up) co_return attempt;
+    if (stop.stopped()) co_return attempt;
+    const bool last = visit.row.attempts >= most_attempts;
+    Next next;
+    if (attempt.ok()) {
+      if (!visit.policy->rules->has_response_rules()) co_return attempt;
+      next = after_reply(ask, visit, **attempt, visit.elapsed_ms());
+      if (next.deny) co_return *std::move(next.deny);
+      // An answer that a rule does not like is better than none.
+      const bool elsewhere = next.same_target || next.to || at + 1 < targets.size();
+      if (next.give_up || last || !elsewhere) co_return attempt;
+      log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
+                    targets[at].model + " answered, and a rule goes on",
+                visit.row.id);
+    } else {
+      Error& error = attempt.error();
+      if (const config::Provider* provider = visit.policy->config->provider(targets[at].provider))
+        error.message = provider::without_key(std::move(error.message), *provider);
+      log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
+                    targets[at].model + " failed: " + error.message,
+                visit.row.id);
+      if (last) co_return attempt;
+      next = after_failure(worker, ask, visit, error, tries_here);
+      if (next.deny) co_return *std::move(next.deny);
+      if (next.give_up) co_return attempt;
+    }
     if (next.to) {
       targets.insert(targets.begin() + static_cast<std::ptrdiff_t>(at) + 1, *next.to);
     }

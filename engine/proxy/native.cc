@@ -57,6 +57,26 @@ std::string current_json(std::string_view body, const std::vector<std::string>& 
   return {};
 }
 
+/// The first of a list of JSON values when `current` is there and not among them.
+std::optional<std::string> one_of(std::string_view list_json, const std::string& current) {
+  if (current.empty()) return std::nullopt;
+  auto document = json::Document::open(list_json);
+  if (!document) return std::nullopt;
+  auto root = document->root();
+  if (!root) return std::nullopt;
+  auto list = root->array();
+  std::optional<std::string> first;
+  while (list.ok() && list->next()) {
+    auto raw = list->value().raw();
+    if (!raw) return std::nullopt;
+    const auto a = as_number(*raw);
+    const auto b = as_number(current);
+    if (*raw == current || (a && b && *a == *b)) return std::nullopt;
+    if (!first) first = std::string(*raw);
+  }
+  return first;
+}
+
 /// What the member becomes, or nothing when it stays as it is. An empty string removes it.
 std::optional<std::string> edited(const FieldEdit& edit, const std::string& current) {
   switch (edit.kind) {
@@ -66,6 +86,8 @@ std::optional<std::string> edited(const FieldEdit& edit, const std::string& curr
       return current.empty() || current == "null" ? std::optional(edit.value_json) : std::nullopt;
     case FieldEdit::Kind::kRemove:
       return current.empty() ? std::nullopt : std::optional(std::string());
+    case FieldEdit::Kind::kOneOf:
+      return one_of(edit.value_json, current);
     case FieldEdit::Kind::kAtMost:
     case FieldEdit::Kind::kAtLeast: {
       const auto now = as_number(current);

@@ -8,7 +8,6 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/limits.h"
-#include "core/log.h"
 #include "proxy/attempts.h"
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
@@ -51,6 +50,16 @@ struct Plan {
   rules::Identity who;
   rules::Facts facts;
   rules::Decision decision;
+  const dialect::Dialect* spoken = nullptr;
+  std::string* body = nullptr;
+  std::optional<chat::Request> whole;  ///< once a rule asked for the messages
+
+  const chat::Request* request() {
+    auto read = spoken->read_request(json::padded(*body));
+    if (!read.ok()) return nullptr;
+    whole = *std::move(read);
+    return &*whole;
+  }
 };
 
 /// Steps 4 to 6: outline, identity, tokens, decision. Pure but for the agent files.
@@ -78,12 +87,14 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   facts.tokens = count.tokens;
   facts.tokens_exact = count.grade == tokens::Grade::kExact;
   facts.wall_us = visit.row.at_us;
+  plan.spoken = &spoken;
+  plan.body = &body;
+  facts.body = body;
+  facts.request = [&plan] { return plan.request(); };
+  facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.decision = visit.policy->rules->decide(facts);
   visit.decided(plan.decision);
-  for (const std::string& rule : plan.decision.failed_rules) {
-    log::warn("rule '" + rule + "' failed and was skipped; try it with: ccrules explain", visit.row.id);
-  }
   return allowed(plan.decision);
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/ids.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "ledger/cost.h"
 #include "tokens/counter.h"
 
@@ -62,12 +63,32 @@ void Visit::decided(const rules::Decision& decision) {
   row.decision_id = ids::make("dec_", worker_.random);
   row.rule = decision.rule;
   row.reason = decision.reason;
-  if (decision.tags.empty()) return;
+  tag(decision.tags);
+  warn_failed(decision.failed_rules);
+}
+
+void Visit::decided(const rules::AttemptDecision& decision) {
+  tag(decision.tags);
+  warn_failed(decision.failed_rules);
+}
+
+void Visit::tag(const std::map<std::string, std::string>& tags) {
+  if (tags.empty()) return;
+  tags_.insert(tags.begin(), tags.end());  // the first claim stays
+  row.tags_json.clear();
   json::Writer writer(row.tags_json);
   writer.begin_object();
-  for (const auto& [key, value] : decision.tags) writer.member(key, std::string_view(value));
+  for (const auto& [key, value] : tags_) writer.member(key, std::string_view(value));
   writer.end_object();
 }
+
+void Visit::warn_failed(const std::vector<std::string>& rules) const {
+  for (const std::string& rule : rules) {
+    log::warn("rule '" + rule + "' failed and was skipped; try it with: ccrules explain", row.id);
+  }
+}
+
+std::int64_t Visit::elapsed_ms() const { return (worker_.loop.now_ns() - started_ns_) / 1'000'000; }
 
 void Visit::first_content() {
   if (row.ttft_us < 0) row.ttft_us = (worker_.loop.now_ns() - started_ns_) / 1000;

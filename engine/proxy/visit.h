@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "async/task.h"
 #include "chat/event.h"
@@ -39,6 +41,9 @@ class Visit {
   void asked(const chat::Outline& outline);
   void belongs_to(const rules::Identity& who);
   void decided(const rules::Decision& decision);
+  /// What rules on an attempt add: tags, and failures to the log.
+  void decided(const rules::AttemptDecision& decision);
+  [[nodiscard]] std::int64_t elapsed_ms() const;
   /// Notes what an event says about usage, stop reason and time to first token.
   void observe(const chat::Event& event);
   /// Notes a whole reply.
@@ -59,6 +64,9 @@ class Visit {
   void first_content();
   /// Works out cost and duration.
   void close();
+  void tag(const std::map<std::string, std::string>& tags);
+  void warn_failed(const std::vector<std::string>& rules) const;
+  std::map<std::string, std::string> tags_;
   Worker& worker_;
   std::int64_t started_ns_;
   bool durable_;

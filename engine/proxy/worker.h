@@ -11,6 +11,7 @@
 #include "ledger/ledger.h"
 #include "provider/provider.h"
 #include "rules/agents.h"
+#include "rules/counters.h"
 #include "rules/engine.h"
 
 namespace ccrules::proxy {
@@ -30,6 +31,7 @@ struct World {
   const Files* files = nullptr;
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
+  const rules::Counters* counters = nullptr;  ///< null: rules know of no spending, rates, health and warmth
   std::string home;                  ///< the user's home directory (agent files)
 };
 
@@ -43,6 +45,7 @@ struct Worker {
         sender(loop, client),
         agents(*world.files, world.home),
         ledger(world.ledger),
+        counters(world.counters),
         policy(std::move(first_policy)) {}
 
   Loop& loop;
@@ -52,6 +55,7 @@ struct Worker {
   provider::Sender sender;
   rules::AgentFinder agents;
   ledger::Ledger* ledger;
+  const rules::Counters* counters;
   std::shared_ptr<Policy> policy;
 };
 

@@ -8,77 +8,117 @@ namespace ccrules::rules::api {
 namespace {
 
 constexpr FactRow kFacts[] = {
-    {"model", Fact::kModel, Kind::kText, Phase::kBoth, "string", "The model the client asked for, verbatim."},
-    {"tokens", Fact::kTokens, Kind::kNumber, Phase::kBoth, "number", "Prompt size in tokens as the provider will bill it."},
-    {"tokens_exact", Fact::kTokensExact, Kind::kFlag, Phase::kBoth, "boolean", "False when `tokens` is an estimate."},
-    {"max_tokens", Fact::kMaxTokens, Kind::kNumber, Phase::kBoth, "number or nil", "The answer's limit as the client set it."},
-    {"stream", Fact::kStream, Kind::kFlag, Phase::kBoth, "boolean", "The client wants the answer as a stream."},
-    {"thinking", Fact::kThinking, Kind::kFlag, Phase::kBoth, "boolean",
+    {"model", Fact::kModel, Kind::kText, Phase::kAlways, "string", "The model the client asked for, verbatim."},
+    {"tokens", Fact::kTokens, Kind::kNumber, Phase::kAlways, "number", "Prompt size in tokens as the provider will bill it."},
+    {"tokens_exact", Fact::kTokensExact, Kind::kFlag, Phase::kAlways, "boolean", "False when `tokens` is an estimate."},
+    {"max_tokens", Fact::kMaxTokens, Kind::kNumber, Phase::kAlways, "number or nil", "The answer's limit as the client set it."},
+    {"stream", Fact::kStream, Kind::kFlag, Phase::kAlways, "boolean", "The client wants the answer as a stream."},
+    {"thinking", Fact::kThinking, Kind::kFlag, Phase::kAlways, "boolean",
      "A thinking object of type enabled or adaptive is present."},
-    {"thinking_budget", Fact::kThinkingBudget, Kind::kNumber, Phase::kBoth, "number or nil", "thinking.budget_tokens."},
-    {"effort", Fact::kEffort, Kind::kText, Phase::kBoth, "string or nil", "Reasoning effort: low, medium, high, max ..."},
-    {"agent", Fact::kAgent, Kind::kText, Phase::kBoth, "string or nil",
+    {"thinking_budget", Fact::kThinkingBudget, Kind::kNumber, Phase::kAlways, "number or nil", "thinking.budget_tokens."},
+    {"effort", Fact::kEffort, Kind::kText, Phase::kAlways, "string or nil", "Reasoning effort: low, medium, high, max ..."},
+    {"agent", Fact::kAgent, Kind::kText, Phase::kAlways, "string or nil",
      "The subagent's name, 'main' for the main loop, nil when a subagent's name is not known."},
-    {"request_class", Fact::kRequestClass, Kind::kText, Phase::kBoth, "string or nil",
+    {"request_class", Fact::kRequestClass, Kind::kText, Phase::kAlways, "string or nil",
      "main, subagent, background, auxiliary, compaction ... as far as the client says."},
-    {"session", Fact::kSession, Kind::kText, Phase::kBoth, "string or nil", "The conversation's id."},
-    {"user", Fact::kUser, Kind::kText, Phase::kBoth, "string or nil", "Who asks."},
-    {"project", Fact::kProject, Kind::kText, Phase::kBoth, "string or nil", "Working directory, or the x-ccrules-project header."},
-    {"client", Fact::kClient, Kind::kText, Phase::kBoth, "string or nil", "claude-code, anthropic-sdk, openai-sdk ..."},
-    {"dialect", Fact::kDialect, Kind::kText, Phase::kBoth, "string", "The dialect the client speaks: anthropic, openai_chat."},
-    {"path", Fact::kPath, Kind::kText, Phase::kBoth, "string", "The request's path without query."},
-    {"turns", Fact::kTurns, Kind::kNumber, Phase::kBoth, "number", "How many messages the request carries."},
-    {"images", Fact::kImages, Kind::kNumber, Phase::kBoth, "number", "How many images, those in tool results too."},
-    {"documents", Fact::kDocuments, Kind::kNumber, Phase::kBoth, "number", "How many documents."},
-    {"tools", Fact::kTools, Kind::kList, Phase::kBoth, "list of strings", "Names of the tools on offer."},
-    {"tool_count", Fact::kToolCount, Kind::kNumber, Phase::kBoth, "number", "How many tools are on offer."},
-    {"tool_results", Fact::kToolResults, Kind::kNumber, Phase::kBoth, "number", "How many tool results the history holds."},
-    {"system_hash", Fact::kSystemHash, Kind::kText, Phase::kBoth, "string",
+    {"session", Fact::kSession, Kind::kText, Phase::kAlways, "string or nil", "The conversation's id."},
+    {"user", Fact::kUser, Kind::kText, Phase::kAlways, "string or nil", "Who asks."},
+    {"project", Fact::kProject, Kind::kText, Phase::kAlways, "string or nil", "Working directory, or the x-ccrules-project header."},
+    {"client", Fact::kClient, Kind::kText, Phase::kAlways, "string or nil", "claude-code, anthropic-sdk, openai-sdk ..."},
+    {"dialect", Fact::kDialect, Kind::kText, Phase::kAlways, "string", "The dialect the client speaks: anthropic, openai_chat."},
+    {"path", Fact::kPath, Kind::kText, Phase::kAlways, "string", "The request's path without query."},
+    {"turns", Fact::kTurns, Kind::kNumber, Phase::kAlways, "number", "How many messages the request carries."},
+    {"images", Fact::kImages, Kind::kNumber, Phase::kAlways, "number", "How many images, those in tool results too."},
+    {"documents", Fact::kDocuments, Kind::kNumber, Phase::kAlways, "number", "How many documents."},
+    {"tools", Fact::kTools, Kind::kList, Phase::kAlways, "list of strings", "Names of the tools on offer."},
+    {"tool_count", Fact::kToolCount, Kind::kNumber, Phase::kAlways, "number", "How many tools are on offer."},
+    {"tool_results", Fact::kToolResults, Kind::kNumber, Phase::kAlways, "number", "How many tool results the history holds."},
+    {"system_hash", Fact::kSystemHash, Kind::kText, Phase::kAlways, "string",
      "Hash of the system prompt without Claude Code's attribution line; the same prompt has the same hash."},
-    {"last_role", Fact::kLastRole, Kind::kText, Phase::kBoth, "string", "Role of the last message."},
-    {"target_model", Fact::kTargetModel, Kind::kText, Phase::kBoth, "string or nil",
+    {"last_role", Fact::kLastRole, Kind::kText, Phase::kAlways, "string", "Role of the last message."},
+    {"target_model", Fact::kTargetModel, Kind::kText, Phase::kAlways, "string or nil",
      "The model chosen by the rules above this one; nil while none has chosen."},
-    {"time", Fact::kTime, Kind::kObject, Phase::kBoth, "{hour, wday, iso}", "When the request came, in UTC."},
-    {"time.hour", Fact::kTimeHour, Kind::kNumber, Phase::kBoth, "number", "0 to 23, UTC."},
-    {"time.wday", Fact::kTimeWday, Kind::kNumber, Phase::kBoth, "number", "1 (Monday) to 7 (Sunday), UTC."},
-    {"time.iso", Fact::kTimeIso, Kind::kText, Phase::kBoth, "string", "2026-11-21T14:00:00Z"},
-    {"bucket", Fact::kBucket, Kind::kFunction, Phase::kBoth, "function(name, key) -> number",
+    {"target_provider", Fact::kTargetProvider, Kind::kText, Phase::kAlways, "string or nil",
+     "The provider a request would go to. Rules that read it or provider_class are judged once the targets are known."},
+    {"provider_class", Fact::kProviderClass, Kind::kText, Phase::kAlways, "string or nil",
+     "local or external, of the provider the request would go to: see target_provider."},
+    {"time", Fact::kTime, Kind::kObject, Phase::kAlways, "{hour, wday, iso}",
+     "When the request came. Conditions take from, to, hour, wday and tz, which is UTC when absent."},
+    {"time.hour", Fact::kTimeHour, Kind::kNumber, Phase::kAlways, "number", "0 to 23, UTC."},
+    {"time.wday", Fact::kTimeWday, Kind::kNumber, Phase::kAlways, "number", "1 (Monday) to 7 (Sunday), UTC."},
+    {"time.iso", Fact::kTimeIso, Kind::kText, Phase::kAlways, "string", "2026-11-21T14:00:00Z"},
+    {"bucket", Fact::kBucket, Kind::kFunction, Phase::kAlways, "function(name, key) -> number",
      "A number from 0 to below 100 that is always the same for the same name and key: for gradual roll-outs."},
-    {"text", Fact::kText, Kind::kObject, Phase::kBoth, "{last_user, system}", "Decoded texts of the request."},
-    {"text.last_user", Fact::kTextLastUser, Kind::kText, Phase::kBoth, "string", "The last user message's last text."},
-    {"text.system", Fact::kTextSystem, Kind::kText, Phase::kBoth, "string", "The system prompt, blocks joined by newlines."},
-    {"headers", Fact::kHeaders, Kind::kObject, Phase::kBoth, "table", "Request headers by lower-case name."},
-    {"attempt", Fact::kAttempt, Kind::kNumber, Phase::kError, "number", "Which attempt failed: 1 for the first."},
-    {"status", Fact::kStatus, Kind::kNumber, Phase::kError, "number", "The upstream's HTTP status, 0 when it gave none."},
+    {"text", Fact::kText, Kind::kObject, Phase::kAlways, "{last_user, first_user, system}", "Decoded texts of the request.",
+     Need::kText},
+    {"text.last_user", Fact::kTextLastUser, Kind::kText, Phase::kAlways, "string", "The last user message's last text.",
+     Need::kText},
+    {"text.first_user", Fact::kTextFirstUser, Kind::kText, Phase::kAlways, "string", "The first user message's last text.",
+     Need::kText},
+    {"text.system", Fact::kTextSystem, Kind::kText, Phase::kAlways, "string",
+     "The system prompt, blocks joined by newlines.", Need::kText},
+    {"headers", Fact::kHeaders, Kind::kObject, Phase::kAlways, "table", "Request headers by lower-case name.",
+     Need::kHeaders},
+    {"body", Fact::kBody, Kind::kObject, Phase::kAlways, "table",
+     "Members of the request's JSON by path, such as body[\"metadata.tier\"] or body[\"messages.0.role\"].", Need::kText},
+    {"messages", Fact::kMessages, Kind::kList, Phase::kAlways, "list of {role, text, tools}",
+     "The messages, for functions: #req.messages, req.messages[1].role.", Need::kText},
+    {"spend_hour", Fact::kSpendHour, Kind::kNumber, Phase::kAlways, "number or nil", "US dollars spent this hour (UTC).",
+     Need::kSpend},
+    {"spend_today", Fact::kSpendToday, Kind::kNumber, Phase::kAlways, "number or nil", "US dollars spent today (UTC).",
+     Need::kSpend},
+    {"spend_week", Fact::kSpendWeek, Kind::kNumber, Phase::kAlways, "number or nil",
+     "US dollars spent since Monday (UTC).", Need::kSpend},
+    {"spend_month", Fact::kSpendMonth, Kind::kNumber, Phase::kAlways, "number or nil",
+     "US dollars spent this month (UTC).", Need::kSpend},
+    {"spend", Fact::kSpend, Kind::kFunction, Phase::kAlways, "function(by, per) -> number or nil",
+     "US dollars spent by the request's own session, project, user ...: spend = { by = \"project\", per = \"day\", gte = 5 }.",
+     Need::kSpend},
+    {"budget_left", Fact::kBudgetLeft, Kind::kFunction, Phase::kAlways, "function(scope) -> number or nil",
+     "US dollars left of a budget such as \"project:web\", or of the request's own by \"project\".", Need::kSpend},
+    {"rate", Fact::kRate, Kind::kFunction, Phase::kAlways, "function(key, per) -> number or nil",
+     "Requests in the last minute or hour with the same session, user ..., this one included: "
+     "rate = { key = \"session\", per = \"1m\", gt = 60 }."},
+    {"health", Fact::kHealth, Kind::kFunction, Phase::kAlways, "function(provider) -> string or nil",
+     "ok, trial (one request may try) or down: health = { anthropic = \"down\" }."},
+    {"warm", Fact::kWarm, Kind::kFunction, Phase::kAlways, "function(target) -> {warm, tokens, cost_usd} or nil",
+     "Whether a target holds this session's prompt cache, how many tokens of it, and what leaving it would cost: "
+     "warm = { target = \"deep\", cost_usd = { gt = 0.1 } }."},
+    {"attempt", Fact::kAttempt, Kind::kNumber, Phase::kAttempt, "number", "Which attempt this was: 1 for the first."},
+    {"status", Fact::kStatus, Kind::kNumber, Phase::kAttempt, "number", "The upstream's HTTP status, 0 when it gave none."},
     {"error", Fact::kError, Kind::kText, Phase::kError, "string",
      "What failed: context_exceeded, upstream_overloaded, upstream_timeout ..."},
-    {"provider", Fact::kProvider, Kind::kText, Phase::kError, "string", "The provider of the failed attempt."},
-    // Planned: their names are taken, using them says so.
-    {"messages", Fact::kUnavailable, Kind::kList, Phase::kLater, "list", "Views of the messages; `turns` counts them."},
-    {"spend_today", Fact::kUnavailable, Kind::kNumber, Phase::kLater, "number", "US dollars spent today."},
-    {"spend_month", Fact::kUnavailable, Kind::kNumber, Phase::kLater, "number", "US dollars spent this month."},
-    {"budget_left", Fact::kUnavailable, Kind::kFunction, Phase::kLater, "function(scope) -> number", "US dollars left."},
-    {"rate", Fact::kUnavailable, Kind::kObject, Phase::kLater, "number", "Requests per time."},
-    {"health", Fact::kUnavailable, Kind::kFunction, Phase::kLater, "function(provider) -> string", "Circuit state."},
-    {"warm", Fact::kUnavailable, Kind::kFunction, Phase::kLater, "function(target) -> table", "Prompt cache held there."},
-    {"provider_class", Fact::kUnavailable, Kind::kText, Phase::kLater, "string", "local or external."},
-    {"stop_reason", Fact::kUnavailable, Kind::kText, Phase::kLater, "string", "Why the answer ended."},
-    {"usage", Fact::kUnavailable, Kind::kObject, Phase::kLater, "table", "Tokens of the answer."},
-    {"ttft_ms", Fact::kUnavailable, Kind::kNumber, Phase::kLater, "number", "Time to the first content."},
+    {"provider", Fact::kProvider, Kind::kText, Phase::kAttempt, "string", "The provider of the attempt."},
+    {"stop_reason", Fact::kStopReason, Kind::kText, Phase::kResponse, "string or nil",
+     "Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs."},
+    {"usage", Fact::kUsage, Kind::kObject, Phase::kResponse,
+     "{input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens}",
+     "What the provider counted so far."},
+    {"usage.input_tokens", Fact::kUsageInput, Kind::kNumber, Phase::kResponse, "number or nil", "Uncached input tokens."},
+    {"usage.output_tokens", Fact::kUsageOutput, Kind::kNumber, Phase::kResponse, "number or nil", "Output tokens."},
+    {"usage.cache_read_tokens", Fact::kUsageCacheRead, Kind::kNumber, Phase::kResponse, "number or nil",
+     "Input tokens read from the provider's prompt cache."},
+    {"usage.cache_write_tokens", Fact::kUsageCacheWrite, Kind::kNumber, Phase::kResponse, "number or nil",
+     "Input tokens written to the provider's prompt cache."},
+    {"usage.reasoning_tokens", Fact::kUsageReasoning, Kind::kNumber, Phase::kResponse, "number or nil",
+     "Output tokens spent on reasoning."},
+    {"ttft_ms", Fact::kTtftMs, Kind::kNumber, Phase::kResponse, "number", "From the request to its first content."},
 };
 
 constexpr EffectRow kEffects[] = {
     {"to", Effect::kTo, true, true, "target or function", "Where the request goes: 'provider,model', an alias or a model."},
     {"fallback", Effect::kFallback, true, false, "target, list of targets or function", "Tried in order when `to` fails."},
-    {"deny", Effect::kDeny, true, false, "true, message, {status, message, type} or function",
+    {"deny", Effect::kDeny, true, true, "true, message, {status, message, type} or function",
      "Refuses the request. A rule with deny that fails refuses too."},
-    {"set", Effect::kSet, true, false, "table or function", "Changes request members: value, {max=}, {min=}, {default=}, remove."},
+    {"set", Effect::kSet, true, false, "table or function",
+     "Changes request members: value, {max=}, {min=}, {values=}, {default=}, remove."},
     {"headers", Effect::kHeaders, true, false, "table or function", "Headers of the upstream request: value or remove."},
-    {"tag", Effect::kTag, true, false, "table or function", "Notes kept in the ledger."},
-    {"retry", Effect::kRetry, false, true, "boolean or {after, at_most}", "Tries the same target again."},
-    {"next_fallback", Effect::kNextFallback, false, true, "boolean", "Goes on to the next fallback."},
-    {"cache", Effect::kUnavailable, true, false, "boolean or table", "Response cache."},
-    {"budget", Effect::kUnavailable, true, false, "string", "Which budget pays."},
+    {"tag", Effect::kTag, true, true, "table or function", "Notes kept in the ledger."},
+    {"cache", Effect::kCache, true, false, "boolean or {ttl, scope}",
+     "Whether the response cache may answer and keep this request, and for how long."},
+    {"budget", Effect::kBudget, true, false, "string or function", "Which budget pays, such as 'project:web'."},
+    {"retry", Effect::kRetry, false, true, "boolean, {after, at_most} or function", "Tries the same target again."},
+    {"next_fallback", Effect::kNextFallback, false, true, "boolean or function", "Goes on to the next fallback."},
 };
 
 constexpr FieldRow kFields[] = {
@@ -127,19 +167,53 @@ const FactRow* find_fact(std::string_view name) { return find(kFacts, name); }
 const EffectRow* find_effect(std::string_view name) { return find(kEffects, name); }
 const FieldRow* find_field(std::string_view name) { return find(kFields, name); }
 
+const FactRow& fact_row(Fact fact) {
+  static const std::vector<const FactRow*> rows = [] {
+    std::vector<const FactRow*> by_id(std::size(kFacts));
+    for (const FactRow& row : kFacts) by_id[static_cast<std::size_t>(row.id)] = &row;
+    return by_id;
+  }();
+  return *rows[static_cast<std::size_t>(fact)];
+}
+
+const char* on_name(On on) noexcept {
+  switch (on) {
+    case On::kRequest: return "request";
+    case On::kError: return "error";
+    case On::kResponse: return "response";
+  }
+  return "request";
+}
+
+const char* need_name(Need need) noexcept {
+  switch (need) {
+    case Need::kNothing: return "";
+    case Need::kHeaders: return "headers";
+    case Need::kText: return "text";
+    case Need::kSpend: return "spend";
+  }
+  return "";
+}
+
+bool exists(const FactRow& row, On on) noexcept {
+  switch (row.phase) {
+    case Phase::kAlways: return true;
+    case Phase::kAttempt: return on != On::kRequest;
+    case Phase::kError: return on == On::kError;
+    case Phase::kResponse: return on == On::kResponse;
+  }
+  return false;
+}
+
 std::string fact_hint(std::string_view word) {
   std::vector<std::string> names;
-  for (const FactRow& row : kFacts) {
-    if (row.phase != Phase::kLater) names.emplace_back(row.name);
-  }
+  for (const FactRow& row : kFacts) names.emplace_back(row.name);
   return hint(word, names, "facts:");
 }
 
 std::string rule_key_hint(std::string_view word) {
   std::vector<std::string> names(std::begin(kRuleKeys), std::end(kRuleKeys));
-  for (const EffectRow& row : kEffects) {
-    if (row.id != Effect::kUnavailable) names.emplace_back(row.name);
-  }
+  for (const EffectRow& row : kEffects) names.emplace_back(row.name);
   return hint(word, names, "a rule has:");
 }
 

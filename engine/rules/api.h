@@ -11,33 +11,51 @@ namespace ccrules::rules::api {
 enum class Fact : std::uint8_t {
   kModel, kTokens, kTokensExact, kMaxTokens, kStream, kThinking, kThinkingBudget, kEffort, kAgent, kRequestClass, kSession,
   kUser, kProject, kClient, kDialect, kPath, kTurns, kImages, kDocuments, kTools, kToolCount, kToolResults, kSystemHash,
-  kLastRole, kTargetModel, kTime, kTimeHour, kTimeWday, kTimeIso, kBucket, kText, kTextLastUser, kTextSystem, kHeaders,
-  kAttempt, kStatus, kError, kProvider, kUnavailable
+  kLastRole, kTargetModel, kTargetProvider, kProviderClass, kTime, kTimeHour, kTimeWday, kTimeIso, kBucket, kText,
+  kTextLastUser, kTextFirstUser, kTextSystem, kHeaders, kBody, kMessages, kSpendHour, kSpendToday, kSpendWeek, kSpendMonth,
+  kSpend, kBudgetLeft, kRate, kHealth, kWarm, kAttempt, kStatus, kError, kProvider, kStopReason, kUsage, kUsageInput,
+  kUsageOutput, kUsageCacheRead, kUsageCacheWrite, kUsageReasoning, kTtftMs
 };
 
 enum class Kind : std::uint8_t { kText, kNumber, kFlag, kList, kObject, kFunction };
 
-/// Which rules may use a row: those on requests, those on errors, or both.
-enum class Phase : std::uint8_t { kBoth, kError, kLater };
+/// What a rule is about: a request before it is sent, an attempt that failed, a reply whose first content has come.
+enum class On : std::uint8_t { kRequest, kError, kResponse };
+/// "request", "error", "response".
+const char* on_name(On on) noexcept;
+
+/// When a fact exists.
+enum class Phase : std::uint8_t {
+  kAlways,
+  kAttempt,   ///< on = "error" and on = "response"
+  kError,
+  kResponse
+};
+
+/// What a pack must be granted before a fact exists for it; the configuration's own files have everything.
+enum class Need : std::uint8_t { kNothing, kHeaders, kText, kSpend };
+/// As pack.json writes it: "headers", "text", "spend"; empty for nothing.
+const char* need_name(Need need) noexcept;
 
 struct FactRow {
   const char* name;  ///< as rules write it: "tokens", "text.last_user"
   Fact id;
   Kind kind;
-  Phase phase;       ///< kLater: planned, and an error at load that says so
+  Phase phase;
   const char* type;  ///< for the docs: "number", "string or nil"
   const char* doc;
+  Need need = Need::kNothing;
 };
 
 enum class Effect : std::uint8_t {
-  kTo, kFallback, kDeny, kSet, kHeaders, kTag, kRetry, kNextFallback, kUnavailable
+  kTo, kFallback, kDeny, kSet, kHeaders, kTag, kCache, kBudget, kRetry, kNextFallback
 };
 
 struct EffectRow {
   const char* name;
   Effect id;
   bool on_request;
-  bool on_error;
+  bool on_attempt;  ///< on = "error" and on = "response"
   const char* type;
   const char* doc;
 };
@@ -53,8 +71,11 @@ std::span<const FactRow> facts();
 std::span<const EffectRow> effects();
 std::span<const FieldRow> fields();
 const FactRow* find_fact(std::string_view name);
+const FactRow& fact_row(Fact fact);
 const EffectRow* find_effect(std::string_view name);
 const FieldRow* find_field(std::string_view name);
+/// True when rules of that kind may read the fact.
+[[nodiscard]] bool exists(const FactRow& row, On on) noexcept;
 
 /// "did you mean 'tokens'?" or, when nothing is near, "facts: model, tokens, ..."; ready for Diagnostic::hint.
 std::string fact_hint(std::string_view word);

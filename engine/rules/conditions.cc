@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/text.h"
 
 namespace ccrules::rules {
@@ -12,7 +13,6 @@ namespace {
 
 using Op = Condition::Op;
 
-constexpr std::int64_t kMinuteUs = 60'000'000;
 constexpr int kDayMinutes = 24 * 60;
 
 std::string quoted(std::string_view text) {
@@ -23,12 +23,39 @@ std::string quoted(std::string_view text) {
 
 // --- evaluating
 
-Value value_of(const Condition& condition, Reader& reader) {
-  if (condition.fact == api::Fact::kHeaders) return reader.header(condition.header);
-  if (condition.fact == api::Fact::kBucket) {
-    return reader.bucket(condition.bucket_name, reader.read(condition.bucket_by).text);
+Value warmth(const Subject& subject, Reader& reader) {
+  const std::optional<Warmth> found = reader.warm(subject.target);
+  Value value;
+  if (!found) return value;
+  if (subject.warm == Subject::Warm::kIs) {
+    value.kind = Value::Kind::kFlag;
+    value.flag = found->warm;
+    return value;
   }
-  return reader.read(condition.fact);
+  value.kind = Value::Kind::kNumber;
+  value.number = subject.warm == Subject::Warm::kTokens ? static_cast<double>(found->tokens) : found->cost_usd;
+  return value;
+}
+
+Value value_of_subject(const Condition& condition, Reader& reader) {
+  const Subject& subject = *condition.subject;
+  switch (condition.fact) {
+    case api::Fact::kHeaders: return reader.header(subject.name);
+    case api::Fact::kBucket: return reader.bucket(subject.name, reader.read(subject.bucket_by).text);
+    case api::Fact::kBody: return reader.body(subject.name);
+    case api::Fact::kSpend: return reader.spend(subject.name, subject.period);
+    case api::Fact::kBudgetLeft: return reader.budget_left(subject.name);
+    case api::Fact::kRate: return reader.rate(subject.name, subject.window);
+    case api::Fact::kHealth: return reader.health(subject.name);
+    case api::Fact::kWarm: return warmth(subject, reader);
+    case api::Fact::kTimeHour:
+    case api::Fact::kTimeWday: return reader.clock(condition.fact, subject.zone);
+    default: return reader.read(condition.fact);
+  }
+}
+
+Value value_of(const Condition& condition, Reader& reader) {
+  return condition.subject == nullptr ? reader.read(condition.fact) : value_of_subject(condition, reader);
 }
 
 bool has(const Condition& condition, const Value& value) {
@@ -53,10 +80,10 @@ bool named(const Condition& condition, const Value& value) {
 }
 
 bool in_window(const Condition& condition, std::int64_t wall_us) {
-  const std::int64_t local = wall_us / kMinuteUs + condition.offset_minutes;
-  const int minute = static_cast<int>(((local % kDayMinutes) + kDayMinutes) % kDayMinutes);
-  if (condition.from_minute <= condition.to_minute) return minute >= condition.from_minute && minute < condition.to_minute;
-  return minute >= condition.from_minute || minute < condition.to_minute;
+  const Subject& window = *condition.subject;
+  const int minute = local_time(window.zone, wall_us).minute;
+  if (window.from_minute <= window.to_minute) return minute >= window.from_minute && minute < window.to_minute;
+  return minute >= window.from_minute || minute < window.to_minute;
 }
 
 bool holds(const Condition& condition, const Value& value) {
@@ -67,6 +94,7 @@ bool holds(const Condition& condition, const Value& value) {
              (condition.ignore_case ? text::equals_ignore_case(value.text, condition.text) : value.text == condition.text);
     case Op::kGlob:
       return value.kind == Value::Kind::kText && text::glob_match(condition.text, value.text, condition.ignore_case);
+    case Op::kPrefix: return value.kind == Value::Kind::kText && value.text.starts_with(condition.text);
     case Op::kFlag: return value.kind == Value::Kind::kFlag && value.flag == condition.flag;
     case Op::kEqual: return number && value.number == condition.number;
     case Op::kGreater: return number && value.number > condition.number;
@@ -134,14 +162,14 @@ Outcome evaluate_none(const Condition& condition, Evaluation& evaluation) {
 
 class Compiler {
  public:
-  Compiler(bool on_error, Problems& problems) : on_error_(on_error), problems_(problems) {}
+  Compiler(const RuleContext& context, Problems& problems) : context_(context), problems_(problems) {}
 
   Condition when(const Tree& tree) {
     switch (tree.kind) {
       case Tree::Kind::kFunction: return function(tree);
       case Tree::Kind::kTable: return all(tree);
       case Tree::Kind::kMarker:
-        if (tree.text == "any" || tree.text == "none") return group(tree);
+        if (tree.text == "any" || tree.text == "none") return group(tree.text, tree);
         break;
       default: break;
     }
@@ -159,6 +187,7 @@ class Compiler {
     condition.op = Op::kFunction;
     condition.ref = tree.ref;
     condition.uses_lua = true;
+    condition.about_target = tree.about_target;
     condition.shown = "function at line " + std::to_string(tree.at.line);
     return condition;
   }
@@ -171,6 +200,7 @@ class Compiler {
     const char* between = op == Op::kAll ? " and " : ", ";
     for (const Condition& child : children) {
       condition.uses_lua = condition.uses_lua || child.uses_lua;
+      condition.about_target = condition.about_target || child.about_target;
       if (!condition.shown.empty()) condition.shown += between;
       condition.shown += child.shown;
     }
@@ -179,35 +209,57 @@ class Compiler {
     return condition;
   }
 
-  // { tokens = { gt = 5 }, any { ... } }: all of it.
+  // { tokens = { gt = 5 }, any { ... } }: all of it. `any` and `none` may also be members, as JSON writes them.
   Condition all(const Tree& tree) {
-    std::vector<Condition> children;
-    for (const Tree& item : tree.items) children.push_back(when(item));
-    for (const Tree::Member& member : tree.members) children.push_back(fact(member));
+    std::vector<Condition> children = parts(tree);
     if (children.size() == 1) return std::move(children.front());
     return over(Op::kAll, std::move(children));
   }
 
-  // any { { agent = "x" }, { tokens = { gt = 5 } } }; members stand for one table each: any { agent = "x", stream = true }.
-  Condition group(const Tree& tree) {
+  // Facts first: they are cheap, and both languages then ask in the same order.
+  std::vector<Condition> parts(const Tree& tree) {
+    const auto is_group = [](const Tree::Member& member) {
+      return (member.key == "any" || member.key == "none") && member.value.is(Tree::Kind::kTable);
+    };
     std::vector<Condition> children;
+    for (const Tree::Member& member : tree.members) {
+      if (!is_group(member)) children.push_back(fact(member));
+    }
     for (const Tree& item : tree.items) children.push_back(when(item));
-    for (const Tree::Member& member : tree.members) children.push_back(fact(member));
-    return over(tree.text == "any" ? Op::kAny : Op::kNone, std::move(children));
+    for (const Tree::Member& member : tree.members) {
+      if (is_group(member)) children.push_back(group(member.key, member.value));
+    }
+    return children;
+  }
+
+  // any { { agent = "x" }, { tokens = { gt = 5 } } }; members stand for one table each: any { agent = "x", stream = true }.
+  Condition group(const std::string& word, const Tree& tree) {
+    return over(word == "any" ? Op::kAny : Op::kNone, parts(tree));
   }
 
   Condition fact(const Tree::Member& member) {
-    const api::FactRow* row = usable_fact(member.key, member.at, on_error_, problems_);
+    const api::FactRow* row = usable_fact(member.key, member.at, context_, problems_);
     if (row == nullptr) return {};
     switch (row->id) {
       case api::Fact::kTime: return time(member);
       case api::Fact::kBucket: return bucket(member);
-      case api::Fact::kText: return nested(*row, member);
-      case api::Fact::kHeaders: return headers(member);
+      case api::Fact::kText:
+      case api::Fact::kUsage: return nested(*row, member);
+      case api::Fact::kHeaders:
+      case api::Fact::kBody: return named(*row, member);
+      case api::Fact::kHealth: return health(member);
+      case api::Fact::kSpend: return spend(member);
+      case api::Fact::kBudgetLeft: return budget_left(member);
+      case api::Fact::kRate: return rate(member);
+      case api::Fact::kWarm: return warm(member);
+      case api::Fact::kMessages:
+        fail(member.at, "messages can only be read by functions", "turns counts them, text.last_user holds the last");
+        return {};
       default: break;
     }
     Condition subject;
     subject.fact = row->id;
+    subject.about_target = row->id == api::Fact::kTargetProvider || row->id == api::Fact::kProviderClass;
     subject.ignore_case = row->id == api::Fact::kModel || row->id == api::Fact::kTargetModel;
     return value(subject, member.key, row->kind, member.value);
   }
@@ -227,36 +279,211 @@ class Compiler {
     return over(Op::kAll, std::move(children));
   }
 
-  Condition headers(const Tree::Member& member) {
+  static Condition about(api::Fact fact, Subject subject) {
+    Condition condition;
+    condition.fact = fact;
+    condition.subject = std::make_shared<const Subject>(std::move(subject));
+    return condition;
+  }
+
+  // headers = { ["x-team"] = "core" }, body = { ["metadata.tier"] = "gold" }
+  Condition named(const api::FactRow& row, const Tree::Member& member) {
+    const bool header = row.id == api::Fact::kHeaders;
     if (!member.value.is(Tree::Kind::kTable) || !member.value.items.empty()) {
-      fail(member.value.at, "headers needs a table: { [\"x-team\"] = \"core\" }");
+      fail(member.value.at, header ? "headers needs a table: { [\"x-team\"] = \"core\" }"
+                                   : "body needs a table: { [\"metadata.tier\"] = \"gold\" }");
       return {};
     }
     std::vector<Condition> children;
     for (const Tree::Member& part : member.value.members) {
-      Condition subject;
-      subject.fact = api::Fact::kHeaders;
-      subject.header = text::lower(part.key);
-      children.push_back(value(subject, "headers." + subject.header, api::Kind::kText, part.value));
+      Subject subject;
+      subject.name = header ? text::lower(part.key) : part.key;
+      const std::string shown_name = std::string(row.name) + "." + subject.name;
+      children.push_back(value(about(row.id, std::move(subject)), shown_name, header ? api::Kind::kText : kAnyKind, part.value));
     }
+    return over(Op::kAll, std::move(children));
+  }
+
+  // health = { anthropic = "down" }
+  Condition health(const Tree::Member& member) {
+    if (!member.value.is(Tree::Kind::kTable) || !member.value.items.empty() || member.value.members.empty()) {
+      fail(member.value.at, "health needs a table of providers: { anthropic = \"down\" }");
+      return {};
+    }
+    std::vector<Condition> children;
+    for (const Tree::Member& part : member.value.members) {
+      if (context_.targets != nullptr && !context_.targets->exists(part.key)) {
+        fail(part.at, "there is no provider '" + part.key + "'", "configured: " + context_.targets->listing());
+      }
+      Subject subject;
+      subject.name = part.key;
+      children.push_back(
+          value(about(api::Fact::kHealth, std::move(subject)), "health(" + part.key + ")", api::Kind::kText, part.value));
+    }
+    return over(Op::kAll, std::move(children));
+  }
+
+  // The value of a member that must be a text; empty and a problem when it is none.
+  std::string word(const Tree::Member& part, const char* what) {
+    if (part.value.is(Tree::Kind::kText) && !part.value.text.empty()) return part.value.text;
+    fail(part.value.at, std::string(what) + " is a string");
+    return {};
+  }
+
+  // A text fact that requests are grouped by, or "all".
+  std::string grouping(const Tree::Member& part, const char* what) {
+    const std::string name = word(part, what);
+    if (name == "all" || name.empty()) return name;
+    const api::FactRow* row = usable_fact(name, part.value.at, context_, problems_);
+    if (row != nullptr && row->kind != api::Kind::kText) {
+      fail(part.value.at, std::string(what) + " is \"all\" or a text fact such as session, user or project");
+    }
+    return name;
+  }
+
+  bool needs_table(const Tree::Member& member, const char* example) {
+    if (member.value.is(Tree::Kind::kTable) && member.value.items.empty()) return true;
+    fail(member.value.at, member.key + " needs a table: " + example);
+    return false;
+  }
+
+  // Comparisons of a counter: what is left of its table once its own words are taken out.
+  Condition compare(api::Fact fact, Subject subject, const std::string& shown_name, const Tree::Member& member,
+                    const Tree& comparisons) {
+    if (comparisons.members.empty()) {
+      fail(member.at, member.key + " needs a comparison, such as gt = 5");
+      return {};
+    }
+    return value(about(fact, std::move(subject)), shown_name, api::Kind::kNumber, comparisons);
+  }
+
+  // spend = { by = "project", per = "day", gte = 5 }
+  Condition spend(const Tree::Member& member) {
+    if (!needs_table(member, "{ by = \"project\", per = \"day\", gte = 5 }")) return {};
+    Subject subject;
+    subject.name = "all";
+    Tree comparisons = member.value;
+    comparisons.members.clear();
+    std::string per = "day";
+    for (const Tree::Member& part : member.value.members) {
+      if (part.key == "by") {
+        subject.name = grouping(part, "spend: by");
+      } else if (part.key == "per") {
+        per = word(part, "spend: per");
+        const std::optional<Period> period = period_by_name(per);
+        if (!period) fail(part.value.at, "spend: per is hour, day, week or month");
+        subject.period = period.value_or(Period::kDay);
+      } else {
+        comparisons.members.push_back(part);
+      }
+    }
+    const std::string shown_name = "spend(" + subject.name + ", " + per + ")";
+    return compare(api::Fact::kSpend, std::move(subject), shown_name, member, comparisons);
+  }
+
+  // budget_left = { scope = "project:web", lt = 1 }, budget_left = { by = "project", lt = 1 }
+  Condition budget_left(const Tree::Member& member) {
+    if (!needs_table(member, "{ by = \"project\", lt = 1 }")) return {};
+    Subject subject;
+    subject.name = "all";
+    Tree comparisons = member.value;
+    comparisons.members.clear();
+    for (const Tree::Member& part : member.value.members) {
+      if (part.key == "by") {
+        subject.name = grouping(part, "budget_left: by");
+      } else if (part.key == "scope") {
+        subject.name = word(part, "budget_left: scope");
+      } else {
+        comparisons.members.push_back(part);
+      }
+    }
+    const std::string shown_name = "budget_left(" + subject.name + ")";
+    return compare(api::Fact::kBudgetLeft, std::move(subject), shown_name, member, comparisons);
+  }
+
+  // rate = { key = "session", per = "1m", gt = 60 }
+  Condition rate(const Tree::Member& member) {
+    if (!needs_table(member, "{ key = \"session\", per = \"1m\", gt = 60 }")) return {};
+    Subject subject;
+    subject.name = "all";
+    subject.window = std::chrono::minutes(1);
+    std::string per = "1m";
+    Tree comparisons = member.value;
+    comparisons.members.clear();
+    for (const Tree::Member& part : member.value.members) {
+      if (part.key == "key" || part.key == "by") {
+        subject.name = grouping(part, "rate: key");
+      } else if (part.key == "per") {
+        per = word(part, "rate: per");
+        const auto window = parse_duration(per);
+        if (!window || window->count() <= 0 || *window > limits::kRateWindow) {
+          fail(part.value.at, "rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+        }
+        subject.window = window.value_or(subject.window);
+      } else {
+        comparisons.members.push_back(part);
+      }
+    }
+    const std::string shown_name = "rate(" + subject.name + ", " + per + ")";
+    return compare(api::Fact::kRate, std::move(subject), shown_name, member, comparisons);
+  }
+
+  // warm = "deep", warm = { target = "deep", is = false, tokens = { gt = 5 }, cost_usd = { gt = 0.1 } }
+  Condition warm(const Tree::Member& member) {
+    const Tree& given = member.value;
+    const Tree* named = given.is(Tree::Kind::kText) ? &given : nullptr;
+    if (const Tree::Member* target = given.find("target")) named = &target->value;
+    if (named == nullptr || !named->is(Tree::Kind::kText)) {
+      fail(given.at, "warm names a target: warm = \"deep\" or warm = { target = \"deep\", cost_usd = { gt = 0.1 } }");
+      return {};
+    }
+    Subject subject;
+    if (context_.targets != nullptr) {
+      TargetProblem problem;
+      const std::optional<Choice> choice = context_.targets->resolve(named->text, problem);
+      if (!choice) {
+        fail(named->at, problem.message, problem.hint);
+        return {};
+      }
+      subject.target = choice->target;
+    }
+    const std::string shown_name = "warm(" + named->text + ")";
+    std::vector<Condition> children;
+    for (const Tree::Member& part : given.members) {
+      if (part.key == "target") continue;
+      Subject looked_at = subject;
+      if (part.key == "is") {
+        children.push_back(value(about(api::Fact::kWarm, std::move(looked_at)), shown_name, api::Kind::kFlag, part.value));
+      } else if (part.key == "tokens" || part.key == "cost_usd") {
+        looked_at.warm = part.key == "tokens" ? Subject::Warm::kTokens : Subject::Warm::kCost;
+        children.push_back(value(about(api::Fact::kWarm, std::move(looked_at)), shown_name + "." + part.key,
+                                 api::Kind::kNumber, part.value));
+      } else {
+        fail(part.at, "warm has no '" + part.key + "'", "warm has target, is, tokens, cost_usd");
+      }
+    }
+    if (children.empty()) {
+      Condition condition = about(api::Fact::kWarm, std::move(subject));
+      condition.op = Op::kFlag;
+      condition.flag = true;
+      condition.shown = shown_name;
+      return condition;
+    }
+    if (children.size() == 1) return std::move(children.front());
     return over(Op::kAll, std::move(children));
   }
 
   // bucket = { name = "gpt", by = "session", lt = 10 }
   Condition bucket(const Tree::Member& member) {
-    if (!member.value.is(Tree::Kind::kTable)) {
-      fail(member.value.at, "bucket needs a table: { name = \"experiment\", by = \"session\", lt = 10 }");
-      return {};
-    }
-    Condition subject;
-    subject.fact = api::Fact::kBucket;
+    if (!needs_table(member, "{ name = \"experiment\", by = \"session\", lt = 10 }")) return {};
+    Subject subject;
     Tree comparisons = member.value;
     comparisons.members.clear();
     for (const Tree::Member& part : member.value.members) {
-      if (part.key == "name" && part.value.is(Tree::Kind::kText)) {
-        subject.bucket_name = part.value.text;
-      } else if (part.key == "by" && part.value.is(Tree::Kind::kText)) {
-        const api::FactRow* by = usable_fact(part.value.text, part.value.at, on_error_, problems_);
+      if (part.key == "name") {
+        subject.name = word(part, "bucket: name");
+      } else if (part.key == "by") {
+        const api::FactRow* by = usable_fact(word(part, "bucket: by"), part.value.at, context_, problems_);
         if (by != nullptr && by->kind != api::Kind::kText) {
           fail(part.value.at, "bucket: by must be a text fact such as session, user or project");
         }
@@ -265,37 +492,42 @@ class Compiler {
         comparisons.members.push_back(part);
       }
     }
-    if (subject.bucket_name.empty()) fail(member.at, "bucket needs a name, so that experiments are independent");
-    if (comparisons.members.empty()) fail(member.at, "bucket needs a comparison, such as lt = 10 for ten percent");
-    return value(subject, "bucket(" + subject.bucket_name + ")", api::Kind::kNumber, comparisons);
-  }
-
-  // time = { from = "22:00", to = "06:00", tz = "+01:00", wday = { gte = 6 }, hour = ... }
-  Condition time(const Tree::Member& member) {
-    if (!member.value.is(Tree::Kind::kTable)) {
-      fail(member.value.at, "time needs a table: { from = \"22:00\", to = \"06:00\" }");
+    if (subject.name.empty()) fail(member.at, "bucket needs a name, so that experiments are independent");
+    if (comparisons.members.empty()) {
+      fail(member.at, "bucket needs a comparison, such as lt = 10 for ten percent");
       return {};
     }
-    Condition window;
-    window.op = Op::kTimeWindow;
-    window.fact = api::Fact::kTime;
+    const std::string shown_name = "bucket(" + subject.name + ")";
+    return value(about(api::Fact::kBucket, std::move(subject)), shown_name, api::Kind::kNumber, comparisons);
+  }
+
+  // time = { from = "22:00", to = "06:00", tz = "Europe/Berlin", wday = { gte = 6 }, hour = ... }
+  Condition time(const Tree::Member& member) {
+    if (!needs_table(member, "{ from = \"22:00\", to = \"06:00\" }")) return {};
+    Subject window;
+    if (const Tree::Member* tz = member.value.find("tz")) window.zone = zone(tz->value);
+    const std::string in_zone = " " + window.zone.name();
+    const bool utc = window.zone.name() == "UTC";
     bool from = false;
     bool to = false;
-    std::string zone = "UTC";
     std::vector<Condition> children;
     for (const Tree::Member& part : member.value.members) {
       if (part.key == "from") {
         from = clock(part.value, window.from_minute);
       } else if (part.key == "to") {
         to = clock(part.value, window.to_minute);
-      } else if (part.key == "tz") {
-        offset(part.value, window.offset_minutes);
-        zone = part.value.text;
-      } else if (part.key == "hour" || part.key == "wday" || part.key == "iso") {
+      } else if (part.key == "hour" || part.key == "wday") {
+        const api::FactRow& row = *api::find_fact("time." + part.key);
+        Subject local;
+        local.zone = window.zone;
+        Condition subject = about(row.id, std::move(local));
+        if (utc) subject.subject = nullptr;
+        children.push_back(value(subject, "time." + part.key + (utc ? "" : in_zone), api::Kind::kNumber, part.value));
+      } else if (part.key == "iso") {
         Tree::Member dotted = part;
-        dotted.key = "time." + part.key;
+        dotted.key = "time.iso";
         children.push_back(fact(dotted));
-      } else {
+      } else if (part.key != "tz") {
         const std::array<std::string, 6> known = {"from", "to", "tz", "hour", "wday", "iso"};
         const std::string near = text::did_you_mean(part.key, known);
         fail(part.at, "time has no '" + part.key + "'",
@@ -304,8 +536,12 @@ class Compiler {
     }
     if (from != to) fail(member.at, "time needs both from and to");
     if (from && to) {
-      window.shown = "time from " + minutes(window.from_minute) + " to " + minutes(window.to_minute) + " " + zone;
-      children.push_back(std::move(window));
+      const std::string shown_window =
+          "time from " + minutes(window.from_minute) + " to " + minutes(window.to_minute) + in_zone;
+      Condition condition = about(api::Fact::kTime, std::move(window));
+      condition.op = Op::kTimeWindow;
+      condition.shown = shown_window;
+      children.push_back(std::move(condition));
     }
     return over(Op::kAll, std::move(children));
   }
@@ -330,16 +566,13 @@ class Compiler {
     return false;
   }
 
-  void offset(const Tree& tree, int& offset_minutes) {
-    const std::string_view zone = tree.text;
-    if (tree.is(Tree::Kind::kText) && (zone == "UTC" || zone == "Z")) return;
-    if (tree.is(Tree::Kind::kText) && zone.size() == 6 && (zone[0] == '+' || zone[0] == '-')) {
-      Tree clock_part = tree;
-      clock_part.text = zone.substr(1);
-      if (clock(clock_part, offset_minutes) && zone[0] == '-') offset_minutes = -offset_minutes;
-      return;
+  Zone zone(const Tree& tree) {
+    if (tree.is(Tree::Kind::kText)) {
+      if (std::optional<Zone> found = Zone::find(tree.text)) return *std::move(found);
     }
-    fail(tree.at, "tz '" + tree.text + "' is not available in this version", "write \"UTC\" or an offset such as \"+01:00\"");
+    fail(tree.at, tree.is(Tree::Kind::kText) ? "there is no time zone '" + tree.text + "'" : "tz is a string",
+         "write \"UTC\", an offset such as \"+01:00\" or a name such as \"Europe/Berlin\"");
+    return {};
   }
 
   // The right side of a fact: value, glob, list, comparisons, any { }, none { }, function.
@@ -347,11 +580,11 @@ class Compiler {
     switch (tree.kind) {
       case Tree::Kind::kText: return text_value(subject, name, kind, tree);
       case Tree::Kind::kNumber: {
-        if (kind != api::Kind::kNumber) return wrong_kind(name, kind, tree);
+        if (kind != api::Kind::kNumber && kind != kAnyKind) return wrong_kind(name, kind, tree);
         return number(subject, name, Op::kEqual, "=", tree.number);
       }
       case Tree::Kind::kFlag: {
-        if (kind != api::Kind::kFlag) return wrong_kind(name, kind, tree);
+        if (kind != api::Kind::kFlag && kind != kAnyKind) return wrong_kind(name, kind, tree);
         Condition condition = subject;
         condition.op = Op::kFlag;
         condition.flag = tree.flag;
@@ -363,6 +596,7 @@ class Compiler {
         condition.op = Op::kValueFunction;
         condition.ref = tree.ref;
         condition.uses_lua = true;
+        condition.about_target = condition.about_target || tree.about_target;
         condition.shown = name + " by the function at line " + std::to_string(tree.at.line);
         return condition;
       }
@@ -400,7 +634,7 @@ class Compiler {
       condition.shown = name + " has " + quoted(tree.text);
       return condition;
     }
-    if (kind != api::Kind::kText) return wrong_kind(name, kind, tree);
+    if (kind != api::Kind::kText && kind != kAnyKind) return wrong_kind(name, kind, tree);
     condition.op = text::is_glob(tree.text) ? Op::kGlob : Op::kText;
     condition.shown = name + " = " + quoted(tree.text);
     return condition;
@@ -440,7 +674,7 @@ class Compiler {
         {"gt", Op::kGreater, ">"}, {"gte", Op::kAtLeast, ">="}, {"lt", Op::kLess, "<"}, {"lte", Op::kAtMost, "<="}};
     for (const Sign& sign : kSigns) {
       if (member.key != sign.word) continue;
-      if (kind != api::Kind::kNumber || !member.value.is(Tree::Kind::kNumber)) {
+      if ((kind != api::Kind::kNumber && kind != kAnyKind) || !member.value.is(Tree::Kind::kNumber)) {
         fail(member.at, name + ": " + member.key + " compares numbers");
         return {};
       }
@@ -457,6 +691,10 @@ class Compiler {
       }
       return over(Op::kNone, alternatives(subject, name, kind, list));
     }
+    if (member.key == "any" || member.key == "none") {
+      if (!member.value.is(Tree::Kind::kTable)) fail(member.value.at, name + ": " + member.key + " is a list");
+      return over(member.key == "any" ? Op::kAny : Op::kNone, alternatives(subject, name, kind, member.value));
+    }
     if (member.key == "has") return contains(subject, name, kind, member);
     if (member.key == "present") {
       if (!member.value.is(Tree::Kind::kFlag)) fail(member.value.at, name + ": present is true or false");
@@ -466,10 +704,10 @@ class Compiler {
       condition.shown = name + (condition.flag ? " is present" : " is absent");
       return condition;
     }
-    const std::array<std::string, 8> known = {"gt", "gte", "lt", "lte", "eq", "ne", "has", "present"};
+    const std::array<std::string, 10> known = {"gt", "gte", "lt", "lte", "eq", "ne", "has", "present", "any", "none"};
     const std::string near = text::did_you_mean(member.key, known);
     fail(member.at, "unknown comparison '" + member.key + "'",
-         near.empty() ? "comparisons: gt, gte, lt, lte, eq, ne, has, present" : "did you mean '" + near + "'?");
+         near.empty() ? "comparisons: gt, gte, lt, lte, eq, ne, has, present, any, none" : "did you mean '" + near + "'?");
     return {};
   }
 
@@ -481,7 +719,7 @@ class Compiler {
   }
 
   Condition contains(const Condition& subject, const std::string& name, api::Kind kind, const Tree::Member& member) {
-    if (kind != api::Kind::kList && kind != api::Kind::kText) {
+    if (kind != api::Kind::kList && kind != api::Kind::kText && kind != kAnyKind) {
       fail(member.at, name + ": has looks into lists and texts");
       return {};
     }
@@ -502,9 +740,34 @@ class Compiler {
     return over(Op::kAll, std::move(children));
   }
 
-  bool on_error_;
+  // Members of the request's JSON may be anything.
+  static constexpr api::Kind kAnyKind = api::Kind::kObject;
+
+  const RuleContext& context_;
   Problems& problems_;
 };
+
+}  // namespace
+
+namespace {
+
+/// True when the condition holds whatever its functions might say.
+bool must_hold(const Condition& condition, Reader& reader) {
+  switch (condition.op) {
+    case Op::kFunction:
+    case Op::kValueFunction: return false;
+    case Op::kAll:
+      return std::all_of(condition.children.begin(), condition.children.end(),
+                         [&reader](const Condition& child) { return must_hold(child, reader); });
+    case Op::kAny:
+      return std::any_of(condition.children.begin(), condition.children.end(),
+                         [&reader](const Condition& child) { return must_hold(child, reader); });
+    case Op::kNone:
+      return std::none_of(condition.children.begin(), condition.children.end(),
+                          [&reader](const Condition& child) { return may_hold(child, reader); });
+    default: return matches(condition, reader);
+  }
+}
 
 }  // namespace
 
@@ -558,8 +821,25 @@ Outcome evaluate(const Condition& condition, Evaluation& evaluation) {
   return Outcome::kNo;
 }
 
-Condition compile_when(const Tree& when, bool on_error, Problems& problems) {
-  return Compiler(on_error, problems).when(when);
+bool may_hold(const Condition& condition, Reader& reader) {
+  switch (condition.op) {
+    case Op::kFunction:
+    case Op::kValueFunction: return true;
+    case Op::kAll:
+      return std::all_of(condition.children.begin(), condition.children.end(),
+                         [&reader](const Condition& child) { return may_hold(child, reader); });
+    case Op::kAny:
+      return std::any_of(condition.children.begin(), condition.children.end(),
+                         [&reader](const Condition& child) { return may_hold(child, reader); });
+    case Op::kNone:  // fails for certain only when one of them holds for certain
+      return std::none_of(condition.children.begin(), condition.children.end(),
+                          [&reader](const Condition& child) { return must_hold(child, reader); });
+    default: return matches(condition, reader);
+  }
+}
+
+Condition compile_when(const Tree& when, const RuleContext& context, Problems& problems) {
+  return Compiler(context, problems).when(when);
 }
 
 Condition compile_names(const api::FactRow& fact, const std::vector<std::string>& names) {
@@ -579,18 +859,24 @@ Condition compile_names(const api::FactRow& fact, const std::vector<std::string>
   return condition;
 }
 
-const api::FactRow* usable_fact(std::string_view name, Spot at, bool on_error, Problems& problems) {
+const api::FactRow* usable_fact(std::string_view name, Spot at, const RuleContext& context, Problems& problems) {
   const api::FactRow* row = api::find_fact(name);
   if (row == nullptr) {
     problems.push_back({at, "unknown fact '" + std::string(name) + "'", api::fact_hint(name)});
     return nullptr;
   }
-  if (row->phase == api::Phase::kLater) {
-    problems.push_back({at, "fact '" + std::string(name) + "' is not available in this version", row->doc});
+  if (!context.grants.allows(row->need)) {
+    const std::string need = api::need_name(row->need);
+    problems.push_back({at, "fact '" + std::string(name) + "' does not exist for this pack: it was not granted '" + need + "'",
+                        "name it in \"needs\" of pack.json and grant it when installing"});
     return nullptr;
   }
-  if (row->phase == api::Phase::kError && !on_error) {
-    problems.push_back({at, "fact '" + std::string(name) + "' exists only after a failed attempt", "add on = \"error\" to the rule"});
+  if (!api::exists(*row, context.on)) {
+    const bool error_only = row->phase == api::Phase::kError;
+    problems.push_back({at, "fact '" + std::string(name) + (error_only ? "' exists only after a failed attempt"
+                                                            : row->phase == api::Phase::kResponse ? "' exists only once a reply has come"
+                                                                                                  : "' exists only after an attempt"),
+                        std::string("add on = \"") + (row->phase == api::Phase::kResponse ? "response" : "error") + "\" to the rule"});
     return nullptr;
   }
   return row;

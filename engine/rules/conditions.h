@@ -1,40 +1,55 @@
 #pragma once
-#include <functional>
+#include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "rules/api.h"
 #include "rules/reader.h"
 #include "rules/script.h"
+#include "rules/source.h"
+#include "rules/targets.h"
 #include "rules/tree.h"
+#include "rules/zone.h"
 
 namespace ccrules::rules {
+
+/// What a condition looks at when the fact alone does not say it.
+struct Subject {
+  enum class Warm : std::uint8_t { kIs, kTokens, kCost };
+  std::string name;  ///< header, path in the body, bucket, scope of a counter, provider
+  api::Fact bucket_by = api::Fact::kSession;
+  Period period = Period::kDay;
+  std::chrono::milliseconds window{0};
+  Target target;
+  Warm warm = Warm::kIs;
+  Zone zone;
+  int from_minute = 0, to_minute = 0;  ///< of the day
+};
 
 /// A rule's `when`, compiled. Declarative parts are decided here without Lua.
 struct Condition {
   enum class Op : std::uint8_t {
     kAll, kAny, kNone,                     ///< of `children`; an empty kAll holds
-    kText, kGlob, kFlag,                   ///< the fact equals `text`, matches it, equals `flag`
+    kText, kGlob, kPrefix, kFlag,          ///< the fact equals `text`, matches it, begins with it, equals `flag`
     kEqual, kGreater, kAtLeast, kLess, kAtMost,  ///< a number against `number`
     kHas,                                  ///< a list has an item that matches, a text contains
     kPresent,                              ///< the request has the fact at all (or not, by `flag`)
     kNames,                                ///< the fact is in `names` or matches one of `globs`
-    kTimeWindow,                           ///< minutes of the day [from, to), wrapping, in the zone at `offset`
+    kTimeWindow,                           ///< minutes of the day [from, to) in the subject's zone, over midnight when from > to
     kFunction, kValueFunction,             ///< Lua: f(req); f(value, req)
     kNever
   };
   Op op = Op::kAll;
   bool flag = false;
   bool ignore_case = false;
-  bool uses_lua = false;  ///< this or a child calls Lua
+  bool uses_lua = false;      ///< this or a child calls Lua
+  bool about_target = false;  ///< this or a child reads target_provider or provider_class
   api::Fact fact = api::Fact::kModel;
-  std::string header;     ///< fact kHeaders: its name
-  std::string bucket_name;
-  api::Fact bucket_by = api::Fact::kSession;
-  std::string text;
-  double number = 0;
-  int from_minute = 0, to_minute = 0, offset_minutes = 0;
   int ref = 0;
+  double number = 0;
+  std::string text;
+  std::shared_ptr<const Subject> subject;  ///< null: `fact` says it all
   std::vector<std::string> names;
   std::vector<std::string> globs;
   std::vector<Condition> children;
@@ -57,12 +72,21 @@ struct Evaluation {
 Outcome evaluate(const Condition& condition, Evaluation& evaluation);
 /// The same for a condition without Lua, when nobody wants to know why not.
 bool matches(const Condition& condition, Reader& reader);
+/// False when the condition does not hold whatever its functions might say: what is left of a rule whose functions may not run.
+bool may_hold(const Condition& condition, Reader& reader);
 
-/// Compiles `when`. `on_error`: facts of failed attempts exist. Problems are at the places where things were written.
-Condition compile_when(const Tree& when, bool on_error, Problems& problems);
+/// What a rule may use where it stands.
+struct RuleContext {
+  api::On on = api::On::kRequest;
+  Grants grants;
+  const Targets* targets = nullptr;
+};
+
+/// Compiles `when`. Problems are at the places where things were written.
+Condition compile_when(const Tree& when, const RuleContext& context, Problems& problems);
 /// The condition that one fact is among names (globs allowed): of `pick`.
 Condition compile_names(const api::FactRow& fact, const std::vector<std::string>& names);
 /// Finds a fact usable in such rules, or says what is wrong.
-const api::FactRow* usable_fact(std::string_view name, Spot at, bool on_error, Problems& problems);
+const api::FactRow* usable_fact(std::string_view name, Spot at, const RuleContext& context, Problems& problems);
 
 }  // namespace ccrules::rules

@@ -2,8 +2,10 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ccrules::rules {
@@ -14,9 +16,15 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
+/// "provider,model".
+std::string target_text(const Target& target);
+
 /// One change of a request member, asked for by `set.<field>` or a route's parameters.
 struct FieldEdit {
-  enum class Kind : std::uint8_t { kSet, kAtMost, kAtLeast, kDefault, kRemove };
+  enum class Kind : std::uint8_t {
+    kSet, kAtMost, kAtLeast, kDefault, kRemove,
+    kOneOf  ///< value_json is a list: a value that is not in it becomes its first
+  };
   std::string field;  ///< neutral dotted name: "max_tokens", "thinking.budget_tokens", "temperature", "effort"
   Kind kind = Kind::kSet;
   std::string value_json;
@@ -33,6 +41,13 @@ struct Deny {
   std::string type;  ///< error type shown to the client; empty: by status
 };
 
+/// What the response cache may do with a request. Unset: what the configuration says.
+struct CachePolicy {
+  bool use = true;
+  std::chrono::milliseconds ttl{-1};  ///< -1: the configuration's
+  std::string scope;                  ///< who shares answers: "session", "user", "project", "all"; empty: the configuration's
+};
+
 /// What the rules want done with a request. Slots nobody claimed are empty.
 struct Decision {
   std::string rule;    ///< name of the rule that won `to` (or `deny`)
@@ -44,17 +59,25 @@ struct Decision {
   std::vector<FieldEdit> edits;
   std::vector<HeaderEdit> headers;
   std::map<std::string, std::string> tags;
+  std::optional<CachePolicy> cache;
+  std::string budget;  ///< scope of the budget that pays, such as "project:web"; empty: the usual ones
   std::vector<std::string> failed_rules;  ///< rules skipped because they threw or ran out of budget
 };
 
-/// What the rules want done about a failed attempt. Defaults: the built-in policy of proxy/attempts.cc.
-struct ErrorDecision {
+/// What the rules want done about a failed attempt, or about a reply before its first content goes to the client. Slots nobody
+/// claimed: the built-in policy of proxy/attempts.cc.
+struct AttemptDecision {
   std::string rule;
+  std::optional<Deny> deny;   ///< no further attempt: the client gets this
   std::optional<bool> retry;  ///< same target again
   std::chrono::milliseconds retry_after{-1};      ///< -1: what the upstream asked for, else backoff
   std::chrono::milliseconds retry_at_most{10000};
   std::optional<bool> next_fallback;
   std::optional<Target> to;  ///< go there instead
+  std::map<std::string, std::string> tags;
+  std::vector<std::string> failed_rules;
+  /// True when the reply or failure at hand is not what the client shall get.
+  [[nodiscard]] bool moves_on() const { return deny || to || retry == true || next_fallback == true; }
 };
 
 struct Claim {
@@ -63,6 +86,7 @@ struct Claim {
   std::string rule;
   std::string where;  ///< "rules/my.lua:12"
   bool shadowed = false;
+  std::string pack;   ///< empty: the user's own files
 };
 
 /// Why one rule did or did not take part.
@@ -73,23 +97,55 @@ struct RuleTrace {
   std::string failed_condition;  ///< "spend_today >= 25"
   std::string actual;            ///< "0"
   std::string error;             ///< the rule threw or was stopped
+  std::string pack;              ///< empty: the user's own files
+  const char* layer = "user";    ///< layer_name()
+  bool quarantined = false;
+  std::int64_t time_ns = 0;
 };
 
-/// The full story of one decision; only built when asked for (explain, test, and later the ledger).
+/// Where rules come from, for traces.
+struct PackRef {
+  std::string name;
+  std::string version;
+  std::string layer;
+};
+
+/// A rule that another one's `override` switched off.
+struct OverrideRef {
+  std::string rule;   ///< "default#background"
+  std::string where;  ///< of the override
+};
+
+/// What every trace of a rule set says about it.
+struct RuleSetRef {
+  std::string hash;
+  std::vector<PackRef> packs;
+  std::vector<OverrideRef> overrides;
+};
+
+/// The full story of one decision; only built when asked for.
 struct Trace {
   std::string ruleset;  ///< hash of all rule sources
+  std::shared_ptr<const RuleSetRef> rule_set;
+  const char* on = "request";
   std::vector<Claim> claims;
   std::vector<RuleTrace> rules;
-  std::map<std::string, std::string> facts_read;  ///< name -> JSON value
+  std::map<std::string, std::string> facts_read;  ///< name -> JSON value; long texts are cut
   std::int64_t time_ns = 0;
 };
 
 /// Stable JSON of a decision with its trace; members are only ever added:
-/// {"v":1, "id", "ruleset", "rule", "reason", "deny"?: {"status","message","type"?}, "no_target"?, "bad_request"?,
-///  "targets": [{"provider","model"}], "set": [{"field","kind": set|max|min|default|remove,"value"?}],
-///  "headers": {name: value or null for remove}, "tags": {name: value}, "failed_rules": [name],
-///  "claims": [{"slot","value","rule","where","shadowed"}],
-///  "rules": [{"rule","where","matched","failed_condition"?,"actual"?,"error"?}], "facts_read": {name: value}, "time_ns"}
-std::string to_json(const Decision& decision, const Trace& trace, std::string_view decision_id);
+/// {"v":1, "id", "on": request|error|response, "ruleset", "packs": [{"name","version","layer"}],
+///  "overrides": [{"rule","where"}], "rule", "reason", "deny"?: {"status","message","type"?}, "no_target"?, "bad_request"?,
+///  "targets": [{"provider","model"}], "set": [{"field","kind": set|max|min|default|remove|values,"value"?}],
+///  "headers": {name: value or null for remove}, "tags": {name: value}, "cache"?: {"use","ttl_ms"?,"scope"?}, "budget"?,
+///  "failed_rules": [name],
+///  "claims": [{"slot","value","rule","where","pack"?,"shadowed"}],
+///  "rules": [{"rule","where","layer","pack"?,"matched","failed_condition"?,"actual"?,"error"?,"quarantined"?,"time_ns"}],
+///  "facts_read": {name: value}, "time_ns"}
+std::string trace_json(const Decision& decision, const Trace& trace, std::string_view decision_id);
+/// The same of a decision on an attempt: instead of reason, targets, set, headers, cache and budget it has
+/// "retry"?, "retry_after_ms"?, "retry_at_most_ms"?, "next_fallback"?, "to"?: {"provider","model"}.
+std::string trace_json(const AttemptDecision& decision, const Trace& trace, std::string_view decision_id);
 
 }  // namespace ccrules::rules

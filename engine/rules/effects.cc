@@ -48,6 +48,7 @@ const char* edit_word(FieldEdit::Kind kind) {
     case FieldEdit::Kind::kAtMost: return "max";
     case FieldEdit::Kind::kAtLeast: return "min";
     case FieldEdit::Kind::kDefault: return "default";
+    case FieldEdit::Kind::kOneOf: return "values";
     default: return "";
   }
 }
@@ -136,7 +137,7 @@ std::optional<Pick> EffectReader::pick(const Tree& value) {
     fail(value.at, "pick needs a fact and a table: pick(\"agent\", { reviewer = \"deep\" })");
     return std::nullopt;
   }
-  const api::FactRow* row = usable_fact(fact->value.text, value.at, false, problems_);
+  const api::FactRow* row = usable_fact(fact->value.text, value.at, context_, problems_);
   if (row == nullptr) return std::nullopt;
   if (row->kind != api::Kind::kText) {
     fail(value.at, "pick needs a text fact such as model or agent, not " + std::string(row->name));
@@ -240,7 +241,7 @@ void EffectReader::set_field(const std::string& field, Spot at, const Tree& valu
     return;
   }
   const auto is_bound = [](const Tree::Member& member) {
-    return member.key == "max" || member.key == "min" || member.key == "default";
+    return member.key == "max" || member.key == "min" || member.key == "default" || member.key == "values";
   };
   const bool bounds = value.is(Tree::Kind::kTable) && value.items.empty() && !value.members.empty() &&
                       std::any_of(value.members.begin(), value.members.end(), is_bound);
@@ -257,20 +258,37 @@ void EffectReader::set_field(const std::string& field, Spot at, const Tree& valu
     out.push_back({field, FieldEdit::Kind::kSet, std::move(value_json)});
     return;
   }
-  for (const Tree::Member& member : value.members) {
-    const FieldEdit::Kind kind = member.key == "max"   ? FieldEdit::Kind::kAtMost
-                                 : member.key == "min" ? FieldEdit::Kind::kAtLeast
-                                                       : FieldEdit::Kind::kDefault;
-    if (!is_bound(member)) {
-      fail(member.at, "set." + field + " has no '" + member.key + "'", "a field takes a value, remove or { max =, min =, default = }");
-    } else if (kind != FieldEdit::Kind::kDefault && row->kind != api::Kind::kNumber) {
-      fail(member.at, "set." + field + ": " + edit_word(kind) + " is for numbers");
-    } else if (!fits(member.value, row->kind)) {
-      fail(member.value.at, "set." + field + ": " + edit_word(kind) + " is " + kind_word(row->kind) + ", not " + member.value.kind_name());
-    } else {
-      out.push_back({field, kind, to_json(member.value)});
-    }
+  for (const Tree::Member& member : value.members) bound(*row, member, out);
+}
+
+// One of max, min, values, default.
+void EffectReader::bound(const api::FieldRow& row, const Tree::Member& member, std::vector<FieldEdit>& out) {
+  const std::string name = std::string("set.") + row.name;
+  FieldEdit edit{row.name, FieldEdit::Kind::kDefault, {}};
+  if (member.key == "max") edit.kind = FieldEdit::Kind::kAtMost;
+  if (member.key == "min") edit.kind = FieldEdit::Kind::kAtLeast;
+  if (member.key == "values") edit.kind = FieldEdit::Kind::kOneOf;
+  if (edit.kind == FieldEdit::Kind::kDefault && member.key != "default") {
+    fail(member.at, name + " has no '" + member.key + "'", "a field takes a value, remove or { max =, min =, values =, default = }");
+    return;
   }
+  if (edit.kind == FieldEdit::Kind::kOneOf) {
+    const bool list = member.value.is(Tree::Kind::kTable) && member.value.members.empty() && !member.value.items.empty();
+    const bool all = list && std::all_of(member.value.items.begin(), member.value.items.end(),
+                                         [&row](const Tree& item) { return fits(item, row.kind); });
+    if (!all) {
+      fail(member.value.at, name + ": values is a list, each " + kind_word(row.kind));
+      return;
+    }
+  } else if (edit.kind != FieldEdit::Kind::kDefault && row.kind != api::Kind::kNumber) {
+    fail(member.at, name + ": " + edit_word(edit.kind) + " is for numbers");
+    return;
+  } else if (!fits(member.value, row.kind)) {
+    fail(member.value.at, name + ": " + edit_word(edit.kind) + " is " + kind_word(row.kind) + ", not " + member.value.kind_name());
+    return;
+  }
+  edit.value_json = to_json(member.value);
+  out.push_back(std::move(edit));
 }
 
 SetEffect EffectReader::set(const Tree& value) {
@@ -372,19 +390,55 @@ TagEffect EffectReader::tag(const Tree& value) {
 
 bool EffectReader::duration(const Tree& value, std::chrono::milliseconds& out) {
   if (value.is(Tree::Kind::kText)) {
-    const std::string& text = value.text;
-    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-    const std::optional<std::int64_t> count = text::to_int(std::string_view(text).substr(0, digits));
-    const std::string unit = text.substr(digits);
-    const std::int64_t factor = unit == "ms" ? 1 : unit == "s" ? 1000 : unit == "m" ? 60'000 : 0;
-    constexpr std::int64_t kLongest = 1'000'000;
-    if (count && factor != 0 && *count <= kLongest) {
-      out = std::chrono::milliseconds(*count * factor);
+    if (const auto found = parse_duration(value.text)) {
+      out = *found;
       return true;
     }
   }
   fail(value.at, "a duration is written \"250ms\", \"20s\" or \"2m\"");
   return false;
+}
+
+CacheEffect EffectReader::cache(const Tree& value) {
+  CacheEffect effect;
+  if (value.is(Tree::Kind::kFunction)) {
+    effect.function = value.ref;
+    return effect;
+  }
+  CachePolicy& policy = effect.policy.emplace();
+  if (value.is(Tree::Kind::kFlag)) {
+    policy.use = value.flag;
+    return effect;
+  }
+  if (!value.is(Tree::Kind::kTable) || !value.items.empty()) {
+    fail(value.at, std::string("cache is true, false or { ttl = \"1h\", scope = \"project\" }, not ") + value.kind_name());
+    return effect;
+  }
+  for (const Tree::Member& member : value.members) {
+    if (member.key == "ttl") {
+      duration(member.value, policy.ttl);
+    } else if (member.key == "scope") {
+      policy.scope = member.value.text;
+      if (policy.scope != "session" && policy.scope != "user" && policy.scope != "project" && policy.scope != "all") {
+        fail(member.value.at, "cache: scope is session, user, project or all");
+      }
+    } else {
+      fail(member.at, "cache has no '" + member.key + "'", "cache has ttl, scope");
+    }
+  }
+  return effect;
+}
+
+BudgetEffect EffectReader::budget(const Tree& value) {
+  BudgetEffect effect;
+  if (value.is(Tree::Kind::kFunction)) {
+    effect.function = value.ref;
+  } else if (value.is(Tree::Kind::kText) && !value.text.empty()) {
+    effect.scope = value.text;
+  } else {
+    fail(value.at, std::string("budget is the scope that pays, such as \"project:web\", not ") + value.kind_name());
+  }
+  return effect;
 }
 
 RetryEffect EffectReader::retry(const Tree& value) {

@@ -62,11 +62,22 @@ struct RetryEffect {
   int function = 0;
 };
 
+struct CacheEffect {
+  std::optional<CachePolicy> policy;
+  int function = 0;  ///< 0: none
+};
+
+struct BudgetEffect {
+  std::string scope;  ///< empty: none
+  int function = 0;
+};
+
 /// Reads the values of effects, at load from a rule's table and later from what its functions return: the same rules and
 /// messages for both.
 class EffectReader {
  public:
-  EffectReader(const Targets& targets, Problems& problems) : targets_(targets), problems_(problems) {}
+  EffectReader(const RuleContext& context, Problems& problems)
+      : context_(context), targets_(*context.targets), problems_(problems) {}
 
   TargetEffect to(const Tree& value);
   TargetEffect fallback(const Tree& value);
@@ -75,6 +86,8 @@ class EffectReader {
   HeaderEffect headers(const Tree& value);
   TagEffect tag(const Tree& value);
   RetryEffect retry(const Tree& value);
+  CacheEffect cache(const Tree& value);
+  BudgetEffect budget(const Tree& value);
   /// One member of `set`, `headers`, `tag`.
   void set_field(const std::string& field, Spot at, const Tree& value, std::vector<FieldEdit>& out);
   void header(const std::string& name, Spot at, const Tree& value, std::vector<HeaderEdit>& out);
@@ -87,8 +100,10 @@ class EffectReader {
   std::vector<Choice> choices(const Tree& value, const char* effect);
   std::optional<Pick> pick(const Tree& value);
   void add_entry(Pick& pick, const std::string& name, const Tree& value);
+  void bound(const api::FieldRow& row, const Tree::Member& member, std::vector<FieldEdit>& out);
   bool duration(const Tree& value, std::chrono::milliseconds& out);
 
+  const RuleContext& context_;
   const Targets& targets_;
   Problems& problems_;
 };

@@ -52,6 +52,8 @@ const char* kind_word(FieldEdit::Kind kind) {
       return "default";
     case FieldEdit::Kind::kRemove:
       return "remove";
+    case FieldEdit::Kind::kOneOf:
+      return "values";
   }
   return "";
 }
@@ -119,7 +121,7 @@ class Comparison {
     }
   }
 
-  void compare(const Tree::Member& member, const ErrorDecision& decision) {
+  void compare(const Tree::Member& member, const AttemptDecision& decision) {
     if (member.key == "by") {
       differ("by", rule(member.value), decision.rule.empty() ? "none" : decision.rule);
     } else if (member.key == "retry") {
@@ -259,10 +261,6 @@ void compare_shares(const Tree::Member& wanted, const std::map<std::string, std:
 
 }  // namespace
 
-std::string target_text(const Target& target) {
-  return target.provider + "," + target.model;
-}
-
 std::string percent_text(double percent) {
   char text[32];
   std::snprintf(text, sizeof text, "%.2f", percent);
@@ -320,7 +318,7 @@ std::vector<Difference> differences(const Tree& expect, const Decision& decision
   return std::move(comparison.found);
 }
 
-std::vector<Difference> differences(const Tree& expect, const ErrorDecision& decision, const Engine& engine) {
+std::vector<Difference> differences(const Tree& expect, const AttemptDecision& decision, const Engine& engine) {
   Comparison comparison(engine);
   for (const Tree::Member& member : expect.members) comparison.compare(member, decision);
   return std::move(comparison.found);

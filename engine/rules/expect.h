@@ -22,7 +22,7 @@ void check_expect(const Tree& expect, bool on_error, bool sweep, Problems& probl
 /// Compares a decision with an `expect` that check_expect() found good.
 std::vector<Difference> differences(const Tree& expect, const Decision& decision, const Trace& trace,
                                     const Engine& engine);
-std::vector<Difference> differences(const Tree& expect, const ErrorDecision& decision, const Engine& engine);
+std::vector<Difference> differences(const Tree& expect, const AttemptDecision& decision, const Engine& engine);
 
 /// How often each target and each rule came in a sweep.
 struct Shares {
@@ -33,8 +33,6 @@ struct Shares {
 /// Compares `share` and `rules` of a sweep's `expect`: percent, exact or { from, to }.
 std::vector<Difference> differences(const Tree& expect, const Shares& shares, const Engine& engine);
 
-/// "provider,model".
-std::string target_text(const Target& target);
 /// A percentage with at most two decimals: "9.97 %".
 std::string percent_text(double percent);
 

@@ -6,7 +6,9 @@
 #include <string_view>
 
 #include "chat/outline.h"
+#include "chat/request.h"
 #include "chat/usage.h"
+#include "rules/counters.h"
 
 namespace ccrules::rules {
 
@@ -33,11 +35,18 @@ struct Facts {
   std::int64_t wall_us = 0;
   std::function<std::string_view(std::string_view)> header;  ///< request header by lower-case name; empty when absent
   std::optional<double> bucket;  ///< tests: what every bucket() gives
-  // on = "error"
+  std::string_view body;  ///< the request's JSON; empty: not at hand, then `body` and `messages` are absent
+  std::function<const chat::Request*()> request;  ///< reads all of it, called at most once; null when it cannot be read
+  const Counters* counters = nullptr;             ///< null: spending, rates, health and warmth are not known
+  // on = "error" and on = "response"
   int attempt = 0;  ///< 1 for the first
   int status = 0;
   std::string_view error;     ///< error_code_name()
-  std::string_view provider;  ///< of the failed attempt
+  std::string_view provider;  ///< of the attempt
+  // on = "response"
+  std::string_view stop_reason;        ///< Anthropic's words; empty while the answer still runs
+  const chat::Usage* usage = nullptr;  ///< as far as it is known
+  std::int64_t ttft_ms = 0;
 };
 
 }  // namespace ccrules::rules

@@ -58,10 +58,6 @@ class Applier {
       problems_.push_back({member.at, "unknown fact '" + member.key + "'", api::fact_hint(member.key)});
       return;
     }
-    if (row->phase == api::Phase::kLater) {
-      problems_.push_back({member.at, "fact '" + member.key + "' is not available in this version", row->doc});
-      return;
-    }
     if (!fits(*row, member.value)) {
       problems_.push_back({member.value.at, member.key + " is " + row->type + ", not " + member.value.kind_name(), {}});
       return;
@@ -72,6 +68,10 @@ class Applier {
  private:
   static bool fits(const api::FactRow& row, const Tree& value) {
     if (row.id == api::Fact::kBucket) return value.is(Tree::Kind::kNumber) || value.text == kRealBucket;
+    if (row.id == api::Fact::kSpend || row.id == api::Fact::kBudgetLeft || row.id == api::Fact::kRate) {
+      return value.is(Tree::Kind::kNumber);
+    }
+    if (row.id == api::Fact::kWarm) return value.is(Tree::Kind::kFlag) || value.is(Tree::Kind::kTable);
     if (row.id == api::Fact::kTime) return value.is(Tree::Kind::kText);
     switch (row.kind) {
       case api::Kind::kText: return value.is(Tree::Kind::kText);
@@ -127,6 +127,26 @@ class Applier {
       case Fact::kTextLastUser: set_text(sample_.last_user_text, text); return;
       case Fact::kTextSystem: set_text(sample_.system_text, text); return;
       case Fact::kHeaders: set_headers(member); return;
+      case Fact::kTextFirstUser: set_text(sample_.first_user_text, text); return;
+      case Fact::kSpendHour: sample_.counters.spent_usd[Period::kHour] = member.value.number; return;
+      case Fact::kSpendToday: sample_.counters.spent_usd[Period::kDay] = member.value.number; return;
+      case Fact::kSpendWeek: sample_.counters.spent_usd[Period::kWeek] = member.value.number; return;
+      case Fact::kSpendMonth: sample_.counters.spent_usd[Period::kMonth] = member.value.number; return;
+      case Fact::kSpend: sample_.counters.any_spent_usd = member.value.number; return;
+      case Fact::kBudgetLeft: sample_.counters.left_usd = member.value.number; return;
+      case Fact::kRate: sample_.counters.rate = member.value.number; return;
+      case Fact::kHealth: set_health(member); return;
+      case Fact::kWarm: set_warm(member); return;
+      case Fact::kStopReason: sample_.stop_reason = text; return;
+      case Fact::kUsage: set_texts(member); return;
+      case Fact::kUsageInput: sample_.usage.input_tokens = number; return;
+      case Fact::kUsageOutput: sample_.usage.output_tokens = number; return;
+      case Fact::kUsageCacheRead: sample_.usage.cache_read_tokens = number; return;
+      case Fact::kUsageCacheWrite: sample_.usage.cache_write_tokens = number; return;
+      case Fact::kUsageReasoning: sample_.usage.reasoning_tokens = number; return;
+      case Fact::kTtftMs: sample_.facts.ttft_ms = number; return;
+      case Fact::kBody:
+      case Fact::kMessages: cannot(member, "give a whole request"); return;
       case Fact::kAttempt: sample_.facts.attempt = static_cast<int>(number); return;
       case Fact::kStatus: sample_.facts.status = static_cast<int>(number); return;
       case Fact::kError: sample_.error = text; return;
@@ -134,8 +154,9 @@ class Applier {
       case Fact::kTimeHour:
       case Fact::kTimeWday: cannot(member, "give time = \"14:00\" or \"2026-11-21T14:00:00Z\""); return;
       case Fact::kSystemHash: cannot(member, "give text.system"); return;
-      case Fact::kTargetModel: cannot(member, "the rules decide it"); return;
-      case Fact::kUnavailable: return;
+      case Fact::kTargetModel:
+      case Fact::kTargetProvider:
+      case Fact::kProviderClass: cannot(member, "the rules decide it"); return;
     }
   }
 
@@ -154,11 +175,40 @@ class Applier {
     }
   }
 
+  // health = { anthropic = "down" }; providers not named are ok.
+  void set_health(const Tree::Member& member) {
+    for (const Tree::Member& part : member.value.members) {
+      if (part.value.text != "ok" && part.value.text != "trial" && part.value.text != "down") {
+        problems_.push_back({part.value.at, "health is ok, trial or down", {}});
+      }
+      sample_.counters.health_of[part.key] = part.value.text;
+    }
+  }
+
+  // warm = true, warm = { tokens = 50000, cost_usd = 0.2 }: of every target.
+  void set_warm(const Tree::Member& member) {
+    Warmth& warmth = sample_.counters.warmth.emplace();
+    warmth.warm = member.value.is(Tree::Kind::kTable) || member.value.flag;
+    for (const Tree::Member& part : member.value.members) {
+      if (part.key == "tokens" && part.value.is(Tree::Kind::kNumber)) {
+        warmth.tokens = std::llround(std::min(std::max(part.value.number, 0.0), 1e15));
+      } else if (part.key == "cost_usd" && part.value.is(Tree::Kind::kNumber)) {
+        warmth.cost_usd = part.value.number;
+      } else if (part.key == "warm" && part.value.is(Tree::Kind::kFlag)) {
+        warmth.warm = part.value.flag;
+      } else {
+        problems_.push_back({part.at, "warm has no such '" + part.key + "'", "warm is true, false or { tokens =, cost_usd = }"});
+      }
+    }
+  }
+
   void set_text(std::string& literal, const std::string& text) {
     literal.clear();
     json::append_string(literal, text);
     if (&literal == &sample_.last_user_text) {
       sample_.outline.last_user_json = literal;
+    } else if (&literal == &sample_.first_user_text) {
+      sample_.outline.first_user_json = literal;
     } else {
       sample_.outline.system_json.assign(1, literal);
     }

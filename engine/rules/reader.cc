@@ -1,10 +1,12 @@
 #include "rules/reader.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "core/digest.h"
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "rules/agents.h"
 #include "rules/tree.h"
@@ -14,6 +16,8 @@ namespace {
 
 const chat::Outline kNoOutline;
 const Identity kNoIdentity;
+const chat::Usage kNoUsage;
+constexpr std::string_view kEverybody = "all";
 
 constexpr std::int64_t kSecondUs = 1'000'000;
 constexpr std::int64_t kHourUs = 3600 * kSecondUs;
@@ -48,6 +52,77 @@ Value number_or_none(const std::optional<Number>& n) {
   return n ? number(*n) : Value();
 }
 
+Value real_or_none(const std::optional<double>& n) {
+  if (!n) return {};
+  Value value = number(0);
+  value.number = *n;
+  return value;
+}
+
+/// The scalar at a dotted path below a JSON value; a text is decoded into `text`. The first of two members of one name counts.
+Value member_of(json::Value value, std::string_view path, std::string& text) {
+  while (!path.empty()) {
+    const std::string_view step = path.substr(0, path.find('.'));
+    path.remove_prefix(std::min(step.size() + 1, path.size()));
+    bool found = false;
+    if (value.is(json::Type::kObject)) {
+      auto object = value.object();
+      while (object.ok() && !found && object->next()) {
+        found = object->key() == step;
+        if (found) value = object->value();
+      }
+    } else if (value.is(json::Type::kArray)) {
+      std::int64_t skip = text::to_int(step).value_or(-1);
+      auto array = value.array();
+      while (array.ok() && !found && skip >= 0 && array->next()) {
+        found = skip-- == 0;
+        if (found) value = array->value();
+      }
+    }
+    if (!found) return {};
+  }
+  switch (value.type()) {
+    case json::Type::kBool: {
+      auto read = value.boolean();
+      return read.ok() ? flag(*read) : Value();
+    }
+    case json::Type::kNumber: {
+      auto read = value.number();
+      return read.ok() ? real_or_none(*read) : Value();
+    }
+    case json::Type::kString: {
+      auto read = value.string();
+      if (!read.ok()) return {};
+      text = *read;
+      return words(text);
+    }
+    default: return {};
+  }
+}
+
+const char* role_name(chat::Role role) {
+  switch (role) {
+    case chat::Role::kUser: return "user";
+    case chat::Role::kAssistant: return "assistant";
+    case chat::Role::kSystem: return "system";
+  }
+  return "user";
+}
+
+MessageView view_of(const chat::Message& message) {
+  MessageView view;
+  view.role = role_name(message.role);
+  for (const chat::Block& block : message.blocks) {
+    if (const auto* text = std::get_if<chat::Text>(&block.value)) {
+      if (!view.text.empty()) view.text += '\n';
+      view.text += text->text;
+    } else if (const auto* call = std::get_if<chat::ToolCall>(&block.value)) {
+      view.tools.push_back(call->name);
+    }
+  }
+  return view;
+}
+
 std::int64_t days(std::int64_t wall_us) { return wall_us / kDayUs; }
 std::int64_t hour(std::int64_t wall_us) { return wall_us % kDayUs / kHourUs; }
 // 1970-01-01 was a Thursday.
@@ -57,20 +132,24 @@ std::int64_t weekday(std::int64_t wall_us) { return (days(wall_us) + 3) % 7 + 1;
 
 Value Reader::read(api::Fact fact) {
   const Value value = value_of(fact);
-  if (trace_ != nullptr) {
-    for (const api::FactRow& row : api::facts()) {
-      if (row.id == fact) {
-        note(row.name, value);
-        break;
-      }
-    }
+  if (trace_ != nullptr && !noted_.test(static_cast<std::size_t>(fact))) {
+    // What the rules above decide changes as they do: the last one read stays.
+    const bool changes = fact == api::Fact::kTargetModel || fact == api::Fact::kTargetProvider || fact == api::Fact::kProviderClass;
+    noted_.set(static_cast<std::size_t>(fact), !changes);
+    note(api::fact_row(fact).name, value);
   }
   return value;
+}
+
+void Reader::set_target(const Target& target, bool local) {
+  target_ = target;
+  target_local_ = local;
 }
 
 Value Reader::value_of(api::Fact fact) {
   const chat::Outline& outline = facts_.outline != nullptr ? *facts_.outline : kNoOutline;
   const Identity& identity = facts_.identity != nullptr ? *facts_.identity : kNoIdentity;
+  const chat::Usage& usage = facts_.usage != nullptr ? *facts_.usage : kNoUsage;
   using api::Fact;
   switch (fact) {
     case Fact::kModel: return words(outline.model);
@@ -104,23 +183,53 @@ Value Reader::value_of(api::Fact fact) {
     }
     case Fact::kSystemHash: return words(system_hash());
     case Fact::kLastRole: return words_or_none(outline.last_role);
-    case Fact::kTargetModel: return words_or_none(target_model_);
+    case Fact::kTargetModel: return words_or_none(target_.model);
+    case Fact::kTargetProvider: return words_or_none(target_.provider);
+    case Fact::kProviderClass:
+      return target_.provider.empty() ? Value() : words(target_local_ ? "local" : "external");
     case Fact::kTimeHour: return number(hour(facts_.wall_us));
     case Fact::kTimeWday: return number(weekday(facts_.wall_us));
     case Fact::kTimeIso: return words(iso());
-    case Fact::kTextLastUser: return words(last_user());
+    case Fact::kTextLastUser: return words(decoded(outline.last_user_json, last_user_));
+    case Fact::kTextFirstUser: return words(decoded(outline.first_user_json, first_user_));
     case Fact::kTextSystem: return words(system());
+    case Fact::kSpendHour: return spent(kEverybody, Period::kHour);
+    case Fact::kSpendToday: return spent(kEverybody, Period::kDay);
+    case Fact::kSpendWeek: return spent(kEverybody, Period::kWeek);
+    case Fact::kSpendMonth: return spent(kEverybody, Period::kMonth);
     case Fact::kAttempt: return number(facts_.attempt);
     case Fact::kStatus: return number(facts_.status);
     case Fact::kError: return words_or_none(facts_.error);
     case Fact::kProvider: return words_or_none(facts_.provider);
+    case Fact::kStopReason: return words_or_none(facts_.stop_reason);
+    case Fact::kUsageInput: return number_or_none(usage.input_tokens);
+    case Fact::kUsageOutput: return number_or_none(usage.output_tokens);
+    case Fact::kUsageCacheRead: return number_or_none(usage.cache_read_tokens);
+    case Fact::kUsageCacheWrite: return number_or_none(usage.cache_write_tokens);
+    case Fact::kUsageReasoning: return number_or_none(usage.reasoning_tokens);
+    case Fact::kTtftMs: return number(facts_.ttft_ms);
+    // Objects and functions: they are read by their parts.
     case Fact::kTime:
     case Fact::kBucket:
     case Fact::kText:
     case Fact::kHeaders:
-    case Fact::kUnavailable: break;
+    case Fact::kBody:
+    case Fact::kMessages:
+    case Fact::kSpend:
+    case Fact::kBudgetLeft:
+    case Fact::kRate:
+    case Fact::kHealth:
+    case Fact::kWarm:
+    case Fact::kUsage: break;
   }
   return {};
+}
+
+Value Reader::clock(api::Fact part, const Zone& zone) {
+  const LocalTime local = local_time(zone, facts_.wall_us);
+  const Value value = number(part == api::Fact::kTimeHour ? local.hour : local.wday);
+  if (trace_ != nullptr) note(std::string(api::fact_row(part).name) + " " + zone.name(), value);
+  return value;
 }
 
 Value Reader::header(std::string_view name) {
@@ -142,25 +251,126 @@ Value Reader::bucket(std::string_view name, std::string_view key) {
   return value;
 }
 
+std::string_view Reader::keep(std::string text) {
+  kept_.push_back(std::move(text));
+  return kept_.back();
+}
+
+Value Reader::body(std::string_view path) {
+  Value value;
+  if (auto document = json::Document::open_view(facts_.body); document.ok()) {
+    if (auto root = document->root(); root.ok()) {
+      std::string text;
+      value = member_of(*root, path, text);
+      if (value.kind == Value::Kind::kText) value.text = keep(std::move(text));
+    }
+  }
+  if (trace_ != nullptr) note("body." + std::string(path), value);
+  return value;
+}
+
+std::optional<Scope> Reader::own_scope(std::string_view by) {
+  if (by == kEverybody) return Scope{};
+  const api::FactRow* row = api::find_fact(by);
+  if (row == nullptr || row->kind != api::Kind::kText) return std::nullopt;
+  const std::string_view key = value_of(row->id).text;
+  if (key.empty()) return std::nullopt;
+  return Scope{row->name, key};
+}
+
+Value Reader::spent(std::string_view by, Period period) {
+  if (facts_.counters == nullptr) return {};
+  const std::optional<Scope> scope = own_scope(by);
+  return scope ? real_or_none(facts_.counters->spend_usd(*scope, period)) : Value();
+}
+
+Value Reader::spend(std::string_view by, Period period) {
+  static constexpr const char* kPeriods[] = {"hour", "day", "week", "month"};
+  const Value value = spent(by, period);
+  if (trace_ != nullptr) note("spend." + std::string(by) + "." + kPeriods[static_cast<std::size_t>(period)], value);
+  return value;
+}
+
+Value Reader::budget_left(std::string_view scope) {
+  Value value;
+  if (facts_.counters != nullptr) {
+    const std::size_t colon = scope.find(':');
+    const std::optional<Scope> found = colon == std::string_view::npos
+                                           ? own_scope(scope)
+                                           : std::optional(Scope{scope.substr(0, colon), scope.substr(colon + 1)});
+    if (found) value = real_or_none(facts_.counters->budget_left_usd(*found));
+  }
+  if (trace_ != nullptr) note("budget_left." + std::string(scope), value);
+  return value;
+}
+
+Value Reader::rate(std::string_view by, std::chrono::milliseconds window) {
+  Value value;
+  if (facts_.counters != nullptr) {
+    if (const std::optional<Scope> scope = own_scope(by)) value = real_or_none(facts_.counters->requests(*scope, window));
+  }
+  if (trace_ != nullptr) note("rate." + std::string(by) + "." + std::to_string(window.count() / 1000) + "s", value);
+  return value;
+}
+
+Value Reader::health(std::string_view provider) {
+  const Value value = facts_.counters != nullptr ? words_or_none(facts_.counters->health(provider)) : Value();
+  if (trace_ != nullptr) note("health." + std::string(provider), value);
+  return value;
+}
+
+std::optional<Warmth> Reader::warm(const Target& target) {
+  const std::string_view session = facts_.identity != nullptr ? std::string_view(facts_.identity->session) : std::string_view();
+  std::optional<Warmth> warmth;
+  if (facts_.counters != nullptr) warmth = facts_.counters->warm(target, session);
+  if (trace_ != nullptr) note("warm." + target.provider + "," + target.model, warmth ? flag(warmth->warm) : Value());
+  return warmth;
+}
+
+const chat::Request* Reader::request() {
+  if (!request_) request_ = facts_.request ? facts_.request() : nullptr;
+  return *request_;
+}
+
+std::optional<std::size_t> Reader::message_count() {
+  const chat::Request* whole = request();
+  std::optional<std::size_t> count;
+  if (whole != nullptr) count = whole->messages.size();
+  if (trace_ != nullptr) note("messages", count ? number(static_cast<std::int64_t>(*count)) : Value());
+  return count;
+}
+
+const MessageView* Reader::message(std::size_t index) {
+  const chat::Request* whole = request();
+  if (whole == nullptr || index >= whole->messages.size()) return nullptr;
+  message_ = view_of(whole->messages[index]);
+  if (trace_ != nullptr) note("messages." + std::to_string(index + 1), words(message_.text));
+  return &message_;
+}
+
 void Reader::note(std::string_view name, const Value& value) {
+  if (value.kind == Value::Kind::kText && value.text.size() > limits::kTraceTextBytes) {
+    trace_->facts_read.insert_or_assign(
+        std::string(name), to_json(words(text::to_valid_utf8(value.text.substr(0, limits::kTraceTextBytes)) + "...")));
+    return;
+  }
   trace_->facts_read.insert_or_assign(std::string(name), to_json(value));
 }
 
-std::string_view Reader::last_user() {
-  if (!have_last_user_ && facts_.outline != nullptr) last_user_ = unescape(facts_.outline->last_user_json);
-  have_last_user_ = true;
-  return last_user_;
+std::string_view Reader::decoded(std::string_view literal, std::optional<std::string>& kept) {
+  if (!kept) kept = unescape(literal);
+  return *kept;
 }
 
 std::string_view Reader::system() {
-  if (!have_system_ && facts_.outline != nullptr) {
-    for (const std::string_view literal : facts_.outline->system_json) {
-      if (!system_.empty()) system_ += '\n';
-      system_ += unescape(literal);
-    }
+  if (system_) return *system_;
+  std::string& text = system_.emplace();
+  if (facts_.outline == nullptr) return text;
+  for (const std::string_view literal : facts_.outline->system_json) {
+    if (!text.empty()) text += '\n';
+    text += unescape(literal);
   }
-  have_system_ = true;
-  return system_;
+  return text;
 }
 
 std::string_view Reader::system_hash() {

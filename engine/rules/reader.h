@@ -1,4 +1,6 @@
 #pragma once
+#include <bitset>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -6,6 +8,7 @@
 #include "rules/api.h"
 #include "rules/decision.h"
 #include "rules/facts.h"
+#include "rules/zone.h"
 
 namespace ccrules::rules {
 
@@ -19,37 +22,78 @@ struct Value {
   const std::vector<std::string_view>* list = nullptr;
 };
 
+/// One message of a request, as `req.messages` shows it.
+struct MessageView {
+  const char* role = "";
+  std::string text;                ///< its text blocks, joined by newlines
+  std::vector<std::string> tools;  ///< names of the tools it calls
+};
+
 /// Reads facts of one request: what costs something is worked out on the first read and kept. With a trace, notes what was read.
 class Reader {
  public:
-  explicit Reader(const Facts& facts, Trace* trace = nullptr) : facts_(facts), trace_(trace) {}
+  explicit Reader(const Facts& facts, api::On on = api::On::kRequest, Trace* trace = nullptr)
+      : facts_(facts), on_(on), trace_(trace) {}
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
 
   Value read(api::Fact fact);
   /// By lower-case name; nothing when absent.
   Value header(std::string_view name);
   /// From 0 to below 100; nothing when there is no key.
   Value bucket(std::string_view name, std::string_view key);
+  /// A scalar of the request's JSON by dotted path ("metadata.tier", "messages.0.role"); nothing when it is not there.
+  Value body(std::string_view path);
+  /// Dollars spent by all requests whose fact `by` is this one's; `by` "all": by all.
+  Value spend(std::string_view by, Period period);
+  /// `scope` is "project:web", a fact ("project": this request's own) or "all".
+  Value budget_left(std::string_view scope);
+  Value rate(std::string_view by, std::chrono::milliseconds window);
+  Value health(std::string_view provider);
+  std::optional<Warmth> warm(const Target& target);
+  /// Nothing when they cannot be read.
+  [[nodiscard]] std::optional<std::size_t> message_count();
+  /// From 0; null beyond the end. Valid until the next call.
+  const MessageView* message(std::size_t index);
+
+  /// kTimeHour or kTimeWday in a zone.
+  Value clock(api::Fact part, const Zone& zone);
   [[nodiscard]] std::int64_t wall_us() const { return facts_.wall_us; }
-  [[nodiscard]] bool on_error() const { return facts_.attempt > 0; }
-  void set_target_model(std::string_view model) { target_model_ = model; }
+  [[nodiscard]] api::On on() const { return on_; }
+  /// The target the rules chose so far.
+  void set_target(const Target& target, bool local);
+  /// From now on rules about the target are judged, see Rule::about_target.
+  void targets_are_known() { targets_known_ = true; }
+  [[nodiscard]] bool targets_known() const { return targets_known_; }
 
  private:
   Value value_of(api::Fact fact);
+  Value spent(std::string_view by, Period period);
   void note(std::string_view name, const Value& value);
-  std::string_view last_user();
+  std::string_view keep(std::string text);
+  /// The scope a rule names by a fact; nothing when the request does not have it.
+  std::optional<Scope> own_scope(std::string_view by);
+  const chat::Request* request();
+  std::string_view decoded(std::string_view literal, std::optional<std::string>& kept);
   std::string_view system();
   std::string_view system_hash();
   std::string_view iso();
 
   const Facts& facts_;
+  api::On on_;
   Trace* trace_;
-  std::string target_model_;
-  std::string last_user_;
-  std::string system_;
+  std::bitset<128> noted_;  // facts already in the trace
+  Target target_;
+  bool target_local_ = false;
+  bool targets_known_ = false;
+  std::optional<std::string> last_user_;
+  std::optional<std::string> first_user_;
+  std::optional<std::string> system_;
   std::string hash_;
   std::string iso_;
-  bool have_last_user_ = false;
-  bool have_system_ = false;
+  std::optional<const chat::Request*> request_;
+  MessageView message_;
+  std::deque<std::string> kept_;  // texts that values point into
 };
 
 /// JSON of a value, null for none.

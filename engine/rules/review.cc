@@ -18,9 +18,11 @@ class Reviewer {
       check_reach(rule);
       check_models(rule);
     }
-    for (const Rule& rule : set_.on_error) {
-      check_effects(rule);
-      check_models(rule);
+    for (const std::vector<Rule>* rules : {&set_.about_target, &set_.on_error, &set_.on_response}) {
+      for (const Rule& rule : *rules) {
+        check_effects(rule);
+        check_models(rule);
+      }
     }
     for (const auto& [name, place] : set_.aliases) {
       if (place.used || is_quoted_somewhere(name)) continue;

@@ -1,20 +1,20 @@
 #include "rules/ruleset.h"
 
 #include <algorithm>
+#include <array>
 
 #include "core/digest.h"
-#include "core/embedded.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "rules/json_rules.h"
 
 namespace ccrules::rules {
 namespace {
 
 constexpr std::string_view kPrelude = "rules/prelude/rules.lua";
-constexpr std::string_view kDefaultPack = "rules/default/";
 
 /// Reads "text {fact} text"; "{{" is a brace.
-Template compile_template(const Tree& tree, bool on_error, Problems& problems) {
+Template compile_template(const Tree& tree, const RuleContext& context, Problems& problems) {
   Template out;
   if (!tree.is(Tree::Kind::kText)) {
     problems.push_back({tree.at, std::string("reason is a string, not ") + tree.kind_name(), {}});
@@ -27,7 +27,7 @@ Template compile_template(const Tree& tree, bool on_error, Problems& problems) {
     if (text[i] == '{' && i + 1 < text.size() && text[i + 1] == '{') {
       plain += text[i++];
     } else if (close != std::string_view::npos) {
-      const api::FactRow* row = usable_fact(text.substr(i + 1, close - i - 1), tree.at, on_error, problems);
+      const api::FactRow* row = usable_fact(text.substr(i + 1, close - i - 1), tree.at, context, problems);
       if (!plain.empty()) out.parts.push_back({std::move(plain), false, {}});
       plain.clear();
       if (row != nullptr) out.parts.push_back({{}, true, row->id});
@@ -52,6 +52,7 @@ Condition both(Condition first, Condition second) {
   if (second.op == Condition::Op::kAll && second.children.empty()) return first;
   Condition condition;
   condition.uses_lua = first.uses_lua || second.uses_lua;
+  condition.about_target = first.about_target || second.about_target;
   condition.shown = first.shown + " and " + second.shown;
   condition.children.push_back(std::move(first));
   condition.children.push_back(std::move(second));
@@ -62,36 +63,68 @@ bool uses_lua(const Rule& rule) {
   return rule.when.uses_lua || rule.to.kind == TargetEffect::Kind::kFunction ||
          rule.fallback.kind == TargetEffect::Kind::kFunction || rule.deny.kind == DenyEffect::Kind::kFunction ||
          !rule.set.functions.empty() || rule.set.function != 0 || !rule.headers.functions.empty() || rule.headers.function != 0 ||
-         !rule.tag.functions.empty() || rule.tag.function != 0 || rule.retry.function != 0 || rule.next_fallback_function != 0;
+         !rule.tag.functions.empty() || rule.tag.function != 0 || rule.retry.function != 0 || rule.next_fallback_function != 0 ||
+         rule.cache.function != 0 || rule.budget.function != 0;
 }
+
+// Requests of one working directory, its folders included.
+Condition of_project(const std::string& directory) {
+  Condition condition;
+  condition.op = Condition::Op::kAny;
+  condition.fact = api::Fact::kProject;
+  condition.shown = "project is " + directory;
+  Condition same;
+  same.op = Condition::Op::kText;
+  same.fact = api::Fact::kProject;
+  same.text = directory;
+  Condition below = same;
+  below.op = Condition::Op::kPrefix;
+  below.text = directory + "/";
+  condition.children.push_back(std::move(same));
+  condition.children.push_back(std::move(below));
+  return condition;
+}
+
+// True when a part of an effect is a function: what an enforced rule pins must be plain to read.
+bool holds_function(const Tree& tree) {
+  if (tree.is(Tree::Kind::kFunction)) return true;
+  return std::any_of(tree.items.begin(), tree.items.end(), holds_function) ||
+         std::any_of(tree.members.begin(), tree.members.end(),
+                     [](const Tree::Member& member) { return holds_function(member.value); });
+}
+
+bool reads_target(const Tree& tree) {
+  if (tree.about_target) return true;
+  return std::any_of(tree.items.begin(), tree.items.end(), reads_target) ||
+         std::any_of(tree.members.begin(), tree.members.end(),
+                     [](const Tree::Member& member) { return reads_target(member.value); });
+}
+
+/// Everything one source declared.
+struct Declared {
+  const RuleSource* source = nullptr;
+  Script* script = nullptr;  ///< null: no Lua files
+  std::vector<Declaration> declarations;
+};
 
 class Loader {
  public:
   Loader(const config::Snapshot& snapshot, const Files& files, std::vector<config::Diagnostic>& diagnostics)
       : snapshot_(snapshot), files_(files), diagnostics_(diagnostics), set_(std::make_unique<RuleSet>(snapshot)) {}
 
-  std::unique_ptr<RuleSet> load() {
+  std::unique_ptr<RuleSet> load(const std::vector<RuleSource>& sources) {
     const auto is_error = [](const config::Diagnostic& diagnostic) { return !diagnostic.warning; };
     const std::size_t before = diagnostics_.size();
-    Script* own = add_script();
-    if (own != nullptr) {
-      for (const std::string& path : snapshot_.rules) load_path(path, *own, true);
-      own->freeze();
-    }
-    std::vector<Declaration> declared = std::move(declarations_);
-    declarations_.clear();
-    Script* built_in = add_script();
-    if (built_in != nullptr) load_default_pack(*built_in);
-    std::vector<Declaration> defaults = std::move(declarations_);
-
-    read_aliases(declared);
+    std::vector<Declared> declared;
+    for (const RuleSource& source : sources) declared.push_back(read(source));
+    for (const Declared& each : declared) read_aliases(each);
+    check_aliases();
     check_configuration();
-    read_overrides(declared);
-    compile(declared, {}, own);
-    compile(defaults, "default", built_in);
+    for (const Declared& each : declared) read_overrides(each);
+    for (const Declared& each : declared) compile(each);
     check_overrides();
     drop_idle_scripts();
-    hash_sources();
+    describe(sources);
     const auto from = diagnostics_.begin() + static_cast<std::ptrdiff_t>(before);
     return std::none_of(from, diagnostics_.end(), is_error) ? std::move(set_) : nullptr;
   }
@@ -105,17 +138,55 @@ class Loader {
     for (const Problem& problem : problems) fail(file, problem.at, problem.message, problem.hint);
   }
 
-  Script* add_script() {
+  Script* add_script(const Grants& grants) {
     std::string error;
-    std::unique_ptr<Script> script = Script::create(kPrelude, error);
+    std::unique_ptr<Script> script = Script::create(kPrelude, error, grants);
     if (script == nullptr || !script->set_config(snapshot_, error)) {
       config::Diagnostic diagnostic;
       diagnostic.message = "the rule engine could not start: " + error;
       diagnostics_.push_back(std::move(diagnostic));
       return nullptr;
     }
+    script->set_targets(&set_->targets);
     set_->scripts.push_back(std::move(script));
     return set_->scripts.back().get();
+  }
+
+  Declared read(const RuleSource& source) {
+    Declared out;
+    out.source = &source;
+    for (const RuleSource::File& named : source.files) {
+      auto file = std::make_unique<SourceFile>();
+      file->path = named.path;
+      file->shown = shown(named.path);
+      if (named.text != nullptr) {
+        file->text = *named.text;
+      } else {
+        Result<std::string> text = files_.read(named.path);
+        if (!text.ok()) {
+          fail(*file, {}, text.error().message);
+          continue;
+        }
+        file->text = *std::move(text);
+      }
+      set_->files.push_back(std::move(file));
+      read(*set_->files.back(), out);
+    }
+    if (out.script != nullptr) out.script->freeze();
+    return out;
+  }
+
+  void read(const SourceFile& file, Declared& out) {
+    if (file.path.ends_with(".json")) {
+      load_json_rules(file, out.declarations, diagnostics_);
+      return;
+    }
+    if (out.source->data_only) {
+      fail(file, {}, "pack '" + out.source->pack + "' is of kind data and may not hold Lua", "write its rules as rules.json");
+      return;
+    }
+    if (out.script == nullptr) out.script = add_script(out.source->grants);
+    if (out.script != nullptr) out.script->load(file, out.declarations, diagnostics_);
   }
 
   // What the configuration says about targets is as much a rule as a rule file. After the aliases: they may be named there.
@@ -158,69 +229,31 @@ class Loader {
     return path;
   }
 
-  static bool is_test_file(std::string_view path) { return path.ends_with("_test.lua") || path.ends_with(".test.lua"); }
-
-  void load_path(const std::string& path, Script& script, bool named) {
-    auto file = std::make_unique<SourceFile>();
-    file->path = path;
-    file->shown = shown(path);
-    const std::vector<std::string> entries = path.ends_with(".lua") ? std::vector<std::string>() : files_.list(path);
-    if (!entries.empty()) {
-      if (std::find(entries.begin(), entries.end(), "pack.json") != entries.end()) {
-        fail(*file, {}, "rule packs are not available in this version", "list the pack's Lua files instead");
-        return;
-      }
-      for (const std::string& entry : entries) {
-        if (entry.ends_with(".lua") && !is_test_file(entry)) load_path(path + "/" + entry, script, false);
-      }
-      return;
-    }
-    if (named && !path.ends_with(".lua")) {
-      fail(*file, {}, path.ends_with(".json") ? "rules written as JSON are not available in this version"
-                                              : "a rule file ends in .lua", {});
-      return;
-    }
-    Result<std::string> text = files_.read(path);
-    if (!text.ok()) {
-      fail(*file, {}, text.error().message);
-      return;
-    }
-    file->text = *std::move(text);
-    set_->files.push_back(std::move(file));
-    script.load(*set_->files.back(), declarations_, diagnostics_);
-  }
-
-  void load_default_pack(Script& script) {
-    for (const embedded::Row& row : embedded::files()) {
-      const std::string_view name = row.name;
-      if (!name.starts_with(kDefaultPack) || !name.ends_with(".lua") || is_test_file(name)) continue;
-      auto file = std::make_unique<SourceFile>();
-      file->path = file->shown = std::string(name);
-      file->text = std::string(row.text());
-      set_->files.push_back(std::move(file));
-      script.load(*set_->files.back(), declarations_, diagnostics_);
-    }
-    script.freeze();
-  }
-
-  void read_aliases(const std::vector<Declaration>& declared) {
-    for (const Declaration& declaration : declared) {
+  // A name means what the highest layer says; within one source it is defined once.
+  void read_aliases(const Declared& declared) {
+    std::vector<std::string> own;
+    for (const Declaration& declaration : declared.declarations) {
       if (declaration.callee != "alias") continue;
       for (const Tree::Member& member : declaration.body.members) {
         if (!member.value.is(Tree::Kind::kText)) {
           fail(*declaration.file, member.value.at, "alias '" + member.key + "' must be a target such as \"provider,model\"");
         } else if (member.key.find(',') != std::string::npos) {
           fail(*declaration.file, member.at, "an alias has no comma in its name");
-        } else if (!set_->targets.add_alias(member.key, member.value.text)) {
+        } else if (std::find(own.begin(), own.end(), member.key) != own.end()) {
           fail(*declaration.file, member.at, "alias '" + member.key + "' is defined twice");
         } else {
-          set_->aliases[member.key] = AliasPlace{declaration.file, member.value.at, false};
+          own.push_back(member.key);
+          const bool added = set_->targets.add_alias(member.key, member.value.text);
+          if (added) set_->aliases[member.key] = AliasPlace{declaration.file, member.value.at, false};
         }
       }
       if (!declaration.body.items.empty()) {
         fail(*declaration.file, declaration.at, "alias is a table of names: alias { cheap = \"provider,model\" }");
       }
     }
+  }
+
+  void check_aliases() {
     for (const auto& [name, place] : set_->aliases) {
       TargetProblem problem;
       if (!set_->targets.resolve(name, problem)) fail(*place.file, place.at, problem.message, problem.hint);
@@ -231,16 +264,23 @@ class Loader {
 
   struct Override {
     std::string name;
+    Layer layer = Layer::kUser;
     const SourceFile* file = nullptr;
     Spot at;
     bool off = false;
     bool used = false;
   };
 
-  void read_overrides(const std::vector<Declaration>& declared) {
-    for (const Declaration& declaration : declared) {
+  void read_overrides(const Declared& declared) {
+    for (const Declaration& declaration : declared.declarations) {
       if (declaration.callee != "override") continue;
-      Override override{declaration.name, declaration.file, declaration.at, false, false};
+      const Layer layer = declared.source->layer;
+      if (layer != Layer::kEnforced && layer != Layer::kUser) {
+        fail(*declaration.file, declaration.at, "only your own rule files may override rules of others",
+             "remove it, and tell users of the pack to write it");
+        continue;
+      }
+      Override override{declaration.name, layer, declaration.file, declaration.at, false, false};
       for (const Tree::Member& member : declaration.body.members) {
         if (member.key == "off" && member.value.is(Tree::Kind::kFlag)) {
           override.off = member.value.flag;
@@ -253,12 +293,19 @@ class Loader {
   }
 
   // "name" or "pack#name".
-  bool switched_off(const std::string& name, const std::string& pack) {
+  bool switched_off(const Rule& rule) {
     bool off = false;
     for (Override& override : overrides_) {
-      if (override.name != name && override.name != pack + "#" + name) continue;
+      if (override.name != rule.name && override.name != rule.pack + "#" + rule.name) continue;
       override.used = true;
-      off = off || override.off;
+      if (override.layer > rule.layer) {
+        fail(*override.file, override.at, "rule '" + rule.name + "' is enforced and cannot be overridden");
+        continue;
+      }
+      if (!override.off) continue;
+      off = true;
+      ref_.overrides.push_back({rule.pack.empty() ? rule.name : rule.pack + "#" + rule.name,
+                                override.file->shown + ":" + std::to_string(override.at.line)});
     }
     return off;
   }
@@ -274,57 +321,98 @@ class Loader {
 
   // --- rules
 
-  void compile(const std::vector<Declaration>& declared, const std::string& pack, Script* script) {
-    for (const Declaration& declaration : declared) {
+  void compile(const Declared& declared) {
+    const RuleSource& source = *declared.source;
+    for (const Declaration& declaration : declared.declarations) {
       if (declaration.callee != "rule") continue;
-      const std::string qualified = pack.empty() ? declaration.name : pack + "#" + declaration.name;
-      if (std::find(names_.begin(), names_.end(), qualified) != names_.end()) {
+      const std::string qualified = source.pack.empty() ? declaration.name : source.pack + "#" + declaration.name;
+      const std::string unique = std::string(layer_name(source.layer)) + " " + source.project + " " + qualified;
+      if (std::find(taken_.begin(), taken_.end(), unique) != taken_.end()) {
         fail(*declaration.file, declaration.at, "a rule named '" + declaration.name + "' exists already");
         continue;
       }
+      taken_.push_back(unique);
       names_.push_back(qualified);
       Rule rule;
       rule.name = declaration.name;
-      rule.pack = pack;
+      rule.pack = source.pack;
+      rule.layer = source.layer;
       rule.file = declaration.file;
       rule.at = declaration.at;
       rule.where = declaration.file->shown + ":" + std::to_string(declaration.at.line);
-      rule.script = script;
+      rule.script = declared.script;
+      rule.context.grants = source.grants;
+      rule.context.targets = &set_->targets;
       const bool off = read_rule(rule, declaration);
-      if (off || switched_off(rule.name, pack)) continue;
-      (rule.on_error ? set_->on_error : set_->on_request).push_back(std::move(rule));
+      if (off || switched_off(rule)) continue;
+      if (!source.project.empty()) rule.when = both(of_project(source.project), std::move(rule.when));
+      rule.uses_lua = ccrules::rules::uses_lua(rule);
+      rule.number = set_->rule_count++;
+      rules_of(rule).push_back(std::move(rule));
     }
+  }
+
+  std::vector<Rule>& rules_of(const Rule& rule) {
+    switch (rule.context.on) {
+      case api::On::kRequest: break;
+      case api::On::kError: return set_->on_error;
+      case api::On::kResponse: return set_->on_response;
+    }
+    return rule.about_target ? set_->about_target : set_->on_request;
   }
 
   // True when the rule is switched off.
   bool read_rule(Rule& rule, const Declaration& declaration) {
     Problems problems;
     bool off = false;
-    if (const Tree::Member* on = declaration.body.find("on")) {
-      rule.on_error = on->value.text == "error";
-      if (on->value.text == "response") {
-        problems.push_back({on->value.at, "rules with on = \"response\" are not available in this version", {}});
-      } else if (!rule.on_error && on->value.text != "request") {
-        problems.push_back({on->value.at, "on is \"request\" or \"error\"", {}});
-      }
-    }
+    if (const Tree::Member* on = declaration.body.find("on")) read_phase(rule, on->value, problems);
     for (const Tree& item : declaration.body.items) {
       problems.push_back({item.at, "a rule is a table of names: when, to, deny, set ...", "write name = value"});
     }
     for (const Tree::Member& member : declaration.body.members) {
       if (member.key == "when") {
-        rule.when = compile_when(member.value, rule.on_error, problems);
+        rule.when = compile_when(member.value, rule.context, problems);
       } else if (member.key == "off") {
         off = member.value.is(Tree::Kind::kFlag) && member.value.flag;
       } else if (member.key == "reason") {
-        rule.reason = compile_template(member.value, rule.on_error, problems);
+        rule.reason = compile_template(member.value, rule.context, problems);
       } else if (member.key != "on" && member.key != "doc") {
         read_effect(rule, member, problems);
       }
     }
+    check_target_rule(rule, declaration, problems);
     refine(rule);
     report(*declaration.file, problems);
     return off;
+  }
+
+  static void read_phase(Rule& rule, const Tree& on, Problems& problems) {
+    for (const api::On phase : {api::On::kRequest, api::On::kError, api::On::kResponse}) {
+      if (on.text != api::on_name(phase)) continue;
+      rule.context.on = phase;
+      if (rule.layer == Layer::kEnforced && phase != api::On::kRequest) {
+        problems.push_back({on.at, "an enforced rule decides on requests: it may deny, limit and pin", {}});
+      }
+      return;
+    }
+    problems.push_back({on.at, "on is \"request\", \"error\" or \"response\"", {}});
+  }
+
+  // A rule that waits for the targets cannot choose them.
+  static void check_target_rule(Rule& rule, const Declaration& declaration, Problems& problems) {
+    rule.about_target = rule.when.about_target;
+    for (const Tree::Member& member : declaration.body.members) {
+      if (member.key != "when" && member.key != "reason") rule.about_target = rule.about_target || reads_target(member.value);
+    }
+    if (!rule.about_target) return;
+    if (rule.context.on != api::On::kRequest) {
+      problems.push_back({declaration.at, "target_provider and provider_class are facts of requests; after an attempt read provider", {}});
+    }
+    for (const Tree::Member& member : declaration.body.members) {
+      if (api::find_effect(member.key) == nullptr || member.key == "deny" || member.key == "tag") continue;
+      problems.push_back({member.at, "a rule that reads target_provider or provider_class may only deny and tag",
+                          "it is judged once the targets are known; provider names in other rules pin them"});
+    }
   }
 
   void read_effect(Rule& rule, const Tree::Member& member, Problems& problems) {
@@ -336,18 +424,20 @@ class Loader {
                                   : api::rule_key_hint(member.key)});
       return;
     }
-    if (row->id == api::Effect::kUnavailable) {
-      problems.push_back({member.at, "effect '" + member.key + "' is not available in this version", {}});
-      return;
-    }
-    if (rule.on_error ? !row->on_error : !row->on_request) {
+    const bool on_request = rule.context.on == api::On::kRequest;
+    if (on_request ? !row->on_request : !row->on_attempt) {
       problems.push_back({member.at,
-                          rule.on_error ? "'" + member.key + "' has no meaning in a rule with on = \"error\""
-                                        : "'" + member.key + "' is only for rules with on = \"error\"",
+                          on_request ? "'" + member.key + "' is only for rules with on = \"error\" or on = \"response\""
+                                     : "'" + member.key + "' has no meaning in a rule with on = \"" +
+                                           api::on_name(rule.context.on) + "\"",
                           {}});
       return;
     }
-    EffectReader reader(set_->targets, problems);
+    if (rule.layer == Layer::kEnforced && row->id != api::Effect::kDeny && holds_function(member.value)) {
+      problems.push_back({member.value.at, "an enforced rule may deny, limit and pin: '" + member.key + "' takes fixed values here", {}});
+      return;
+    }
+    EffectReader reader(rule.context, problems);
     note_aliases(member.value);
     switch (row->id) {
       case api::Effect::kTo:
@@ -359,6 +449,8 @@ class Loader {
       case api::Effect::kSet: rule.set = reader.set(member.value); break;
       case api::Effect::kHeaders: rule.headers = reader.headers(member.value); break;
       case api::Effect::kTag: rule.tag = reader.tag(member.value); break;
+      case api::Effect::kCache: rule.cache = reader.cache(member.value); break;
+      case api::Effect::kBudget: rule.budget = reader.budget(member.value); break;
       case api::Effect::kRetry: rule.retry = reader.retry(member.value); break;
       case api::Effect::kNextFallback:
         if (member.value.is(Tree::Kind::kFlag)) {
@@ -369,7 +461,6 @@ class Loader {
           problems.push_back({member.value.at, "next_fallback is true or false", {}});
         }
         break;
-      case api::Effect::kUnavailable: break;
     }
   }
 
@@ -396,13 +487,10 @@ class Loader {
       std::vector<std::string> names;
       for (const auto& [name, choices] : effect->pick.exact) names.push_back(name);
       for (const auto& [glob, choices] : effect->pick.globs) names.push_back(glob);
-      for (const api::FactRow& row : api::facts()) {
-        if (row.id != effect->pick.fact) continue;
-        rule.when = both(names.empty() ? never("nothing is configured for any " + std::string(row.name), "")
-                                       : compile_names(row, names),
-                         std::move(rule.when));
-        break;
-      }
+      const api::FactRow& row = api::fact_row(effect->pick.fact);
+      rule.when = both(names.empty() ? never("nothing is configured for any " + std::string(row.name), "")
+                                     : compile_names(row, names),
+                       std::move(rule.when));
     }
   }
 
@@ -415,15 +503,18 @@ class Loader {
     std::erase_if(effect.pick.globs, [](const auto& entry) { return entry.second.empty(); });
   }
 
+  std::array<std::vector<Rule>*, 4> all_rules() {
+    return {&set_->on_request, &set_->about_target, &set_->on_error, &set_->on_response};
+  }
+
   // A Lua state whose rules are all declarative has done its work.
   void drop_idle_scripts() {
     std::erase_if(set_->scripts, [this](const std::unique_ptr<Script>& script) {
-      const auto needs = [&script](const Rule& rule) { return rule.script == script.get() && uses_lua(rule); };
-      if (std::any_of(set_->on_request.begin(), set_->on_request.end(), needs) ||
-          std::any_of(set_->on_error.begin(), set_->on_error.end(), needs)) {
-        return false;
+      const auto needs = [&script](const Rule& rule) { return rule.script == script.get() && rule.uses_lua; };
+      for (const std::vector<Rule>* rules : all_rules()) {
+        if (std::any_of(rules->begin(), rules->end(), needs)) return false;
       }
-      for (std::vector<Rule>* rules : {&set_->on_request, &set_->on_error}) {
+      for (std::vector<Rule>* rules : all_rules()) {
         for (Rule& rule : *rules) {
           if (rule.script == script.get()) rule.script = nullptr;
         }
@@ -432,22 +523,29 @@ class Loader {
     });
   }
 
-  void hash_sources() {
+  void describe(const std::vector<RuleSource>& sources) {
     constexpr std::size_t kHashDigits = 16;
     std::string all;
+    for (const RuleSource& source : sources) {
+      all += std::string(layer_name(source.layer)) + '\0' + source.pack + '\0' + source.project + '\0';
+      all += std::string(1, source.grants.headers ? 'h' : '-') + (source.grants.text ? 't' : '-') + (source.grants.spend ? 's' : '-');
+      if (!source.pack.empty()) ref_.packs.push_back({source.pack, source.version, layer_name(source.layer)});
+    }
     for (const auto& file : set_->files) {
       all += file->shown + '\0' + std::to_string(file->text.size()) + '\0' + file->text;
     }
-    set_->hash = digest::sha256_hex(all).substr(0, kHashDigits);
+    ref_.hash = digest::sha256_hex(all).substr(0, kHashDigits);
+    set_->ref = std::make_shared<const RuleSetRef>(std::move(ref_));
   }
 
   const config::Snapshot& snapshot_;
   const Files& files_;
   std::vector<config::Diagnostic>& diagnostics_;
   std::unique_ptr<RuleSet> set_;
-  std::vector<Declaration> declarations_;
+  RuleSetRef ref_;
   std::vector<Override> overrides_;
-  std::vector<std::string> names_;
+  std::vector<std::string> names_;  // "pack#name", for did-you-mean
+  std::vector<std::string> taken_;
 };
 
 }  // namespace
@@ -472,16 +570,20 @@ std::string Template::render(Reader& reader) const {
 bool Rule::has_effect() const {
   return to.kind != TargetEffect::Kind::kNone || fallback.kind != TargetEffect::Kind::kNone ||
          deny.kind != DenyEffect::Kind::kNone || !set.empty() || !headers.empty() || !tag.empty() ||
+         cache.policy.has_value() || cache.function != 0 || !budget.scope.empty() || budget.function != 0 ||
          retry.retry.has_value() || retry.function != 0 || next_fallback.has_value() || next_fallback_function != 0;
 }
 
 bool Rule::only_targets() const {
-  return deny.kind == DenyEffect::Kind::kNone && set.empty() && headers.empty() && tag.empty();
+  return deny.kind == DenyEffect::Kind::kNone && set.empty() && headers.empty() && tag.empty() && !cache.policy &&
+         cache.function == 0 && budget.scope.empty() && budget.function == 0;
 }
 
-std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files,
+std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
                                     std::vector<config::Diagnostic>& diagnostics) {
-  return Loader(snapshot, files, diagnostics).load();
+  std::stable_sort(sources.begin(), sources.end(),
+                   [](const RuleSource& a, const RuleSource& b) { return a.layer < b.layer; });
+  return Loader(snapshot, files, diagnostics).load(sources);
 }
 
 }  // namespace ccrules::rules

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include "rules/conditions.h"
 #include "rules/effects.h"
 #include "rules/script.h"
+#include "rules/source.h"
 
 namespace ccrules::rules {
 
@@ -25,11 +27,15 @@ struct Template {
 struct Rule {
   std::string name;
   std::string pack;   ///< "default" for the built-in one, empty for the user's own files
+  Layer layer = Layer::kUser;
   std::string where;  ///< "rules/my.lua:12"
   const SourceFile* file = nullptr;
   Spot at;
   Spot to_at;
-  bool on_error = false;
+  RuleContext context;
+  std::size_t number = 0;     ///< index into what the engine keeps per rule
+  bool about_target = false;  ///< reads target_provider or provider_class: judged once the targets are known, may deny and tag
+  bool uses_lua = false;      ///< its condition or an effect is a function
   Condition when;
   Template reason;    ///< empty: the rule's name speaks
   TargetEffect to;
@@ -38,12 +44,15 @@ struct Rule {
   SetEffect set;
   HeaderEffect headers;
   TagEffect tag;
+  CacheEffect cache;
+  BudgetEffect budget;
   RetryEffect retry;
   std::optional<bool> next_fallback;
   int next_fallback_function = 0;
   Script* script = nullptr;
 
   [[nodiscard]] bool has_effect() const;
+  [[nodiscard]] bool may_deny() const { return deny.kind != DenyEffect::Kind::kNone; }
   /// Nothing but the two slots that targets go to.
   [[nodiscard]] bool only_targets() const;
 };
@@ -61,14 +70,21 @@ struct RuleSet {
   std::vector<std::unique_ptr<SourceFile>> files;
   std::vector<std::unique_ptr<Script>> scripts;
   std::vector<Rule> on_request;
+  std::vector<Rule> about_target;  ///< those of the request's rules that are about the target
   std::vector<Rule> on_error;
+  std::vector<Rule> on_response;
+  std::size_t rule_count = 0;
   std::map<std::string, AliasPlace> aliases;
-  std::string hash;
+  std::shared_ptr<const RuleSetRef> ref;  ///< hash, packs, overrides
 };
 
-/// Reads and compiles the user's files and the built-in pack. Null when there is an error; all of them are in `diagnostics`,
+/// Where a configuration's rules come from: `rules` of the configuration (files, folders, packs), then the built-in pack.
+std::vector<RuleSource> rule_sources(const config::Snapshot& snapshot, const Files& files,
+                                     std::vector<config::Diagnostic>& diagnostics);
+
+/// Reads and compiles the sources, which are sorted by layer. Null when there is an error; all of them are in `diagnostics`,
 /// in the order of the files and lines.
-std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files,
+std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
                                     std::vector<config::Diagnostic>& diagnostics);
 
 }  // namespace ccrules::rules

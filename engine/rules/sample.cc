@@ -113,6 +113,18 @@ void Sample::refresh() {
   facts.path = path;
   facts.error = error;
   facts.provider = provider;
+  facts.stop_reason = stop_reason;
+  facts.usage = &usage;
+  facts.counters = &counters;
+  facts.body = body;
+  facts.request = [this]() -> const chat::Request* {
+    const dialect::Dialect* spoken = dialect::by_name(dialect);
+    if (body.empty() || spoken == nullptr) return nullptr;
+    auto read = spoken->read_request(json::padded(body));
+    if (!read.ok()) return nullptr;
+    whole = *std::move(read);
+    return &whole;
+  };
   facts.header = [this](std::string_view name) -> std::string_view {
     const auto found = headers.find(std::string(name));
     return found == headers.end() ? std::string_view() : std::string_view(found->second);

@@ -5,6 +5,7 @@
 
 #include "core/result.h"
 #include "rules/facts.h"
+#include "rules/fixed_counters.h"
 
 namespace ccrules::rules {
 
@@ -25,8 +26,12 @@ struct Sample {
   std::string path = "/v1/messages";
   std::string error;
   std::string provider;
-  std::string system_text, last_user_text;  ///< JSON literals that test cases gave
+  std::string system_text, last_user_text, first_user_text;  ///< JSON literals that test cases gave
   std::vector<std::string> tool_names;
+  std::string stop_reason;
+  chat::Usage usage;
+  FixedCounters counters;
+  chat::Request whole;  ///< once a rule asked for the messages
   Facts facts;
 
   /// Points the facts at the members again; call after changing them.

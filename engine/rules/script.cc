@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include <lua.hpp>
 
@@ -15,12 +16,21 @@
 namespace ccrules::rules {
 namespace {
 
+constexpr lua_Number kMostMessages = 1e6;
+
 void push(lua_State* state, std::string_view text) { lua_pushlstring(state, text.data(), text.size()); }
 
 std::string_view text_at(lua_State* state, int index) {
   std::size_t size = 0;
   const char* text = lua_tolstring(state, index, &size);
   return {text, size};
+}
+
+/// Whether a function written in place reads what is only known once the targets are.
+bool reads_target(const Literal::Entry& entry) {
+  return std::any_of(entry.uses.begin(), entry.uses.end(), [](const Literal::FactUse& use) {
+    return use.name == "target_provider" || use.name == "provider_class";
+  });
 }
 
 /// Reads a Lua value, with its places when it was written as a literal.
@@ -102,6 +112,7 @@ class TreeReader {
       lua_rawgeti(state_, table, static_cast<int>(i) + 1);
       tree.items.push_back(read(lua_gettop(state_), entry != nullptr ? entry->table.get() : nullptr,
                                 entry != nullptr ? entry->value_at : tree.at, depth + 1));
+      tree.items.back().about_target = entry != nullptr && reads_target(*entry);
       lua_pop(state_, 1);
     }
   }
@@ -124,6 +135,7 @@ class TreeReader {
       member.at = entry != nullptr ? entry->at : tree.at;
       member.value = read(lua_gettop(state_), entry != nullptr ? entry->table.get() : nullptr,
                           entry != nullptr ? entry->value_at : tree.at, depth + 1);
+      member.value.about_target = entry != nullptr && reads_target(*entry);
       tree.members.push_back(std::move(member));
     }
     std::sort(tree.members.begin(), tree.members.end(), [](const Tree::Member& a, const Tree::Member& b) {
@@ -182,17 +194,21 @@ config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::strin
   return file.error(at, message);
 }
 
-void check_uses(const SourceFile& file, const Literal& literal, std::vector<config::Diagnostic>& diagnostics) {
+void check_uses(const SourceFile& file, const Literal& literal, const Grants& grants,
+                std::vector<config::Diagnostic>& diagnostics) {
   for (const Literal::Entry& entry : literal.entries) {
     for (const Literal::FactUse& use : entry.uses) {
       const api::FactRow* row = api::find_fact(use.name);
-      if (row == nullptr) {
+      if (row == nullptr && use.name != "time_in") {
         diagnostics.push_back(file.error(use.at, "unknown fact '" + use.name + "'", api::fact_hint(use.name)));
-      } else if (row->phase == api::Phase::kLater) {
-        diagnostics.push_back(file.error(use.at, "fact '" + use.name + "' is not available in this version", row->doc));
+      } else if (row != nullptr && !grants.allows(row->need)) {
+        const std::string need = api::need_name(row->need);
+        diagnostics.push_back(file.error(
+            use.at, "fact '" + use.name + "' does not exist for this pack: it was not granted '" + need + "'",
+            "name it in \"needs\" of pack.json and grant it when installing"));
       }
     }
-    if (entry.table != nullptr) check_uses(file, *entry.table, diagnostics);
+    if (entry.table != nullptr) check_uses(file, *entry.table, grants, diagnostics);
   }
 }
 
@@ -249,7 +265,7 @@ struct Script::Binding {
     const Construct* construct = match(loading.constructs, declaration.callee, declaration.name, line);
     if (construct != nullptr) {
       declaration.at = construct->named ? construct->name_at : construct->at;
-      check_uses(loading.file, construct->body, loading.diagnostics);
+      check_uses(loading.file, construct->body, script.grants_, loading.diagnostics);
     }
     Problems problems;
     TreeReader reader(state, problems, true);
@@ -326,40 +342,206 @@ struct Script::Binding {
     const std::string_view name = luaL_checkstring(state, 2);
     if (name == "last_user") {
       push_value(state, reader(state).read(api::Fact::kTextLastUser));
+    } else if (name == "first_user") {
+      push_value(state, reader(state).read(api::Fact::kTextFirstUser));
     } else if (name == "system") {
       push_value(state, reader(state).read(api::Fact::kTextSystem));
     } else {
-      return luaL_error(state, "unknown fact 'text.%s': text has last_user and system", lua_tostring(state, 2));
+      return luaL_error(state, "unknown fact 'text.%s': text has last_user, first_user and system", lua_tostring(state, 2));
     }
     return 1;
   }
 
-  // req[name]; upvalue 2: name -> row number.
+  // req.body["metadata.tier"]
+  static int body_index(lua_State* state) {
+    push_value(state, reader(state).body(luaL_checkstring(state, 2)));
+    return 1;
+  }
+
+  // req.messages[n]; nil beyond the end.
+  static int message_index(lua_State* state) {
+    if (lua_type(state, 2) != LUA_TNUMBER) return luaL_error(state, "messages are numbered: req.messages[1]");
+    const lua_Number n = lua_tonumber(state, 2);
+    if (!(n >= 1 && n <= kMostMessages)) return 0;
+    push_message(state, reader(state), static_cast<std::size_t>(n) - 1);
+    return 1;
+  }
+
+  static void push_message(lua_State* state, Reader& facts, std::size_t index) {
+    const MessageView* view = facts.message(index);
+    if (view == nullptr) {
+      lua_pushnil(state);
+      return;
+    }
+    lua_createtable(state, 0, 3);
+    lua_pushstring(state, view->role);
+    lua_setfield(state, -2, "role");
+    push(state, view->text);
+    lua_setfield(state, -2, "text");
+    lua_createtable(state, static_cast<int>(view->tools.size()), 0);
+    for (std::size_t i = 0; i < view->tools.size(); ++i) {
+      push(state, view->tools[i]);
+      lua_rawseti(state, -2, static_cast<int>(i) + 1);
+    }
+    lua_setfield(state, -2, "tools");
+  }
+
+  static int message_count(lua_State* state) {
+    const std::optional<std::size_t> count = reader(state).message_count();
+    if (!count) return luaL_error(state, "the messages of this request cannot be read");
+    lua_pushnumber(state, static_cast<lua_Number>(*count));
+    return 1;
+  }
+
+  // req.spend(by, per)
+  static int spend(lua_State* state) {
+    const char* by = luaL_optstring(state, 1, "all");
+    const char* per = luaL_optstring(state, 2, "day");
+    const std::optional<Period> period = period_by_name(per);
+    if (!period) return luaL_error(state, "spend: per is hour, day, week or month");
+    push_value(state, reader(state).spend(by, *period));
+    return 1;
+  }
+
+  // req.budget_left(scope)
+  static int budget_left(lua_State* state) {
+    push_value(state, reader(state).budget_left(luaL_optstring(state, 1, "all")));
+    return 1;
+  }
+
+  // req.rate(key, per)
+  static int rate(lua_State* state) {
+    const char* by = luaL_optstring(state, 1, "all");
+    const auto window = parse_duration(luaL_optstring(state, 2, "1m"));
+    if (!window || window->count() <= 0 || *window > limits::kRateWindow) {
+      return luaL_error(state, "rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+    }
+    push_value(state, reader(state).rate(by, *window));
+    return 1;
+  }
+
+  // req.health(provider)
+  static int health(lua_State* state) {
+    push_value(state, reader(state).health(luaL_checkstring(state, 1)));
+    return 1;
+  }
+
+  // req.warm(target)
+  static int warm(lua_State* state) {
+    const char* name = luaL_checkstring(state, 1);
+    std::optional<Warmth> warmth;
+    if (!find_warmth(state, name, warmth)) return luaL_error(state, "warm: there is no target '%s'", name);
+    if (!warmth) {
+      lua_pushnil(state);
+      return 1;
+    }
+    lua_createtable(state, 0, 3);
+    lua_pushboolean(state, warmth->warm ? 1 : 0);
+    lua_setfield(state, -2, "warm");
+    lua_pushnumber(state, static_cast<lua_Number>(warmth->tokens));
+    lua_setfield(state, -2, "tokens");
+    lua_pushnumber(state, warmth->cost_usd);
+    lua_setfield(state, -2, "cost_usd");
+    return 1;
+  }
+
+  static bool find_warmth(lua_State* state, const char* name, std::optional<Warmth>& warmth) {
+    const Targets* targets = self(state).targets_;
+    Reader& facts = reader(state);
+    TargetProblem problem;
+    const std::optional<Choice> choice = targets != nullptr ? targets->resolve(name, problem) : std::nullopt;
+    if (choice) warmth = facts.warm(choice->target);
+    return choice.has_value();
+  }
+
+  // req.time_in("Europe/Berlin")
+  static int time_in(lua_State* state) {
+    const char* name = luaL_checkstring(state, 1);
+    if (!push_local_time(state, name)) return luaL_error(state, "there is no time zone '%s'", name);
+    return 1;
+  }
+
+  static bool push_local_time(lua_State* state, const char* name) {
+    LocalTime local;
+    if (!read_local_time(reader(state), name, local)) return false;
+    lua_createtable(state, 0, 3);
+    lua_pushinteger(state, local.hour);
+    lua_setfield(state, -2, "hour");
+    lua_pushinteger(state, local.minute % 60);
+    lua_setfield(state, -2, "minute");
+    lua_pushinteger(state, local.wday);
+    lua_setfield(state, -2, "wday");
+    return true;
+  }
+
+  static bool read_local_time(Reader& facts, const char* name, LocalTime& local) {
+    const std::optional<Zone> zone = Zone::find(name);
+    if (!zone) return false;
+    facts.clock(api::Fact::kTimeHour, *zone);  // for the trace
+    local = local_time(*zone, facts.wall_us());
+    return true;
+  }
+
+  static void push_clock(lua_State* state, const Value& hour, const Value& wday) {
+    lua_createtable(state, 0, 3);
+    push_value(state, hour);
+    lua_setfield(state, -2, "hour");
+    push_value(state, wday);
+    lua_setfield(state, -2, "wday");
+  }
+
+  static void push_usage(lua_State* state, Reader& facts) {
+    lua_createtable(state, 0, 5);
+    for (const api::Fact part : {api::Fact::kUsageInput, api::Fact::kUsageOutput, api::Fact::kUsageCacheRead,
+                                 api::Fact::kUsageCacheWrite, api::Fact::kUsageReasoning}) {
+      push_value(state, facts.read(part));
+      lua_setfield(state, -2, api::fact_row(part).name + sizeof("usage.") - 1);
+    }
+  }
+
+  // req[name]; upvalue 2: name -> row number, upvalue 3: what is made once.
   static int request_index(lua_State* state) {
     lua_pushvalue(state, 2);
     lua_rawget(state, lua_upvalueindex(2));
-    if (lua_type(state, -1) != LUA_TNUMBER) return unknown_fact(state);
+    if (lua_type(state, -1) != LUA_TNUMBER) {
+      lua_pushvalue(state, 2);
+      lua_rawget(state, lua_upvalueindex(3));
+      return lua_isnil(state, -1) ? unknown_fact(state) : 1;
+    }
     const api::FactRow& row = api::facts()[static_cast<std::size_t>(lua_tointeger(state, -1))];
     Reader& facts = reader(state);
-    if (row.phase == api::Phase::kLater) return luaL_error(state, "fact '%s' is not available in this version", row.name);
-    if (row.phase == api::Phase::kError && !facts.on_error()) {
-      return luaL_error(state, "fact '%s' exists only in rules with on = \"error\"", row.name);
+    if (row.phase != api::Phase::kAlways && !api::exists(row, facts.on())) {
+      return luaL_error(state, "fact '%s' does not exist in rules with on = \"%s\"", row.name, api::on_name(facts.on()));
     }
     switch (row.id) {
-      case api::Fact::kBucket: lua_getfield(state, lua_upvalueindex(3), "bucket"); return 1;
-      case api::Fact::kText: lua_getfield(state, lua_upvalueindex(3), "text"); return 1;
-      case api::Fact::kHeaders: lua_getfield(state, lua_upvalueindex(3), "headers"); return 1;
+      case api::Fact::kBucket:
+      case api::Fact::kText:
+      case api::Fact::kHeaders:
+      case api::Fact::kBody:
+      case api::Fact::kMessages:
+      case api::Fact::kSpend:
+      case api::Fact::kBudgetLeft:
+      case api::Fact::kRate:
+      case api::Fact::kHealth:
+      case api::Fact::kWarm: lua_getfield(state, lua_upvalueindex(3), row.name); return 1;
+      case api::Fact::kUsage: push_usage(state, facts); return 1;
       case api::Fact::kTime:
-        lua_createtable(state, 0, 3);
-        push_value(state, facts.read(api::Fact::kTimeHour));
-        lua_setfield(state, -2, "hour");
-        push_value(state, facts.read(api::Fact::kTimeWday));
-        lua_setfield(state, -2, "wday");
+        push_clock(state, facts.read(api::Fact::kTimeHour), facts.read(api::Fact::kTimeWday));
         push_value(state, facts.read(api::Fact::kTimeIso));
         lua_setfield(state, -2, "iso");
         return 1;
-      default: push_value(state, facts.read(row.id)); return 1;
+      case api::Fact::kTargetProvider:
+      case api::Fact::kProviderClass:
+        // Too early it would be nil, and a rule that denies would let everything pass.
+        if (!facts.targets_known()) {
+          return luaL_error(state, "'%s' is known once the targets are: read it in a function written inside `when` or `deny` "
+                                   "of a rule that denies or tags", row.name);
+        }
+        break;
+      default: break;
     }
+    push_value(state, facts.read(row.id));
+    return 1;
   }
 
   static int unknown_fact(lua_State* state) {
@@ -410,18 +592,32 @@ struct Script::Binding {
     lua_pushlightuserdata(state, script);
     lua_newtable(state);
     for (std::size_t i = 0; i < api::facts().size(); ++i) {
+      if (!script->grants_.allows(api::facts()[i].need)) continue;
       lua_pushinteger(state, static_cast<lua_Integer>(i));
       lua_setfield(state, -2, api::facts()[i].name);
     }
     lua_newtable(state);
-    push_function(state, script, bucket);
-    lua_setfield(state, -2, "bucket");
-    push_function(state, script, text_index);
+    constexpr std::pair<const char*, lua_CFunction> kFunctions[] = {
+        {"bucket", bucket}, {"spend", spend},   {"budget_left", budget_left}, {"rate", rate},
+        {"health", health}, {"warm", warm},     {"time_in", time_in}};
+    for (const auto& [name, function] : kFunctions) {
+      push_function(state, script, function);
+      lua_setfield(state, -2, name);
+    }
+    constexpr std::pair<const char*, lua_CFunction> kViews[] = {
+        {"text", text_index}, {"headers", header_index}, {"body", body_index}};
+    for (const auto& [name, function] : kViews) {
+      push_function(state, script, function);
+      push_view(state);
+      lua_setfield(state, -2, name);
+    }
+    push_function(state, script, message_index);
     push_view(state);
-    lua_setfield(state, -2, "text");
-    push_function(state, script, header_index);
-    push_view(state);
-    lua_setfield(state, -2, "headers");
+    lua_getmetatable(state, -1);
+    push_function(state, script, message_count);
+    lua_setfield(state, -2, "__len");
+    lua_pop(state, 1);
+    lua_setfield(state, -2, "messages");
     lua_pushcclosure(state, request_index, 3);
     push_view(state);
     return luaL_ref(state, LUA_REGISTRYINDEX);
@@ -523,40 +719,53 @@ struct Script::Binding {
   }
 };
 
-std::unique_ptr<Script> Script::create(std::string_view words, std::string& error) {
+std::unique_ptr<Script> Script::create(std::string_view words, std::string& error, const Grants& grants) {
   std::unique_ptr<Script> script(new Script);
-  script->vm_ = Vm::create();
-  if (script->vm_ == nullptr) {
-    error = "no memory for a Lua state";
-    return nullptr;
-  }
-  Script* self = script.get();
-  const bool ready = script->vm_->protect(
-      [self, words](lua_State* state) {
-        Binding::install_words(state, self, words);
-        self->request_ref_ = Binding::make_request(state, self);
-        Binding::push_function(state, self, Binding::push_argument);
-        self->push_argument_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
-        Binding::push_function(state, self, Binding::read_result);
-        self->read_result_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
-      },
-      error);
-  return ready ? std::move(script) : nullptr;
+  script->grants_ = grants;
+  script->words_ = words;
+  return script->start(error) ? std::move(script) : nullptr;
 }
 
 Script::~Script() = default;
 
+bool Script::start(std::string& error) {
+  vm_ = Vm::create();
+  if (vm_ == nullptr) {
+    error = "no memory for a Lua state";
+    return false;
+  }
+  return vm_->protect(
+      [this](lua_State* state) {
+        Binding::install_words(state, this, words_);
+        request_ref_ = Binding::make_request(state, this);
+        Binding::push_function(state, this, Binding::push_argument);
+        push_argument_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+        Binding::push_function(state, this, Binding::read_result);
+        read_result_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+      },
+      error);
+}
+
 bool Script::set_config(const config::Snapshot& snapshot, std::string& error) {
-  return vm_->protect([&snapshot](lua_State* state) { Binding::push_config(state, snapshot); }, error);
+  auto seen = std::make_unique<config::Snapshot>();
+  seen->routes = snapshot.routes;
+  seen->long_context_tokens = snapshot.long_context_tokens;
+  seen->agents = snapshot.agents;
+  seen->tiers = snapshot.tiers;
+  seen->fallbacks = snapshot.fallbacks;
+  config_ = std::move(seen);
+  return vm_->protect([this](lua_State* state) { Binding::push_config(state, *config_); }, error);
 }
 
 bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations,
                   std::vector<config::Diagnostic>& diagnostics) {
   const std::size_t before = diagnostics.size();
+  const std::size_t declared_before = declarations.size();
   if (file.text.size() > limits::kRuleFileBytes) {
     diagnostics.push_back(file.error({}, "the file is larger than " + std::to_string(limits::kRuleFileBytes >> 20U) + " MiB"));
     return false;
   }
+  const auto begin = std::chrono::steady_clock::now();
   Loading loading{file, scan(file.text), declarations, diagnostics, {}};
   loading_ = &loading;
   std::string error;
@@ -573,7 +782,35 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     diagnostics.push_back(vm_->stopped() ? file.error({}, "loading this file was stopped: it " + error)
                                          : lua_error_diagnostic(file, error));
   }
+  files_.push_back(&file);
+  declarations_ += declarations.size() - declared_before;
+  load_time_ += std::chrono::steady_clock::now() - begin;
   return diagnostics.size() == before;
+}
+
+bool Script::hoards() const { return vm_->used_bytes() > limits::kLuaBytes / 2; }
+
+bool Script::renew() {
+  if (load_time_ > limits::kRuleRenewTime || config_ == nullptr) return false;
+  std::unique_ptr<Vm> old = std::move(vm_);
+  const std::vector<const SourceFile*> files = std::move(files_);
+  const std::size_t declared = std::exchange(declarations_, 0);
+  files_.clear();
+  std::string error;
+  bool same = start(error) && vm_->protect([this](lua_State* state) { Binding::push_config(state, *config_); }, error);
+  std::vector<Declaration> declarations;
+  std::vector<config::Diagnostic> diagnostics;
+  // The same code in the same order makes the same references; what it declares tells whether it was the same.
+  for (const SourceFile* file : files) same = same && load(*file, declarations, diagnostics);
+  same = same && declarations_ == declared;
+  if (same) {
+    vm_->freeze();
+    return true;
+  }
+  vm_ = std::move(old);
+  files_ = files;
+  declarations_ = declared;
+  return false;
 }
 
 bool Script::call(int ref, Reader& reader, const Value* value, std::string& error) {

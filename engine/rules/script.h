@@ -1,12 +1,16 @@
 #pragma once
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "config/load.h"
+#include "config/snapshot.h"
 #include "rules/lua_source.h"
 #include "rules/reader.h"
+#include "rules/source.h"
+#include "rules/targets.h"
 #include "rules/tree.h"
 #include "rules/vm.h"
 
@@ -33,33 +37,50 @@ struct Declaration {
 class Script {
  public:
   /// `words`: the prelude file whose words the files may use ("rules/prelude/rules.lua").
-  static std::unique_ptr<Script> create(std::string_view words, std::string& error);
+  /// `grants`: facts that are not granted do not exist in it.
+  static std::unique_ptr<Script> create(std::string_view words, std::string& error, const Grants& grants = Grants());
   ~Script();
   Script(const Script&) = delete;
   Script& operator=(const Script&) = delete;
 
   /// Defines the read-only global `config`: what the built-in pack makes rules from. No keys, no addresses.
   bool set_config(const config::Snapshot& snapshot, std::string& error);
-  /// Runs the file; false when it stopped with an error. Declarations come in the order they were made.
+  /// Runs the file, which must outlive the script; false when it stopped with an error. Declarations come in the order they were made.
   bool load(const SourceFile& file, std::vector<Declaration>& declarations, std::vector<config::Diagnostic>& diagnostics);
   void freeze() { vm_->freeze(); }
+  /// What names of targets mean to req.warm(); must outlive the script.
+  void set_targets(const Targets* targets) { targets_ = targets; }
 
   /// Calls a function value of a rule: with `req`, and before it the fact's value when that is given.
   bool test(int ref, Reader& reader, const Value* value, bool& yes, std::string& error);
   bool evaluate(int ref, Reader& reader, Tree& result, std::string& error);
   /// True when the last failure was a limit.
   [[nodiscard]] bool stopped() const { return vm_->stopped(); }
+  /// True when the state keeps so much memory that its rules can hardly run: functions hoard it in their upvalues.
+  [[nodiscard]] bool hoards() const;
+  /// Replaces the state by a fresh one that loaded the same files; functions keep their references. False, and nothing changed,
+  /// when that would take too long or gives something else. Precondition: no function runs.
+  bool renew();
 
  private:
   struct Loading;
   struct Binding;
   Script() = default;
+  bool start(std::string& error);
   bool call(int ref, Reader& reader, const Value* value, std::string& error);
 
   std::unique_ptr<Vm> vm_;
   Reader* reader_ = nullptr;    // during a call
   Loading* loading_ = nullptr;  // during load()
   int request_ref_ = 0;
+  Grants grants_;
+  const Targets* targets_ = nullptr;
+  // What it takes to load everything again.
+  std::string words_;
+  std::unique_ptr<const config::Snapshot> config_;  // only what rules may see
+  std::vector<const SourceFile*> files_;
+  std::size_t declarations_ = 0;
+  std::chrono::nanoseconds load_time_{0};
   // What the two helpers below work on. They exist from the start because making a function may run out of memory.
   const Value* argument_ = nullptr;
   Tree* result_ = nullptr;

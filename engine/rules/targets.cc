@@ -43,7 +43,8 @@ std::optional<Target> split_target(std::string_view text) {
 
 Targets::Targets(const config::Snapshot& snapshot) : routes_(snapshot.routes), tiers_(snapshot.tiers) {
   for (const config::Provider& provider : snapshot.providers) {
-    providers_.push_back({provider.id, provider.models, provider.enabled, provider.dialect == "sim"});
+    providers_.push_back({provider.id, provider.models, provider.enabled, provider.dialect == "sim",
+                          provider.local || provider.dialect == "sim"});
   }
 }
 
@@ -59,6 +60,11 @@ const Targets::Provider* Targets::find(std::string_view id) const {
 }
 
 bool Targets::exists(std::string_view provider) const { return find(provider) != nullptr; }
+
+bool Targets::local(std::string_view provider) const {
+  const Provider* found = find(provider);
+  return found != nullptr && found->local;
+}
 
 bool Targets::enabled(std::string_view provider) const {
   const Provider* found = find(provider);

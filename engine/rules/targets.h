@@ -42,6 +42,8 @@ class Targets {
   /// The provider whose `models` match; providers without a list come last, the simulator only when it is alone.
   [[nodiscard]] std::optional<Target> serving(std::string_view model) const;
   [[nodiscard]] bool exists(std::string_view provider) const;
+  /// True for a server of the user's own: nothing leaves the house. The simulator is one.
+  [[nodiscard]] bool local(std::string_view provider) const;
   /// False when the configuration switched the provider off.
   [[nodiscard]] bool enabled(std::string_view provider) const;
   /// "anthropic (claude-*), local (any model)": for messages.
@@ -53,6 +55,7 @@ class Targets {
     std::vector<std::string> models;
     bool enabled = true;
     bool simulator = false;
+    bool local = false;
   };
   [[nodiscard]] const Provider* find(std::string_view id) const;
   std::optional<Choice> pair(std::string_view provider, std::string_view model, TargetProblem& problem) const;

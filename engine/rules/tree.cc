@@ -1,10 +1,12 @@
 #include "rules/tree.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
@@ -86,6 +88,21 @@ std::string to_json(const Tree& value) {
   std::string out;
   json::Writer writer(out);
   return write(writer, value) ? out : std::string();
+}
+
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  constexpr std::int64_t kLongest = 1'000'000;
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  const std::optional<std::int64_t> count = text::to_int(text.substr(0, digits));
+  const std::string_view unit = text.substr(digits);
+  const std::int64_t factor = unit == "ms"  ? 1
+                              : unit == "s" ? 1000
+                              : unit == "m" ? 60'000
+                              : unit == "h" ? 3'600'000
+                              : unit == "d" ? 86'400'000
+                                            : 0;
+  if (!count || factor == 0 || *count > kLongest) return std::nullopt;
+  return std::chrono::milliseconds(*count * factor);
 }
 
 std::string number_text(double number) {

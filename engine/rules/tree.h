@@ -1,5 +1,7 @@
 #pragma once
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +30,7 @@ struct Tree {
   Kind kind = Kind::kNil;
   bool flag = false;
   int ref = 0;
+  bool about_target = false;  ///< kFunction: it reads target_provider or provider_class
   double number = 0;
   std::string text;
   std::vector<Tree> items;      ///< positional part
@@ -61,6 +64,8 @@ struct SourceFile {
 /// JSON text of a plain value (no functions or markers inside); whole numbers without a fraction, members in written order.
 /// Empty when the value holds something JSON does not have.
 std::string to_json(const Tree& value);
+/// "250ms", "20s", "2m", "1h", "7d": nothing when it is none of these.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 /// A number as people write it: 5, not 5.0; 0.25.
 std::string number_text(double number);
 

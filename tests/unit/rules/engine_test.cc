@@ -194,7 +194,7 @@ rule "function"   { on = "error", when = { provider = "ollama" }, to = function(
   Sample sample;
   sample.facts.attempt = 1;
   sample.facts.status = 529;
-  ErrorDecision decision = rules->decide_error(sample.facts);
+  AttemptDecision decision = rules->decide_error(sample.facts);
   CHECK(decision.rule == "overloaded");
   CHECK(decision.retry == true);
   CHECK(decision.retry_after == std::chrono::milliseconds(2000));
@@ -281,7 +281,7 @@ rule "d" { to = "sim,d", fallback = { "sim,e", "sim,d" } }
     const Decision plain = first->decide(sample.facts);
     Decision traced = second->decide(sample.facts, &trace);
     Trace none;
-    CHECK(to_json(plain, none, "") == to_json(traced, none, ""));
+    CHECK(trace_json(plain, none, "") == trace_json(traced, none, ""));
     // Every slot has exactly one winner, and the winner stands above all that are shadowed.
     std::map<std::string, int> winners;
     std::map<std::string, bool> seen;
@@ -308,7 +308,7 @@ rule "b" { when = { stream = true }, to = "sim,b" })");
   trace.rules.resize(2);
   trace.claims.resize(5);  // without those of the built-in pack
   trace.ruleset = "hash";
-  CHECK(to_json(decision, trace, "dec_1") ==
+  CHECK(trace_json(decision, trace, "dec_1") ==
         R"({"v":1,"id":"dec_1","ruleset":"hash","rule":"a","reason":"rule 'a'","targets":[{"provider":"sim","model":"a"},{"provider":"sim","model":"b"}],)"
         R"("set":[{"field":"max_tokens","kind":"max","value":5}],"headers":{"x-h":null},"tags":{"k":"v"},"failed_rules":[],)"
         R"("claims":[{"slot":"to","value":"sim,a","rule":"a","where":"rules/my.lua:1","shadowed":false},)"

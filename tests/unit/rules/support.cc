@@ -67,28 +67,81 @@ std::string block(const std::vector<config::Diagnostic>& diagnostics) {
 }
 }  // namespace
 
-std::unique_ptr<Engine> engine(std::string_view lua, const config::Snapshot& configuration) {
+namespace {
+
+std::unique_ptr<Engine> load(const std::string& path, std::string_view text, config::Snapshot configuration,
+                             std::vector<config::Diagnostic>& diagnostics) {
   MemoryFiles files;
-  files.files["/etc/ccrules/rules/my.lua"] = lua;
-  std::vector<config::Diagnostic> diagnostics;
-  std::unique_ptr<Engine> engine = Engine::load(configuration, files, diagnostics);
-  INFO(block(diagnostics));
-  REQUIRE(engine != nullptr);
-  return engine;
+  files.files[path] = text;
+  if (!configuration.rules.empty()) configuration.rules = {path};
+  return Engine::load(configuration, files, diagnostics);
 }
 
-std::vector<std::string> errors(std::string_view lua, const config::Snapshot& configuration) {
-  MemoryFiles files;
-  files.files["/etc/ccrules/rules/my.lua"] = lua;
-  std::vector<config::Diagnostic> diagnostics;
-  const std::unique_ptr<Engine> engine = Engine::load(configuration, files, diagnostics);
-  CHECK(engine == nullptr);
+std::vector<std::string> lines(const std::vector<config::Diagnostic>& diagnostics) {
   std::vector<std::string> out;
   for (const config::Diagnostic& diagnostic : diagnostics) {
     out.push_back(std::to_string(diagnostic.where.line) + ":" + std::to_string(diagnostic.where.column) + " " +
                   diagnostic.message + (diagnostic.hint.empty() ? "" : " | " + diagnostic.hint));
   }
   return out;
+}
+
+constexpr const char* kLua = "/etc/ccrules/rules/my.lua";
+constexpr const char* kJson = "/etc/ccrules/rules/my.json";
+
+}  // namespace
+
+std::unique_ptr<Engine> engine(std::string_view lua, const config::Snapshot& configuration) {
+  std::vector<config::Diagnostic> diagnostics;
+  std::unique_ptr<Engine> engine = load(kLua, lua, configuration, diagnostics);
+  INFO(block(diagnostics));
+  REQUIRE(engine != nullptr);
+  return engine;
+}
+
+std::vector<std::string> errors(std::string_view lua, const config::Snapshot& configuration) {
+  std::vector<config::Diagnostic> diagnostics;
+  CHECK(load(kLua, lua, configuration, diagnostics) == nullptr);
+  return lines(diagnostics);
+}
+
+std::unique_ptr<Engine> json_engine(std::string_view json) {
+  std::vector<config::Diagnostic> diagnostics;
+  std::unique_ptr<Engine> engine = load(kJson, json, snapshot(), diagnostics);
+  INFO(block(diagnostics));
+  REQUIRE(engine != nullptr);
+  return engine;
+}
+
+std::vector<std::string> json_errors(std::string_view json) {
+  std::vector<config::Diagnostic> diagnostics;
+  CHECK(load(kJson, json, snapshot(), diagnostics) == nullptr);
+  return lines(diagnostics);
+}
+
+RuleSource source(Layer layer, std::string pack, std::string path, std::string text) {
+  RuleSource source;
+  source.layer = layer;
+  source.pack = std::move(pack);
+  source.version = source.pack.empty() ? "" : "1.0.0";
+  source.files.push_back({std::move(path), std::make_shared<const std::string>(std::move(text))});
+  return source;
+}
+
+std::unique_ptr<Engine> engine_of(std::vector<RuleSource> sources, const config::Snapshot& configuration) {
+  const MemoryFiles files;
+  std::vector<config::Diagnostic> diagnostics;
+  std::unique_ptr<Engine> engine = Engine::load(configuration, files, std::move(sources), diagnostics);
+  INFO(block(diagnostics));
+  REQUIRE(engine != nullptr);
+  return engine;
+}
+
+std::vector<std::string> errors_of(std::vector<RuleSource> sources, const config::Snapshot& configuration) {
+  const MemoryFiles files;
+  std::vector<config::Diagnostic> diagnostics;
+  CHECK(Engine::load(configuration, files, std::move(sources), diagnostics) == nullptr);
+  return lines(diagnostics);
 }
 
 Sample::Sample(std::string model) {

@@ -30,6 +30,15 @@ std::unique_ptr<Engine> engine(std::string_view lua, const config::Snapshot& con
 /// The diagnostics of a file that must not load, as "line:col message | hint".
 std::vector<std::string> errors(std::string_view lua, const config::Snapshot& configuration = snapshot());
 
+/// The same with one user file in JSON, rules/my.json.
+std::unique_ptr<Engine> json_engine(std::string_view json);
+std::vector<std::string> json_errors(std::string_view json);
+/// The engine with sources that hold their text; loading must succeed, or the diagnostics come as errors() gives them.
+std::unique_ptr<Engine> engine_of(std::vector<RuleSource> sources, const config::Snapshot& configuration = snapshot());
+std::vector<std::string> errors_of(std::vector<RuleSource> sources, const config::Snapshot& configuration = snapshot());
+/// A source of one file in memory.
+RuleSource source(Layer layer, std::string pack, std::string path, std::string text);
+
 /// A request with its facts; change what a test is about.
 struct Sample {
   chat::Outline outline;

@@ -1,0 +1,20 @@
+#include "rules/fixed_counters.h"
+
+namespace ccrules::rules {
+
+std::optional<double> FixedCounters::spend_usd(Scope, Period period) const {
+  const auto found = spent_usd.find(period);
+  return found == spent_usd.end() ? any_spent_usd : found->second;
+}
+
+std::optional<double> FixedCounters::budget_left_usd(Scope) const { return left_usd; }
+std::optional<double> FixedCounters::requests(Scope, std::chrono::milliseconds) const { return rate; }
+
+std::string_view FixedCounters::health(std::string_view provider) const {
+  const auto found = health_of.find(provider);
+  return found == health_of.end() ? std::string_view(any_health) : std::string_view(found->second);
+}
+
+std::optional<Warmth> FixedCounters::warm(const Target&, std::string_view) const { return warmth; }
+
+}  // namespace ccrules::rules

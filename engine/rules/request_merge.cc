@@ -1,0 +1,463 @@
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "core/text.h"
+#include "rules/effects.h"
+#include "rules/judge.h"
+
+namespace ccrules::rules {
+namespace {
+
+std::string targets_text(const std::vector<Target>& targets) {
+  std::string out;
+  for (const Target& target : targets) {
+    if (!out.empty()) out += "; ";
+    out += target_text(target);
+  }
+  return out;
+}
+
+std::string edit_text(const FieldEdit& edit) {
+  switch (edit.kind) {
+    case FieldEdit::Kind::kSet: return edit.value_json;
+    case FieldEdit::Kind::kAtMost: return "max " + edit.value_json;
+    case FieldEdit::Kind::kAtLeast: return "min " + edit.value_json;
+    case FieldEdit::Kind::kDefault: return "default " + edit.value_json;
+    case FieldEdit::Kind::kRemove: return "remove";
+    case FieldEdit::Kind::kOneOf: return "values " + edit.value_json;
+  }
+  return {};
+}
+
+/// What a rule asks for, once its functions were called.
+struct Asked {
+  std::optional<Choice> to;
+  std::string bad_request;  ///< instead of `to`: the request names a target with an empty half
+  std::string no_target;    ///< instead of `to`: the request names a provider that does not exist
+  std::optional<std::vector<Target>> fallback;
+  std::optional<Deny> deny;
+  std::vector<FieldEdit> edits;
+  std::vector<HeaderEdit> headers;
+  std::vector<std::pair<std::string, std::string>> tags;
+  std::optional<CachePolicy> cache;
+  std::string budget;
+
+  [[nodiscard]] bool claims_to() const { return to.has_value() || !bad_request.empty() || !no_target.empty(); }
+};
+
+/// One decision being made: rules add their claims from top to bottom, the first claim on a slot wins.
+class Merge {
+ public:
+  Merge(const RuleSet& set, Quarantine& quarantine, const Facts& facts, Trace* trace)
+      : set_(set), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()) {}
+
+  Decision decide() {
+    apply_all(set_.on_request);
+    gather_targets();
+    if (!set_.about_target.empty()) judge_targets();
+    finish();
+    return std::move(decision_);
+  }
+
+ private:
+  void apply_all(const std::vector<Rule>& rules) {
+    for (const Rule& rule : rules) {
+      if (denied_ && !judge_.traced()) break;
+      const bool covered = is_covered(rule);
+      if (covered && !judge_.traced()) continue;
+      apply(rule, covered);
+    }
+  }
+
+  // Nothing this rule could claim is still free.
+  [[nodiscard]] bool is_covered(const Rule& rule) const {
+    if (denied_) return true;
+    return rule.only_targets() && (rule.to.kind == TargetEffect::Kind::kNone || to_claimed_) &&
+           (rule.fallback.kind == TargetEffect::Kind::kNone || fallback_claimed_);
+  }
+
+  void apply(const Rule& rule, bool covered) {
+    if (judge_.quarantined(rule)) {
+      apply_quarantined(rule);
+      return;
+    }
+    if (!judge_.traced() && !rule.when.uses_lua && !matches(rule.when, reader_)) return;
+    const std::int64_t began_ns = judge_.now_ns();
+    Evaluation evaluation = judge_.evaluation(rule);
+    Outcome outcome = judge_.when(rule, evaluation);
+    if (outcome == Outcome::kNo && !judge_.traced()) return;
+    Asked asked;
+    if (outcome == Outcome::kYes && !ask(rule, evaluation, asked)) outcome = Outcome::kFailed;
+    judge_.trace(rule, outcome, evaluation, began_ns);
+    if (outcome == Outcome::kYes) claim(rule, asked);
+    if (outcome != Outcome::kFailed) return;
+    judge_.failed(rule, evaluation);
+    if (!covered) fail(rule, evaluation.error);
+  }
+
+  // What may deny must not open because it broke.
+  void fail(const Rule& rule, const std::string& error) {
+    decision_.failed_rules.push_back(rule.name);
+    if (!rule.may_deny() || denied_) return;
+    decision_.reason = "rule failed: " + error;
+    take_deny(rule, fail_closed(rule));
+  }
+
+  void apply_quarantined(const Rule& rule) {
+    judge_.trace_quarantined(rule);
+    if (denied_ || !may_hold(rule.when, reader_)) return;
+    decision_.failed_rules.push_back(rule.name);
+    if (!rule.may_deny()) return;
+    decision_.reason = "rule quarantined";
+    take_deny(rule, quarantine_deny(rule));
+  }
+
+  // --- rules about the target
+
+  void gather_targets() {
+    if (denied_ || decision_.targets.empty()) return;
+    for (Target& target : fallback_) {
+      if (std::find(decision_.targets.begin(), decision_.targets.end(), target) == decision_.targets.end()) {
+        decision_.targets.push_back(std::move(target));
+      }
+    }
+  }
+
+  // The choice must pass, or the request is refused; fallbacks that do not pass are left out.
+  void judge_targets() {
+    reader_.targets_are_known();
+    apply_all(set_.about_target);
+    if (denied_ || decision_.targets.size() < 2) return;
+    std::vector<Target> allowed;
+    allowed.push_back(std::move(decision_.targets.front()));
+    for (std::size_t i = 1; i < decision_.targets.size(); ++i) {
+      Target& target = decision_.targets[i];
+      if (const auto refusal = judge_.refusal(target)) {
+        judge_.record(*refusal->rule, "fallback", "without " + target_text(target) + ": " + refusal->deny.message, false);
+      } else {
+        allowed.push_back(std::move(target));
+      }
+    }
+    decision_.targets = std::move(allowed);
+  }
+
+  // --- asking
+
+  bool ask(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    return ask_to(rule, evaluation, asked) && ask_fallback(rule, evaluation, asked) && ask_deny(rule, evaluation, asked) &&
+           ask_set(rule, evaluation, asked) && ask_headers(rule, evaluation, asked) && ask_tags(rule, evaluation, asked) &&
+           ask_cache(rule, evaluation, asked) && ask_budget(rule, evaluation, asked);
+  }
+
+  bool ask_to(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    switch (rule.to.kind) {
+      case TargetEffect::Kind::kNone: return true;
+      case TargetEffect::Kind::kFixed:
+        if (!rule.to.choices.empty()) asked.to = rule.to.choices.front();
+        return true;
+      case TargetEffect::Kind::kPick: {
+        const std::vector<Choice>* found = rule.to.pick.find(reader_.read(rule.to.pick.fact).text);
+        if (found != nullptr) asked.to = found->front();
+        return true;
+      }
+      case TargetEffect::Kind::kRequested: ask_requested(asked); return true;
+      case TargetEffect::Kind::kServing:
+        if (std::optional<Target> target = set_.targets.serving(reader_.read(api::Fact::kModel).text)) {
+          asked.to = Choice{std::move(*target), {}};
+        }
+        return true;
+      case TargetEffect::Kind::kFunction: break;
+    }
+    if (to_claimed_ || denied_) return true;  // cannot win: not called
+    Tree result;
+    if (!judge_.call(rule, rule.to.ref, evaluation, result)) return false;
+    if (result.is(Tree::Kind::kNil)) return true;
+    if (result.is_marker("requested")) {
+      ask_requested(asked);
+      return true;
+    }
+    Problems problems;
+    asked.to = EffectReader(rule.context, problems).choice(result);
+    if (asked.to && !set_.targets.enabled(asked.to->target.provider)) {
+      evaluation.error = "provider '" + asked.to->target.provider + "' is disabled";
+      return false;
+    }
+    return Judge::accept(problems, evaluation);
+  }
+
+  // "provider,model" as the client wrote it.
+  void ask_requested(Asked& asked) {
+    const std::string_view model = reader_.read(api::Fact::kModel).text;
+    std::optional<Target> target = split_target(model);
+    if (!target) return;
+    if (target->provider.empty() || target->model.empty()) {
+      asked.bad_request = "model '" + text::to_valid_utf8(model) + "' has an empty half: write provider,model";
+    } else if (!set_.targets.enabled(target->provider)) {
+      asked.no_target = "there is no provider '" + text::to_valid_utf8(target->provider) +
+                        "'; configured: " + set_.targets.listing();
+    } else {
+      asked.to = Choice{std::move(*target), {}};
+    }
+  }
+
+  bool ask_fallback(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    const auto take = [&asked](const std::vector<Choice>& choices) {
+      asked.fallback.emplace();
+      for (const Choice& choice : choices) asked.fallback->push_back(choice.target);
+    };
+    switch (rule.fallback.kind) {
+      case TargetEffect::Kind::kFixed: take(rule.fallback.choices); return true;
+      case TargetEffect::Kind::kPick: {
+        const std::vector<Choice>* found = rule.fallback.pick.find(reader_.read(rule.fallback.pick.fact).text);
+        if (found != nullptr) take(*found);
+        return true;
+      }
+      case TargetEffect::Kind::kFunction: break;
+      default: return true;
+    }
+    if (fallback_claimed_ || denied_) return true;
+    Tree result;
+    if (!judge_.call(rule, rule.fallback.ref, evaluation, result)) return false;
+    if (result.is(Tree::Kind::kNil)) return true;
+    Problems problems;
+    TargetEffect effect = EffectReader(rule.context, problems).fallback(result);
+    std::erase_if(effect.choices,
+                  [this](const Choice& choice) { return !set_.targets.enabled(choice.target.provider); });
+    take(effect.choices);
+    return Judge::accept(problems, evaluation);
+  }
+
+  bool ask_deny(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    return denied_ && rule.deny.kind == DenyEffect::Kind::kFunction ? true : judge_.deny(rule, evaluation, asked.deny);
+  }
+
+  bool ask_set(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    if (rule.set.empty()) return true;
+    Problems problems;
+    EffectReader reader(rule.context, problems);
+    asked.edits = rule.set.fixed;
+    for (const auto& [field, ref] : rule.set.functions) {
+      Tree result;
+      if (!judge_.call(rule, ref, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) reader.set_field(field, {}, result, asked.edits);
+    }
+    if (rule.set.function != 0) {
+      Tree result;
+      if (!judge_.call(rule, rule.set.function, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) asked.edits = reader.set(result).fixed;
+    }
+    return Judge::accept(problems, evaluation);
+  }
+
+  bool ask_headers(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    if (rule.headers.empty()) return true;
+    Problems problems;
+    EffectReader reader(rule.context, problems);
+    asked.headers = rule.headers.fixed;
+    for (const auto& [name, ref] : rule.headers.functions) {
+      Tree result;
+      if (!judge_.call(rule, ref, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) reader.header(name, {}, result, asked.headers);
+    }
+    if (rule.headers.function != 0) {
+      Tree result;
+      if (!judge_.call(rule, rule.headers.function, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) asked.headers = reader.headers(result).fixed;
+    }
+    return Judge::accept(problems, evaluation);
+  }
+
+  bool ask_tags(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    if (rule.tag.empty()) return true;
+    Problems problems;
+    EffectReader reader(rule.context, problems);
+    asked.tags = rule.tag.fixed;
+    for (const auto& [name, ref] : rule.tag.functions) {
+      Tree result;
+      if (!judge_.call(rule, ref, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) reader.tag_value(name, result, asked.tags);
+    }
+    if (rule.tag.function != 0) {
+      Tree result;
+      if (!judge_.call(rule, rule.tag.function, evaluation, result)) return false;
+      if (!result.is(Tree::Kind::kNil)) asked.tags = reader.tag(result).fixed;
+    }
+    return Judge::accept(problems, evaluation);
+  }
+
+  bool ask_cache(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    asked.cache = rule.cache.policy;
+    if (rule.cache.function == 0) return true;
+    Tree result;
+    if (!judge_.call(rule, rule.cache.function, evaluation, result)) return false;
+    if (result.is(Tree::Kind::kNil)) return true;
+    Problems problems;
+    asked.cache = EffectReader(rule.context, problems).cache(result).policy;
+    return Judge::accept(problems, evaluation);
+  }
+
+  bool ask_budget(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    asked.budget = rule.budget.scope;
+    if (rule.budget.function == 0) return true;
+    Tree result;
+    if (!judge_.call(rule, rule.budget.function, evaluation, result)) return false;
+    if (result.is(Tree::Kind::kNil)) return true;
+    Problems problems;
+    asked.budget = EffectReader(rule.context, problems).budget(result).scope;
+    return Judge::accept(problems, evaluation);
+  }
+
+  // --- claiming
+
+  void claim(const Rule& rule, Asked& asked) {
+    if (asked.deny) {
+      judge_.record(rule, "deny", std::to_string(asked.deny->status) + " " + asked.deny->message, denied_);
+      if (!denied_) {
+        decision_.reason = rule.reason.parts.empty() ? asked.deny->message : rule.reason.render(reader_);
+        take_deny(rule, std::move(*asked.deny));
+        // The rule's other claims still stand: tags of a refusal are wanted.
+        claim_tags(rule, asked, false);
+        return;
+      }
+    }
+    claim_to(rule, asked);
+    claim_fallback(rule, asked);
+    claim_edits(rule, asked.edits);
+    claim_headers(rule, asked);
+    claim_tags(rule, asked, denied_);
+    claim_cache(rule, asked);
+    claim_budget(rule, asked);
+  }
+
+  void take_deny(const Rule& rule, Deny deny) {
+    denied_ = true;
+    decision_.rule = rule.name;
+    decision_.deny = std::move(deny);
+  }
+
+  void claim_to(const Rule& rule, Asked& asked) {
+    if (!asked.claims_to()) {
+      if (rule.to.kind == TargetEffect::Kind::kFunction && to_claimed_) judge_.record(rule, "to", "(function, not called)", true);
+      return;
+    }
+    const bool shadowed = to_claimed_ || denied_;
+    if (asked.to && asked.to->target.model.empty()) asked.to->target.model = requested_model();
+    if (judge_.traced()) {
+      judge_.record(rule, "to", asked.to ? target_text(asked.to->target) : asked.bad_request + asked.no_target, shadowed);
+    }
+    if (shadowed) return;
+    to_claimed_ = true;
+    decision_.rule = rule.name;
+    decision_.reason = rule.reason.parts.empty() ? "rule '" + rule.name + "'" : rule.reason.render(reader_);
+    decision_.bad_request = std::move(asked.bad_request);
+    decision_.no_target = std::move(asked.no_target);
+    if (!asked.to) return;
+    reader_.set_target(asked.to->target, set_.targets.local(asked.to->target.provider));
+    decision_.targets.push_back(std::move(asked.to->target));
+    claim_edits(rule, asked.to->defaults);
+  }
+
+  // A target that names only its provider keeps the model; of "other,model" the part behind the comma.
+  std::string requested_model() {
+    const std::string_view model = reader_.read(api::Fact::kModel).text;
+    const std::optional<Target> pair = split_target(model);
+    return pair ? pair->model : std::string(model);
+  }
+
+  void claim_fallback(const Rule& rule, Asked& asked) {
+    if (!asked.fallback) {
+      if (rule.fallback.kind == TargetEffect::Kind::kFunction && fallback_claimed_) {
+        judge_.record(rule, "fallback", "(function, not called)", true);
+      }
+      return;
+    }
+    const bool shadowed = fallback_claimed_ || denied_;
+    for (Target& target : *asked.fallback) {
+      if (target.model.empty()) target.model = requested_model();
+    }
+    if (judge_.traced()) judge_.record(rule, "fallback", targets_text(*asked.fallback), shadowed);
+    if (shadowed) return;
+    fallback_claimed_ = true;
+    fallback_ = std::move(*asked.fallback);
+  }
+
+  // A field is claimed by a rule as a whole: its max and min belong together.
+  void claim_edits(const Rule& rule, std::vector<FieldEdit>& edits) {
+    const std::size_t before = decision_.edits.size();
+    for (FieldEdit& edit : edits) {
+      const auto end = decision_.edits.begin() + static_cast<std::ptrdiff_t>(before);
+      const bool taken = denied_ || std::any_of(decision_.edits.begin(), end, [&edit](const FieldEdit& other) {
+                           return other.field == edit.field;
+                         });
+      if (judge_.traced()) judge_.record(rule, "set." + edit.field, edit_text(edit), taken);
+      if (!taken) decision_.edits.push_back(std::move(edit));
+    }
+  }
+
+  void claim_headers(const Rule& rule, Asked& asked) {
+    for (HeaderEdit& edit : asked.headers) {
+      const bool taken = denied_ || std::any_of(decision_.headers.begin(), decision_.headers.end(), [&edit](const HeaderEdit& other) {
+                           return other.name == edit.name;
+                         });
+      if (judge_.traced()) judge_.record(rule, "headers." + edit.name, edit.value.value_or("remove"), taken);
+      if (!taken) decision_.headers.push_back(std::move(edit));
+    }
+  }
+
+  void claim_tags(const Rule& rule, Asked& asked, bool denied_before) {
+    for (auto& [name, value] : asked.tags) {
+      const bool taken = denied_before || decision_.tags.find(name) != decision_.tags.end();
+      if (judge_.traced()) judge_.record(rule, "tag." + name, value, taken);
+      if (!taken) decision_.tags.emplace(name, std::move(value));
+    }
+  }
+
+  void claim_cache(const Rule& rule, const Asked& asked) {
+    if (!asked.cache) return;
+    const bool taken = denied_ || decision_.cache.has_value();
+    judge_.record(rule, "cache", asked.cache->use ? "use" : "bypass", taken);
+    if (!taken) decision_.cache = asked.cache;
+  }
+
+  void claim_budget(const Rule& rule, Asked& asked) {
+    if (asked.budget.empty()) return;
+    const bool taken = denied_ || !decision_.budget.empty();
+    judge_.record(rule, "budget", asked.budget, taken);
+    if (!taken) decision_.budget = std::move(asked.budget);
+  }
+
+  void finish() {
+    if (denied_) {
+      decision_.targets.clear();
+      decision_.cache.reset();
+      decision_.budget.clear();
+      decision_.edits.clear();
+      decision_.headers.clear();
+      decision_.no_target.clear();
+      decision_.bad_request.clear();
+      return;
+    }
+    if (!to_claimed_) {
+      decision_.no_target = "no provider serves the model '" + text::to_valid_utf8(reader_.read(api::Fact::kModel).text) +
+                            "'; configured: " + set_.targets.listing();
+    }
+  }
+
+  const RuleSet& set_;
+  Judge judge_;
+  Reader& reader_;
+  Decision decision_;
+  std::vector<Target> fallback_;
+  bool to_claimed_ = false;
+  bool fallback_claimed_ = false;
+  bool denied_ = false;
+};
+
+}  // namespace
+
+Decision decide_request(const RuleSet& set, Quarantine& quarantine, const Facts& facts, Trace* trace) {
+  return Merge(set, quarantine, facts, trace).decide();
+}
+
+}  // namespace ccrules::rules

@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "core/embedded.h"
+#include "rules/ruleset.h"
+
+namespace ccrules::rules {
+namespace {
+
+constexpr std::string_view kDefaultPack = "rules/default/";
+
+bool is_test_file(std::string_view path) { return path.ends_with("_test.lua") || path.ends_with(".test.lua"); }
+bool is_rule_file(std::string_view path) {
+  return (path.ends_with(".lua") && !is_test_file(path)) || path.ends_with("rules.json");
+}
+
+class Collector {
+ public:
+  Collector(const Files& files, std::vector<config::Diagnostic>& diagnostics) : files_(files), diagnostics_(diagnostics) {}
+
+  // One path of the configuration's `rules`: a file, or a folder of them.
+  void add(const std::string& path, RuleSource& source) {
+    if (path.ends_with(".lua") || path.ends_with(".json")) {
+      source.files.push_back({path, nullptr});
+      return;
+    }
+    const std::vector<std::string> entries = files_.list(path);
+    if (entries.empty()) {
+      const Result<std::string> text = files_.read(path);
+      fail(path, text.ok() ? "a rule file ends in .lua or .json" : text.error().message);
+      return;
+    }
+    if (std::find(entries.begin(), entries.end(), "pack.json") != entries.end()) {
+      fail(path, "rule packs are not available in this version", "list the pack's Lua files instead");
+      return;
+    }
+    for (const std::string& entry : entries) {
+      if (is_rule_file(entry)) source.files.push_back({path + "/" + entry, nullptr});
+    }
+  }
+
+ private:
+  void fail(const std::string& path, std::string message, std::string hint = {}) {
+    config::Diagnostic diagnostic;
+    diagnostic.where.file = path;
+    diagnostic.message = std::move(message);
+    diagnostic.hint = std::move(hint);
+    diagnostics_.push_back(std::move(diagnostic));
+  }
+
+  const Files& files_;
+  std::vector<config::Diagnostic>& diagnostics_;
+};
+
+RuleSource built_in() {
+  RuleSource source;
+  source.layer = Layer::kBuiltIn;
+  source.pack = "default";
+  source.version = CCR_VERSION;
+  for (const embedded::Row& row : embedded::files()) {
+    const std::string_view name = row.name;
+    if (!name.starts_with(kDefaultPack) || !is_rule_file(name)) continue;
+    source.files.push_back({std::string(name), std::make_shared<const std::string>(row.text())});
+  }
+  return source;
+}
+
+}  // namespace
+
+std::vector<RuleSource> rule_sources(const config::Snapshot& snapshot, const Files& files,
+                                     std::vector<config::Diagnostic>& diagnostics) {
+  std::vector<RuleSource> sources(1);
+  Collector collector(files, diagnostics);
+  for (const std::string& path : snapshot.rules) collector.add(path, sources.front());
+  sources.push_back(built_in());
+  return sources;
+}
+
+}  // namespace ccrules::rules
