@@ -17,9 +17,14 @@ namespace {
 
 using rules::FieldEdit;
 
-/// Where a neutral field stands in a dialect's body.
+/// Where a neutral field stands in a dialect's body; empty where the dialect does not have it.
 std::vector<std::string> path_of(std::string_view field, std::string_view dialect) {
   const bool anthropic = dialect == "anthropic";
+  if (dialect == "openai_chat") {
+    if (field == "stop_sequences") return {"stop"};
+    if (field == "metadata.user_id") return {"user"};
+    if (field == "top_k" || field.starts_with("thinking")) return {};
+  }
   if (field == "effort")
     return anthropic ? std::vector<std::string>{"output_config", "effort"}
                      : std::vector<std::string>{"reasoning_effort"};
@@ -136,6 +141,71 @@ void edit_number(const FieldEdit& edit, std::optional<Number>& field) {
   field = number ? std::optional<Number>(static_cast<Number>(*number)) : std::nullopt;
 }
 
+void edit_text(const FieldEdit& edit, std::string& field) {
+  std::string current;
+  if (!field.empty()) json::append_string(current, field);
+  if (const auto now = edited(edit, current)) field = now->empty() ? std::string() : text_of(*now);
+}
+
+void edit_stop_sequences(const FieldEdit& edit, std::vector<std::string>& field) {
+  const auto now = edited(edit, field.empty() ? std::string() : std::string("[]"));
+  if (!now) return;
+  field.clear();
+  auto document = json::Document::open(*now);
+  if (now->empty() || !document) return;
+  auto root = document->root();
+  if (!root) return;
+  auto list = root->array();
+  while (list.ok() && list->next()) {
+    if (auto text = list->value().string(); text.ok()) field.emplace_back(*text);
+  }
+}
+
+/// A text or number member of a small object, as JSON; empty when it has none.
+std::string member_json(const std::string& object_json, const std::string& name) {
+  return object_json.empty() ? std::string() : current_json(object_json, {name});
+}
+
+constexpr std::array<std::pair<std::string_view, chat::ThinkingKind>, 3> kThinkingTypes = {
+    {{"enabled", chat::ThinkingKind::kEnabled},
+     {"adaptive", chat::ThinkingKind::kAdaptive},
+     {"disabled", chat::ThinkingKind::kDisabled}}};
+
+void edit_thinking(const FieldEdit& edit, chat::ThinkingMode& field) {
+  const bool whole = edit.field == "thinking";
+  std::string current;
+  for (const auto& [name, kind] : kThinkingTypes) {
+    if (field.kind == kind) current = "\"" + std::string(name) + "\"";
+  }
+  const auto now = edited(edit, current);
+  if (!now) return;
+  const std::string type = text_of(whole ? member_json(*now, "type") : *now);
+  field.kind = chat::ThinkingKind::kAbsent;
+  for (const auto& [name, kind] : kThinkingTypes) {
+    if (name == type) field.kind = kind;
+  }
+  if (!whole) return;
+  field.budget_tokens.reset();
+  if (const auto budget = as_number(member_json(*now, "budget_tokens"))) {
+    field.budget_tokens = static_cast<std::int64_t>(*budget);
+  }
+}
+
+/// The value is written as Anthropic does: { type = "auto" | "any" | "none" | "tool", name = ... }.
+void edit_tool_choice(const FieldEdit& edit, std::optional<chat::ToolChoice>& field) {
+  const auto now = edited(edit, field ? "{}" : "");
+  if (!now) return;
+  const std::string type = text_of(member_json(*now, "type"));
+  field.reset();
+  if (type.empty()) return;
+  chat::ToolChoice& choice = field.emplace();
+  choice.kind = type == "any"    ? chat::ToolChoiceKind::kAny
+                : type == "none" ? chat::ToolChoiceKind::kNone
+                : type == "tool" ? chat::ToolChoiceKind::kTool
+                                 : chat::ToolChoiceKind::kAuto;
+  if (choice.kind == chat::ToolChoiceKind::kTool) choice.name = text_of(member_json(*now, "name"));
+}
+
 /// Where `part` lies inside `whole`; npos when it is not a view into it.
 std::size_t place_of(std::string_view part, std::string_view whole) {
   const std::less_equal<> at_most;
@@ -159,6 +229,7 @@ Result<std::string> native_body(const NativeRequest& request) {
         !current_json(request.body, {"max_completion_tokens"}).empty()) {
       path = {"max_completion_tokens"};
     }
+    if (path.empty()) continue;
     if (auto value = edited(edit, current_json(request.body, path)))
       edits.push_back({std::move(path), *std::move(value)});
   }
@@ -214,10 +285,15 @@ void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
     } else if (edit.field == "thinking.budget_tokens") {
       edit_number(edit, request.thinking.budget_tokens);
     } else if (edit.field == "effort") {
-      std::string current;
-      if (!request.effort.empty()) json::append_string(current, request.effort);
-      if (const auto now = edited(edit, current))
-        request.effort = now->empty() ? std::string() : text_of(*now);
+      edit_text(edit, request.effort);
+    } else if (edit.field == "metadata.user_id") {
+      edit_text(edit, request.user_id);
+    } else if (edit.field == "stop_sequences") {
+      edit_stop_sequences(edit, request.stop_sequences);
+    } else if (edit.field == "thinking" || edit.field == "thinking.type") {
+      edit_thinking(edit, request.thinking);
+    } else if (edit.field == "tool_choice") {
+      edit_tool_choice(edit, request.tool_choice);
     }
   }
 }

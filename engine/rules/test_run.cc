@@ -247,23 +247,23 @@ std::vector<Difference> TestRunner::step(const TestCase& test, const TestStep& w
     if (!wanted.golden.empty()) compare_upstream(wanted, sample, result.decision, found, result);
     return found;
   }
-  const ErrorDecision decision = journey != nullptr ? next_attempt(wanted, sample, result.trace, *journey)
+  const AttemptDecision decision = journey != nullptr ? next_attempt(wanted, sample, result.trace, *journey)
                                                     : decide_error(sample, result.trace);
   result.decision.rule = decision.rule;
   if (decision.to) result.decision.targets.push_back(*decision.to);
   return differences(wanted.expect, decision, engine_);
 }
 
-ErrorDecision TestRunner::decide_error(Sample& sample, Trace& trace) {
+AttemptDecision TestRunner::decide_error(Sample& sample, Trace& trace) {
   sample.facts.attempt = std::max(sample.facts.attempt, 1);
-  ErrorDecision decision = engine_.decide_error(sample.facts, &trace);
+  AttemptDecision decision = engine_.decide_error(sample.facts, &trace);
   if (options_.watcher != nullptr) options_.watcher->decided_error(sample.facts, trace);
   return decision;
 }
 
 // A failed attempt on its way, as proxy/attempts.cc goes on after it: what the rules leave open, the built-in
 // policy fills in.
-ErrorDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample, Trace& trace,
+AttemptDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample, Trace& trace,
                                        Journey& journey) {
   const auto is_given = [&wanted](const char* fact) { return wanted.given.find(fact) != nullptr; };
   ++journey.tries_here;
@@ -278,7 +278,7 @@ ErrorDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample, T
   if (!is_given("error")) sample.error = error_code_name(error.code);
   sample.refresh();
 
-  ErrorDecision decision = decide_error(sample, trace);
+  AttemptDecision decision = decide_error(sample, trace);
   const bool may_retry =
       error.retry != Retry::kNever && provider != nullptr && journey.tries_here <= provider->max_retries;
   if (decision.to) {

@@ -68,8 +68,8 @@ class TestRunner {
   struct Journey;
   std::vector<Difference> step(const TestCase& test, const TestStep& step, Sample& sample, CaseResult& result,
                                Journey* journey);
-  ErrorDecision decide_error(Sample& sample, Trace& trace);
-  ErrorDecision next_attempt(const TestStep& wanted, Sample& sample, Trace& trace, Journey& journey);
+  AttemptDecision decide_error(Sample& sample, Trace& trace);
+  AttemptDecision next_attempt(const TestStep& wanted, Sample& sample, Trace& trace, Journey& journey);
   void fill(const TestCase& test, const TestStep& step, Sample& sample);
   void compare_upstream(const TestStep& step, const Sample& sample, const Decision& decision,
                         std::vector<Difference>& found, CaseResult& result);

@@ -57,5 +57,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   facts.attempt = 1;
   engine->decide_error(facts);
+  engine->decide_response(facts);
   return 0;
 }

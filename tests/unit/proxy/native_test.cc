@@ -62,6 +62,48 @@ TEST_CASE("a route's parameter applies only where the request has none") {
             .ends_with("\"temperature\":0.5}"));
 }
 
+TEST_CASE("a value that is not among those allowed becomes the first of them") {
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kOneOf, "[50,200]")})
+            .find("\"max_tokens\": 50 ") != std::string::npos);
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("max_tokens", Kind::kOneOf, "[50,1e2]")}) == kAsk);
+  CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("effort", Kind::kOneOf, "[\"low\"]")}) == kAsk);
+  chat::Request request;
+  request.effort = "max";
+  proxy::apply_edits({edit("effort", Kind::kOneOf, "[\"low\",\"high\"]")}, request);
+  CHECK(request.effort == "low");
+}
+
+TEST_CASE("every field that rules may set reaches a request that is translated") {
+  chat::Request request;
+  request.thinking.kind = chat::ThinkingKind::kEnabled;
+  proxy::apply_edits({edit("stop_sequences", Kind::kSet, R"(["a","b"])"), edit("metadata.user_id", Kind::kSet, "\"u\""),
+                      edit("thinking.type", Kind::kSet, "\"adaptive\""),
+                      edit("tool_choice", Kind::kSet, R"({"type":"tool","name":"Bash"})")},
+                     request);
+  CHECK(request.stop_sequences == std::vector<std::string>{"a", "b"});
+  CHECK(request.user_id == "u");
+  CHECK(request.thinking.kind == chat::ThinkingKind::kAdaptive);
+  REQUIRE(request.tool_choice.has_value());
+  CHECK(request.tool_choice->name == "Bash");
+  proxy::apply_edits({edit("thinking", Kind::kSet, R"({"type":"enabled","budget_tokens":2048})")}, request);
+  CHECK(request.thinking.kind == chat::ThinkingKind::kEnabled);
+  CHECK(request.thinking.budget_tokens == 2048);
+  proxy::apply_edits({edit("thinking", Kind::kRemove, ""), edit("tool_choice", Kind::kRemove, ""),
+                      edit("stop_sequences", Kind::kRemove, ""), edit("metadata.user_id", Kind::kDefault, "\"v\"")},
+                     request);
+  CHECK(request.thinking.kind == chat::ThinkingKind::kAbsent);
+  CHECK_FALSE(request.tool_choice.has_value());
+  CHECK(request.stop_sequences.empty());
+  CHECK(request.user_id == "u");
+}
+
+TEST_CASE("a field that an OpenAI body does not have adds nothing to it") {
+  const std::string body = R"({"model":"m","messages":[{"role":"user","content":"hi"}]})";
+  CHECK(sent(dialect::openai_chat(), body, "m", {edit("thinking.budget_tokens", Kind::kSet, "5"), edit("top_k", Kind::kSet, "5")}) == body);
+  CHECK(sent(dialect::openai_chat(), body, "m", {edit("stop_sequences", Kind::kSet, R"(["x"])")})
+            .find(R"("stop":["x"])") != std::string::npos);
+}
+
 TEST_CASE("max_tokens means max_completion_tokens where an OpenAI request uses that name") {
   const std::string body =
       R"({"model":"m","max_completion_tokens":9,"messages":[{"role":"user","content":"hi"}]})";

@@ -82,14 +82,14 @@ TEST_CASE("what is misspelt in a test file is reported at its own place") {
   CHECK(summary(run("my_test.lua", R"(base { tokns = 5 }
 case "a" {
   given = { tokens = 5,
-            spend_today = 3 },
+            target_model = "x" },
   expect = { bye = "default" } }
 case "b" { givn = {}, expect = {} }
 case "c" { given = { tokens = "many" }, expect = {} }
 case "d" { }
 case "e" { expect = { deny = { statsu = 403 }, share = {} } }
 )")) == R"(1:8 unknown fact 'tokns' | did you mean 'tokens'?
-4:13 fact 'spend_today' is not available in this version | US dollars spent today.
+4:13 a test cannot give target_model: the rules decide it
 5:14 expect has no 'bye' | did you mean 'by'?
 6:12 a case has no 'givn' | did you mean 'given'?
 7:31 tokens is number, not a string

@@ -308,16 +308,25 @@ rule "b" { when = { stream = true }, to = "sim,b" })");
   trace.rules.resize(2);
   trace.claims.resize(5);  // without those of the built-in pack
   trace.ruleset = "hash";
+  REQUIRE(trace.rule_set->packs.size() == 1);
+  CHECK(trace.rule_set->packs[0].name == "default");
+  CHECK(trace.rule_set->packs[0].layer == "built-in");
+  for (RuleTrace& row : trace.rules) row.time_ns = 3;
+  RuleSetRef set;
+  set.packs.push_back({"acme/cost", "1.2.0", "pack"});
+  set.overrides.push_back({"acme/cost#night", "rules/my.lua:9"});
+  trace.rule_set = std::make_shared<const RuleSetRef>(set);
   CHECK(trace_json(decision, trace, "dec_1") ==
-        R"({"v":1,"id":"dec_1","ruleset":"hash","rule":"a","reason":"rule 'a'","targets":[{"provider":"sim","model":"a"},{"provider":"sim","model":"b"}],)"
+        R"({"v":1,"id":"dec_1","on":"request","ruleset":"hash","packs":[{"name":"acme/cost","version":"1.2.0","layer":"pack"}],)"
+        R"("overrides":[{"rule":"acme/cost#night","where":"rules/my.lua:9"}],"rule":"a","reason":"rule 'a'","targets":[{"provider":"sim","model":"a"},{"provider":"sim","model":"b"}],)"
         R"("set":[{"field":"max_tokens","kind":"max","value":5}],"headers":{"x-h":null},"tags":{"k":"v"},"failed_rules":[],)"
         R"("claims":[{"slot":"to","value":"sim,a","rule":"a","where":"rules/my.lua:1","shadowed":false},)"
         R"({"slot":"fallback","value":"sim,b","rule":"a","where":"rules/my.lua:1","shadowed":false},)"
         R"({"slot":"set.max_tokens","value":"max 5","rule":"a","where":"rules/my.lua:1","shadowed":false},)"
         R"({"slot":"headers.x-h","value":"remove","rule":"a","where":"rules/my.lua:1","shadowed":false},)"
         R"({"slot":"tag.k","value":"v","rule":"a","where":"rules/my.lua:1","shadowed":false}],)"
-        R"("rules":[{"rule":"a","where":"rules/my.lua:1","matched":true},)"
-        R"({"rule":"b","where":"rules/my.lua:2","matched":false,"failed_condition":"stream = true","actual":"false"}],)"
+        R"("rules":[{"rule":"a","where":"rules/my.lua:1","layer":"user","matched":true,"time_ns":3},)"
+        R"({"rule":"b","where":"rules/my.lua:2","layer":"user","matched":false,"failed_condition":"stream = true","actual":"false","time_ns":3}],)"
         R"("facts_read":{"model":"claude-sonnet-5-5","stream":false,"tokens":1200},"time_ns":7})");
 }
 

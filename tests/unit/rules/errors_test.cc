@@ -45,26 +45,43 @@ TEST_CASE("an unknown provider, model or alias is reported at the target") {
   CHECK(errors("rule \"a\" { to = \"openai,\" }") == Lines{"1:17 target 'openai,' has an empty half: write provider,model"});
 }
 
-TEST_CASE("what this version does not have yet is an error that says so, not silence") {
-  for (const char* fact : {"spend_today", "rate", "health", "warm", "budget_left", "provider_class", "messages"}) {
-    INFO(fact);
-    const Lines found = errors(std::string("rule \"a\" { to = \"sim\", when = {\n  ") + fact + " = 5 } }");
-    REQUIRE(found.size() == 1);
-    CHECK_THAT(found[0], Catch::StartsWith("2:3 fact '" + std::string(fact) + "' is not available in this version"));
-  }
-  CHECK_THAT(errors("rule \"a\" { to = \"sim\", when = function(req)\n  return req.spend_today > 5 end }")[0],
-             Catch::StartsWith("2:14 fact 'spend_today' is not available"));
-  CHECK(errors("rule \"a\" { cache = false }") == Lines{"1:12 effect 'cache' is not available in this version"});
-  CHECK(errors("rule \"a\" { on = \"response\", to = \"sim\" }") ==
-        Lines{"1:17 rules with on = \"response\" are not available in this version"});
-  CHECK_THAT(errors("rule \"a\" { to = \"sim\", when = { time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" } } }")[0],
-             Catch::StartsWith("1:77 tz 'Mars/Base'"));
+TEST_CASE("facts that need words of their own say which") {
+  const auto first = [](const std::string& when) { return errors("rule \"a\" { to = \"sim\", when = {\n  " + when + " } }").front(); };
+  CHECK(first("spend = 5") == "2:11 spend needs a table: { by = \"project\", per = \"day\", gte = 5 }");
+  CHECK(first("spend = { by = \"project\", per = \"year\", gt = 5 }") == "2:36 spend: per is hour, day, week or month");
+  CHECK(first("spend = { by = \"tokens\", gt = 5 }") == "2:18 spend: by is \"all\" or a text fact such as session, user or project");
+  CHECK(first("spend = { by = \"projct\", gt = 5 }") == "2:18 unknown fact 'projct' | did you mean 'project'?");
+  CHECK(first("budget_left = { by = \"project\" }") == "2:3 budget_left needs a comparison, such as gt = 5");
+  CHECK(first("rate = { key = \"session\", per = \"soon\", gt = 5 }") ==
+        "2:36 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+  CHECK(first("rate = { key = \"session\", per = \"2d\", gt = 5 }") ==
+        "2:36 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+  CHECK(first("health = \"down\"") == "2:12 health needs a table of providers: { anthropic = \"down\" }");
+  CHECK_THAT(first("health = { anthrpic = \"down\" }"), Catch::StartsWith("2:14 there is no provider 'anthrpic'"));
+  CHECK_THAT(first("warm = true"), Catch::StartsWith("2:10 warm names a target"));
+  CHECK_THAT(first("warm = \"deap\""), Catch::StartsWith("2:10 'deap' is no target"));
+  CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:31 warm has no 'hot' | warm has target, is, tokens, cost_usd");
+  CHECK_THAT(first("messages = \"x\""), Catch::StartsWith("2:3 messages can only be read by functions"));
+  CHECK_THAT(first("time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" }"),
+             Catch::StartsWith("2:49 there is no time zone 'Mars/Base' | write \"UTC\""));
+  CHECK(first("time = { from = \"22:00\" }") == "2:3 time needs both from and to");
+  CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
+        Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\" }, not a string"});
+  CHECK(errors("rule \"a\" { cache = { scope = \"team\" } }") == Lines{"1:30 cache: scope is session, user, project or all"});
+  CHECK(errors("rule \"a\" { budget = 5 }") == Lines{"1:21 budget is the scope that pays, such as \"project:web\", not a number"});
+  CHECK(errors("rule \"a\" { set = { effort = { values = \"low\" } } }") == Lines{"1:40 set.effort: values is a list, each a string"});
+  CHECK(errors("rule \"a\" { on = \"reply\", to = \"sim\" }") == Lines{"1:17 on is \"request\", \"error\" or \"response\""});
 }
 
 TEST_CASE("facts and effects of failed attempts belong to rules with on = error, and only there") {
   CHECK(errors("rule \"a\" { to = \"sim\", when = { status = 529 } }") ==
-        Lines{"1:33 fact 'status' exists only after a failed attempt | add on = \"error\" to the rule"});
-  CHECK(errors("rule \"a\" { retry = true }") == Lines{"1:12 'retry' is only for rules with on = \"error\""});
+        Lines{"1:33 fact 'status' exists only after an attempt | add on = \"error\" to the rule"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { error = \"x\" } }") ==
+        Lines{"1:33 fact 'error' exists only after a failed attempt | add on = \"error\" to the rule"});
+  CHECK(errors("rule \"a\" { on = \"error\", retry = true, when = { stop_reason = \"refusal\" } }") ==
+        Lines{"1:49 fact 'stop_reason' exists only once a reply has come | add on = \"response\" to the rule"});
+  CHECK(errors("rule \"a\" { on = \"response\", next_fallback = true, when = { error = \"x\" } }").size() == 1);
+  CHECK(errors("rule \"a\" { retry = true }") == Lines{"1:12 'retry' is only for rules with on = \"error\" or on = \"response\""});
   CHECK(errors("rule \"a\" { on = \"error\", fallback = \"sim\" }") ==
         Lines{"1:26 'fallback' has no meaning in a rule with on = \"error\""});
 }

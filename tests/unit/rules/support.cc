@@ -73,7 +73,7 @@ std::unique_ptr<Engine> load(const std::string& path, std::string_view text, con
                              std::vector<config::Diagnostic>& diagnostics) {
   MemoryFiles files;
   files.files[path] = text;
-  if (!configuration.rules.empty()) configuration.rules = {path};
+  if (!configuration.rules.empty()) configuration.rules.front() = path;
   return Engine::load(configuration, files, diagnostics);
 }
 
