@@ -56,7 +56,7 @@ const char* edit_word(FieldEdit::Kind kind) {
 bool fits(const Tree& value, api::Kind kind) {
   switch (kind) {
     case api::Kind::kText: return value.is(Tree::Kind::kText);
-    case api::Kind::kNumber: return value.is(Tree::Kind::kNumber);
+    case api::Kind::kNumber: return value.is(Tree::Kind::kNumber) && std::isfinite(value.number);
     case api::Kind::kFlag: return value.is(Tree::Kind::kFlag);
     case api::Kind::kList: return value.is(Tree::Kind::kTable) && value.members.empty();
     default: return !value.is(Tree::Kind::kMarker) && !value.is(Tree::Kind::kFunction) && !value.is(Tree::Kind::kNil);
@@ -66,7 +66,7 @@ bool fits(const Tree& value, api::Kind kind) {
 const char* kind_word(api::Kind kind) {
   switch (kind) {
     case api::Kind::kText: return "a string";
-    case api::Kind::kNumber: return "a number";
+    case api::Kind::kNumber: return "a finite number";
     case api::Kind::kFlag: return "true or false";
     case api::Kind::kList: return "a list";
     default: return "a value";

@@ -600,24 +600,32 @@ struct Script::Binding {
     constexpr std::pair<const char*, lua_CFunction> kFunctions[] = {
         {"bucket", bucket}, {"spend", spend},   {"budget_left", budget_left}, {"rate", rate},
         {"health", health}, {"warm", warm},     {"time_in", time_in}};
+    const auto granted = [script](const char* name) {
+      const api::FactRow* row = api::find_fact(name);
+      return row == nullptr || script->grants_.allows(row->need);
+    };
     for (const auto& [name, function] : kFunctions) {
+      if (!granted(name)) continue;
       push_function(state, script, function);
       lua_setfield(state, -2, name);
     }
     constexpr std::pair<const char*, lua_CFunction> kViews[] = {
         {"text", text_index}, {"headers", header_index}, {"body", body_index}};
     for (const auto& [name, function] : kViews) {
+      if (!granted(name)) continue;
       push_function(state, script, function);
       push_view(state);
       lua_setfield(state, -2, name);
     }
-    push_function(state, script, message_index);
-    push_view(state);
-    lua_getmetatable(state, -1);
-    push_function(state, script, message_count);
-    lua_setfield(state, -2, "__len");
-    lua_pop(state, 1);
-    lua_setfield(state, -2, "messages");
+    if (granted("messages")) {
+      push_function(state, script, message_index);
+      push_view(state);
+      lua_getmetatable(state, -1);
+      push_function(state, script, message_count);
+      lua_setfield(state, -2, "__len");
+      lua_pop(state, 1);
+      lua_setfield(state, -2, "messages");
+    }
     lua_pushcclosure(state, request_index, 3);
     push_view(state);
     return luaL_ref(state, LUA_REGISTRYINDEX);

@@ -48,22 +48,22 @@ TEST_CASE("an unknown provider, model or alias is reported at the target") {
 TEST_CASE("facts that need words of their own say which") {
   const auto first = [](const std::string& when) { return errors("rule \"a\" { to = \"sim\", when = {\n  " + when + " } }").front(); };
   CHECK(first("spend = 5") == "2:11 spend needs a table: { by = \"project\", per = \"day\", gte = 5 }");
-  CHECK(first("spend = { by = \"project\", per = \"year\", gt = 5 }") == "2:36 spend: per is hour, day, week or month");
+  CHECK(first("spend = { by = \"project\", per = \"year\", gt = 5 }") == "2:35 spend: per is hour, day, week or month");
   CHECK(first("spend = { by = \"tokens\", gt = 5 }") == "2:18 spend: by is \"all\" or a text fact such as session, user or project");
   CHECK(first("spend = { by = \"projct\", gt = 5 }") == "2:18 unknown fact 'projct' | did you mean 'project'?");
   CHECK(first("budget_left = { by = \"project\" }") == "2:3 budget_left needs a comparison, such as gt = 5");
   CHECK(first("rate = { key = \"session\", per = \"soon\", gt = 5 }") ==
-        "2:36 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+        "2:35 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
   CHECK(first("rate = { key = \"session\", per = \"2d\", gt = 5 }") ==
-        "2:36 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
+        "2:35 rate: per is a time such as \"10s\", \"1m\" or \"1h\", at most 24h");
   CHECK(first("health = \"down\"") == "2:12 health needs a table of providers: { anthropic = \"down\" }");
   CHECK_THAT(first("health = { anthrpic = \"down\" }"), Catch::StartsWith("2:14 there is no provider 'anthrpic'"));
   CHECK_THAT(first("warm = true"), Catch::StartsWith("2:10 warm names a target"));
   CHECK_THAT(first("warm = \"deap\""), Catch::StartsWith("2:10 'deap' is no target"));
-  CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:31 warm has no 'hot' | warm has target, is, tokens, cost_usd");
+  CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:30 warm has no 'hot' | warm has target, is, tokens, cost_usd");
   CHECK_THAT(first("messages = \"x\""), Catch::StartsWith("2:3 messages can only be read by functions"));
   CHECK_THAT(first("time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" }"),
-             Catch::StartsWith("2:49 there is no time zone 'Mars/Base' | write \"UTC\""));
+             Catch::StartsWith("2:47 there is no time zone 'Mars/Base' | write \"UTC\""));
   CHECK(first("time = { from = \"22:00\" }") == "2:3 time needs both from and to");
   CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
         Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\" }, not a string"});
@@ -93,7 +93,7 @@ TEST_CASE("a value of the wrong kind is reported at the value") {
         Lines{"1:42 stream is true or false, so it cannot be compared with a string"});
   CHECK(errors("rule \"a\" { to = 5 }") == Lines{"1:17 a target is a string such as \"provider,model\", not a number"});
   CHECK(errors("rule \"a\" { to = { \"sim\", \"sim,x\" } }") == Lines{"1:17 to takes one target | put the others into fallback = { ... }"});
-  CHECK(errors("rule \"a\" { set = { max_tokens = \"5\" } }") == Lines{"1:33 set.max_tokens is a number, not a string"});
+  CHECK(errors("rule \"a\" { set = { max_tokens = \"5\" } }") == Lines{"1:33 set.max_tokens is a finite number, not a string"});
   CHECK(errors("rule \"a\" { set = { effort = { max = \"low\" } } }") == Lines{"1:31 set.effort: max is for numbers"});
   CHECK(errors("rule \"a\" { set = { max_tokens = { max = 5, mix = 6 } } }")[0].substr(0, 32) == "1:44 set.max_tokens has no 'mix'");
   CHECK(errors("rule \"a\" { deny = { status = 200 } }") == Lines{"1:21 deny: status is a whole number from 400 to 599"});

@@ -133,11 +133,11 @@ TEST_CASE("members of the body and the messages can be read when the request is 
   int reads = 0;
   chat::Request whole;
   const auto with_body = [&body, &whole, &reads](Sample& s) {
-    s.outline = dialect::anthropic().outline(json::padded(body)).value();
+    s.outline = *dialect::anthropic().outline(json::padded(body));
     s.facts.body = body;
     s.facts.request = [&body, &whole, &reads]() -> const chat::Request* {
       ++reads;
-      whole = dialect::anthropic().read_request(json::padded(body)).value();
+      whole = *dialect::anthropic().read_request(json::padded(body));
       return &whole;
     };
   };
