@@ -10,6 +10,8 @@ const std::vector<Command>& commands() {
       test_command(),
       explain_command(),
       check_command(),
+      why_command(),
+      replay_command(),
       stats_command(),
       completion_command(),
       help_command(),

@@ -8,6 +8,8 @@ Command serve_command();
 Command test_command();
 Command explain_command();
 Command check_command();
+Command why_command();
+Command replay_command();
 Command stats_command();
 Command completion_command();
 Command help_command();

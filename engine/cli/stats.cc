@@ -1,49 +1,13 @@
-#include <cstdlib>
-#include <ctime>
 #include <optional>
 
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/paint.h"
-#include "core/text.h"
+#include "cli/past.h"
 #include "ledger/queries.h"
 
 namespace ccrules::cli {
 namespace {
-
-constexpr std::int64_t kSecondUs = 1'000'000;
-
-/// Wall time in microseconds that `since` means: "30m", "24h", "7d", "2w" back from `now_us`, "all", or a UTC
-/// day "2026-11-01".
-std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us) {
-  if (since == "all") return 0;
-  if (since.size() == 10 && since[4] == '-' && since[7] == '-') {
-    const auto year = text::to_int(since.substr(0, 4));
-    const auto month = text::to_int(since.substr(5, 2));
-    const auto day = text::to_int(since.substr(8, 2));
-    if (!year || !month || !day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-    std::tm date{};
-    date.tm_year = static_cast<int>(*year) - 1900;
-    date.tm_mon = static_cast<int>(*month) - 1;
-    date.tm_mday = static_cast<int>(*day);
-    return timegm(&date) * kSecondUs;
-  }
-  if (since.size() < 2) return std::nullopt;
-  const auto count = text::to_int(since.substr(0, since.size() - 1));
-  if (!count || *count < 0 || *count > 100'000) return std::nullopt;
-  switch (since.back()) {
-    case 'm':
-      return now_us - *count * 60 * kSecondUs;
-    case 'h':
-      return now_us - *count * 3600 * kSecondUs;
-    case 'd':
-      return now_us - *count * 86400 * kSecondUs;
-    case 'w':
-      return now_us - *count * 7 * 86400 * kSecondUs;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// "at least" when some requests have no known price: unknown is never shown as zero.
 std::string cost_text(const Paint& paint, const ledger::StatsRow& row) {
@@ -87,11 +51,8 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
 
 Exit run_stats(const Arguments& arguments, Io& io) {
   ledger::StatsQuery query;
-  const std::string since = arguments.has("since") ? arguments.value("since") : "7d";
-  const auto from = since_us(since, io.clock.wall_us());
-  if (!from)
-    return usage_error(io,
-                       "--since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got '" + since + "')");
+  const auto from = since_flag(arguments, io, "7d");
+  if (!from) return Exit::kUsage;
   query.since_us = *from;
   if (arguments.has("by")) query.by = arguments.value("by");
   if (arguments.has("ledger")) {
@@ -107,7 +68,7 @@ Exit run_stats(const Arguments& arguments, Io& io) {
   if (arguments.json()) {
     io.out << ledger::to_json(query, *stats) << "\n";
   } else if (stats->total.requests == 0) {
-    io.err << "no requests since " << since << "\n";
+    io.err << "no requests since " << (arguments.has("since") ? arguments.value("since") : "7d") << "\n";
   } else {
     print_table(io, query, *stats);
   }

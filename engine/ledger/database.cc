@@ -24,8 +24,8 @@ constexpr char kInsert[] =
     "output_tokens,"
     " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, "
     "cost_nanousd,"
-    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts, trace)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Database::Trouble trouble_of(int code) {
   switch (code & 0xff) {
@@ -141,8 +141,7 @@ std::optional<Database::Failure> Database::ensure_open() {
   return std::nullopt;
 }
 
-std::optional<Database::Failure> Database::write(std::span<const std::span<const Record>> chunks,
-                                                 std::span<const RuleSetNote> rule_sets) {
+std::optional<Database::Failure> Database::write(std::span<const std::span<const Record>> chunks) {
   if (auto failure = ensure_open()) return failure;
   const auto insert_all = [&](std::span<const Record> rows) -> Result<void> {
     for (const Record& row : rows) {
@@ -156,7 +155,6 @@ std::optional<Database::Failure> Database::write(std::span<const std::span<const
   const auto transact = [&]() -> Result<void> {
     CCR_CHECK(open_->begin.step());
     open_->begin.reset();
-    for (const RuleSetNote& note : rule_sets) CCR_CHECK(insert(note));
     for (const std::span<const Record> rows : chunks) CCR_CHECK(insert_all(rows));
     CCR_CHECK(open_->commit.step());
     open_->commit.reset();
@@ -181,16 +179,6 @@ Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit)
   statement.bind(2, limit);
   CCR_CHECK(statement.step());
   return std::int64_t{sqlite3_changes(open_->connection.get())};
-}
-
-Result<void> Database::insert(const RuleSetNote& note) {
-  CCR_TRY(to, Statement::prepare(open_->connection,
-                                 "INSERT OR IGNORE INTO rulesets (hash, at_us, description) VALUES (?,?,?)"));
-  to.bind_always(1, note.hash);
-  to.bind(2, note.at_us);
-  to.bind_always(3, note.description_json);
-  CCR_CHECK(to.step());
-  return {};
 }
 
 Result<void> Database::insert(const Record& row) {
@@ -230,7 +218,6 @@ Result<void> Database::insert(const Record& row) {
   to.bind(++at, row.tags_json);
   to.bind(++at, row.ruleset);
   to.bind(++at, row.facts_json);
-  to.bind(++at, row.trace);
   Result<bool> stepped = to.step();
   to.reset();
   if (!stepped) return std::move(stepped).error();

@@ -34,8 +34,7 @@ class Database {
   /// Opens, creates and migrates; does nothing when open. Directory 0700 when made here, file 0600.
   std::optional<Failure> ensure_open();
   /// One transaction. After a failure nothing of it is stored and the connection is closed.
-  std::optional<Failure> write(std::span<const std::span<const Record>> chunks,
-                               std::span<const RuleSetNote> rule_sets);
+  std::optional<Failure> write(std::span<const std::span<const Record>> chunks);
   /// Rows that write() left out because SQLite will never take them; since the start.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   /// Deletes at most `limit` rows older than `before_us`. Returns how many.
@@ -50,7 +49,6 @@ class Database {
   std::optional<Failure> fail(const std::string& what, int code);
   [[nodiscard]] bool file_was_replaced() const;
   Result<void> insert(const Record& row);
-  Result<void> insert(const RuleSetNote& note);
 
   Settings settings_;
   std::uint64_t refused_ = 0;

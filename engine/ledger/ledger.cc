@@ -5,7 +5,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <iterator>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -53,7 +52,6 @@ struct Ledger::Impl {
 
   // Producers.
   void record(const Record& row, std::function<void()>& attempted) noexcept;
-  void remember(RuleSetNote note);
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -70,7 +68,6 @@ struct Ledger::Impl {
   const bool durable;
   Database database;                   ///< the writer's, and open()'s before the thread starts
   std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
-  std::vector<RuleSetNote> held_notes;  ///< the writer's, the same
   std::uint64_t dropped_told = 0;      ///< the writer's: lost rows that the log has spoken of
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
@@ -80,7 +77,6 @@ struct Ledger::Impl {
   // Guarded by `mutex`:
   std::vector<Chunk> queue;   ///< filled chunks and the one being filled
   std::vector<Chunk> spares;  ///< emptied ones, so that steady traffic allocates nothing
-  std::vector<RuleSetNote> notes;  ///< written before the rows of `queue`
   std::size_t waiting_rows = 0;  ///< in `queue` and `held`
   std::size_t queued_rows = 0;   ///< in `queue`
   bool asleep = false;           ///< the writer waits for the first row of an interval
@@ -123,12 +119,6 @@ void Ledger::Impl::record(const Record& row, std::function<void()>& attempted) n
   if (wake_writer) wake.notify_one();
 }
 
-void Ledger::Impl::remember(RuleSetNote note) {
-  const std::lock_guard lock(mutex);
-  const auto same = [&note](const RuleSetNote& other) { return other.hash == note.hash; };
-  if (std::none_of(notes.begin(), notes.end(), same)) notes.push_back(std::move(note));
-}
-
 void Ledger::Impl::flush() {
   std::unique_lock lock(mutex);
   const std::uint64_t ticket = ++flushes_asked;
@@ -169,8 +159,6 @@ void Ledger::Impl::run() {
       for (Chunk& chunk : queue) held.push_back(std::move(chunk));
       queue.clear();
       queued_rows = 0;
-      std::move(notes.begin(), notes.end(), std::back_inserter(held_notes));
-      notes.clear();
       waiting_for_these.swap(waiters);
     }
     const bool written = write_all();
@@ -233,12 +221,11 @@ bool Ledger::Impl::write_all() {
     const std::uint64_t refused_before = database.refused();
     std::vector<std::span<const Record>> rows_of;
     for (const Chunk& chunk : chunks) rows_of.push_back(chunk.rows());
-    if (auto failure = database.write(rows_of, held_notes)) {
+    if (auto failure = database.write(rows_of)) {
       report(*failure);
       all = false;
       break;
     }
-    held_notes.clear();
     some = true;
     done += chunks.size();
     std::size_t rows = 0;
@@ -313,9 +300,6 @@ void Ledger::record(const Record& row) noexcept {
 void Ledger::record(const Record& row, std::function<void()> attempted) noexcept {
   impl_->record(row, attempted);
   if (attempted) attempted();
-}
-void Ledger::remember(RuleSetNote note) {
-  impl_->remember(std::move(note));
 }
 bool Ledger::durable() const noexcept {
   return impl_->durable;

@@ -41,8 +41,6 @@ class Ledger {
   /// thread, or at once on the caller's when there is nothing to wait for (trouble, a full queue); must
   /// neither block nor throw.
   void record(const Record& row, std::function<void()> attempted) noexcept;
-  /// Keeps what traces of these rules will name; once per hash is enough. Any thread; never blocks on I/O.
-  void remember(RuleSetNote note);
   /// Settings::durable: a committed row survives a loss of power.
   [[nodiscard]] bool durable() const noexcept;
   /// Waits until everything recorded before the call is committed. For tests and shutdown.

@@ -119,7 +119,7 @@ constexpr std::string_view kColumns =
     "id, at_us, client, dialect, path, session, user, project, agent, request_class, requested_model, decision_id, rule,"
     " reason, provider, model, attempts, status, stop_reason, stream, input_tokens, output_tokens, cache_read_tokens,"
     " cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, cost_nanousd,"
-    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts, trace";
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts";
 
 std::optional<std::int64_t> maybe(const Statement& from, int column) {
   return from.is_null(column) ? std::nullopt : std::optional(from.number(column));
@@ -154,7 +154,7 @@ Record read_record(const Statement& from) {
   row.cache = from.text(at++);
   row.ttft_us = maybe(from, at++).value_or(-1);
   row.duration_us = from.number(at++);
-  for (std::string* text : {&row.error, &row.tags_json, &row.ruleset, &row.facts_json, &row.trace}) *text = from.text(at++);
+  for (std::string* text : {&row.error, &row.tags_json, &row.ruleset, &row.facts_json}) *text = from.text(at++);
   return row;
 }
 
@@ -164,7 +164,7 @@ Error unreadable(const std::string& path, Error error) {
 }
 
 /// The only row whose request or decision id begins so; nullopt when there is none, an error when there are several.
-Result<std::optional<Found>> find_in(Connection& connection, std::string_view id) {
+Result<std::optional<Record>> find_in(Connection& connection, std::string_view id) {
   const bool whole_prefix = id.starts_with("req_") || id.starts_with("dec_");
   const std::string column = id.starts_with("dec_") ? "decision_id" : "id";
   std::string begin = (whole_prefix ? std::string() : std::string("req_")).append(id);
@@ -173,9 +173,8 @@ Result<std::optional<Found>> find_in(Connection& connection, std::string_view id
                                                    ", 1, length(?1)) = ?1 ORDER BY seq DESC LIMIT 2"));
   rows.bind(1, begin);
   CCR_TRY(any, rows.step());
-  if (!any) return std::optional<Found>();
-  Found found;
-  found.row = read_record(rows);
+  if (!any) return std::optional<Record>();
+  Record found = read_record(rows);
   constexpr std::size_t kWholeId = 28;  // ids::make with its prefix; looking for a second one reads the whole table
   bool another = false;
   if (begin.size() < kWholeId) {
@@ -183,16 +182,12 @@ Result<std::optional<Found>> find_in(Connection& connection, std::string_view id
     another = more;
   }
   if (another) return bad_request("several requests have an id that begins with '" + begin + "'; give more of it");
-  CCR_TRY(set, Statement::prepare(connection, "SELECT description FROM rulesets WHERE hash = ?"));
-  set.bind_always(1, found.row.ruleset);
-  CCR_TRY(known, set.step());
-  if (known) found.rule_set_json = set.text(0);
-  return std::optional<Found>(std::move(found));
+  return std::optional<Record>(std::move(found));
 }
 
 }  // namespace
 
-Result<std::optional<Found>> find(const std::string& path, std::string_view id) {
+Result<std::optional<Record>> find(const std::string& path, std::string_view id) {
   Result<Connection> connection = Connection::open(path, Connection::Mode::kReadOnly, kBusyMs);
   if (!connection) return unreadable(path, std::move(connection).error());
   auto found = find_in(*connection, id);

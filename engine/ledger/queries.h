@@ -35,15 +35,11 @@ struct StatsQuery {
 Result<Stats> stats(const StatsQuery& query);
 std::string to_json(const StatsQuery& query, const Stats& stats);
 
-/// One row as it was written, by request id or decision id, with the rules it was decided by.
-struct Found {
-  Record row;
-  std::string rule_set_json;  ///< RuleSetNote::description_json; empty when it is not known
-};
-/// nullopt: there is no such row. An id may be given without its prefix or by its beginning, when only one row has it.
-Result<std::optional<Found>> find(const std::string& path, std::string_view id);
+/// One row as it was written, by request id or decision id. nullopt: there is no such row. An id may be given without its
+/// prefix or by its beginning, when only one row has it.
+Result<std::optional<Record>> find(const std::string& path, std::string_view id);
 
-/// Rows that were decided by rules since `since_us`, oldest first, each with facts and trace. Stops when `take` says false.
+/// Rows that were decided by rules since `since_us`, oldest first, each with its facts. Stops when `take` says false.
 Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
 
 }  // namespace ccrules::ledger

@@ -29,16 +29,8 @@ struct Record {
   std::int64_t duration_us = 0;
   std::string error;  ///< error_code_name(): message
   std::string tags_json;
-  std::string ruleset;     ///< hash of the rules that decided; Ledger::remember() has told which they are
-  std::string facts_json;  ///< what they read of the request, a JSON object
-  std::string trace;       ///< what each of them made of it, in few bytes
-};
-
-/// Rules as traces need them: `description` is JSON that names what their traces number.
-struct RuleSetNote {
-  std::string hash;
-  std::int64_t at_us = 0;
-  std::string description_json;
+  std::string ruleset;     ///< hash of the rules that decided
+  std::string facts_json;  ///< what they decided from, rules/recorded.h
 };
 
 }  // namespace ccrules::ledger

@@ -43,11 +43,5 @@ CREATE TABLE requests (
 CREATE INDEX requests_at ON requests (at_us);
 
 -- version 2: why a request was decided as it was
-ALTER TABLE requests ADD COLUMN ruleset TEXT;  -- hash of the rules in force, see rulesets
-ALTER TABLE requests ADD COLUMN facts   TEXT;  -- JSON object: what the rules read of the request, and nothing else of it
-ALTER TABLE requests ADD COLUMN trace   TEXT;  -- outcome of every rule, in few bytes: rules/trace_record.h
-CREATE TABLE rulesets (
-  hash        TEXT    PRIMARY KEY,
-  at_us       INTEGER NOT NULL,  -- when it was first in force
-  description TEXT    NOT NULL   -- JSON: its rules with their places and conditions, which traces name by number
-) STRICT;
+ALTER TABLE requests ADD COLUMN ruleset TEXT;  -- hash of the rules in force
+ALTER TABLE requests ADD COLUMN facts   TEXT;  -- JSON object: what its decision was made from, see rules/recorded.h

@@ -14,6 +14,7 @@
 #include "proxy/identity.h"
 #include "proxy/relay.h"
 #include "proxy/visit.h"
+#include "rules/recorded.h"
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
@@ -49,6 +50,7 @@ struct Plan {
   chat::Outline outline;
   rules::Identity who;
   rules::Facts facts;
+  rules::FactRecorder recorder;
   rules::Decision decision;
   const dialect::Dialect* spoken = nullptr;
   std::string* body = nullptr;
@@ -93,7 +95,10 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   facts.request = [&plan] { return plan.request(); };
   facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
+  plan.recorder.listen(facts);
   plan.decision = visit.policy->rules->decide(facts);
+  visit.row.ruleset = visit.policy->rules->hash();
+  visit.row.facts_json = plan.recorder.json(facts);
   visit.decided(plan.decision);
   return allowed(plan.decision);
 }

@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/command.h"
+#include "ledger/record.h"
+#include "rules/recorded.h"
+
+/// What the commands that look back share: which ledger, how far, and a row as the rules see it.
+namespace ccrules::cli {
+
+/// Wall time in microseconds that `since` means: "30m", "24h", "7d", "2w" back from `now_us`, "all", or a UTC day
+/// "2026-11-01". nullopt: none of these.
+std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us);
+/// --since, `usual` when it is not given. On nonsense the error is printed and nullopt returned.
+std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, std::string_view usual);
+
+/// A past request as its rules saw it.
+rules::RecordedRequest recorded(const ledger::Record& row);
+
+}  // namespace ccrules::cli
