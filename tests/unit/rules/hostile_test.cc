@@ -113,7 +113,7 @@ TEST_CASE("many hostile rules at once cost one decision no more than three budge
   for (int i = 0; i < 30; ++i) lua += "rule \"h" + std::to_string(i) + "\" { when = function() while true do end end, to = \"sim,h\" }\n";
   auto rules = engine(lua + "rule \"fine\" { to = \"sim,fine\" }");
   Sample sample;
-  const std::int64_t before = cpu_ms();
+  [[maybe_unused]] const std::int64_t before = cpu_ms();
   const Decision decision = rules->decide(sample.facts);
   CHECK(targets(decision) == "sim,fine");
   CHECK(decision.failed_rules.size() == 30);
