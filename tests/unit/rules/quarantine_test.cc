@@ -144,7 +144,7 @@ TEST_CASE("a rule that hoards memory in its upvalues loses it, and the rules bes
   auto rules = engine(R"(
 local kept = {}
 rule "hoards" { when = { agent = "hoarder" }, to = function(req) while true do kept[#kept + 1] = ("x"):rep(1e5) .. #kept end end }
-rule "beside" { to = function(req) local t = {} for i = 1, 100 do t[i] = ("y"):rep(10000) .. i end return "sim,beside" end })");
+rule "beside" { to = function(req) local t = {} for i = 1, 100 do t[i] = ("y"):rep(1000) .. i end return "sim,beside" end })");
   Sample sample;
   sample.facts.wall_us = kNowUs;
   sample.identity.agent = "hoarder";
