@@ -104,8 +104,8 @@ void print_text(Io& io, const Replay& replay) {
   using Align = Table::Align;
   const Paint paint = paint_for_out(io);
   const std::int64_t judged = replay.requests - replay.not_judged;
-  io.out << with_commas(replay.requests) << (replay.requests == 1 ? " decision; " : " decisions; ") << with_commas(replay.same) << " stay as they are, "
-         << paint.bold(with_commas(changed(replay)) + " change") << ", " << with_commas(replay.not_judged)
+  io.out << with_commas(replay.requests) << (replay.requests == 1 ? " decision; " : " decisions; ")
+         << with_commas(replay.same) << " stay as they are, " << paint.bold(with_commas(changed(replay)) + " change") << ", " << with_commas(replay.not_judged)
          << " could not be judged\n";
   if (!replay.changes.empty()) {
     io.out << "\n";
