@@ -105,8 +105,8 @@ void print_text(Io& io, const Replay& replay) {
   const Paint paint = paint_for_out(io);
   const std::int64_t judged = replay.requests - replay.not_judged;
   io.out << with_commas(replay.requests) << (replay.requests == 1 ? " decision; " : " decisions; ")
-         << with_commas(replay.same) << " stay as they are, " << paint.bold(with_commas(changed(replay)) + " change") << ", " << with_commas(replay.not_judged)
-         << " could not be judged\n";
+         << with_commas(replay.same) << " stay as they are, " << paint.bold(with_commas(changed(replay)) + " change") << ", "
+         << with_commas(replay.not_judged) << " could not be judged\n";
   if (!replay.changes.empty()) {
     io.out << "\n";
     Table table({Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kLeft});
