@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "dialect/anthropic/history_writer.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/kept_state.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -116,6 +117,7 @@ class RequestWriter {
       : request_(request), target_(target), losses_(losses), own_(request.dialect == kName) {}
 
   Result<std::string> write() {
+    if (!own_) CCR_CHECK(refuse_kept_state(request_, target_));
     HistoryWriter history(request_, target_, losses_);
     if (history.empty())
       return bad_request("messages hold no content that can be sent: send at least one text");

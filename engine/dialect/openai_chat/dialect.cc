@@ -8,7 +8,7 @@
 #include "dialect/openai_chat/request_writer.h"
 #include "dialect/openai_chat/stream_reader.h"
 #include "dialect/openai_chat/stream_writer.h"
-#include "dialect/openai_chat/tool_writer.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect {
 namespace {
@@ -20,9 +20,7 @@ class OpenAiChat final : public Dialect {
   [[nodiscard]] std::string_view name() const override { return "openai_chat"; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/chat/completions"; }
 
-  Result<chat::Outline> outline(json::Document& body) const override {
-    return openai::read_outline(body);
-  }
+  Result<chat::Outline> outline(json::Document& body) const override { return openai::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override {
     return openai::read_request(body);
   }
@@ -31,7 +29,7 @@ class OpenAiChat final : public Dialect {
     return openai::write_request(request, target, losses);
   }
   [[nodiscard]] std::vector<RenamedTool> renamed_tools(const chat::Request& request) const override {
-    return openai::renamed_tools(request);
+    return shortened_tools(request);
   }
   Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) const override {
     return openai::read_reply(body, options);

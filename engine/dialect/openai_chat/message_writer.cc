@@ -3,53 +3,17 @@
 #include <algorithm>
 #include <span>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
-#include "core/digest.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "dialect/openai_chat/tool_writer.h"
+#include "dialect/call_ids.h"
 #include "dialect/signature.h"
+#include "dialect/tools.h"
+#include "dialect/words.h"
 
 namespace ccrules::dialect::openai {
 namespace {
-
-constexpr std::string_view kAttribution = "x-anthropic-billing-header:";
-
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-/// Claude Code heads its prompt with a line that changes per conversation and would spoil every provider's
-/// prefix cache.
-std::string_view without_attribution(std::string_view text) {
-  if (!text.starts_with(kAttribution)) return text;
-  const std::size_t end = text.find('\n');
-  return end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-}
-
-/// One JSON string literal that grows by pieces, with a separator between them.
-class JoinedString {
- public:
-  JoinedString(std::string& out, std::string_view separator) : out_(out), separator_(separator) {}
-  void add(std::string_view text) {
-    if (started_)
-      json::append_escaped(out_, separator_);
-    else
-      out_ += '"';
-    started_ = true;
-    json::append_escaped(out_, text);
-  }
-  [[nodiscard]] bool started() const { return started_; }
-  /// Closes the literal; writes "" when nothing was added.
-  void close() { out_ += started_ ? "\"" : "\"\""; }
-
- private:
-  std::string& out_;
-  std::string_view separator_;
-  bool started_ = false;
-};
 
 /// A tool call of the last assistant turn and the id it was sent with.
 struct Call {
@@ -69,7 +33,8 @@ class MessageWriter {
         target_(target),
         losses_(losses),
         same_format_(request.dialect == "openai_chat"),
-        keeps_cache_control_(same_format_ || target.cache_control) {}
+        keeps_cache_control_(same_format_ || target.cache_control),
+        ids_(target.nine_character_tool_ids ? CallIds::Form::kNine : CallIds::Form::kUpTo40) {}
 
   Result<void> write() {
     out_ += '[';
@@ -162,7 +127,7 @@ class MessageWriter {
           joined.add(shown);
       } else if (is_orphan(block)) {
         any = true;
-        const std::string text_form = orphan_text(std::get<chat::ToolResult>(block.value));
+        const std::string text_form = orphan_text(std::get<chat::ToolResult>(block.value), losses_);
         if (as_parts)
           append_text_part(text_form, first);
         else
@@ -182,10 +147,7 @@ class MessageWriter {
 
   std::string_view shown_text(const chat::Text& text) {
     if (!keeps_cache_control_) note_cache_control(text.cache_control_json);
-    if (!text.text.starts_with(kAttribution)) return text.text;
-    losses_.add("system.attribution",
-                "Claude Code's attribution line changes per conversation and spoils prefix caches");
-    return without_attribution(text.text);
+    return without_attribution(text.text, losses_);
   }
 
   // --- assistant
@@ -335,7 +297,7 @@ class MessageWriter {
         const auto* call = std::get_if<chat::ToolCall>(&block.value);
         if (call == nullptr) continue;
         note_cache_control(call->cache_control_json);
-        calls_.push_back({call->id, sent_id(call->id), false});
+        calls_.push_back({call->id, ids_.sent(call->id), false});
         if (!first) out_ += ',';
         first = false;
         out_ += "{\"id\":";
@@ -367,38 +329,6 @@ class MessageWriter {
     const std::size_t colon = json.find("\":");
     return colon != std::string_view::npos && colon + 2 < json.size() &&
            (json[colon + 2] == ' ' || json[colon + 2] == '\n');
-  }
-
-  /// The id a provider takes: the client's own when it is fit and new, else one made from it (G-23).
-  std::string sent_id(std::string_view id) {
-    constexpr std::size_t kLongestId = 40;
-    constexpr std::size_t kMistralId = 9;
-    const auto letter_or_digit = [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    };
-    const bool short_ids = target_.nine_character_tool_ids;
-    const auto fits = [&](char c) { return letter_or_digit(c) || (!short_ids && (c == '_' || c == '-')); };
-    const bool right_size = short_ids ? id.size() == kMistralId : !id.empty() && id.size() <= kLongestId;
-    std::string sent(id);
-    bool good = right_size && std::all_of(id.begin(), id.end(), fits);
-    for (std::uint64_t turn = 0; !good || used_ids_.count(sent) > 0; ++turn) {
-      sent = short_ids ? hash_text(id, turn, kMistralId) : "call_" + hash_text(id, turn, 20);
-      good = true;
-    }
-    used_ids_.insert(sent);
-    return sent;
-  }
-
-  static std::string hash_text(std::string_view id, std::uint64_t turn, std::size_t length) {
-    constexpr std::string_view kDigits = "0123456789abcdefghijklmnopqrstuvwxyz";
-    std::string text;
-    std::uint64_t bits = 0;
-    for (std::size_t i = 0; i < length; ++i) {
-      if (i % 12 == 0) bits = digest::hash64(id, turn * 31 + i);
-      text += kDigits[bits % kDigits.size()];
-      bits /= kDigits.size();
-    }
-    return text;
   }
 
   // --- what stands between two assistant turns
@@ -490,13 +420,13 @@ class MessageWriter {
       }
     } else if (const auto* document = std::get_if<chat::Document>(&block.value)) {
       if (document->kind == chat::SourceKind::kText || document->kind == chat::SourceKind::kBlocks) {
-        add(document_text(*document));
+        add(document_text(*document, losses_));
       } else {
         add("[document attached below]");
         result_media_.push_back(&block);
       }
     } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
-      const std::string text_form = opaque_text(*opaque);
+      const std::string text_form = opaque_text(*opaque, losses_);
       if (!text_form.empty())
         add(text_form);
       else
@@ -556,7 +486,7 @@ class MessageWriter {
     result_media_.clear();
     for (const chat::Block& block : message.blocks) {
       if (is_orphan(block))
-        append_text_part(orphan_text(std::get<chat::ToolResult>(block.value)), first);
+        append_text_part(orphan_text(std::get<chat::ToolResult>(block.value), losses_), first);
       else
         append_part(block, first);
     }
@@ -564,22 +494,7 @@ class MessageWriter {
     return !first;
   }
 
-  /// A result nobody asked for: its text is kept, in a form every provider takes.
-  std::string orphan_text(const chat::ToolResult& result) {
-    losses_.add("tool_result.orphan", "a tool result without its call was sent as user text");
-    std::string text = "[result of a tool call that is not in this conversation]";
-    for (const chat::Block& block : result.content) {
-      if (const auto* part = std::get_if<chat::Text>(&block.value))
-        text += "\n" + part->text;
-      else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value))
-        text += "\n" + opaque_text(*opaque);
-    }
-    return text;
-  }
-
   // --- content parts
-
-  static constexpr std::string_view kNoVision = "[image omitted: model has no vision]";
 
   void note_no_vision() { losses_.add("image", "the model has no vision"); }
 
@@ -648,9 +563,9 @@ class MessageWriter {
       losses_.add("document.citations", "chat completions cannot cite documents");
     const std::string title = document.title.empty() ? "document.pdf" : document.title;
     if (document.kind == chat::SourceKind::kText) {
-      append_text_part(document_text(document), first);
+      append_text_part(document_text(document, losses_), first);
     } else if (document.kind == chat::SourceKind::kBlocks) {
-      append_text_part(document_text(document), first);
+      append_text_part(document_text(document, losses_), first);
     } else if (document.kind == chat::SourceKind::kBase64 && target_.documents) {
       if (!document.context.empty()) append_text_part(document.context, first);
       if (!first) out_ += ',';
@@ -677,46 +592,6 @@ class MessageWriter {
     }
   }
 
-  /// A document that is text, under its title.
-  std::string document_text(const chat::Document& document) {
-    std::string text;
-    if (!document.title.empty()) text += "Document: " + document.title + "\n";
-    if (!document.context.empty()) text += document.context + "\n";
-    if (!text.empty()) text += '\n';
-    text += document.kind == chat::SourceKind::kBlocks ? blocks_text(document.blocks_json) : document.data;
-    return text;
-  }
-
-  /// The texts of Anthropic content: a string, or an array of text blocks.
-  std::string blocks_text(std::string_view blocks_json) {
-    auto document = json::Document::open(blocks_json);
-    if (!document) return {};
-    auto root = document->root();
-    if (!root) return {};
-    if (root->is(json::Type::kString)) {
-      const auto text = root->string();
-      return text ? std::string(*text) : std::string();
-    }
-    std::string joined;
-    if (!root->is(json::Type::kArray)) return joined;
-    auto array = root->array();
-    while (array && array->next()) {
-      if (!array->value().is(json::Type::kObject)) continue;
-      auto object = array->value().object();
-      bool has_text = false;
-      while (object && object->next()) {
-        if (object->key() != "text" || !object->value().is(json::Type::kString)) continue;
-        const auto text = object->value().string();
-        if (!text) break;
-        has_text = true;
-        if (!joined.empty()) joined += '\n';
-        joined += *text;
-      }
-      if (!has_text) losses_.add("document.content", "only the text of a document's blocks was sent");
-    }
-    return joined;
-  }
-
   void append_opaque(const chat::Opaque& opaque, bool& first) {
     if (opaque.dialect == "openai_chat" && !opaque.json.empty()) {
       if (!first) out_ += ',';
@@ -724,37 +599,11 @@ class MessageWriter {
       out_ += opaque.json;
       return;
     }
-    const std::string text = opaque_text(opaque);
+    const std::string text = opaque_text(opaque, losses_);
     if (!text.empty())
       append_text_part(text, first);
     else
       losses_.add("content." + opaque.type, "chat completions have no such content");
-  }
-
-  /// What an Anthropic block that has no counterpart says in words; empty when it says nothing.
-  std::string opaque_text(const chat::Opaque& opaque) {
-    if (opaque.type != "tool_reference" && opaque.type != "search_result") return {};
-    auto document = json::Document::open(opaque.json);
-    if (!document) return {};
-    auto root = document->root_object();
-    if (!root) return {};
-    std::string title, source, content;
-    while (root->next()) {
-      const std::string_view key = root->key();
-      json::Value& value = root->value();
-      if (key == "content") {
-        const auto raw = value.raw();
-        if (raw) content = blocks_text(*raw);
-      } else if (value.is(json::Type::kString)) {
-        const auto text = value.string();
-        if (!text) return {};
-        if (key == "tool_name" || key == "title") title = *text;
-        if (key == "source") source = *text;
-      }
-    }
-    if (opaque.type == "tool_reference")
-      return title.empty() ? std::string() : "Tool " + title + " is now available";
-    return "Search result: " + title + "\n" + source + "\n\n" + content;
   }
 
   /// Members of a message that this build does not know, back to the dialect they came from.
@@ -776,7 +625,7 @@ class MessageWriter {
   std::vector<Call> calls_;                       ///< of the last assistant turn
   std::vector<const chat::ToolResult*> orphans_;  ///< of the current turn
   std::vector<const chat::Block*> result_media_;  ///< images and documents of tool results, to follow them
-  std::unordered_set<std::string> used_ids_;
+  CallIds ids_;
 };
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "core/json.h"
-#include "core/text.h"
+#include "dialect/members.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -13,56 +13,6 @@ namespace {
 using json::Type;
 
 constexpr std::string_view kDialect = "openai_chat";
-
-/// Appends `"key":json` to an object text, which is empty or "{...}".
-void keep(std::string& object_json, std::string_view key, std::string_view json) {
-  if (object_json.empty())
-    object_json = "{";
-  else
-    object_json.back() = ',';
-  json::append_string(object_json, key);
-  object_json += ':';
-  object_json += json;
-  object_json += '}';
-}
-
-/// SDKs send back the empty members of answers (refusal:null, annotations:[]): they say nothing.
-bool says_nothing(std::string_view json) {
-  return json == "null" || json == "[]" || json == "{}";
-}
-
-Result<void> keep_unknown(std::string& object_json, std::string_view key, json::Value& value) {
-  const std::string name(key);
-  CCR_TRY(raw, value.raw());
-  if (!says_nothing(raw)) keep(object_json, name, raw);
-  return {};
-}
-
-Result<std::string> take_string(json::Value& value) {
-  CCR_TRY(text, value.string());
-  return std::string(text);
-}
-
-/// A string or null.
-Result<std::string> take_optional_string(json::Value& value) {
-  if (value.is_null()) return std::string();
-  return take_string(value);
-}
-
-/// "data:image/png;base64,AAAA" in its parts.
-struct DataUri {
-  std::string_view media_type;
-  std::string_view base64;
-};
-std::optional<DataUri> data_uri(std::string_view url) {
-  if (!text::starts_with_ignore_case(url, "data:")) return std::nullopt;
-  const std::size_t comma = url.find(',');
-  if (comma == std::string_view::npos) return std::nullopt;
-  std::string_view head = url.substr(5, comma - 5);
-  if (!head.ends_with(";base64")) return std::nullopt;
-  head.remove_suffix(7);
-  return DataUri{head.substr(0, head.find(';')), url.substr(comma + 1)};
-}
 
 class RequestReader {
  public:
@@ -129,7 +79,7 @@ class RequestReader {
       if (better || request_.user_id.empty()) request_.user_id = std::move(user);
     } else if (key == "n") {
       CCR_TRY(n, value.raw());
-      if (n != "1") keep(request_.extra_json, "n", n);
+      if (n != "1") keep_member(request_.extra_json, "n", n);
     } else {
       return keep_unknown(request_.extra_json, key, value);
     }
@@ -146,7 +96,7 @@ class RequestReader {
   Result<void> read_thinking(std::string_view key, json::Value& value) {
     const std::string name(key);
     CCR_TRY(raw, value.raw());
-    keep(request_.extra_json, name, raw);
+    keep_member(request_.extra_json, name, raw);
     if (!raw.starts_with('{')) return {};
     CCR_TRY(document, json::Document::open(raw));
     CCR_TRY(thinking, document.root_object());
@@ -332,7 +282,7 @@ class RequestReader {
     }
     CCR_CHECK(choice.done());
     if (name.empty()) {
-      keep(request_.extra_json, "tool_choice", raw);  // allowed_tools and what may come
+      keep_member(request_.extra_json, "tool_choice", raw);  // allowed_tools and what may come
     } else {
       request_.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, std::move(name), std::nullopt};
     }

@@ -10,45 +10,16 @@
 #include "core/digest.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/fit.h"
+#include "dialect/kept_state.h"
 #include "dialect/openai_chat/message_writer.h"
 #include "dialect/openai_chat/tool_writer.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::openai {
 namespace {
 
-constexpr std::array<std::string_view, 7> kEfforts = {"none", "minimal", "low", "medium",
-                                                      "high", "xhigh",   "max"};
-
-/// An effort for a thinking budget (translation.md, 1). "xhigh" only where it is known to be accepted.
-std::string_view effort_for_budget(std::int64_t budget_tokens, const std::vector<std::string>& accepted) {
-  if (budget_tokens < 8000) return "low";
-  if (budget_tokens < 16000) return "medium";
-  const bool stronger = std::find(accepted.begin(), accepted.end(), "xhigh") != accepted.end();
-  return budget_tokens > 32000 && stronger ? "xhigh" : "high";
-}
-
-/// The accepted word nearest to the wanted one: the strongest that is not above it, else the weakest above
-/// it. "none" stands for off and is never chosen for somebody who asked to think.
-std::string_view accepted_effort(std::string_view wanted, const std::vector<std::string>& accepted) {
-  if (accepted.empty()) return wanted;
-  const auto rank = [](std::string_view word) {
-    return std::find(kEfforts.begin(), kEfforts.end(), word) - kEfforts.begin();
-  };
-  std::string_view below, above;
-  for (const std::string& word : accepted) {
-    if (word == wanted) return word;
-    if (word == "none" && wanted != "none") continue;
-    if (rank(word) == std::ssize(kEfforts)) continue;
-    if (rank(word) < rank(wanted)) {
-      if (below.empty() || rank(word) > rank(below)) below = word;
-    } else if (above.empty() || rank(word) < rank(above)) {
-      above = word;
-    }
-  }
-  // Someone who does not want any gets the least there is, or nothing is said.
-  if (wanted == "none") return above == "minimal" ? above : std::string_view();
-  return below.empty() ? above : below;
-}
+constexpr FormatName kFormat = {"openai_chat", "chat completions"};
 
 class RequestWriter {
  public:
@@ -56,6 +27,7 @@ class RequestWriter {
       : request_(request), target_(target), losses_(losses), same_format_(request.dialect == "openai_chat") {}
 
   Result<std::string> write() {
+    if (!same_format_) CCR_CHECK(refuse_kept_state(request_, target_));
     CCR_CHECK(take_extra_members());
     out_.reserve(expected_bytes());
     out_ += "{\"model\":";
@@ -115,18 +87,6 @@ class RequestWriter {
     CCR_TRY(members, document.root_object());
     while (members.next()) {
       const std::string name(members.key());
-      if (name == "thread") {
-        // Without it the provider would see the last message only: the client sends everything after this
-        // answer.
-        Error error = bad_request("message threads are not kept by this proxy for provider \"" +
-                                  target_.provider + "\"; send the whole conversation without thread");
-        error.type = "thread_unsupported_request";
-        return error;
-      }
-      if (name == "safeguards") {
-        return bad_request("safeguards is not supported by provider \"" + target_.provider +
-                           "\"; send the request without safeguards");
-      }
       losses_.add(name, "chat completions have no such member");
     }
     return {};
@@ -135,7 +95,7 @@ class RequestWriter {
   // --- tools
 
   Result<void> write_tools() {
-    CCR_TRY(sent, tools_to_send(request_, target_, losses_));
+    CCR_TRY(sent, tools_to_send(request_, target_, kFormat, losses_));
     if (sent.empty()) {
       if (request_.tool_choice && request_.tool_choice->kind != chat::ToolChoiceKind::kAuto &&
           request_.tool_choice->kind != chat::ToolChoiceKind::kNone) {
@@ -181,18 +141,7 @@ class RequestWriter {
 
   void write_max_tokens() {
     if (!request_.max_tokens) return;
-    std::int64_t most = *request_.max_tokens;
-    if (target_.max_output_tokens) most = std::min(most, *target_.max_output_tokens);
-    if (target_.context_tokens) {
-      // Our count may be 2 % off. When the prompt alone does not fit, the provider's own refusal says so
-      // best.
-      const std::int64_t margin = 256 + target_.estimated_input_tokens / 50;
-      const std::int64_t room = *target_.context_tokens - target_.estimated_input_tokens - margin;
-      if (room > 0) most = std::min(most, room);
-    }
-    most = std::max<std::int64_t>(most, 1);
-    if (most != *request_.max_tokens)
-      losses_.add("max_tokens", "changed to what the model and its window allow");
+    const std::int64_t most = allowed_max_tokens(*request_.max_tokens, target_, losses_);
     write_integer(target_.max_completion_tokens ? "max_completion_tokens" : "max_tokens", most);
   }
 

@@ -1,0 +1,27 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+
+namespace ccrules::dialect {
+
+/// Ids of tool calls as a provider takes them (G-23): the client's own when it is fit and new, else one made
+/// from it. One object per request; the same request always gets the same ids.
+class CallIds {
+ public:
+  enum class Form : std::uint8_t {
+    kUpTo40,  ///< OpenAI chat: letters, digits, _ and -
+    kUpTo64,  ///< OpenAI responses: the same, longer
+    kNine     ///< Mistral: exactly nine letters or digits
+  };
+  explicit CallIds(Form form) : form_(form) {}
+  /// Call once per call, in order.
+  std::string sent(std::string_view id);
+
+ private:
+  Form form_;
+  std::unordered_set<std::string> used_;
+};
+
+}  // namespace ccrules::dialect

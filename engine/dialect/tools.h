@@ -1,0 +1,47 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat/loss.h"
+#include "chat/request.h"
+#include "core/result.h"
+#include "dialect/dialect.h"
+
+/// Offering tools to providers that only know functions: names they take, and what becomes of Anthropic's own
+/// tool types.
+namespace ccrules::dialect {
+
+/// True for ^[a-zA-Z0-9_-]{1,64}$, all that OpenAI's formats take as a tool name.
+[[nodiscard]] bool is_tool_name(std::string_view name) noexcept;
+/// A name that is_tool_name(), made from one that is not: its start and a hash. The same name always gives
+/// the same (G-33).
+std::string shortened_tool_name(std::string_view name);
+/// The tools of the request whose names have to be shortened.
+std::vector<RenamedTool> shortened_tools(const chat::Request& request);
+/// Appends the name as a JSON string, shortened when it must be.
+void append_tool_name(std::string& out, std::string_view name);
+
+/// A tool that the client runs itself and whose inputs it knows: other models must be told them.
+struct KnownTool {
+  std::string_view type_prefix;
+  std::string_view description;
+  std::string_view schema_json;
+};
+/// nullptr when the type is none of them.
+const KnownTool* known_tool(std::string_view type) noexcept;
+/// A tool of the client's own definition, not one that a provider defines.
+bool is_function(const chat::Tool& tool) noexcept;
+
+/// How a writer's format is called.
+struct FormatName {
+  std::string_view dialect;  ///< "openai_chat": tools of requests in it may go out as they came
+  std::string_view plain;    ///< plural, in sentences: "chat completions"
+};
+/// The tools that are sent, and why the others are not.
+/// @return indexes into request.tools; an error when a tool can neither be sent nor be left out
+Result<std::vector<std::size_t>> tools_to_send(const chat::Request& request, const Capabilities& target,
+                                               const FormatName& format, chat::LossNotes& losses);
+
+}  // namespace ccrules::dialect
