@@ -93,6 +93,7 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   plan.body = &body;
   facts.body = body;
   facts.request = [&plan] { return plan.request(); };
+  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us);
   facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.recorder.listen(facts);

@@ -142,6 +142,7 @@ class Service {
     WorkerThread::Setup setup;
     setup.policy = std::move(policy);
     setup.ledger = ledger_.get();
+    setup.rates = &rates_;
     setup.home = home_directory();
     setup.drained = [this] {
       loop_.post([this] {
@@ -225,6 +226,7 @@ class Service {
   std::shared_ptr<const config::Snapshot> config_;
   UvLoop loop_;
   std::unique_ptr<ledger::Ledger> ledger_;
+  rules::Rates rates_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::size_t running_ = 0;  ///< workers that have not drained

@@ -10,6 +10,7 @@
 #include "http/client.h"
 #include "ledger/ledger.h"
 #include "provider/provider.h"
+#include "proxy/rule_counters.h"
 #include "rules/agents.h"
 #include "rules/counters.h"
 #include "rules/engine.h"
@@ -31,7 +32,8 @@ struct World {
   const Files* files = nullptr;
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
-  const rules::Counters* counters = nullptr;  ///< null: rules know of no spending, rates, health and warmth
+  rules::Rates* rates = nullptr;     ///< shared by all workers; null: the worker counts for itself
+  const rules::Counters* counters = nullptr;  ///< null: the worker's own, over `rates`
   std::string home;                  ///< the user's home directory (agent files)
 };
 
@@ -45,7 +47,8 @@ struct Worker {
         sender(loop, client),
         agents(*world.files, world.home),
         ledger(world.ledger),
-        counters(world.counters),
+        live_counters(world.rates != nullptr ? *world.rates : own_rates),
+        counters(world.counters != nullptr ? world.counters : &live_counters),
         policy(std::move(first_policy)) {}
 
   Loop& loop;
@@ -55,6 +58,8 @@ struct Worker {
   provider::Sender sender;
   rules::AgentFinder agents;
   ledger::Ledger* ledger;
+  rules::Rates own_rates;
+  RuleCounters live_counters;
   const rules::Counters* counters;
   std::shared_ptr<Policy> policy;
 };

@@ -35,6 +35,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.files = &system_files();
   world.dialer = &dialer;
   world.ledger = setup.ledger;
+  world.rates = setup.rates;
   world.home = setup.home;
   return world;
 }

@@ -22,6 +22,7 @@ class WorkerThread {
   struct Setup {
     std::shared_ptr<Policy> policy;
     ledger::Ledger* ledger = nullptr;
+    rules::Rates* rates = nullptr;
     std::string home;
     std::function<void()> drained;  ///< called on the worker's thread once nothing is left after drain()
   };

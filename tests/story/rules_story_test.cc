@@ -163,6 +163,19 @@ TEST_CASE("hostile rules hurt no other request: the worker answers all of them m
   CHECK(proxy.rows().size() == asked);
 }
 
+TEST_CASE("a rate rule slows a session down, and no other") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
+  ProxyWorld proxy(world, kConfig, {{"/rules/my.lua", R"(
+rule "rate" { when = { rate = { key = "session", per = "1m", gt = 3 } }, deny = { status = 429, message = "slow down" } })"}});
+  for (int i = 1; i <= 5; ++i) {
+    const Message answer = proxy.answer("/v1/messages", messages(false), "x-ccrules-session: s-1\r\n");
+    CHECK_THAT(answer.first_line, Contains(i <= 3 ? "200" : "429"));
+  }
+  CHECK_THAT(proxy.answer("/v1/messages", messages(false), "x-ccrules-session: s-2\r\n").first_line, Contains("200"));
+  CHECK_THAT(proxy.answer("/v1/messages", messages(false)).first_line, Contains("200"));
+}
+
 TEST_CASE("a rule that is stopped again and again is quarantined, and its denials stay") {
   SimWorld world;
   world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
