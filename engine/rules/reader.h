@@ -1,6 +1,6 @@
 #pragma once
 #include <bitset>
-#include <deque>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,7 +93,7 @@ class Reader {
   std::string iso_;
   std::optional<const chat::Request*> request_;
   MessageView message_;
-  std::deque<std::string> kept_;  // texts that values point into
+  std::list<std::string> kept_;  // texts that values point into
 };
 
 /// JSON of a value, null for none.

@@ -120,7 +120,23 @@ int next_item(lua_State* state) {
   return lua_isnil(state, -1) ? 0 : 2;
 }
 
+// The same for a view of the host, such as req.messages: only the host makes userdata.
+int next_of_view(lua_State* state) {
+  const lua_Integer i = luaL_checkinteger(state, 2) + 1;
+  lua_pushinteger(state, i);
+  lua_pushinteger(state, i);
+  lua_gettable(state, lua_upvalueindex(1));
+  return lua_isnil(state, -1) ? 0 : 2;
+}
+
 int base_ipairs(lua_State* state) {
+  if (lua_type(state, 1) == LUA_TUSERDATA) {
+    lua_pushvalue(state, 1);
+    lua_pushcclosure(state, next_of_view, 1);
+    lua_pushvalue(state, 1);
+    lua_pushinteger(state, 0);
+    return 3;
+  }
   luaL_checktype(state, 1, LUA_TTABLE);
   push_behind(state, 1);
   lua_pushcclosure(state, next_item, 1);

