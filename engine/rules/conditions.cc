@@ -567,11 +567,15 @@ class Compiler {
   }
 
   Zone zone(const Tree& tree) {
-    if (tree.is(Tree::Kind::kText)) {
-      if (std::optional<Zone> found = Zone::find(tree.text)) return *std::move(found);
+    if (!tree.is(Tree::Kind::kText)) {
+      fail(tree.at, "tz is a string", "write \"UTC\", an offset such as \"+01:00\" or a name such as \"Europe/Berlin\"");
+      return {};
     }
-    fail(tree.at, tree.is(Tree::Kind::kText) ? "there is no time zone '" + tree.text + "'" : "tz is a string",
-         "write \"UTC\", an offset such as \"+01:00\" or a name such as \"Europe/Berlin\"");
+    Zones offsets(system_files());
+    offsets.seal();
+    Result<Zone> found = (context_.zones != nullptr ? *context_.zones : offsets).load(tree.text);
+    if (found.ok()) return *std::move(found);
+    fail(tree.at, found.error().message);
     return {};
   }
 

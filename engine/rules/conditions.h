@@ -80,6 +80,7 @@ struct RuleContext {
   api::On on = api::On::kRequest;
   Grants grants;
   const Targets* targets = nullptr;
+  Zones* zones = nullptr;  ///< for loading; null: only UTC and offsets
 };
 
 /// Compiles `when`. Problems are at the places where things were written.

@@ -110,7 +110,7 @@ struct Declared {
 class Loader {
  public:
   Loader(const config::Snapshot& snapshot, const Files& files, std::vector<config::Diagnostic>& diagnostics)
-      : snapshot_(snapshot), files_(files), diagnostics_(diagnostics), set_(std::make_unique<RuleSet>(snapshot)) {}
+      : snapshot_(snapshot), files_(files), diagnostics_(diagnostics), set_(std::make_unique<RuleSet>(snapshot, files)) {}
 
   std::unique_ptr<RuleSet> load(const std::vector<RuleSource>& sources) {
     const auto is_error = [](const config::Diagnostic& diagnostic) { return !diagnostic.warning; };
@@ -124,6 +124,7 @@ class Loader {
     for (const Declared& each : declared) compile(each);
     check_overrides();
     drop_idle_scripts();
+    set_->zones.seal();
     describe(sources);
     const auto from = diagnostics_.begin() + static_cast<std::ptrdiff_t>(before);
     return std::none_of(from, diagnostics_.end(), is_error) ? std::move(set_) : nullptr;
@@ -148,6 +149,7 @@ class Loader {
       return nullptr;
     }
     script->set_targets(&set_->targets);
+    script->set_zones(&set_->zones);
     set_->scripts.push_back(std::move(script));
     return set_->scripts.back().get();
   }
@@ -343,6 +345,7 @@ class Loader {
       rule.script = declared.script;
       rule.context.grants = source.grants;
       rule.context.targets = &set_->targets;
+      rule.context.zones = &set_->zones;
       const bool off = read_rule(rule, declaration);
       if (off || switched_off(rule)) continue;
       if (!source.project.empty()) rule.when = both(of_project(source.project), std::move(rule.when));

@@ -65,8 +65,9 @@ struct AliasPlace {
 
 /// All rules of a configuration, in order of precedence, with everything they need.
 struct RuleSet {
-  explicit RuleSet(const config::Snapshot& snapshot) : targets(snapshot) {}
+  RuleSet(const config::Snapshot& snapshot, const Files& files_read) : targets(snapshot), zones(files_read) {}
   Targets targets;
+  Zones zones;
   std::vector<std::unique_ptr<SourceFile>> files;
   std::vector<std::unique_ptr<Script>> scripts;
   std::vector<Rule> on_request;

@@ -220,6 +220,24 @@ void check_uses(const SourceFile& file, const Literal& literal, const Grants& gr
   }
 }
 
+/// Reads the zones that functions name in place: time_in("Europe/Berlin").
+void read_zones(const SourceFile& file, Zones& zones, std::vector<config::Diagnostic>& diagnostics) {
+  constexpr std::string_view kCall = "time_in(";
+  for (std::size_t at = file.text.find(kCall); at != std::string::npos; at = file.text.find(kCall, at)) {
+    at += kCall.size();
+    const char quote = at < file.text.size() ? file.text[at] : ' ';
+    const std::size_t close = quote == '"' || quote == '\'' ? file.text.find(quote, at + 1) : std::string::npos;
+    if (close == std::string::npos) continue;
+    const Result<Zone> zone = zones.load(std::string_view(file.text).substr(at + 1, close - at - 1));
+    if (zone.ok()) continue;
+    const auto line_begin = file.text.rfind('\n', at) + 1;  // npos + 1 is 0
+    Spot spot;
+    spot.line = static_cast<int>(std::count(file.text.begin(), file.text.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+    spot.column = static_cast<int>(at - line_begin) + 1;
+    diagnostics.push_back(file.error(spot, zone.error().message));
+  }
+}
+
 }  // namespace
 
 /// What a running load() collects.
@@ -370,7 +388,10 @@ struct Script::Binding {
   static int message_index(lua_State* state) {
     if (lua_type(state, 2) != LUA_TNUMBER) return luaL_error(state, "messages are numbered: req.messages[1]");
     const lua_Number n = lua_tonumber(state, 2);
-    if (!(n >= 1 && n <= kMostMessages)) return 0;
+    if (!(n >= 1 && n <= kMostMessages)) {
+      lua_pushnil(state);
+      return 1;
+    }
     push_message(state, reader(state), static_cast<std::size_t>(n) - 1);
     return 1;
   }
@@ -465,13 +486,15 @@ struct Script::Binding {
   // req.time_in("Europe/Berlin")
   static int time_in(lua_State* state) {
     const char* name = luaL_checkstring(state, 1);
-    if (!push_local_time(state, name)) return luaL_error(state, "there is no time zone '%s'", name);
+    if (!push_local_time(state, name)) {
+      return luaL_error(state, "time_in: zone '%s' was not read when the rules were loaded; write its name in place", name);
+    }
     return 1;
   }
 
   static bool push_local_time(lua_State* state, const char* name) {
     LocalTime local;
-    if (!read_local_time(reader(state), name, local)) return false;
+    if (!read_local_time(self(state), reader(state), name, local)) return false;
     lua_createtable(state, 0, 3);
     lua_pushinteger(state, local.hour);
     lua_setfield(state, -2, "hour");
@@ -482,9 +505,11 @@ struct Script::Binding {
     return true;
   }
 
-  static bool read_local_time(Reader& facts, const char* name, LocalTime& local) {
-    const std::optional<Zone> zone = Zone::find(name);
-    if (!zone) return false;
+  static bool read_local_time(const Script& script, Reader& facts, const char* name, LocalTime& local) {
+    Zones offsets(system_files());
+    offsets.seal();
+    const Result<Zone> zone = (script.zones_ != nullptr ? *script.zones_ : offsets).load(name);
+    if (!zone.ok()) return false;
     facts.clock(api::Fact::kTimeHour, *zone);  // for the trace
     local = local_time(*zone, facts.wall_us());
     return true;
@@ -798,6 +823,7 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     diagnostics.push_back(vm_->stopped() ? file.error({}, "loading this file was stopped: it " + error)
                                          : lua_error_diagnostic(file, error));
   }
+  if (ran && zones_ != nullptr) read_zones(file, *zones_, diagnostics);
   files_.push_back(&file);
   declarations_ += declarations.size() - declared_before;
   load_time_ += cpu_time() - begin;

@@ -50,6 +50,8 @@ class Script {
   void freeze() { vm_->freeze(); }
   /// What names of targets mean to req.warm(); must outlive the script.
   void set_targets(const Targets* targets) { targets_ = targets; }
+  /// The zones of req.time_in(); must outlive the script.
+  void set_zones(Zones* zones) { zones_ = zones; }
 
   /// Calls a function value of a rule: with `req`, and before it the fact's value when that is given.
   bool test(int ref, Reader& reader, const Value* value, bool& yes, std::string& error);
@@ -75,6 +77,7 @@ class Script {
   int request_ref_ = 0;
   Grants grants_;
   const Targets* targets_ = nullptr;
+  Zones* zones_ = nullptr;
   // What it takes to load everything again.
   std::string words_;
   std::unique_ptr<const config::Snapshot> config_;  // only what rules may see

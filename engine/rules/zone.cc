@@ -1,5 +1,9 @@
 #include "rules/zone.h"
 
+#include <optional>
+#include <utility>
+
+#include "core/limits.h"
 #include "core/text.h"
 
 namespace ccrules::rules {
@@ -12,28 +16,37 @@ constexpr std::int64_t kDayS = 24 * kHourS;
 constexpr std::int64_t kLargestOffsetHours = 18;
 
 /// "+01:00" in seconds.
-std::optional<std::int64_t> fixed_offset(std::string_view name) {
+std::optional<std::int32_t> fixed_offset(std::string_view name) {
   if (name.size() != 6 || (name[0] != '+' && name[0] != '-') || name[3] != ':') return std::nullopt;
   const auto hours = text::to_int(name.substr(1, 2));
   const auto minutes = text::to_int(name.substr(4, 2));
   if (!hours || !minutes || *hours < 0 || *minutes < 0 || *hours > kLargestOffsetHours || *minutes > 59) return std::nullopt;
-  const std::int64_t offset_s = *hours * kHourS + *minutes * kMinuteS;
+  const auto offset_s = static_cast<std::int32_t>(*hours * kHourS + *minutes * kMinuteS);
   return name[0] == '-' ? -offset_s : offset_s;
 }
 
 }  // namespace
 
-std::optional<Zone> Zone::find(std::string_view name) {
-  Zone zone;
-  if (name == "UTC" || name == "Z") return zone;
-  const std::optional<std::int64_t> offset_s = fixed_offset(name);
-  if (!offset_s) return std::nullopt;
-  zone.name_ = name;
-  zone.fixed_s_ = *offset_s;
-  return zone;
+Zone::Zone(std::string name, TimeZone zone)
+    : name_(std::move(name)), zone_(std::make_shared<const TimeZone>(std::move(zone))) {}
+
+std::int64_t Zone::offset_s(std::int64_t wall_us) const {
+  return zone_ == nullptr ? 0 : zone_->offset_s(wall_us / kSecondUs);
 }
 
-std::int64_t Zone::offset_s(std::int64_t) const { return fixed_s_; }
+Result<Zone> Zones::load(std::string_view name) {
+  if (name == "UTC" || name == "Z") return Zone();
+  if (const auto offset_s = fixed_offset(name)) return Zone(std::string(name), TimeZone::fixed(*offset_s));
+  const auto found = known_.find(name);
+  if (found != known_.end()) return found->second;
+  if (files_ == nullptr || known_.size() >= limits::kRuleZones) {
+    return bad_request("time zone '" + std::string(name) + "' was not read when the rules were loaded");
+  }
+  CCR_TRY(read, TimeZone::load(*files_, name));
+  Zone zone(std::string(name), std::move(read));
+  known_.emplace(std::string(name), zone);
+  return zone;
+}
 
 LocalTime local_time(const Zone& zone, std::int64_t wall_us) {
   const std::int64_t local_s = wall_us / kSecondUs + zone.offset_s(wall_us);

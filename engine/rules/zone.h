@@ -1,8 +1,13 @@
 #pragma once
 #include <cstdint>
-#include <optional>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "core/result.h"
+#include "core/time_zone.h"
+#include "core/world.h"
 
 namespace ccrules::rules {
 
@@ -10,15 +15,28 @@ namespace ccrules::rules {
 class Zone {
  public:
   Zone() = default;  ///< UTC
-  /// Nothing when there is no such zone.
-  static std::optional<Zone> find(std::string_view name);
+  Zone(std::string name, TimeZone zone);
   [[nodiscard]] const std::string& name() const { return name_; }
   /// Local time minus UTC at that moment.
   [[nodiscard]] std::int64_t offset_s(std::int64_t wall_us) const;
 
  private:
   std::string name_ = "UTC";
-  std::int64_t fixed_s_ = 0;
+  std::shared_ptr<const TimeZone> zone_;  ///< null: UTC
+};
+
+/// The zones that a rule set names, read when it loads: decisions read no files.
+class Zones {
+ public:
+  explicit Zones(const Files& files) : files_(&files) {}
+  /// For loading. Error: one sentence for who wrote the name.
+  Result<Zone> load(std::string_view name);
+  /// From now on only what was loaded is known, and offsets.
+  void seal() { files_ = nullptr; }
+
+ private:
+  const Files* files_;
+  std::map<std::string, Zone, std::less<>> known_;
 };
 
 /// Wall clock of a zone.

@@ -63,7 +63,7 @@ TEST_CASE("facts that need words of their own say which") {
   CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:30 warm has no 'hot' | warm has target, is, tokens, cost_usd");
   CHECK_THAT(first("messages = \"x\""), Catch::StartsWith("2:3 messages can only be read by functions"));
   CHECK_THAT(first("time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" }"),
-             Catch::StartsWith("2:47 there is no time zone 'Mars/Base' | write \"UTC\""));
+             Catch::StartsWith("2:47 ") && Catch::Contains("'Mars/Base'") && Catch::Contains("+01:00"));
   CHECK(first("time = { from = \"22:00\" }") == "2:3 time needs both from and to");
   CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
         Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\" }, not a string"});

@@ -125,6 +125,46 @@ TEST_CASE("hours and days are told in the zone that is asked for") {
   CHECK(holds(R"(function(req) local t = req.time_in("+02:00") return t.hour == 1 and t.minute == 30 and t.wday == 2 end)", at(23, 30)));
 }
 
+TEST_CASE("a zone of the system's database knows its summer time") {
+  config::Snapshot configuration = test::snapshot();
+  /// The rule file in memory, zones from the machine.
+  class WithZones final : public Files {
+   public:
+    explicit WithZones(std::string text) : text_(std::move(text)) {}
+    [[nodiscard]] Result<std::string> read(const std::string& path) const override {
+      return path.ends_with(".lua") ? Result<std::string>(text_) : system_files().read(path);
+    }
+    [[nodiscard]] bool exists(const std::string& path) const override { return system_files().exists(path); }
+    [[nodiscard]] std::vector<std::string> list(const std::string& path) const override { return system_files().list(path); }
+
+   private:
+    std::string text_;
+  };
+  std::vector<config::Diagnostic> diagnostics;
+  std::unique_ptr<Engine> rules;
+  {
+    const WithZones files(R"(
+rule "night" { when = { time = { from = "22:00", to = "06:00", tz = "Europe/Berlin" } }, tag = { night = true } }
+rule "fn"    { when = function(req) return req.time_in("Europe/Berlin").hour == 23 end, tag = { fn = true } }
+rule "other" { when = function(req) local zone = "Europe/" .. "Rome" return req.time_in(zone).hour == 23 end, tag = { other = true } })");
+    rules = Engine::load(configuration, files, diagnostics);
+  }  // decisions read no files
+  REQUIRE(rules != nullptr);
+  const auto tags = [&rules](std::int64_t utc_s) {
+    Sample sample;
+    sample.facts.wall_us = utc_s * 1'000'000;
+    const Decision decision = rules->decide(sample.facts);
+    CHECK(decision.failed_rules == std::vector<std::string>{"other"});
+    return decision.tags.size();
+  };
+  CHECK(tags(1782939600) == 2);  // 2026-07-01T21:00:00Z: 23:00 in summer
+  CHECK(tags(1782936000) == 1);  // 22:00
+  CHECK(tags(1782932400) == 0);  // 21:00
+  CHECK(tags(1798754400) == 2);  // 2026-12-31T22:00:00Z: 23:00 in winter
+  CHECK(tags(1798750800) == 1);  // 22:00
+  CHECK(tags(1798747200) == 0);  // 21:00
+}
+
 TEST_CASE("members of the body and the messages can be read when the request is at hand") {
   std::string body = R"({"model":"claude-sonnet-5-5","max_tokens":5,"metadata":{"tier":"gold","n":3,"on":true},)"
                      R"("messages":[{"role":"user","content":"first \u0041"},)"
@@ -154,6 +194,8 @@ TEST_CASE("members of the body and the messages can be read when the request is 
       and m[3].text == "two\nthree" and m[4] == nil and m[0] == nil and req.body["metadata.tier"] == "gold"
   end)", with_body));
   CHECK(reads == 2);  // once per decision
+  CHECK(holds("function(req) local roles = '' for i, m in ipairs(req.messages) do roles = roles .. i .. m.role .. ' ' end "
+              "return roles == '1user 2assistant 3user ' end", with_body));
   CHECK(holds("function(req) return req.body['x'] == nil end"));  // no body at hand
 }
 
