@@ -110,47 +110,38 @@ Result<Folder> read_folder(const Files& files, const std::string& directory) {
   return FolderReader(files).read(directory);
 }
 
-bool FolderFiles::covers(const std::string& path, std::string& inside) const {
-  if (path.starts_with(prefix_)) {
-    inside = path.substr(prefix_.size());
-    return true;
-  }
-  inside.clear();
-  return path.size() + 1 == prefix_.size() && prefix_.starts_with(path);
+void OverlayFiles::put(const std::string& directory, const Folder& folder) {
+  for (const auto& [path, bytes] : folder) put(directory + "/" + path, bytes);
 }
 
-Result<std::string> FolderFiles::read(const std::string& path) const {
-  std::string inside;
-  if (!covers(path, inside)) return below_.read(path);
-  const auto found = folder_.find(inside);
-  if (found == folder_.end()) return bad_request("cannot read " + path + ": the pack has no such file");
-  return found->second;
+Result<std::string> OverlayFiles::read(const std::string& path) const {
+  const auto found = files_.find(path);
+  return found != files_.end() ? Result<std::string>(found->second) : below_.read(path);
 }
 
-bool FolderFiles::exists(const std::string& path) const {
-  std::string inside;
-  return covers(path, inside) ? look(path).kind != Kind::kNone : below_.exists(path);
+bool OverlayFiles::is_folder(const std::string& path) const {
+  const auto first = files_.lower_bound(path + "/");
+  return first != files_.end() && first->first.starts_with(path + "/");
 }
 
-std::vector<std::string> FolderFiles::list(const std::string& directory) const {
-  std::string inside;
-  if (!covers(directory, inside)) return below_.list(directory);
-  if (!inside.empty()) inside += '/';
-  std::vector<std::string> names;
-  for (const auto& [path, bytes] : folder_) {
-    if (!path.starts_with(inside)) continue;
-    const std::string name = path.substr(inside.size(), path.find('/', inside.size()) - inside.size());
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+bool OverlayFiles::exists(const std::string& path) const {
+  return files_.contains(path) || is_folder(path) || below_.exists(path);
+}
+
+std::vector<std::string> OverlayFiles::list(const std::string& directory) const {
+  const std::string prefix = directory + "/";
+  std::vector<std::string> names = below_.list(directory);
+  for (auto file = files_.lower_bound(prefix); file != files_.end() && file->first.starts_with(prefix); ++file) {
+    names.push_back(file->first.substr(prefix.size(), file->first.find('/', prefix.size()) - prefix.size()));
   }
   std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
-Files::Entry FolderFiles::look(const std::string& path) const {
-  std::string inside;
-  if (!covers(path, inside)) return below_.look(path);
-  if (const auto found = folder_.find(inside); found != folder_.end()) return {Kind::kFile, found->second.size()};
-  return {list(path).empty() && !inside.empty() ? Kind::kNone : Kind::kFolder, 0};
+Files::Entry OverlayFiles::look(const std::string& path) const {
+  if (const auto found = files_.find(path); found != files_.end()) return {Kind::kFile, found->second.size()};
+  return is_folder(path) ? Entry{Kind::kFolder, 0} : below_.look(path);
 }
 
 }  // namespace ccrules::packs

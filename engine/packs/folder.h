@@ -22,22 +22,22 @@ Result<void> add_file(Folder& folder, std::string_view path, std::string bytes);
 /// Reads a directory. Names that begin with a dot are left out (.git and the like). Links, devices and pipes are refused.
 Result<Folder> read_folder(const Files& files, const std::string& directory);
 
-/// The file system with a pack laid over it at `directory`, for trying out what is not installed.
-class FolderFiles final : public Files {
+/// The file system with some files laid over it, for trying out what is not on the disk yet.
+class OverlayFiles final : public Files {
  public:
-  FolderFiles(const Files& below, std::string directory, const Folder& folder)
-      : below_(below), prefix_(std::move(directory) + "/"), folder_(folder) {}
+  explicit OverlayFiles(const Files& below) : below_(below) {}
+  void put(const std::string& path, std::string bytes) { files_.insert_or_assign(path, std::move(bytes)); }
+  /// All files of a pack, as if it stood at `directory`.
+  void put(const std::string& directory, const Folder& folder);
   [[nodiscard]] Result<std::string> read(const std::string& path) const override;
   [[nodiscard]] bool exists(const std::string& path) const override;
   [[nodiscard]] std::vector<std::string> list(const std::string& directory) const override;
   [[nodiscard]] Entry look(const std::string& path) const override;
 
  private:
-  /// True when `path` lies in the pack; `inside` is then its path there, empty for the directory itself.
-  bool covers(const std::string& path, std::string& inside) const;
+  [[nodiscard]] bool is_folder(const std::string& path) const;
   const Files& below_;
-  std::string prefix_;
-  const Folder& folder_;
+  std::map<std::string, std::string> files_;
 };
 
 }  // namespace ccrules::packs

@@ -87,6 +87,8 @@ class LockReader {
       std::sort(entry.granted.begin(), entry.granted.end());
     } else if (member.key == "models" && member.value.is(Type::kObject)) {
       for (const Node::Member& model : member.value.members) entry.models[model.key] = text(model);
+    } else if (member.key == "settings" && member.value.is(Type::kObject)) {
+      for (const Node::Member& setting : member.value.members) entry.settings[setting.key] = text(setting);
     } else {
       return false;
     }
@@ -108,7 +110,7 @@ class LockReader {
         pack.key = text(member);
         if (!is_hash(pack.key, "ed25519:")) fail(member.value.offset, "key must be ed25519: and 64 hex digits");
       } else {
-        unknown(member, {"name", "version", "path", "source", "identity", "key", "granted", "models"});
+        unknown(member, {"name", "version", "path", "source", "identity", "key", "granted", "models", "settings"});
       }
     }
     if (!node.is(Type::kObject) || !is_pack_name(pack.name) || pack.path.empty() || pack.identity.empty()) {
@@ -128,7 +130,7 @@ class LockReader {
       if (member.key == "project") {
         pack.project = text(member);
       } else {
-        unknown(member, {"path", "project", "identity", "granted", "models"});
+        unknown(member, {"path", "project", "identity", "granted", "models", "settings"});
       }
     }
     if (!node.is(Type::kObject) || pack.path.empty() || pack.project.empty() || pack.identity.empty()) {
@@ -221,6 +223,7 @@ std::string to_json(const Lock& lock) {
     if (!pack.key.empty()) entry.text("key", pack.key);
     entry.list("granted", pack.granted);
     entry.map("models", pack.models);
+    entry.map("settings", pack.settings);
   }
   out += lock.packs.empty() ? "]" : "\n  ]";
   out += ",\n  \"projects\": [";
@@ -233,6 +236,7 @@ std::string to_json(const Lock& lock) {
     entry.text("identity", pack.identity);
     entry.list("granted", pack.granted);
     entry.map("models", pack.models);
+    entry.map("settings", pack.settings);
   }
   out += lock.projects.empty() ? "]\n}\n" : "\n  ]\n}\n";
   return out;

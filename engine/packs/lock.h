@@ -20,6 +20,7 @@ struct LockedPack {
   std::string key;       ///< "ed25519:..."; empty: it was not signed
   std::vector<std::string> granted;           ///< of what it needs, sorted
   std::map<std::string, std::string> models;  ///< its aliases -> local targets
+  std::map<std::string, std::string> settings;  ///< as they were typed
   config::Where where;
 };
 
@@ -30,6 +31,7 @@ struct TrustedPack {
   std::string identity;
   std::vector<std::string> granted;
   std::map<std::string, std::string> models;
+  std::map<std::string, std::string> settings;
   config::Where where;
 };
 

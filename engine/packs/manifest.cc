@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <set>
 
 #include "config/source.h"
@@ -14,8 +15,8 @@ namespace {
 using config::Node;
 using Type = json::Type;
 
-constexpr std::array<std::string_view, 14> kMembers = {"$schema", "name",  "version", "engine", "kind",  "summary", "license",
-                                                       "depends", "needs", "models",  "rules",  "tests", "homepage", "authors"};
+constexpr std::array<std::string_view, 15> kMembers = {"$schema", "name",   "version",  "engine", "kind",  "summary",  "license", "depends",
+                                                       "needs",   "models", "settings", "rules",  "tests", "homepage", "authors"};
 constexpr std::size_t kNameBytes = 64;
 constexpr std::size_t kSummaryBytes = 200;
 
@@ -121,6 +122,8 @@ class ManifestReader {
       read_needs(value);
     } else if (key == "models") {
       read_models(value);
+    } else if (key == "settings") {
+      read_settings(value);
     } else if (key == "rules") {
       read_paths(key, value, manifest_.rules, true);
     } else if (key == "tests") {
@@ -256,6 +259,51 @@ class ManifestReader {
     }
   }
 
+  void read_settings(const Node& value) {
+    if (!value.is(Type::kObject)) {
+      fail(value.offset, std::string("settings must be an object, not ") + type_name(value.type),
+           R"(for example { "projects": { "about": "where", "default": [] } })");
+      return;
+    }
+    for (const Node::Member& member : value.members) {
+      const std::string what = "settings." + member.key;
+      Manifest::Setting setting;
+      const Node* chosen = nullptr;
+      for (const Node::Member& part : member.value.members) {
+        if (part.key == "about") {
+          setting.about = text_of(what + ".about", part.value);
+        } else if (part.key == "default") {
+          chosen = &part.value;
+        } else {
+          const std::vector<std::string> known = {"about", "default"};
+          fail(part.key_offset, "unknown member '" + part.key + "' of " + what, did_you_mean(part.key, known));
+        }
+      }
+      if (chosen == nullptr || !read_default(*chosen, setting)) {
+        fail(chosen != nullptr ? chosen->offset : member.value.offset,
+             what + " needs a default: a text, a number, true or false, or a list of texts");
+      }
+      if (!manifest_.settings.emplace(member.key, std::move(setting)).second) {
+        fail(member.key_offset, "settings: '" + member.key + "' stands here twice");
+      }
+    }
+  }
+
+  static bool read_default(const Node& value, Manifest::Setting& setting) {
+    using Kind = Manifest::Setting::Kind;
+    if (value.is(Type::kArray)) {
+      setting.kind = Kind::kTexts;
+      for (const Node& item : value.items) {
+        if (!item.is(Type::kString)) return false;
+        setting.value.push_back(item.text);
+      }
+      return true;
+    }
+    setting.kind = value.is(Type::kNumber) ? Kind::kNumber : value.is(Type::kBool) ? Kind::kFlag : Kind::kText;
+    setting.value = {value.text};
+    return value.is(Type::kString) || value.is(Type::kNumber) || value.is(Type::kBool);
+  }
+
   // Files, or folders with all that is in them.
   void read_paths(const std::string& what, const Node& value, std::vector<std::string>& out, bool rules) {
     if (!value.is(Type::kArray)) {
@@ -301,6 +349,9 @@ class ManifestReader {
         fail(offset_of("kind"), "a data pack holds no code, but there is '" + path + "'",
              "write rules as JSON and tests as .jsonl, or say \"kind\": \"lua\"");
       }
+      if (!manifest_.settings.empty()) {
+        fail(offset_of("settings"), "a data pack has no settings: its rules could not read them", "say \"kind\": \"lua\"");
+      }
     }
     for (const std::string& path : manifest_.rules) {
       if (folder_.find(path)->second.size() <= limits::kRuleFileBytes) continue;
@@ -321,6 +372,44 @@ class ManifestReader {
   const Node* root_ = nullptr;
   Manifest manifest_;
 };
+
+std::string lua_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+      out += c;
+      continue;
+    }
+    char escaped[5];
+    std::snprintf(escaped, sizeof escaped, "\\%03u", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    out += escaped;
+  }
+  return out + "\"";
+}
+
+/// `typed` as a Lua value of the setting's kind; nothing when it is none.
+std::optional<std::string> lua_value(Manifest::Setting::Kind kind, const std::vector<std::string>& typed) {
+  using Kind = Manifest::Setting::Kind;
+  if (kind == Kind::kTexts) {
+    std::string out = "{ ";
+    for (const std::string& text : typed) out += lua_text(text) + ", ";
+    return out + "}";
+  }
+  const std::string& text = typed.front();
+  if (kind == Kind::kText) return lua_text(text);
+  if (kind == Kind::kFlag) return text == "true" || text == "false" ? std::optional(text) : std::nullopt;
+  const bool number = !text.empty() && text.find_first_not_of("0123456789.eE+-") == std::string::npos && json::is_valid(text);
+  return number ? std::optional(text) : std::nullopt;
+}
+
+std::vector<std::string> as_typed(Manifest::Setting::Kind kind, std::string_view text) {
+  if (kind != Manifest::Setting::Kind::kTexts) return {std::string(text)};
+  std::vector<std::string> out;
+  for (const std::string_view part : text::split(text, ',')) {
+    if (!text::trim(part).empty()) out.emplace_back(text::trim(part));
+  }
+  return out;
+}
 
 /// Depth-first over what packs depend on; the path walked so far names a circle.
 class DependencyOrder {
@@ -389,6 +478,29 @@ bool is_pack_name(std::string_view name) noexcept {
 }
 
 bool is_grantable(std::string_view need) noexcept { return need == "text" || need == "headers" || need == "spend"; }
+
+Result<std::string> settings_lua(const Manifest& manifest, const std::map<std::string, std::string>& given) {
+  for (const auto& [name, text] : given) {
+    if (manifest.settings.contains(name)) continue;
+    std::vector<std::string> names;
+    for (const auto& [known, setting] : manifest.settings) names.push_back(known);
+    std::string hint = did_you_mean(name, names);
+    return bad_request(manifest.name + " has no setting '" + name + "'" + (hint.empty() ? "" : "; " + hint));
+  }
+  std::string out = "settings = {";
+  for (const auto& [name, setting] : manifest.settings) {
+    const auto found = given.find(name);
+    const std::optional<std::string> value =
+        lua_value(setting.kind, found == given.end() ? setting.value : as_typed(setting.kind, found->second));
+    if (!value) {
+      return bad_request("setting '" + name + "' of " + manifest.name + " must be " +
+                         (setting.kind == Manifest::Setting::Kind::kFlag ? "true or false" : "a number") + " (got '" +
+                         found->second + "')");
+    }
+    out += " [" + lua_text(name) + "] = " + *value + ",";
+  }
+  return out + " }\n";
+}
 
 std::optional<Manifest> read_manifest(const Folder& folder, const std::string& shown,
                                       std::vector<config::Diagnostic>& diagnostics) {

@@ -30,6 +30,14 @@ struct Manifest {
     config::Where where;
   };
 
+  /// What an installer may choose; Lua rules read it as `settings.NAME`.
+  struct Setting {
+    enum class Kind : std::uint8_t { kText, kNumber, kFlag, kTexts };
+    Kind kind = Kind::kText;
+    std::string about;
+    std::vector<std::string> value;  ///< the default, as it would be typed; kTexts: any number of them, else one
+  };
+
   std::string name;  ///< "team-cost" or "acme/team-cost"
   Version version;
   Range engine;      ///< versions of ccrules it works with
@@ -39,6 +47,7 @@ struct Manifest {
   std::map<std::string, Depend> depends;
   std::vector<std::string> needs;  ///< sorted: "text", "headers", "spend", "data:https://..."
   std::map<std::string, Model> models;
+  std::map<std::string, Setting> settings;  ///< of Lua packs
   std::vector<std::string> rules;  ///< files inside the pack, in the order they are loaded
   std::vector<std::string> tests;  ///< files inside the pack
   std::string homepage;
@@ -50,6 +59,10 @@ struct Manifest {
 bool is_pack_name(std::string_view name) noexcept;
 /// A need that an installer may grant: text, headers, spend. Others ("data:URL") can be asked for and are never granted.
 bool is_grantable(std::string_view need) noexcept;
+
+/// The Lua text that defines `settings` for a pack: its defaults, and what the installer typed instead (lists: separated by
+/// commas). Error: there is no such setting, or the text is no value for it.
+Result<std::string> settings_lua(const Manifest& manifest, const std::map<std::string, std::string>& given);
 
 /// Reads pack.json of the pack whose files are `folder`, and checks that the pack is what it says: every rule and test file is
 /// there, and a data pack holds no Lua. All mistakes at once, each at its place in `shown`, the path people know the file by.

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/embedded.h"
+#include "rules/pack_sources.h"
 #include "rules/ruleset.h"
 
 namespace ccrules::rules {
@@ -29,10 +30,6 @@ class Collector {
     if (entries.empty()) {
       const Result<std::string> text = files_.read(path);
       fail(path, text.ok() ? "a rule file ends in .lua or .json" : text.error().message);
-      return;
-    }
-    if (std::find(entries.begin(), entries.end(), "pack.json") != entries.end()) {
-      fail(path, "rule packs are not available in this version", "list the pack's Lua files instead");
       return;
     }
     for (const std::string& entry : entries) {
@@ -72,7 +69,15 @@ std::vector<RuleSource> rule_sources(const config::Snapshot& snapshot, const Fil
                                      std::vector<config::Diagnostic>& diagnostics) {
   std::vector<RuleSource> sources(1);
   Collector collector(files, diagnostics);
-  for (const std::string& path : snapshot.rules) collector.add(path, sources.front());
+  PackSources packs(snapshot, files, diagnostics);
+  for (const std::string& path : snapshot.rules) {
+    if (PackSources::is_pack(files, path)) {
+      packs.add(path);
+    } else {
+      collector.add(path, sources.front());
+    }
+  }
+  for (RuleSource& pack : packs.finish()) sources.push_back(std::move(pack));
   sources.push_back(built_in());
   return sources;
 }

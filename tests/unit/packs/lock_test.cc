@@ -14,9 +14,9 @@ const std::string kHash(64, 'a');
 Lock sample() {
   Lock lock;
   lock.packs.push_back({"acme/cost", "1.0.0", "packs/acme-cost", "https://x/y.tar.gz", "sha256:" + kHash, "ed25519:" + kHash,
-                        {"headers", "text"}, {{"cheap", "ollama,qwen3"}}, {}});
-  lock.packs.push_back({"plain", "0.1.0", "packs/plain", "./plain", "sha256:" + kHash, {}, {}, {}, {}});
-  lock.projects.push_back({"/srv/web/.ccrules", "/srv/web", "sha256:" + kHash, {}, {}, {}});
+                        {"headers", "text"}, {{"cheap", "ollama,qwen3"}}, {{"limit", "5"}}, {}});
+  lock.packs.push_back({"plain", "0.1.0", "packs/plain", "./plain", "sha256:" + kHash, {}, {}, {}, {}, {}});
+  lock.projects.push_back({"/srv/web/.ccrules", "/srv/web", "sha256:" + kHash, {}, {}, {}, {}});
   return lock;
 }
 

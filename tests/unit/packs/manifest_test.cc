@@ -94,6 +94,19 @@ TEST_CASE("a data pack holds no Lua, neither as rules nor as tests nor hidden el
   CHECK_THAT(complaint({{"pack.json", data}, {"rules/a.json", "{}"}, {"docs/x.lua", ""}}), Contains("docs/x.lua"));
 }
 
+TEST_CASE("settings become a Lua table of the right types, whatever was typed") {
+  const std::string text = with(kGood, "\"needs\"", R"json("settings": { "projects": { "about": "where", "default": ["/a"] },
+    "limit": { "default": 5 }, "hard": { "default": false }, "word": { "default": "x\"]] os.exit()" } }, "needs")json");
+  std::vector<config::Diagnostic> found;
+  const Manifest manifest = read_manifest(pack(text), "p/pack.json", found).value();
+  CHECK(*settings_lua(manifest, {}) ==
+        R"lua(settings = { ["hard"] = false, ["limit"] = 5, ["projects"] = { "/a", }, ["word"] = "x\034]] os.exit()", })lua" "\n");
+  CHECK_THAT(*settings_lua(manifest, {{"projects", "/srv/*, /home/me"}, {"limit", "2.5"}}),
+             Contains(R"(["projects"] = { "/srv/*", "/home/me", })") && Contains(R"(["limit"] = 2.5)"));
+  CHECK(settings_lua(manifest, {{"limit", "os.exit()"}}).error().message == "setting 'limit' of acme/team-cost must be a number (got 'os.exit()')");
+  CHECK_THAT(settings_lua(manifest, {{"limits", "1"}}).error().message, Contains("has no setting 'limits'; did you mean 'limit'?"));
+}
+
 TEST_CASE("a pack that works with other versions of ccrules says which") {
   std::vector<config::Diagnostic> found;
   const Manifest manifest = read_manifest(pack(kGood), "p/pack.json", found).value();
