@@ -47,6 +47,8 @@ class Arguments {
   [[nodiscard]] bool has(std::string_view flag) const { return find(flag) != nullptr; }
   /// Value of the last use of `flag`; empty when it was not given.
   [[nodiscard]] std::string value(std::string_view flag) const;
+  /// Values of all uses of `flag`, in order.
+  [[nodiscard]] std::vector<std::string> values(std::string_view flag) const;
   [[nodiscard]] const std::vector<std::string>& words() const { return words_; }
   /// The global switch: JSON on stdout instead of text.
   [[nodiscard]] bool json() const { return has("json"); }

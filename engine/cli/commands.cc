@@ -12,6 +12,8 @@ const std::vector<Command>& commands() {
       check_command(),
       why_command(),
       replay_command(),
+      pack_command(),
+      trust_command(),
       stats_command(),
       completion_command(),
       help_command(),

@@ -10,6 +10,8 @@ Command explain_command();
 Command check_command();
 Command why_command();
 Command replay_command();
+Command pack_command();
+Command trust_command();
 Command stats_command();
 Command completion_command();
 Command help_command();

@@ -38,6 +38,14 @@ std::string Arguments::value(std::string_view flag) const {
   return given != nullptr ? given->value : std::string();
 }
 
+std::vector<std::string> Arguments::values(std::string_view flag) const {
+  std::vector<std::string> out;
+  for (const Given& given : given_) {
+    if (given.flag == flag) out.push_back(given.value);
+  }
+  return out;
+}
+
 const Arguments::Given* Arguments::find(std::string_view flag) const {
   const auto last =
       std::find_if(given_.rbegin(), given_.rend(), [&](const Given& given) { return given.flag == flag; });
