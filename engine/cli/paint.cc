@@ -33,6 +33,18 @@ Paint paint_for_err(const Io& io) {
   return Paint(colour_wanted(io, io.err_is_terminal));
 }
 
+std::string plain_text(std::string_view text) {
+  std::string out(text);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(out[i]);
+    if (byte < 0x20 || byte == 0x7f) out[i] = '?';
+    // U+0080 to U+009F are control characters too.
+    const bool second = byte >= 0x80 && byte < 0xa0 && i > 0 && static_cast<unsigned char>(out[i - 1]) == 0xc2;
+    if (second) out.replace(i - 1, 2, "??");
+  }
+  return out;
+}
+
 std::size_t width_of(std::string_view text) {
   std::size_t width = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {

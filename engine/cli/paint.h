@@ -31,6 +31,9 @@ class Paint {
 Paint paint_for_out(const Io& io);
 Paint paint_for_err(const Io& io);
 
+/// `text` from elsewhere without what a terminal would obey: control characters become '?'.
+std::string plain_text(std::string_view text);
+
 /// Columns a terminal needs for `text`: code points, without ANSI colours. Wide characters count as one.
 std::size_t width_of(std::string_view text);
 /// `text` filled with blanks on its right (left for numbers) to `width` columns; longer text stays whole.

@@ -138,6 +138,7 @@ Result<Folder> read_archive(std::string_view bytes) {
     room -= file.size();
     CCR_CHECK(add_file(folder, path, std::move(file)));
   }
+  CCR_CHECK(check_names(folder));
   if (folder.empty()) return bad_request("this is no pack: the archive is empty");
   return folder;
 }

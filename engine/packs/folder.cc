@@ -1,6 +1,7 @@
 #include "packs/folder.h"
 
 #include <algorithm>
+#include <set>
 
 #include "core/limits.h"
 #include "core/text.h"
@@ -28,6 +29,7 @@ class FolderReader {
 
   Result<Folder> read(const std::string& directory) {
     CCR_CHECK(visit(directory, {}, 0));
+    CCR_CHECK(check_names(folder_));
     return std::move(folder_);
   }
 
@@ -88,20 +90,27 @@ Result<void> add_file(Folder& folder, std::string_view path, std::string bytes) 
   if (folder.size() >= limits::kPackFiles) {
     return bad_request("the pack holds more than " + std::to_string(limits::kPackFiles) + " files");
   }
+  if (folder.contains(path)) return bad_request("two files of the pack have the same name: " + shown(path));
   std::size_t total = bytes.size();
-  const std::string lower = text::lower(path);
-  for (const auto& [other, text] : folder) {
-    total += text.size();
-    const std::string existing = text::lower(other);
-    if (existing == lower) return bad_request("two files of the pack have the same name: " + shown(path));
-    if (existing.starts_with(lower + "/") || lower.starts_with(existing + "/")) {
-      return bad_request("the pack holds a file and a folder of the same name: " + shown(path));
-    }
-  }
+  for (const auto& [other, text] : folder) total += text.size();
   if (total > limits::kPackBytes) {
     return bad_request("the pack holds more than " + std::to_string(limits::kPackBytes >> 20U) + " MiB");
   }
   folder.emplace(path, std::move(bytes));
+  return {};
+}
+
+Result<void> check_names(const Folder& folder) {
+  std::set<std::string> lower;
+  for (const auto& [path, bytes] : folder) {
+    if (!lower.insert(text::lower(path)).second) return bad_request("two files of the pack have the same name: " + shown(path));
+  }
+  for (const std::string& path : lower) {
+    for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+      if (!lower.contains(path.substr(0, slash))) continue;
+      return bad_request("a file and a folder of the pack have the same name: " + shown(path.substr(0, slash)));
+    }
+  }
   return {};
 }
 

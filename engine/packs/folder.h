@@ -16,8 +16,10 @@ using Folder = std::map<std::string, std::string, std::less<>>;
 /// What a path inside a pack must be: relative, of letters, digits and "-_.+ @", no part that is empty or begins with a dot,
 /// at most limits::kPackPathBytes long. Error: one sentence with the path.
 Result<void> check_path(std::string_view path);
-/// Adds a file; error when its path is bad, exists already (also in other letters: "A" and "a") or a limit is reached.
+/// Adds a file; error when its path is bad, exists already or a limit is reached.
 Result<void> add_file(Folder& folder, std::string_view path, std::string bytes);
+/// Error when two paths are one on some file systems ("A" and "a"), or a file is where another one needs a folder.
+Result<void> check_names(const Folder& folder);
 
 /// Reads a directory. Names that begin with a dot are left out (.git and the like). Links, devices and pipes are refused.
 Result<Folder> read_folder(const Files& files, const std::string& directory);

@@ -137,7 +137,12 @@ class ManifestReader {
   }
 
   std::string text_of(const std::string& what, const Node& value) {
-    if (value.is(Type::kString)) return value.text;
+    if (value.is(Type::kString)) {
+      // It is shown on terminals.
+      const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+      if (std::any_of(value.text.begin(), value.text.end(), is_control)) fail(value.offset, what + " holds a control character");
+      return value.text;
+    }
     fail(value.offset, what + " must be a text, not " + type_name(value.type));
     return {};
   }

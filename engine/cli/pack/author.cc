@@ -147,9 +147,9 @@ Exit pack_test(const Arguments& arguments, Io& io) {
     io.out << text << "\n";
   } else {
     for (const rules::CaseResult& one : report.cases) {
-      io.out << "  " << (one.passed ? paint.green("ok") : paint.red("no")) << "  " << one.name << "\n";
+      io.out << "  " << (one.passed ? paint.green("ok") : paint.red("no")) << "  " << plain_text(one.name) << "\n";
       if (one.passed) continue;
-      io.out << "      expected  " << one.expected << "\n      actual    " << one.actual << "\n      at        "
+      io.out << "      expected  " << plain_text(one.expected) << "\n      actual    " << plain_text(one.actual) << "\n      at        "
              << shown_path(io, one.file) << ":" << one.line << "\n";
     }
     io.out << draft->manifest.name << " " << draft->manifest.version.text() << ": " << outcome_of(report) << "\n";

@@ -5,6 +5,7 @@
 
 #include "async/uv_dialer.h"
 #include "async/uv_loop.h"
+#include "cli/paint.h"
 #include "core/limits.h"
 #include "core/text.h"
 #include "http/client.h"
@@ -50,7 +51,7 @@ Task<Result<std::string>> get(http::Client& client, const http::BaseUrl& base, c
   const int status = reply->status();
   if (status / 100 == 3) {
     const std::string location(reply->headers().get("location"));
-    co_return bad_request(url + " redirects to " + (location.empty() ? "somewhere else" : text::to_valid_utf8(location)) +
+    co_return bad_request(url + " redirects to " + (location.empty() ? "somewhere else" : plain_text(text::to_valid_utf8(location))) +
                           "; redirects are not followed: name that address if you trust it");
   }
   if (status != 200) co_return bad_request(url + " answers " + std::to_string(status));

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/paint.h"
 #include "core/limits.h"
 #include "core/text.h"
 #include "packs/folder.h"
@@ -105,6 +106,7 @@ Result<void> run_git(std::vector<std::string> words, const Environment& environm
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127) return bad_request("the program git is not installed");
   said = text::to_valid_utf8(text::trim(said));
   std::replace(said.begin(), said.end(), '\n', ' ');
+  said = plain_text(said);  // a server may have written it
   return bad_request("git could not fetch: " + (said.empty() ? "it was stopped" : said));
 }
 

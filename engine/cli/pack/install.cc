@@ -40,6 +40,7 @@ class Installation {
     }
     if (!diagnostics_.empty()) return refuse_diagnostics();
     if (candidates_.empty()) return unchanged();
+    if (const Result<void> known = check_aliases(); !known.ok()) return fail(io_, known.error());
     if (const Result<void> fits = check_keys(); !fits.ok()) return fail(io_, fits.error());
     if (!check_dependencies()) return refuse_diagnostics();
     packs::Lock lock = workspace_.lock;
@@ -110,6 +111,20 @@ class Installation {
     const auto found = std::find_if(candidates_.begin(), candidates_.end(),
                                     [&name](const Candidate& one) { return one.manifest.name == name; });
     return found == candidates_.end() ? nullptr : &*found;
+  }
+
+  // A mapping that no pack asks for is a typing error.
+  Result<void> check_aliases() {
+    std::vector<std::string> known;
+    for (const Candidate& candidate : candidates_) {
+      for (const auto& [alias, model] : candidate.manifest.models) known.push_back(alias);
+    }
+    for (const auto& [alias, target] : models_) {
+      if (std::find(known.begin(), known.end(), alias) != known.end()) continue;
+      const std::string near = text::did_you_mean(alias, known);
+      return bad_request("--model " + alias + ": no pack here uses that alias" + (near.empty() ? "" : "; did you mean '" + near + "'?"));
+    }
+    return {};
   }
 
   // A pack that was locked with a key stays with it.
@@ -478,9 +493,12 @@ std::optional<Workspace> open_workspace(const Arguments& arguments, Io& io) {
 }
 
 IndexPlace index_place(const Arguments& arguments, const Io& io) {
-  if (arguments.has("index")) return {arguments.value("index")};
   const auto found = io.environment.find("CCRULES_PACK_INDEX");
-  return {found == io.environment.end() ? std::string() : found->second};
+  std::string location = arguments.value("index");
+  if (location.empty() && found != io.environment.end()) location = found->second;
+  // A path goes into rules.lock, to be found from anywhere.
+  if (!location.empty() && location.find("://") == std::string::npos) location = absolute_path(io, location);
+  return {std::move(location)};
 }
 
 std::vector<std::string> comma_list(const std::string& text) {
@@ -716,7 +734,9 @@ Exit pack_search(const Arguments& arguments, Io& io) {
   } else {
     const Paint paint = paint_for_out(io);
     Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
-    for (const packs::IndexRow* row : rows) table.row({paint.bold(row->name), row->version.text(), row->kind, row->summary});
+    for (const packs::IndexRow* row : rows) {
+      table.row({paint.bold(row->name), row->version.text(), plain_text(row->kind), plain_text(row->summary)});
+    }
     table.print(io.out);
     if (rows.empty()) io.out << "no pack in the index fits\n";
   }

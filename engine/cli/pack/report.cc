@@ -21,7 +21,7 @@ const char* change_name(rules::RuleChange::Kind kind) {
 
 std::string when_of(const rules::RuleLine& rule) {
   std::string out = rule.on == "request" ? std::string() : "on " + rule.on + (rule.always() ? "" : ", ");
-  return out + (rule.always() ? (out.empty() ? "always" : "") : rule.when);
+  return out + (rule.always() ? (out.empty() ? "always" : "") : plain_text(rule.when));
 }
 
 void write_rule(json::Writer& writer, const rules::RuleLine& rule) {
@@ -47,7 +47,9 @@ void write_texts(json::Writer& writer, const std::vector<std::string>& texts) {
 
 void print_rules(std::ostream& out, const Paint& paint, const std::vector<rules::RuleLine>& rules, std::string_view indent) {
   Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
-  for (const rules::RuleLine& rule : rules) table.row({paint.bold(rule.name), when_of(rule), paint.cyan(rule.effect)});
+  for (const rules::RuleLine& rule : rules) {
+    table.row({paint.bold(plain_text(rule.name)), when_of(rule), paint.cyan(plain_text(rule.effect))});
+  }
   table.print(out, indent);
 }
 
@@ -60,21 +62,23 @@ void write_rules(json::Writer& writer, const std::vector<rules::RuleLine>& rules
 void print_changes(std::ostream& out, const Paint& paint, const std::vector<rules::RuleChange>& changes, std::string_view indent) {
   for (const rules::RuleChange& change : changes) {
     const rules::RuleLine& rule = change.kind == rules::RuleChange::Kind::kRemoved ? change.before : change.after;
+    const std::string name = plain_text(rule.name);
+    const std::string effect = plain_text(rule.effect);
     switch (change.kind) {
       case rules::RuleChange::Kind::kAdded:
-        out << indent << paint.green("+ " + rule.name) << "  " << when_of(rule) << "  " << rule.effect << "\n";
+        out << indent << paint.green("+ " + name) << "  " << when_of(rule) << "  " << effect << "\n";
         break;
       case rules::RuleChange::Kind::kRemoved:
-        out << indent << paint.red("- " + rule.name) << "  " << when_of(rule) << "  " << rule.effect << "\n";
+        out << indent << paint.red("- " + name) << "  " << when_of(rule) << "  " << effect << "\n";
         break;
-      case rules::RuleChange::Kind::kMoved: out << indent << paint.yellow("~ " + rule.name) << "  stands in another order\n"; break;
+      case rules::RuleChange::Kind::kMoved: out << indent << paint.yellow("~ " + name) << "  stands in another order\n"; break;
       case rules::RuleChange::Kind::kChanged:
-        out << indent << paint.yellow("~ " + rule.name) << "\n";
+        out << indent << paint.yellow("~ " + name) << "\n";
         if (when_of(change.before) != when_of(rule)) {
           out << indent << "    when    " << paint.red(when_of(change.before)) << " -> " << paint.green(when_of(rule)) << "\n";
         }
         if (change.before.effect != rule.effect) {
-          out << indent << "    effect  " << paint.red(change.before.effect) << " -> " << paint.green(rule.effect) << "\n";
+          out << indent << "    effect  " << paint.red(plain_text(change.before.effect)) << " -> " << paint.green(effect) << "\n";
         }
         if (when_of(change.before) == when_of(rule) && change.before.effect == rule.effect) {
           out << indent << "    its text or a function changed\n";
@@ -112,7 +116,7 @@ void print_shadows(std::ostream& out, const Paint& paint, const std::vector<rule
   for (auto& [slot, names] : by_slot) {
     const std::size_t more = names.size() > kNamesShown ? names.size() - kNamesShown : 0;
     names.resize(names.size() - more);
-    out << indent << slot << ": " << joined(names) << (more > 0 ? " and " + std::to_string(more) + " more" : "")
+    out << indent << plain_text(slot) << ": " << plain_text(joined(names)) << (more > 0 ? " and " + std::to_string(more) + " more" : "")
         << paint.dim(always[slot] ? " (always)" : " (when its conditions hold)") << "\n";
   }
 }
@@ -136,7 +140,8 @@ std::string outcome_of(const rules::TestReport& report) {
 void print_failures(std::ostream& out, const Paint& paint, const rules::TestReport& report, std::string_view indent) {
   for (const rules::CaseResult& one : report.cases) {
     if (one.passed) continue;
-    out << indent << paint.red(one.name) << ": expected " << one.expected << ", got " << one.actual << "\n";
+    out << indent << paint.red(plain_text(one.name)) << ": expected " << plain_text(one.expected) << ", got "
+        << plain_text(one.actual) << "\n";
   }
 }
 

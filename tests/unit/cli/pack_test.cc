@@ -1,8 +1,11 @@
 #include <catch2/catch.hpp>
 
+#include <arpa/inet.h>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
 
 #include "core/json.h"
 #include "packs/archive.h"
@@ -29,6 +32,54 @@ std::string manifest(const std::string& name, const std::string& version, const 
   return "{ \"name\": \"" + name + "\", \"version\": \"" + version +
          "\", \"engine\": \">=0.1 <1\", \"kind\": \"lua\", \"summary\": \"s\", \"license\": \"MIT\"" + more + " }\n";
 }
+
+/// A web server for one request, which it answers with the given bytes.
+class OneReply {
+ public:
+  explicit OneReply(std::string reply) : reply_(std::move(reply)) {
+    listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    REQUIRE(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+    REQUIRE(::listen(listener_, 1) == 0);
+    REQUIRE(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { answer(); });
+  }
+  ~OneReply() {
+    ::shutdown(listener_, SHUT_RDWR);
+    thread_.join();
+    ::close(listener_);
+  }
+  OneReply(const OneReply&) = delete;
+  OneReply& operator=(const OneReply&) = delete;
+  [[nodiscard]] std::string url(const std::string& file) const { return "http://127.0.0.1:" + std::to_string(port_) + "/" + file; }
+
+ private:
+  void answer() const {
+    const int client = ::accept(listener_, nullptr, nullptr);
+    if (client < 0) return;
+    std::string got;
+    char block[1024];
+    while (got.find("\r\n\r\n") == std::string::npos) {
+      const ssize_t bytes = ::recv(client, block, sizeof block, 0);
+      if (bytes <= 0) break;
+      got.append(block, static_cast<std::size_t>(bytes));
+    }
+    for (std::size_t sent = 0; sent < reply_.size();) {
+      const ssize_t bytes = ::send(client, reply_.data() + sent, reply_.size() - sent, MSG_NOSIGNAL);
+      if (bytes <= 0) break;
+      sent += static_cast<std::size_t>(bytes);
+    }
+    ::close(client);
+  }
+  std::string reply_;
+  int listener_ = -1;
+  int port_ = 0;
+  std::thread thread_;
+};
 
 /// A folder with a configuration, a pack and two keys.
 struct Desk : Scratch {
@@ -196,6 +247,7 @@ TEST_CASE("bad packs: one clear sentence, exit code 2, nothing changed on disk")
   CHECK_THAT(desk.refused({"pack", "install", "broken", "--yes"}), Contains("rules/rules.lua:1:21") && Contains("did you mean 'tokens'?"));
   desk.pack("alias", manifest("alias", "1.0.0", R"(, "models": { "cheap": "a small one" })"), "rule \"x\" { to = \"cheap\" }");
   CHECK_THAT(desk.refused({"pack", "install", "alias", "--yes"}), Contains("--model cheap=PROVIDER,MODEL"));
+  CHECK_THAT(desk.refused({"pack", "install", "alias", "--yes", "--model", "chep=sim,sim-a"}), Contains("did you mean 'cheap'?"));
   std::filesystem::create_symlink("/etc/passwd", desk.path("cost/rules/passwd.lua"));
   CHECK_THAT(desk.refused({"pack", "install", "cost", "--yes"}), Contains("'rules/passwd.lua' is a link"));
   CHECK_THAT(desk.refused({"pack", "install", "nowhere", "--yes"}), Contains("no folder or archive nowhere"));
@@ -292,6 +344,32 @@ TEST_CASE("packs are only fetched over https, and nobody there is exit code 5") 
   CHECK(desk.run({"pack", "install", "http://127.0.0.1:9/a.tar.gz", "--yes"}).code == 5);
 }
 
+TEST_CASE("a pack comes over the network whole, without redirects and not larger than packs are") {
+  const Desk desk;
+  REQUIRE(desk.run({"pack", "build", "cost", "--out", "cost.tar.gz"}).code == 0);
+  const std::string archive = read_file(desk.path("cost.tar.gz"));
+  const auto reply = [](const std::string& head, const std::string& body) { return "HTTP/1.1 " + head + "\r\n\r\n" + body; };
+  {
+    const OneReply server(reply("302 Found\r\nlocation: https://elsewhere.example/evil.tar.gz\r\ncontent-length: 0", ""));
+    CHECK_THAT(desk.refused({"pack", "install", server.url("cost.tar.gz"), "--yes"}),
+               Contains("redirects to https://elsewhere.example/evil.tar.gz; redirects are not followed"));
+  }
+  {
+    const OneReply server(reply("404 Not Found\r\ncontent-length: 0", ""));
+    CHECK_THAT(desk.refused({"pack", "install", server.url("cost.tar.gz"), "--yes"}), Contains("answers 404"));
+  }
+  {
+    const OneReply server(reply("200 OK\r\ncontent-length: 900000000", std::string(9U << 20U, 'x')));
+    CHECK_THAT(desk.refused({"pack", "install", server.url("cost.tar.gz"), "--yes"}), Contains("is larger than 8 MiB"));
+  }
+  {
+    const OneReply server(reply("200 OK\r\ncontent-length: " + std::to_string(archive.size()), archive));
+    const CliResult installed = desk.run({"pack", "install", server.url("cost.tar.gz"), "--yes"});
+    INFO(installed.err);
+    CHECK(installed.code == 0);
+  }
+}
+
 TEST_CASE("rules of a project take part once they are trusted, for that project, until they change") {
   const Desk desk;
   desk.pack("web/.ccrules", manifest("house", "1.0.0"), R"(rule "here" { to = "sim,sim-house" })");
@@ -302,7 +380,7 @@ TEST_CASE("rules of a project take part once they are trusted, for that project,
   desk.write("here_test.lua", "case \"inside\" { given = { project = \"" + desk.path("web") +
                                   "/src\" }, expect = { to = \"sim,sim-house\" } }\n"
                                   "case \"outside\" { given = { project = \"/srv/other\" }, expect = { by = \"default\" } }\n");
-  const CliResult tested = desk.run({"test", "here_test.lua"});
+  const CliResult tested = desk.run({"test", desk.path("here_test.lua")});
   INFO(tested.out << tested.err);
   CHECK(tested.code == 0);
 

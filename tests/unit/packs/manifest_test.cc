@@ -75,6 +75,7 @@ TEST_CASE("every mistake in a manifest is named with its line, column and a way 
   CHECK_THAT(complaint(pack(with(kGood, "\"license\"", "\"rules\": [\"rules/c.lua\"], \"license\""))),
              Contains("there is no 'rules/c.lua' in the pack") && Contains("did you mean 'rules/"));
   CHECK_THAT(complaint(pack(with(kGood, "\"license\"", "\"rules\": [\"../c.lua\"], \"license\""))), Contains("leads out of it"));
+  CHECK_THAT(complaint(pack(with(kGood, "Cheap models", "\\u001b[2J"))), Contains("summary holds a control character"));
   CHECK_THAT(complaint(pack("[]")), Contains("must be an object"));
   CHECK_THAT(complaint(pack("{ \"name\": ")), Contains("1:"));
   CHECK_THAT(complaint({{"rules/a.lua", ""}}), Contains("has no pack.json"));
