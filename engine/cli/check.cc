@@ -2,10 +2,17 @@
 #include "cli/load.h"
 #include "cli/paint.h"
 #include "core/json.h"
+#include "packs/lock.h"
 #include "rules/dry_run.h"
 
 namespace ccrules::cli {
 namespace {
+
+std::size_t installed_packs(const std::string& config_file, const Io& io) {
+  std::vector<config::Diagnostic> ignored;  // told by rules::check already
+  const std::optional<packs::Lock> lock = packs::load_lock(io.files, config_file, ignored);
+  return lock ? lock->packs.size() : 0;
+}
 
 Exit run_check(const Arguments& arguments, Io& io) {
   const config::Options options = config_options(arguments, io);
@@ -32,8 +39,10 @@ Exit run_check(const Arguments& arguments, Io& io) {
   } else {
     const std::string file =
         loaded.snapshot->file.empty() ? "no configuration file" : shown_path(io, loaded.snapshot->file);
-    io.out << paint_for_out(io).green("ok") << "  " << file << ": " << loaded.snapshot->providers.size()
-           << " providers, " << loaded.snapshot->rules.size() << " rule files\n";
+    io.out << paint_for_out(io).green("ok") << "  " << file << ": " << counted(loaded.snapshot->providers.size(), "provider")
+           << ", " << counted(loaded.snapshot->rules.size(), "rule file");
+    if (const std::size_t packs = installed_packs(loaded.snapshot->file, io); packs > 0) io.out << ", " << counted(packs, "pack");
+    io.out << "\n";
   }
   if (!loads) return Exit::kUsage;
   return fails ? Exit::kFailed : Exit::kOk;

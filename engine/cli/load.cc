@@ -43,13 +43,10 @@ void print_diagnostics(std::vector<config::Diagnostic> diagnostics, Io& io, Wher
     if (!diagnostic.warning) ++errors;
   }
   const std::size_t warnings = diagnostics.size() - errors;
-  const auto plural = [](std::size_t count, const char* word) {
-    return std::to_string(count) + " " + word + (count == 1 ? "" : "s");
-  };
   out << "\n";
-  if (errors > 0) out << paint.red(plural(errors, "error"));
+  if (errors > 0) out << paint.red(counted(errors, "error"));
   if (errors > 0 && warnings > 0) out << ", ";
-  if (warnings > 0) out << paint.yellow(plural(warnings, "warning"));
+  if (warnings > 0) out << paint.yellow(counted(warnings, "warning"));
   out << "\n";
 }
 

@@ -34,6 +34,9 @@ Paint paint_for_err(const Io& io);
 /// `text` from elsewhere without what a terminal would obey: control characters become '?'.
 std::string plain_text(std::string_view text);
 
+/// "1 rule", "3 rules".
+std::string counted(std::size_t count, std::string_view word);
+
 /// Columns a terminal needs for `text`: code points, without ANSI colours. Wide characters count as one.
 std::size_t width_of(std::string_view text);
 /// `text` filled with blanks on its right (left for numbers) to `width` columns; longer text stays whole.

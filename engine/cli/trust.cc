@@ -72,6 +72,9 @@ Exit run_trust(const Arguments& arguments, Io& io) {
   }
   const auto old = std::find_if(lock.projects.begin(), lock.projects.end(), same);
   if (old != lock.projects.end() && !arguments.has("model")) trusted.models = old->models;
+  const bool ask = !arguments.has("yes") && !arguments.json() && io.err_is_terminal;
+  const Result<void> mapped = map_aliases(*workspace, pack->manifest, ask, io, trusted.models);
+  if (!mapped.ok()) return fail(io, mapped.error());
   std::erase_if(lock.projects, same);
   lock.projects.push_back(trusted);
 
@@ -86,7 +89,7 @@ Exit run_trust(const Arguments& arguments, Io& io) {
   }
   if (!arguments.json()) {
     const Paint paint = paint_for_out(io);
-    io.out << paint.bold(pack->manifest.name) << " — " << pack->manifest.summary << "\n  its rules, for requests from "
+    io.out << paint.bold(pack->manifest.name) << " — " << plain_text(pack->manifest.summary) << "\n  its rules, for requests from "
            << project.folder << " alone\n";
     print_rules(io.out, paint, own, "    ");
   }

@@ -12,6 +12,25 @@
 namespace ccrules::cli {
 namespace {
 
+/// True when a provider that is there is among the suggestions.
+bool suggestion_is_served(const Workspace& workspace, const packs::Manifest::Model& model) {
+  return std::any_of(model.suggests.begin(), model.suggests.end(), [&workspace](const std::string& target) {
+    const config::Provider* provider = workspace.config->provider(target.substr(0, target.find(',')));
+    return provider != nullptr && provider->enabled;
+  });
+}
+
+/// Aliases of the user's own files and of other packs.
+std::vector<std::string> own_aliases(const Workspace& workspace, const Io& io) {
+  std::vector<config::Diagnostic> ignored;
+  std::vector<rules::RuleSource> sources = rules::rule_sources(*workspace.config, io.files, ignored);
+  const std::unique_ptr<rules::RuleSet> set = rules::load_rules(*workspace.config, io.files, std::move(sources), ignored);
+  std::vector<std::string> names;
+  if (set == nullptr) return names;
+  for (const auto& [name, target] : set->targets.aliases()) names.push_back(name);
+  return names;
+}
+
 /// "NAME=VALUE" texts of a flag that may be given more than once.
 Result<std::map<std::string, std::string>> pairs(const std::vector<std::string>& given, const char* flag) {
   std::map<std::string, std::string> out;
@@ -186,7 +205,7 @@ class Installation {
       if (manifest.settings.contains(name) || candidates_.size() == 1) pack.settings[name] = value;
     }
     std::erase_if(pack.models, [&manifest](const auto& model) { return !manifest.models.contains(model.first); });
-    CCR_CHECK(check_models(pack, manifest));
+    CCR_CHECK(map_aliases(workspace_, manifest, asks(), io_, pack.models));
     CCR_TRY(settings, packs::settings_lua(manifest, pack.settings));
     (void)settings;  // only whether they fit
     if (packs::LockedPack* locked = lock.find(manifest.name)) {
@@ -213,42 +232,6 @@ class Installation {
                                            : "read what was spent";
     const std::string said = answer(manifest.name + " wants to " + what + ". Grant that? [y/N]");
     return said == "y" || said == "yes";
-  }
-
-  // An alias that is mapped to nothing is asked for, or said.
-  Result<void> check_models(packs::LockedPack& pack, const packs::Manifest& manifest) {
-    for (const auto& [alias, model] : manifest.models) {
-      if (pack.models.contains(alias)) continue;
-      const bool served = std::any_of(model.suggests.begin(), model.suggests.end(), [this](const std::string& target) {
-        const config::Provider* provider = workspace_.config->provider(target.substr(0, target.find(',')));
-        return provider != nullptr && provider->enabled;
-      });
-      if (served || defines_alias(alias)) continue;
-      if (asks()) {
-        const std::string target = answer(manifest.name + " uses '" + alias + "' (" + model.about + "). Which provider,model is that?");
-        if (!target.empty()) {
-          pack.models[alias] = target;
-          continue;
-        }
-      }
-      return bad_request(manifest.name + " uses the alias '" + alias + "' (" + model.about + "), which means nothing here: say --model " +
-                         alias + "=PROVIDER,MODEL");
-    }
-    return {};
-  }
-
-  // An alias of the user's own files or of another pack will do.
-  bool defines_alias(const std::string& alias) {
-    if (!own_aliases_) {
-      own_aliases_.emplace();
-      std::vector<config::Diagnostic> ignored;
-      std::vector<rules::RuleSource> sources = rules::rule_sources(*workspace_.config, io_.files, ignored);
-      const std::unique_ptr<rules::RuleSet> set = rules::load_rules(*workspace_.config, io_.files, std::move(sources), ignored);
-      if (set != nullptr) {
-        for (const auto& [name, target] : set->targets.aliases()) own_aliases_->push_back(name);
-      }
-    }
-    return std::find(own_aliases_->begin(), own_aliases_->end(), alias) != own_aliases_->end();
   }
 
   Exit try_out(const packs::Lock& lock) {
@@ -437,7 +420,6 @@ class Installation {
   std::vector<Candidate> others_;  ///< installed packs that stay
   std::vector<const packs::Manifest*> ordered_;
   std::vector<rules::TestReport> reports_;
-  std::optional<std::vector<std::string>> own_aliases_;
   std::vector<config::Diagnostic> diagnostics_;
 };
 
@@ -499,6 +481,29 @@ IndexPlace index_place(const Arguments& arguments, const Io& io) {
   // A path goes into rules.lock, to be found from anywhere.
   if (!location.empty() && location.find("://") == std::string::npos) location = absolute_path(io, location);
   return {std::move(location)};
+}
+
+Result<void> map_aliases(const Workspace& workspace, const packs::Manifest& manifest, bool ask, Io& io,
+                         std::map<std::string, std::string>& models) {
+  std::optional<std::vector<std::string>> own;
+  for (const auto& [alias, model] : manifest.models) {
+    if (models.contains(alias) || suggestion_is_served(workspace, model)) continue;
+    if (!own) own = own_aliases(workspace, io);
+    if (std::find(own->begin(), own->end(), alias) != own->end()) continue;
+    std::string target;
+    if (ask) {
+      io.err << manifest.name << " uses '" << alias << "' (" << plain_text(model.about) << "). Which provider,model is that? "
+             << std::flush;
+      std::getline(io.in, target);
+      target = text::trim(target);
+    }
+    if (target.empty()) {
+      return bad_request(manifest.name + " uses the alias '" + alias + "' (" + plain_text(model.about) +
+                         "), which means nothing here: say --model " + alias + "=PROVIDER,MODEL");
+    }
+    models[alias] = target;
+  }
+  return {};
 }
 
 std::vector<std::string> comma_list(const std::string& text) {
@@ -601,7 +606,9 @@ Exit pack_list(const Arguments& arguments, Io& io) {
   const std::unique_ptr<rules::RuleSet> set = rules::load_rules(*workspace->config, io.files, std::move(sources), found);
   const std::vector<rules::RuleLine> rules = set != nullptr ? rules::list_rules(*set) : std::vector<rules::RuleLine>();
   const auto count = [&rules](const std::string& pack) {
-    return std::count_if(rules.begin(), rules.end(), [&pack](const rules::RuleLine& rule) { return rule.pack == pack; });
+    const auto found_rules =
+        std::count_if(rules.begin(), rules.end(), [&pack](const rules::RuleLine& rule) { return rule.pack == pack; });
+    return static_cast<std::size_t>(found_rules);
   };
   if (!found.empty()) print_diagnostics(found, io, Where::kErr);
   if (arguments.json()) {
@@ -612,7 +619,7 @@ Exit pack_list(const Arguments& arguments, Io& io) {
       writer.begin_object().member("name", pack.name).member("version", pack.version).member("path", pack.path);
       writer.member("source", pack.source).member("identity", pack.identity).member("key", pack.key).key("granted");
       write_texts(writer, pack.granted);
-      writer.member("rules", std::int64_t{count(pack.name)}).end_object();
+      writer.member("rules", static_cast<std::int64_t>(count(pack.name))).end_object();
     }
     writer.end_array().key("projects").begin_array();
     for (const packs::TrustedPack& pack : workspace->lock.projects) {
@@ -625,7 +632,7 @@ Exit pack_list(const Arguments& arguments, Io& io) {
     using Align = Table::Align;
     Table table({Align::kLeft, Align::kLeft, Align::kRight, Align::kLeft, Align::kLeft, Align::kLeft});
     for (const packs::LockedPack& pack : workspace->lock.packs) {
-      table.row({paint.bold(pack.name), pack.version, std::to_string(count(pack.name)) + " rules",
+      table.row({paint.bold(pack.name), pack.version, counted(count(pack.name), "rule"),
                  pack.key.empty() ? "not signed" : packs::short_key(pack.key),
                  pack.granted.empty() ? "nothing granted" : "granted " + joined(pack.granted), paint.dim(pack.source)});
     }

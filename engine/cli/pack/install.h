@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +22,10 @@ std::optional<Workspace> open_workspace(const Arguments& arguments, Io& io);
 
 /// Where packs are found by name: --index, else $CCRULES_PACK_INDEX.
 IndexPlace index_place(const Arguments& arguments, const Io& io);
+/// Gives every alias of a pack that stands for nothing here a target: asks on the terminal when it may.
+/// Error: which alias needs a --model.
+Result<void> map_aliases(const Workspace& workspace, const packs::Manifest& manifest, bool ask, Io& io,
+                         std::map<std::string, std::string>& models);
 /// "a,b" as a list; "none" and nothing are an empty one.
 std::vector<std::string> comma_list(const std::string& text);
 /// "error: ..." and the exit code of `error`.

@@ -384,6 +384,10 @@ TEST_CASE("rules of a project take part once they are trusted, for that project,
   INFO(tested.out << tested.err);
   CHECK(tested.code == 0);
 
+  desk.pack("app/.ccrules", manifest("app", "1.0.0", R"(, "models": { "cheap": "a small one" })"), R"(rule "x" { to = "cheap" })");
+  CHECK_THAT(desk.refused({"trust", "app", "--yes"}), Contains("'cheap' (a small one)") && Contains("--model cheap=PROVIDER,MODEL"));
+  CHECK(desk.run({"trust", "app", "--yes", "--model", "cheap=sim,sim-a"}).code == 0);
+
   desk.write("web/.ccrules/rules/rules.lua", "rule \"here\" { to = \"sim,sim-changed\" }\n");
   const CliResult checked = desk.run({"check"});
   CHECK(checked.code == 0);
