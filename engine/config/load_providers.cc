@@ -10,8 +10,8 @@ namespace {
 constexpr std::string_view kVariablePrefix = "CCRULES_PROVIDERS_";
 constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
-constexpr std::array<std::string_view, 3> kDialects = {"anthropic", "openai_chat", "sim"};
-constexpr std::array<std::string_view, 3> kLaterDialects = {"openai_responses", "gemini", "ollama"};
+constexpr std::array<std::string_view, 4> kDialects = {"anthropic", "openai_chat", "ollama", "sim"};
+constexpr std::array<std::string_view, 2> kLaterDialects = {"openai_responses", "gemini"};
 constexpr std::array<std::string_view, 5> kAuths = {"default", "bearer", "x-api-key", "none", "passthrough"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
@@ -356,7 +356,7 @@ void Loader::find_key(Provider& provider) {
 void Loader::check_provider(Provider& provider) {
   const std::string path = std::string(kPathPrefix) + provider.id;
   if (provider.dialect.empty()) {
-    error(place_of("dialect", provider), path + ".dialect must be set: anthropic or openai_chat");
+    error(place_of("dialect", provider), path + ".dialect must be set: anthropic, openai_chat or ollama");
   } else if (contains(kLaterDialects, provider.dialect)) {
     error(place_of("dialect", provider),
           path + ".dialect: " + provider.dialect + " is not in this version; use " +

@@ -44,4 +44,8 @@ std::string CallIds::sent(std::string_view id) {
   return sent;
 }
 
+std::string made_call_id(std::string_view tool_name, std::uint32_t number, std::uint64_t seed) {
+  return "call_" + hash_text(std::string(tool_name) + '/' + std::to_string(number), seed, kMadeId);
+}
+
 }  // namespace ccrules::dialect

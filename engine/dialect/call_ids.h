@@ -24,4 +24,7 @@ class CallIds {
   std::unordered_set<std::string> used_;
 };
 
+/// An id for the call number `number` of a reply, for a provider that sent none. Depends on all it is given.
+std::string made_call_id(std::string_view tool_name, std::uint32_t number, std::uint64_t seed);
+
 }  // namespace ccrules::dialect

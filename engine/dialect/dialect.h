@@ -108,11 +108,13 @@ struct ReaderOptions {
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  /// "anthropic", "openai_chat".
+  /// "anthropic", "openai_chat", "ollama".
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
   /// "/chat/completions" (base with it).
   [[nodiscard]] virtual std::string_view upstream_path() const = 0;
+  /// Media type of its streams.
+  [[nodiscard]] virtual std::string_view stream_type() const { return "text/event-stream"; }
 
   /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array), refuses duplicate
   /// top-level members it routes on, gathers the facts. Views in it are into the text the document was opened over.
@@ -147,11 +149,12 @@ class Dialect {
 
 const Dialect& anthropic();
 const Dialect& openai_chat();
+const Dialect& ollama_chat();
 /// By name; nullptr when there is no such dialect.
 const Dialect* by_name(std::string_view name);
 
 /// What a client's path asks for.
-enum class Endpoint : std::uint8_t { kNone, kGenerate, kCountTokens, kModels, kModel, kHello };
+enum class Endpoint : std::uint8_t { kNone, kGenerate, kCountTokens, kModels, kModel, kHello, kVersion, kShow };
 struct Route {
   Endpoint endpoint = Endpoint::kNone;
   const Dialect* spoken = nullptr;  ///< set for kGenerate and kCountTokens; for kModels decided by headers

@@ -291,6 +291,7 @@ bool says_overflow(std::string_view lower) {
                            "longer than the model's context length",
                            "exceeds the available context size",
                            "greater than the context length",
+                           "input length exceeds the context length",
                            "context window exceeds limit",
                            "exceeded model token limit",
                            "configured context size is",

@@ -43,7 +43,7 @@ Result<chat::Request> Dialect::read_request(std::string_view body) const {
 }
 
 const Dialect* by_name(std::string_view name) {
-  for (const Dialect* dialect : {&anthropic(), &openai_chat()}) {
+  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &ollama_chat()}) {
     if (dialect->name() == name) return dialect;
   }
   return nullptr;
@@ -56,9 +56,13 @@ Route find(std::string_view method, std::string_view path) {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
     if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
+    if (below == "/api/chat") return route(Endpoint::kGenerate, &ollama_chat());
+    if (below == "/api/show") return route(Endpoint::kShow, &ollama_chat());
     return {};
   }
   if (method != "GET" && method != "HEAD") return {};
+  if (below == "/api/tags") return route(Endpoint::kModels, &ollama_chat());
+  if (below == "/api/version") return route(Endpoint::kVersion, &ollama_chat());
   if (below == "/models") return route(Endpoint::kModels);
   if (below.starts_with(kModel)) return route(Endpoint::kModel, nullptr, below.substr(kModel.size()));
   if (path == "/" || path == "/api/hello" || path == "/health") return route(Endpoint::kHello);

@@ -73,7 +73,7 @@ http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {
     headers = forwarded_headers(ask.head->headers);
   } else {
     headers.add("content-type", "application/json");
-    headers.add("accept", ask.outline->stream ? "text/event-stream" : "application/json");
+    headers.add("accept", ask.outline->stream ? attempt.upstream->stream_type() : "application/json");
     headers.add("user-agent", kUserAgent);
   }
   for (const rules::HeaderEdit& edit : ask.decision->headers) {
@@ -135,8 +135,8 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
   co_return error;
 }
 
-bool says_event_stream(const http::Headers& headers) {
-  return text::starts_with_ignore_case(headers.get("content-type"), "text/event-stream");
+bool is_stream(const FirstReply& attempt) {
+  return text::starts_with_ignore_case(attempt.stream->headers().get("content-type"), attempt.upstream->stream_type());
 }
 
 /// Reads a stream until it says something, fails, or has been silent long enough to commit to it.
@@ -262,7 +262,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
                              *attempt.provider);
   }
 
-  if (says_event_stream(attempt.stream->headers())) {
+  if (is_stream(attempt)) {
     const bool only_listen = attempt.native && ask.outline->stream;
     attempt.reader =
         only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);

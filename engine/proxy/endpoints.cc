@@ -36,6 +36,21 @@ std::vector<std::string> model_ids(const config::Snapshot& config) {
   return ids;
 }
 
+/// The `model` (older clients: `name`) of a request about one model.
+Result<std::string> model_named_in(std::string_view body) {
+  CCR_TRY(document, json::Document::open(body));
+  CCR_TRY(root, document.root_object());
+  std::string name;
+  while (root.next()) {
+    if (root.key() != "model" && root.key() != "name") continue;
+    CCR_TRY(text, root.value().string());
+    name = text;
+  }
+  CCR_CHECK(root.done());
+  if (name.empty()) return bad_request("model is missing: send the name of a model");
+  return name;
+}
+
 Task<Result<void>> send_json(http::Exchange& exchange, std::string_view body) {
   http::Headers headers;
   headers.add("content-type", "application/json");
@@ -46,7 +61,9 @@ Task<Result<void>> send_json(http::Exchange& exchange, std::string_view body) {
 
 Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
   const bool anthropic = exchange.head().headers.has("anthropic-version");
-  const dialect::Dialect& spoken = anthropic ? dialect::anthropic() : dialect::openai_chat();
+  const dialect::Dialect& spoken = route.spoken != nullptr ? *route.spoken
+                                   : anthropic             ? dialect::anthropic()
+                                                           : dialect::openai_chat();
   const auto policy = worker.policy;
   const std::vector<std::string> ids = model_ids(*policy->config);
   if (route.endpoint == dialect::Endpoint::kModels) {
@@ -84,6 +101,29 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
   std::string answer;
   json::Writer(answer).begin_object().member("input_tokens", tokens::count(outline).tokens).end_object();
   co_return co_await send_json(exchange, answer);
+}
+
+Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange) {
+  const auto policy = worker.policy;
+  CCR_CO_TRY(body, co_await exchange.read_body(policy->config->limits.body));
+  CCR_CO_TRY(name, model_named_in(body));
+  const config::Model* known = config::ModelTable::built_in().find(name);
+  std::string answer;
+  json::Writer writer(answer);
+  writer.begin_object().member("modified_at", "1970-01-01T00:00:00Z").key("details").begin_object();
+  writer.member("format", "").member("family", "ccrules").key("families").begin_array().string("ccrules").end_array();
+  writer.member("parameter_size", "").member("quantization_level", "").end_object();
+  writer.key("model_info").begin_object().member("general.architecture", "ccrules");
+  if (known != nullptr && known->context_tokens) writer.member("ccrules.context_length", *known->context_tokens);
+  writer.end_object().key("capabilities").begin_array().string("completion").string("tools");
+  if (known == nullptr || known->vision.value_or(true)) writer.string("vision");
+  if (known == nullptr || known->reasoning.value_or(true)) writer.string("thinking");
+  writer.end_array().end_object();
+  co_return co_await send_json(exchange, answer);
+}
+
+Task<Result<void>> tell_version(http::Exchange& exchange) {
+  co_return co_await send_json(exchange, "{\"version\":\"" CCR_VERSION "\"}");
 }
 
 Task<Result<void>> greet(http::Exchange& exchange) {

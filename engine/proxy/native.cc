@@ -20,6 +20,13 @@ using rules::FieldEdit;
 /// Where a neutral field stands in a dialect's body; empty where the dialect does not have it.
 std::vector<std::string> path_of(std::string_view field, std::string_view dialect) {
   const bool anthropic = dialect == "anthropic";
+  if (dialect == "ollama") {
+    if (field == "max_tokens") return {"options", "num_predict"};
+    if (field == "stop_sequences") return {"options", "stop"};
+    if (field == "temperature" || field == "top_p" || field == "top_k") return {"options", std::string(field)};
+    if (field == "effort") return {"think"};
+    if (field == "metadata.user_id" || field.starts_with("thinking")) return {};
+  }
   if (dialect == "openai_chat") {
     if (field == "stop_sequences") return {"stop"};
     if (field == "metadata.user_id") return {"user"};

@@ -23,12 +23,12 @@ dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& v
   return options;
 }
 
-http::Headers stream_headers(const FirstReply& from, const Visit& visit) {
+http::Headers stream_headers(const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
   http::Headers headers;
   if (from.native && from.reader) {
     forward_reply_headers(from.stream->headers(), headers);
   } else {
-    headers.add("content-type", "text/event-stream; charset=utf-8");
+    headers.add("content-type", std::string(spoken.stream_type()) + "; charset=utf-8");
     headers.add("request-id", visit.row.id);
   }
   headers.set("cache-control", "no-cache");
@@ -47,7 +47,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   lane.options = writer_options(worker, visit);
   StreamBytes bytes(std::move(lane), *from.reader, visit);
 
-  to.start(200, stream_headers(from, visit));
+  to.start(200, stream_headers(from, spoken, visit));
   std::string_view out = bytes.begin(from.held, from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
   for (;;) {
@@ -118,7 +118,7 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
     visit.observe(event);
     writer->write(event, bytes);
   }
-  to.start(200, stream_headers(from, visit));
+  to.start(200, stream_headers(from, spoken, visit));
   if (visit.must_commit()) co_await visit.commit();
   co_return co_await to.finish(bytes);
 }

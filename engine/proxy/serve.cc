@@ -179,6 +179,10 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kModels:
     case dialect::Endpoint::kModel:
       co_return co_await list_models(worker, exchange, route);
+    case dialect::Endpoint::kVersion:
+      co_return co_await tell_version(exchange);
+    case dialect::Endpoint::kShow:
+      co_return co_await show_model(worker, exchange);
     case dialect::Endpoint::kCountTokens:
       co_return co_await count_tokens(worker, exchange, *route.spoken);
     case dialect::Endpoint::kGenerate:

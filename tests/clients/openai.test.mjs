@@ -30,7 +30,7 @@ async function collect(stream) {
   return out;
 }
 
-for (const { lane, provider, model } of lanes) {
+for (const { lane, provider, model, forces } of lanes) {
   const ask = (content, more = {}) => ({ model, messages: [user(content)], ...more });
   const check = (name, body) => test(`openai sdk, ${lane}: ${name}`, body);
   const completions = (id) => world.openai(id).chat.completions;
@@ -136,13 +136,13 @@ for (const { lane, provider, model } of lanes) {
     const limited = await completions().create(ask('[[sim:long tokens=500]]', { max_completion_tokens: 20 }));
     assert.equal(limited.usage.completion_tokens, 20);
     const forced = await completions().create(ask('hi', { tools: [clock, weather], tool_choice: { type: 'function', function: { name: 'get_weather' } } }));
-    assert.equal(forced.choices[0].message.tool_calls[0].function.name, 'get_weather');
+    if (forces) assert.equal(forced.choices[0].message.tool_calls[0].function.name, 'get_weather');
     const seen = JSON.parse((await completions().create({
       model, messages: [{ role: 'system', content: 'Be brief.' }, user('[[sim:inspect]]')], tools: [weather], tool_choice: 'required', stop: 'END', parallel_tool_calls: false,
     })).choices[0].message.content);
     assert.equal(seen.system, 'Be brief.');
-    assert.equal(seen.tool_choice, 'any');
-    assert.equal(seen.parallel_tool_calls, false);
+    if (forces) assert.equal(seen.tool_choice, 'any');
+    if (forces) assert.equal(seen.parallel_tool_calls, false);
     assert.deepEqual(seen.stop_sequences, ['END']);
   });
 

@@ -9,6 +9,7 @@
 #include "dialect/dialect.h"
 #include "support/files.h"
 #include "support/json_tree.h"
+#include "support/judges.h"
 #include "support/stream_cuts.h"
 #include "support/validators.h"
 
@@ -36,9 +37,7 @@ struct Recording {
   [[nodiscard]] bool has(const char* feature) const { return features.contains(feature); }
 };
 
-const dialect::Dialect& other(const dialect::Dialect& one) {
-  return one.name() == "anthropic" ? dialect::openai_chat() : dialect::anthropic();
-}
+const dialect::Dialect* const kDialects[] = {&dialect::anthropic(), &dialect::openai_chat(), &dialect::ollama_chat()};
 
 Recording load(const std::filesystem::path& folder, const dialect::Dialect& spoken) {
   Recording one;
@@ -50,21 +49,23 @@ Recording load(const std::filesystem::path& folder, const dialect::Dialect& spok
   one.endpoint = meta->string("endpoint");
   for (const Tree& feature : meta->get("features")->items) one.features.insert(feature.text);
   const std::string response = meta->string("response");
-  one.streamed = response == "response.sse";
+  one.streamed = response == "response.sse" || response == "response.ndjson";
   one.response = read_file((folder / response).string());
   if (std::filesystem::exists(folder / "request.json"))
     one.request = read_file((folder / "request.json").string());
   return one;
 }
 
-/// All recordings of both dialects, read once.
+/// All recordings of the dialects we speak, read once.
 const std::vector<Recording>& recordings() {
   static const std::vector<Recording> all = [] {
     std::vector<Recording> found;
     const auto root = fixtures_dir();
     if (!root) return found;
     const std::pair<const char*, const dialect::Dialect*> families[] = {
-        {"anthropic_messages", &dialect::anthropic()}, {"openai_chat", &dialect::openai_chat()}};
+        {"anthropic_messages", &dialect::anthropic()},
+        {"openai_chat", &dialect::openai_chat()},
+        {"ollama", &dialect::ollama_chat()}};
     for (const auto& [family, spoken] : families) {
       for (const auto& provider : std::filesystem::directory_iterator(*root + "/" + family)) {
         for (const auto& folder : std::filesystem::directory_iterator(provider))
@@ -82,17 +83,7 @@ const std::vector<Recording>& recordings() {
 bool generates(const Recording& one) {
   if (!one.request.empty() && one.request.find("\"model\"") == std::string::npos) return false;
   return one.endpoint.find("count_tokens") == std::string::npos &&
-         one.endpoint.find("/files") == std::string::npos;
-}
-
-Seen judge_stream(const dialect::Dialect& spoken, const std::string& bytes) {
-  return spoken.name() == "anthropic" ? check_anthropic_stream(bytes) : check_openai_chat_stream(bytes);
-}
-Seen judge_reply(const dialect::Dialect& spoken, const std::string& bytes) {
-  return spoken.name() == "anthropic" ? check_anthropic_reply(bytes) : check_openai_chat_reply(bytes);
-}
-Seen judge_error(const dialect::Dialect& spoken, const std::string& bytes) {
-  return spoken.name() == "anthropic" ? check_anthropic_error(bytes) : check_openai_chat_error(bytes);
+         one.endpoint.find("/files") == std::string::npos && one.endpoint.find("/api/generate") == std::string::npos;
 }
 
 dialect::StreamWriterOptions writer_options() {
@@ -184,8 +175,8 @@ void cut_everywhere(const Recording& one) {
 }
 
 /// True when the provider itself reported a failure inside the stream.
-bool tells_of_failure(const std::string& sse) {
-  for (const SseEvent& event : split_sse(sse)) {
+bool tells_of_failure(const Recording& one) {
+  for (const SseEvent& event : judge_of(one.spoken->name()).split(one.response)) {
     const auto tree = parse_tree(event.data);
     if (tree && (tree->has("error") || tree->string("type") == "error")) return true;
   }
@@ -268,6 +259,31 @@ void reduce_chat(Tree& request) {
   }
 }
 
+/// What an Ollama request means, without empty options and lists, ids, and a call's type, of which there is one.
+void reduce_ollama(Tree& request) {
+  std::erase_if(request.members, [](const auto& member) {
+    return (member.first == "options" && member.second.members.empty()) || (member.first == "format" && member.second.text.empty() && member.second.members.empty());
+  });
+  for (auto& [name, value] : request.members) {
+    if (name != "messages") continue;
+    for (Tree& message : value.items) {
+      std::erase_if(message.members, [](const auto& member) {
+        // The writer says which call a result belongs to, also where a client left it to the order.
+        return member.first == "tool_name" || member.first == "tool_call_id" ||
+               (member.first == "tool_calls" && member.second.items.empty());
+      });
+      for (auto& [key, calls] : message.members) {
+        if (key != "tool_calls") continue;
+        for (Tree& call : calls.items) {
+          std::erase_if(call.members, [](const auto& member) { return member.first == "type" || member.first == "id"; });
+          for (auto& [part, function] : call.members)
+            std::erase_if(function.members, [](const auto& member) { return member.first == "index"; });
+        }
+      }
+    }
+  }
+}
+
 std::string own_faults(const std::vector<std::string>& faults) {
   std::string out;
   for (const std::string& fault : faults) out += fault + "\n";
@@ -311,13 +327,16 @@ TEST_CASE("a recorded request comes back from its own dialect with the same mean
       if (one.has("content_parts_thinking") || one.has("legacy_function_call")) continue;
       reduce_chat(*before);
       reduce_chat(*after);
+    } else if (one.spoken->name() == "ollama") {
+      reduce_ollama(*before);
+      reduce_ollama(*after);
     }
     CHECK(difference(*before, *after) == "");
     if (one.spoken->name() == "anthropic") CHECK(losses.header_value() == "");
   }
 }
 
-TEST_CASE("a recorded request is written in the other dialect as a strict provider takes it") {
+TEST_CASE("a recorded request is written in every other dialect as a strict provider takes it") {
   for (const Recording& one : recordings()) {
     if (one.request.empty() || !generates(one)) continue;
     INFO(one.spoken->name() << " " << one.name);
@@ -327,44 +346,41 @@ TEST_CASE("a recorded request is written in the other dialect as a strict provid
     dialect::Capabilities target;
     target.model = "target-model";
     target.prefill = true;
-    chat::LossNotes losses;
-    const dialect::Dialect& to = other(*one.spoken);
-    const auto written = to.write_request(*request, target, losses);
-    if (!written) {
-      FAIL_CHECK("not written: " << written.error().message);
-      continue;
+    for (const dialect::Dialect* to : kDialects) {
+      if (to == one.spoken) continue;
+      INFO("as " << to->name());
+      chat::LossNotes losses;
+      const auto written = to->write_request(*request, target, losses);
+      if (!written) {
+        FAIL_CHECK("not written: " << written.error().message);
+        continue;
+      }
+      INFO(*written);
+      CHECK(own_faults(judge_of(to->name()).request(*written)) == "");
     }
-    INFO(*written);
-    CHECK(own_faults(to.name() == "anthropic" ? check_anthropic_request(*written)
-                                              : check_openai_chat_request(*written)) == "");
   }
 }
 
-TEST_CASE("a recorded stream goes out in both dialects as a strict client takes it, with the same answer") {
+TEST_CASE("a recorded stream goes out in every dialect as a strict client takes it, with the same answer") {
   for (const Recording& one : recordings()) {
     if (!one.streamed || one.status != 200) continue;
     INFO(one.spoken->name() << " " << one.name);
     std::vector<chat::Event> events;
     read_cut(one, one.response, one.response.size(), true, events);
     CHECK(order_fault(events) == "");
-    const std::string same = write_stream(*one.spoken, events, writer_options());
-    const std::string translated = write_stream(other(*one.spoken), events, writer_options());
-    const Seen a = judge_stream(*one.spoken, same);
-    const Seen b = judge_stream(other(*one.spoken), translated);
-    {
-      INFO("same dialect:\n" << same);
-      CHECK(a.report() == "");
-    }
-    {
-      INFO("translated:\n" << translated);
+    const Seen a = judge_of(one.spoken->name()).stream(write_stream(*one.spoken, events, writer_options()), true, false);
+    CHECK(a.ending == (tells_of_failure(one) ? Ending::kError : Ending::kClean));
+    for (const dialect::Dialect* to : kDialects) {
+      const std::string written = write_stream(*to, events, writer_options());
+      const Seen b = judge_of(to->name()).stream(written, true, false);
+      INFO("as " << to->name() << ":\n" << written);
       CHECK(b.report() == "");
+      CHECK(a.text() == b.text());
+      CHECK(a.thinking() == b.thinking());
+      CHECK(a.tools().size() == b.tools().size());
+      CHECK(a.ending == b.ending);
+      if (a.ending == Ending::kClean) CHECK(a.output_tokens.value_or(0) == b.output_tokens.value_or(0));
     }
-    CHECK(a.text() == b.text());
-    CHECK(a.thinking() == b.thinking());
-    CHECK(a.tools().size() == b.tools().size());
-    CHECK(a.ending == b.ending);
-    CHECK(a.ending == (tells_of_failure(one.response) ? Ending::kError : Ending::kClean));
-    if (a.ending == Ending::kClean) CHECK(a.output_tokens == b.output_tokens);
   }
 }
 
@@ -381,12 +397,13 @@ TEST_CASE("a recorded stream that stops anywhere before its end is never a clean
     if (!one.streamed || one.status != 200) continue;
     INFO(one.spoken->name() << " " << one.name);
     // Until the stop reason is known, whatever arrived is a fragment.
-    const std::string_view mark =
-        one.spoken->name() == "anthropic" ? "message_delta" : "\"finish_reason\":\"";
+    const std::string_view mark = one.spoken->name() == "anthropic" ? "message_delta"
+                                  : one.spoken->name() == "ollama"  ? "\"done\":true"
+                                                                    : "\"finish_reason\":\"";
     std::size_t end = one.response.find(mark);
     if (end == std::string::npos) end = one.response.find("\"finish_reason\": \"");
     if (end == std::string::npos) continue;
-    end = one.response.rfind("\ndata:", end);
+    end = one.response.rfind(one.spoken->name() == "ollama" ? "\n" : "\ndata:", end);
     if (end == std::string::npos) continue;
     const std::size_t step = std::max<std::size_t>(1, end / 40);
     for (std::size_t at = 0; at < end; at += step) {
@@ -407,7 +424,7 @@ TEST_CASE("a recorded stream that stops anywhere before its end is never a clean
   }
 }
 
-TEST_CASE("a recorded whole reply goes out in both dialects with the same answer") {
+TEST_CASE("a recorded whole reply goes out in every dialect with the same answer") {
   for (const Recording& one : recordings()) {
     if (one.streamed || one.status != 200 || !generates(one)) continue;
     INFO(one.spoken->name() << " " << one.name);
@@ -417,20 +434,21 @@ TEST_CASE("a recorded whole reply goes out in both dialects with the same answer
       continue;
     }
     chat::LossNotes losses;
-    const std::string same = one.spoken->write_reply(*reply, writer_options(), losses);
-    const std::string translated = other(*one.spoken).write_reply(*reply, writer_options(), losses);
-    const Seen a = judge_reply(*one.spoken, same);
-    const Seen b = judge_reply(other(*one.spoken), translated);
-    INFO("same dialect:\n" << same << "\ntranslated:\n" << translated);
-    CHECK(a.report() == "");
-    CHECK(b.report() == "");
-    CHECK(a.text() == b.text());
-    CHECK(a.thinking() == b.thinking());
-    CHECK(a.tools().size() == b.tools().size());
-    CHECK(a.output_tokens == b.output_tokens);
+    const Judge& own = judge_of(one.spoken->name());
+    const Seen a = own.reply(one.spoken->write_reply(*reply, writer_options(), losses));
+    for (const dialect::Dialect* to : kDialects) {
+      const std::string written = to->write_reply(*reply, writer_options(), losses);
+      const Seen b = judge_of(to->name()).reply(written);
+      INFO("as " << to->name() << ":\n" << written);
+      CHECK(b.report() == "");
+      CHECK(a.text() == b.text());
+      CHECK(a.thinking() == b.thinking());
+      CHECK(a.tools().size() == b.tools().size());
+      CHECK(a.output_tokens.value_or(0) == b.output_tokens.value_or(0));
+    }
     // The judge knows the official formats only: neither Mistral's content parts nor the legacy
     // function_call.
-    const Seen original = judge_reply(*one.spoken, one.response);
+    const Seen original = own.reply(one.response);
     if (!one.has("content_parts_thinking") && !one.has("refusal")) CHECK(original.text() == a.text());
     if (!one.has("legacy_function_call")) CHECK(original.tools().size() == a.tools().size());
 
@@ -439,7 +457,7 @@ TEST_CASE("a recorded whole reply goes out in both dialects with the same answer
   }
 }
 
-TEST_CASE("a recorded error goes out in both dialects with the provider's words") {
+TEST_CASE("a recorded error goes out in every dialect with the provider's words") {
   for (const Recording& one : recordings()) {
     if (one.status < 400) continue;
     INFO(one.spoken->name() << " " << one.name << "\n" << one.response);
@@ -450,8 +468,8 @@ TEST_CASE("a recorded error goes out in both dialects with the provider's words"
     failure.model = "m";
     const Error error = one.spoken->read_error(failure);
     CHECK_FALSE(error.message.empty());
-    for (const dialect::Dialect* to : {&dialect::anthropic(), &dialect::openai_chat()}) {
-      const Seen seen = judge_error(*to, to->write_error(error, "req_1"));
+    for (const dialect::Dialect* to : kDialects) {
+      const Seen seen = judge_of(to->name()).error(to->write_error(error, "req_1"));
       CHECK(seen.report() == "");
       CHECK(to->error_status(error) >= 400);
     }

@@ -10,6 +10,7 @@
 #include "dialect/dialect.h"
 #include "support/files.h"
 #include "support/json_tree.h"
+#include "support/judges.h"
 #include "support/stream_cuts.h"
 #include "support/validators.h"
 
@@ -178,10 +179,8 @@ std::string error_json(const Error& error) {
 }
 
 void check_requests(const Case& one, const std::string& written) {
-  const auto faults =
-      one.to->name() == "anthropic" ? check_anthropic_request(written) : check_openai_chat_request(written);
   std::string report;
-  for (const std::string& fault : faults) report += fault + "\n";
+  for (const std::string& fault : judge_of(one.to->name()).request(written)) report += fault + "\n";
   CHECK(report == "");
 }
 
@@ -204,8 +203,7 @@ void run_reply(const Case& one) {
   const std::string written = one.to->write_reply(*reply, one.options, losses);
   compare_json(one, "expected.json", written);
   compare_losses(one, losses);
-  const Seen seen =
-      one.to->name() == "anthropic" ? check_anthropic_reply(written) : check_openai_chat_reply(written);
+  const Seen seen = judge_of(one.to->name()).reply(written);
   CHECK(seen.report() == "");
 }
 
@@ -222,8 +220,7 @@ void run_error(const Case& one) {
   failure.context_tokens = one.target.context_tokens;
   const Error error = one.from->read_error(failure);
   const std::string written = one.to->write_error(error, "req_1");
-  const Seen seen =
-      one.to->name() == "anthropic" ? check_anthropic_error(written) : check_openai_chat_error(written);
+  const Seen seen = judge_of(one.to->name()).error(written);
   CHECK(seen.report() == "");
   std::string out;
   json::Writer writer(out);
@@ -252,9 +249,9 @@ std::string translate(const Case& one, std::string_view bytes, std::size_t cut) 
   return out;
 }
 
-void compare_streams(const std::string& wanted, const std::string& actual) {
-  const std::vector<SseEvent> left = split_sse(wanted);
-  const std::vector<SseEvent> right = split_sse(actual);
+void compare_streams(const Judge& judge, const std::string& wanted, const std::string& actual) {
+  const std::vector<SseEvent> left = judge.split(wanted);
+  const std::vector<SseEvent> right = judge.split(actual);
   INFO("actual:\n" << actual);
   for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
     INFO("event " << i);
@@ -271,28 +268,24 @@ void compare_streams(const std::string& wanted, const std::string& actual) {
 }
 
 void run_stream(const Case& one) {
-  const std::string input = read_file(one.path("input.sse"));
+  const Judge& judge = judge_of(one.to->name());
+  const std::string input = read_file(one.path(std::string("input") + judge_of(one.from->name()).stream_suffix));
+  const std::string expected = one.path(std::string("expected") + judge.stream_suffix);
   const std::string actual = translate(one, input, input.size());
-  if (updating()) write_file(one.path("expected.sse"), actual);
-  compare_streams(read_file(one.path("expected.sse")), actual);
+  if (updating()) write_file(expected, actual);
+  compare_streams(judge, read_file(expected), actual);
 
+  const auto seen_in = [&](const std::string& bytes) { return judge.stream(bytes, one.options.include_usage, true); };
+  const Seen whole = seen_in(actual);
   if (actual.find("event: unreadable") == std::string::npos) {
-    const Seen seen = one.to->name() == "anthropic"
-                          ? check_anthropic_stream(actual, true)
-                          : check_openai_chat_stream(actual, one.options.include_usage, true);
     INFO(actual);
-    CHECK(seen.report() == "");
-    CHECK(seen.ending != Ending::kCut);
+    CHECK(whole.report() == "");
+    CHECK(whole.ending != Ending::kCut);
   }
-  const auto judge = [&one](const std::string& bytes) {
-    return one.to->name() == "anthropic" ? check_anthropic_stream(bytes, true)
-                                         : check_openai_chat_stream(bytes, one.options.include_usage, true);
-  };
-  const Seen whole = judge(actual);
   for (std::size_t cut = 1; cut < input.size(); ++cut) {
     // Fragments may fall differently; what the client collects may not.
     const std::string again = translate(one, input, cut);
-    const Seen seen = judge(again);
+    const Seen seen = seen_in(again);
     const bool same = seen.blocks == whole.blocks && seen.stop == whole.stop && seen.ending == whole.ending &&
                       seen.error_message == whole.error_message && seen.output_tokens == whole.output_tokens;
     if (!same) FAIL("cut at " << cut << " changes the answer:\n" << again);

@@ -202,6 +202,8 @@ bool asks_a_model(dialect::Endpoint endpoint) {
     case dialect::Endpoint::kCountTokens:  // counted here, nothing is sent
     case dialect::Endpoint::kModels:
     case dialect::Endpoint::kModel:
+    case dialect::Endpoint::kVersion:
+    case dialect::Endpoint::kShow:
     case dialect::Endpoint::kHello: return false;
   }
   return true;
@@ -223,6 +225,10 @@ TEST_CASE("rules run on every model endpoint of every dialect") {
       {"POST", "/messages", true, kBody},
       {"POST", "/v1/v1/messages", true, kBody},
       {"POST", "//v1//messages/", true, kBody},
+      {"POST", "/v1/api/chat/", true, kBody},
+      {"POST", "/api/show", false, R"({"model":"m"})"},
+      {"GET", "/api/tags", false, ""},
+      {"GET", "/api/version", false, ""},
       {"POST", "/v1/chat/completions", true, kBody},
       {"POST", "/chat/completions", true, kBody},
       {"POST", "/v1/responses", true, R"({"model":"m","input":"hi"})"},

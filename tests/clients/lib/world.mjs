@@ -1,4 +1,4 @@
-// Two proxies: B answers with the simulator, A sends to B in both provider dialects.
+// Two proxies: B answers with the simulator, A sends to B in every provider dialect.
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { Proxy } from './proxy.mjs';
@@ -11,6 +11,7 @@ export async function open() {
     providers: {
       simA: { dialect: 'anthropic', base_url: world.b.url, api_key: 'key-of-a', models: ['a-*'], max_retries: 0 },
       simO: { dialect: 'openai_chat', base_url: `${world.b.url}/v1`, api_key: 'key-of-o', models: ['o-*'], max_retries: 0 },
+      simL: { dialect: 'ollama', base_url: world.b.url, auth: 'none', models: ['l-*'], max_retries: 0 },
     },
     retry: { max_attempts: 1 },
     agents: { reviewer: 'simA,reviewer-model' },
@@ -34,10 +35,11 @@ export async function close() {
   return ends;
 }
 
-/** Both ways a request can take: the model each is reached by. */
+/** The ways a request can take: the model each is reached by, and whether it can force a tool call. */
 export const lanes = [
-  { lane: 'anthropic provider', provider: 'simA', model: 'a-model' },
-  { lane: 'openai_chat provider', provider: 'simO', model: 'o-model' },
+  { lane: 'anthropic provider', provider: 'simA', dialect: 'anthropic', model: 'a-model', forces: true },
+  { lane: 'openai_chat provider', provider: 'simO', dialect: 'openai_chat', model: 'o-model', forces: true },
+  { lane: 'ollama provider', provider: 'simL', dialect: 'ollama', model: 'l-model', forces: false },
 ];
 
 let serial = 0;

@@ -1,0 +1,170 @@
+#include <array>
+#include <string>
+
+#include "core/json.h"
+#include "dialect/ollama/request_reader.h"
+
+namespace ccrules::dialect::ollama {
+namespace {
+
+using json::Type;
+
+/// Top-level members that decisions read: sent twice, two readers could see two different requests.
+constexpr std::array<std::string_view, 6> kOnlyOnce = {"model", "messages", "stream", "tools", "think", "options"};
+
+/// Bytes between the quotes of a string literal.
+std::int64_t inner_bytes(std::string_view literal) { return static_cast<std::int64_t>(literal.size()) - 2; }
+
+class OutlineReader {
+ public:
+  Result<chat::Outline> read(json::Document& document) {
+    document.rewind(json::Escapes::kUnchecked);
+    outline_.stream = true;  // unless it says otherwise
+    CCR_TRY(root, document.root_object());
+    while (root.next()) {
+      CCR_CHECK(check_once(root.key()));
+      CCR_CHECK(read_member(root.key(), root.value()));
+    }
+    CCR_CHECK(root.done());
+    CCR_CHECK(document.at_end());
+    if (outline_.model.empty()) return bad_request("model is missing: send the name of a model");
+    if (outline_.messages == 0) return bad_request("messages is missing or empty: send at least one message");
+    return std::move(outline_);
+  }
+
+ private:
+  Result<void> check_once(std::string_view key) {
+    for (std::size_t i = 0; i < kOnlyOnce.size(); ++i) {
+      if (key != kOnlyOnce[i]) continue;
+      const unsigned bit = 1u << i;
+      if ((seen_ & bit) != 0) return bad_request(std::string(key) + " is sent twice: send it once");
+      seen_ |= bit;
+    }
+    return {};
+  }
+
+  Result<void> read_member(std::string_view key, json::Value& value) {
+    if (key == "messages") return read_messages(value);
+    if (key == "model") {
+      CCR_TRY(model, value.string());
+      outline_.model = model;
+      outline_.model_json = value.peek_raw();
+      return {};
+    }
+    if (value.is_null()) return {};
+    if (key == "tools") return read_tools(value);
+    if (key == "options" && value.is(Type::kObject)) return read_options(value);
+    if (key == "stream") {
+      CCR_TRY(stream, value.boolean());
+      outline_.stream = stream;
+    } else if (key == "think" && value.is(Type::kBool)) {
+      CCR_TRY(thinks, value.boolean());
+      outline_.thinking.kind = thinks ? chat::ThinkingKind::kAdaptive : chat::ThinkingKind::kDisabled;
+    } else if (key == "think" && value.is(Type::kString)) {
+      CCR_TRY(level, value.string());
+      outline_.effort = level;
+      outline_.thinking.kind = chat::ThinkingKind::kAdaptive;
+    } else if (key == "format") {
+      outline_.json_schema_answer = value.is(Type::kObject);
+    }
+    return {};
+  }
+
+  Result<void> read_options(json::Value& value) {
+    CCR_TRY(options, value.object());
+    while (options.next()) {
+      if (options.key() != "num_predict" || !options.value().is(Type::kNumber)) continue;
+      CCR_TRY(most, options.value().integer());
+      if (most > 0) outline_.max_tokens = most;  // -1 and -2: no limit
+    }
+    return options.done();
+  }
+
+  Result<void> read_tools(json::Value& value) {
+    CCR_TRY(tools, value.array());
+    while (tools.next()) {
+      ++outline_.tools;
+      CCR_TRY(json, tools.value().raw());
+      outline_.text_bytes += static_cast<std::int64_t>(json.size());
+      CCR_CHECK(read_name(json));
+    }
+    return tools.done();
+  }
+
+  /// A tool is read a second time, for its name: there are few and they are small beside the messages.
+  Result<void> read_name(std::string_view tool_json) {
+    CCR_TRY(document, json::Document::open_view(tool_json));
+    CCR_TRY(root, document.root());
+    const auto function = root.peek("function");
+    const auto name = function ? function->peek("name") : std::nullopt;
+    if (name && name->is(Type::kString)) {
+      const std::string_view literal = name->peek_raw();
+      outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
+    }
+    return {};
+  }
+
+  Result<void> read_messages(json::Value& value) {
+    CCR_TRY(messages, value.array());
+    while (messages.next()) CCR_CHECK(read_message(messages.value()));
+    return messages.done();
+  }
+
+  Result<void> read_message(json::Value& value) {
+    std::string_view text;
+    std::string role;
+    CCR_TRY(message, value.object());
+    while (message.next()) {
+      const std::string_view key = message.key();
+      json::Value& member = message.value();
+      if (key == "role") {
+        CCR_TRY(word, member.string());
+        role = word;
+      } else if (key == "content" && member.is(Type::kString)) {
+        CCR_TRY(literal, member.raw());
+        text = literal;
+        outline_.text_bytes += inner_bytes(literal);
+      } else if (key == "content" && !member.is_null()) {
+        return member.error("must be a string");
+      } else if (key == "images" && member.is(Type::kArray)) {
+        CCR_CHECK(read_images(member));
+      } else if ((key == "tool_calls" || key == "thinking") && !member.is_null()) {
+        CCR_TRY(json, member.raw());
+        outline_.text_bytes += inner_bytes(json);
+      }
+    }
+    CCR_CHECK(message.done());
+    ++outline_.messages;
+    outline_.last_role = role;
+    if (role == "tool") {
+      ++outline_.tool_results;
+    } else if (role == "system" && !conversation_started_ && !text.empty()) {
+      outline_.system_json.push_back(text);
+    } else if (role == "user" && !text.empty()) {
+      if (outline_.first_user_json.empty()) outline_.first_user_json = text;
+      outline_.last_user_json = text;
+    }
+    conversation_started_ = conversation_started_ || role != "system";
+    return {};
+  }
+
+  Result<void> read_images(json::Value& value) {
+    CCR_TRY(images, value.array());
+    while (images.next()) {
+      CCR_TRY(json, images.value().raw());
+      ++outline_.images;
+      outline_.media_bytes += inner_bytes(json);
+    }
+    return images.done();
+  }
+
+  chat::Outline outline_;
+  bool conversation_started_ = false;
+  unsigned seen_ = 0;
+};
+
+}  // namespace
+
+Result<chat::Outline> read_outline(json::Document& body) { return OutlineReader().read(body); }
+
+}  // namespace ccrules::dialect::ollama
