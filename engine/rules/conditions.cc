@@ -186,6 +186,7 @@ class Compiler {
     Condition condition;
     condition.op = Op::kFunction;
     condition.ref = tree.ref;
+    condition.at = tree.at;
     condition.uses_lua = true;
     condition.about_target = tree.about_target;
     condition.shown = "function at line " + std::to_string(tree.at.line);
@@ -261,7 +262,9 @@ class Compiler {
     subject.fact = row->id;
     subject.about_target = row->id == api::Fact::kTargetProvider || row->id == api::Fact::kProviderClass;
     subject.ignore_case = row->id == api::Fact::kModel || row->id == api::Fact::kTargetModel;
-    return value(subject, member.key, row->kind, member.value);
+    Condition condition = value(subject, member.key, row->kind, member.value);
+    if (condition.children.empty() && !member.value.is(Tree::Kind::kTable)) condition.at = member.at;
+    return condition;
   }
 
   // text = { last_user = "..." } means ["text.last_user"] = "...".
@@ -540,6 +543,7 @@ class Compiler {
           "time from " + minutes(window.from_minute) + " to " + minutes(window.to_minute) + in_zone;
       Condition condition = about(api::Fact::kTime, std::move(window));
       condition.op = Op::kTimeWindow;
+      condition.at = member.at;
       condition.shown = shown_window;
       children.push_back(std::move(condition));
     }
@@ -581,6 +585,12 @@ class Compiler {
 
   // The right side of a fact: value, glob, list, comparisons, any { }, none { }, function.
   Condition value(const Condition& subject, const std::string& name, api::Kind kind, const Tree& tree) {
+    Condition condition = value_at(subject, name, kind, tree);
+    if (condition.at.line == 0) condition.at = tree.at;
+    return condition;
+  }
+
+  Condition value_at(const Condition& subject, const std::string& name, api::Kind kind, const Tree& tree) {
     switch (tree.kind) {
       case Tree::Kind::kText: return text_value(subject, name, kind, tree);
       case Tree::Kind::kNumber: {
@@ -682,7 +692,9 @@ class Compiler {
         fail(member.at, name + ": " + member.key + " compares numbers");
         return {};
       }
-      return number(subject, name, sign.op, sign.sign, member.value.number);
+      Condition condition = number(subject, name, sign.op, sign.sign, member.value.number);
+      condition.at = member.at;
+      return condition;
     }
     if (member.key == "eq") return exact(subject, name, kind, member.value);
     if (member.key == "ne") {
@@ -704,6 +716,7 @@ class Compiler {
       if (!member.value.is(Tree::Kind::kFlag)) fail(member.value.at, name + ": present is true or false");
       Condition condition = subject;
       condition.op = Op::kPresent;
+      condition.at = member.at;
       condition.flag = member.value.flag;
       condition.shown = name + (condition.flag ? " is present" : " is absent");
       return condition;
@@ -737,6 +750,7 @@ class Compiler {
       Condition condition = subject;
       condition.op = Op::kHas;
       condition.text = item.text;
+      condition.at = item.at;
       condition.shown = name + " has " + quoted(item.text);
       children.push_back(std::move(condition));
     }
@@ -773,6 +787,31 @@ bool must_hold(const Condition& condition, Reader& reader) {
   }
 }
 
+Outcome evaluate_one(const Condition& condition, Evaluation& evaluation) {
+  switch (condition.op) {
+    case Op::kAll:
+      for (const Condition& child : condition.children) {
+        const Outcome outcome = evaluate(child, evaluation);
+        if (outcome != Outcome::kYes) return outcome;
+      }
+      return Outcome::kYes;
+    case Op::kAny: return evaluate_any(condition, evaluation);
+    case Op::kNone: return evaluate_none(condition, evaluation);
+    case Op::kFunction:
+    case Op::kValueFunction: return evaluate_lua(condition, evaluation);
+    case Op::kNever: explain(evaluation, condition.shown, condition.actual); return Outcome::kNo;
+    case Op::kTimeWindow:
+      if (in_window(condition, evaluation.reader.wall_us())) return Outcome::kYes;
+      if (evaluation.explain) explain(evaluation, condition.shown, shown(evaluation.reader.read(api::Fact::kTimeIso)));
+      return Outcome::kNo;
+    default: break;
+  }
+  const Value value = value_of(condition, evaluation.reader);
+  if (holds(condition, value)) return Outcome::kYes;
+  if (evaluation.explain) explain(evaluation, condition.shown, shown(value));
+  return Outcome::kNo;
+}
+
 }  // namespace
 
 bool matches(const Condition& condition, Reader& reader) {
@@ -801,28 +840,9 @@ bool matches(const Condition& condition, Reader& reader) {
 }
 
 Outcome evaluate(const Condition& condition, Evaluation& evaluation) {
-  switch (condition.op) {
-    case Op::kAll:
-      for (const Condition& child : condition.children) {
-        const Outcome outcome = evaluate(child, evaluation);
-        if (outcome != Outcome::kYes) return outcome;
-      }
-      return Outcome::kYes;
-    case Op::kAny: return evaluate_any(condition, evaluation);
-    case Op::kNone: return evaluate_none(condition, evaluation);
-    case Op::kFunction:
-    case Op::kValueFunction: return evaluate_lua(condition, evaluation);
-    case Op::kNever: explain(evaluation, condition.shown, condition.actual); return Outcome::kNo;
-    case Op::kTimeWindow:
-      if (in_window(condition, evaluation.reader.wall_us())) return Outcome::kYes;
-      if (evaluation.explain) explain(evaluation, condition.shown, shown(evaluation.reader.read(api::Fact::kTimeIso)));
-      return Outcome::kNo;
-    default: break;
-  }
-  const Value value = value_of(condition, evaluation.reader);
-  if (holds(condition, value)) return Outcome::kYes;
-  if (evaluation.explain) explain(evaluation, condition.shown, shown(value));
-  return Outcome::kNo;
+  const Outcome outcome = evaluate_one(condition, evaluation);
+  if (evaluation.log != nullptr && outcome != Outcome::kFailed) evaluation.log->outcome(condition, outcome == Outcome::kYes);
+  return outcome;
 }
 
 bool may_hold(const Condition& condition, Reader& reader) {

@@ -53,8 +53,15 @@ struct Condition {
   std::vector<std::string> names;
   std::vector<std::string> globs;
   std::vector<Condition> children;
+  Spot at;             ///< where it is written; line 0: the engine's own
   std::string shown;   ///< "tokens > 60000"
   std::string actual;  ///< kNever: why not
+};
+
+/// Told what every condition came to, as it is asked: for coverage of tests.
+struct ConditionLog {
+  virtual ~ConditionLog() = default;
+  virtual void outcome(const Condition& condition, bool holds) = 0;
 };
 
 enum class Outcome : std::uint8_t { kNo, kYes, kFailed };
@@ -67,6 +74,7 @@ struct Evaluation {
   std::string failed;        ///< the first condition that did not hold
   std::string actual;
   std::string error;         ///< when kFailed
+  ConditionLog* log = nullptr;
 };
 
 Outcome evaluate(const Condition& condition, Evaluation& evaluation);

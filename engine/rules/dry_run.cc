@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "rules/review_state.h"
+#include "rules/ruleset.h"
 #include "rules/sample.h"
 #include "rules/test_file.h"
 
@@ -46,7 +48,15 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
                      const Files& files, const TestOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   TestReport report;
-  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, report.problems);
+  Vm::Lines lines;
+  LoadHooks hooks;
+  OutcomeLog outcomes;
+  MatchedRules matched;
+  if (options.coverage) {
+    hooks.lines = &lines;
+    hooks.log = &outcomes;
+  }
+  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, report.problems, &hooks);
   const auto sources = find_test_files(paths, files, report.problems);
   std::vector<TestCase> tests;
   for (const auto& source : sources) (void)read_tests(source, files, tests, report.problems);
@@ -59,10 +69,19 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
   running.upstream = options.upstream;
   running.files = &files;
   running.update = options.update;
-  TestRunner runner(*engine, snapshot, std::move(running));
+  if (options.coverage) running.watcher = &matched;
+  TestRunner runner(*engine, snapshot, running);
   report.cases.resize(tests.size());
   for (const std::size_t i : order_of(tests.size(), options.shuffle)) report.cases[i] = runner.run(tests[i]);
   report.updates = std::move(runner.updates);
+  if (options.coverage) report.coverage = coverage_of(engine->rules(), matched, outcomes, lines);
+  if (options.mutate && report.failed() == 0 && report.updates.empty()) {
+    MutationOptions mutating;
+    mutating.running = std::move(running);
+    mutating.running.watcher = nullptr;
+    mutating.progress = options.progress;
+    report.mutation = mutate(snapshot, files, tests, mutating);
+  }
   report.time_us =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin).count();
   return report;
@@ -87,6 +106,7 @@ std::vector<config::Diagnostic> check(const config::Snapshot& snapshot, const Fi
   const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, diagnostics);
   if (engine == nullptr) return diagnostics;
   for (config::Diagnostic& warning : engine->review()) diagnostics.push_back(std::move(warning));
+  for (config::Diagnostic& found : review_state(engine->rules())) diagnostics.push_back(std::move(found));
   return diagnostics;
 }
 

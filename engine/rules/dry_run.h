@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "config/load.h"
+#include "rules/coverage.h"
 #include "rules/engine.h"
+#include "rules/mutate.h"
 #include "rules/test_run.h"
 
 /// `ccrules test`, `explain` and `check` without the terminal: everything but printing.
@@ -19,6 +21,8 @@ struct TestReport {
       problems;                     ///< a file that cannot be loaded: exit code 2, and nothing was run
   std::vector<FileUpdate> updates;  ///< what `update` is to write
   std::vector<std::string> read;    ///< test files and samples, for watching
+  std::optional<CoverageReport> coverage;
+  std::optional<MutationReport> mutation;
   std::int64_t time_us = 0;
   [[nodiscard]] std::size_t failed() const;
 };
@@ -28,6 +32,10 @@ struct TestOptions {
   std::function<Result<std::string>(const Sample&, const Decision&)> upstream;
   bool update = false;
   std::optional<std::uint64_t> shuffle;  ///< seed of another order of running
+  bool coverage = false;
+  bool mutate = false;                   ///< only when all tests pass
+  /// See MutationOptions.
+  std::function<void(std::size_t done, std::size_t total)> progress;
 };
 
 /// Runs test files: *.lua (base, case, sweep, flow), *.jsonl (one test a line). Directories are searched for

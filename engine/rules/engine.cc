@@ -35,10 +35,10 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Engine::~Engine() = default;
 
 std::unique_ptr<Engine> Engine::load(const config::Snapshot& snapshot, const Files& files,
-                                     std::vector<config::Diagnostic>& diagnostics) {
+                                     std::vector<config::Diagnostic>& diagnostics, const LoadHooks* hooks) {
   const std::size_t before = diagnostics.size();
   std::vector<RuleSource> sources = rule_sources(snapshot, files, diagnostics);
-  std::unique_ptr<Engine> engine = load(snapshot, files, std::move(sources), diagnostics);
+  std::unique_ptr<Engine> engine = load(snapshot, files, std::move(sources), diagnostics, hooks);
   for (std::size_t i = before; i < diagnostics.size(); ++i) {
     if (!diagnostics[i].warning) return nullptr;
   }
@@ -46,8 +46,8 @@ std::unique_ptr<Engine> Engine::load(const config::Snapshot& snapshot, const Fil
 }
 
 std::unique_ptr<Engine> Engine::load(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
-                                     std::vector<config::Diagnostic>& diagnostics) {
-  std::unique_ptr<RuleSet> set = load_rules(snapshot, files, std::move(sources), diagnostics);
+                                     std::vector<config::Diagnostic>& diagnostics, const LoadHooks* hooks) {
+  std::unique_ptr<RuleSet> set = load_rules(snapshot, files, std::move(sources), diagnostics, hooks);
   if (set == nullptr) return nullptr;
   return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(std::move(set))));
 }
@@ -71,6 +71,8 @@ AttemptDecision Engine::decide_response(const Facts& facts, Trace* trace) {
     return decide_attempt(*impl.set, impl.quarantine, facts, api::On::kResponse, trace);
   });
 }
+
+const RuleSet& Engine::rules() const noexcept { return *impl_->set; }
 
 bool Engine::has_error_rules() const noexcept { return !impl_->set->on_error.empty(); }
 bool Engine::has_response_rules() const noexcept { return !impl_->set->on_response.empty(); }

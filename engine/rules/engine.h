@@ -35,16 +35,19 @@ struct EngineStatus {
   std::vector<RuleStatus> troubled;  ///< in order of precedence
 };
 
+struct LoadHooks;
+struct RuleSet;
+
 /// All rules of one worker, by layers: enforced, user, project, packs, built-in. Owns its LuaJIT states. Not thread-safe;
 /// each worker has its own, built from the same sources.
 class Engine {
  public:
   /// Null when a file cannot be loaded; `diagnostics` then says why, each at its own line.
   static std::unique_ptr<Engine> load(const config::Snapshot& snapshot, const Files& files,
-                                      std::vector<config::Diagnostic>& diagnostics);
+                                      std::vector<config::Diagnostic>& diagnostics, const LoadHooks* hooks = nullptr);
   /// The same from sources that the caller gathered (a pack on its own, rules that are not installed yet).
   static std::unique_ptr<Engine> load(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
-                                      std::vector<config::Diagnostic>& diagnostics);
+                                      std::vector<config::Diagnostic>& diagnostics, const LoadHooks* hooks = nullptr);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -67,6 +70,9 @@ class Engine {
 
   /// On the engine's own thread.
   [[nodiscard]] EngineStatus status() const;
+
+  /// For coverage and measurements; lives as long as the engine.
+  [[nodiscard]] const RuleSet& rules() const noexcept;
 
   struct Impl;
 

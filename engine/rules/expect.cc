@@ -59,9 +59,9 @@ const char* kind_word(FieldEdit::Kind kind) {
 }
 
 // What an expect may hold.
-constexpr const char* kWanted[] = {"to",  "by",      "reason", "deny",      "fallback",    "shadowed", "tag",
-                                   "set", "headers", "failed", "no_target", "bad_request", "upstream"};
-constexpr const char* kWantedOnError[] = {"by", "retry", "next_fallback", "to"};
+constexpr const char* kWanted[] = {"to",      "by",     "reason",    "deny",        "fallback", "shadowed", "tag",   "set",
+                                   "headers", "failed", "no_target", "bad_request", "upstream", "cache",    "budget"};
+constexpr const char* kWantedOfAttempt[] = {"by", "retry", "next_fallback", "to", "deny", "tag"};
 constexpr const char* kWantedOfSweep[] = {"share", "rules"};
 
 class Comparison {
@@ -95,18 +95,17 @@ class Comparison {
     } else if (member.key == "reason") {
       differ("reason", scalar(value), decision.reason);
     } else if (member.key == "deny") {
-      deny(value, decision);
+      deny(value, decision.deny);
     } else if (member.key == "fallback") {
       fallback(value, decision);
     } else if (member.key == "shadowed") {
       shadowed(value, trace);
     } else if (member.key == "tag") {
-      for (const Tree::Member& part : value.members) {
-        const auto tag = decision.tags.find(part.key);
-        differ("tag." + part.key,
-               part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value),
-               tag == decision.tags.end() ? "none" : tag->second);
-      }
+      tags(value, decision.tags);
+    } else if (member.key == "cache") {
+      differ("cache", scalar(value), decision.cache ? (decision.cache->use ? "true" : "false") : "none");
+    } else if (member.key == "budget") {
+      differ("budget", rule(value), decision.budget.empty() ? "none" : decision.budget);
     } else if (member.key == "set") {
       for (const Tree::Member& part : value.members) set(part, decision);
     } else if (member.key == "headers") {
@@ -131,21 +130,33 @@ class Comparison {
              decision.next_fallback.value_or(false) ? "true" : "false");
     } else if (member.key == "to") {
       differ("to", target(member.value), decision.to ? target_text(*decision.to) : "none");
+    } else if (member.key == "deny") {
+      deny(member.value, decision.deny);
+    } else if (member.key == "tag") {
+      tags(member.value, decision.tags);
     }
   }
 
  private:
-  void deny(const Tree& value, const Decision& decision) {
+  void tags(const Tree& value, const std::map<std::string, std::string>& actual) {
+    for (const Tree::Member& part : value.members) {
+      const auto tag = actual.find(part.key);
+      differ("tag." + part.key, part.value.is(Tree::Kind::kFlag) && !part.value.flag ? "none" : scalar(part.value),
+             tag == actual.end() ? "none" : tag->second);
+    }
+  }
+
+  void deny(const Tree& value, const std::optional<Deny>& decided) {
     switch (value.kind) {
       case Tree::Kind::kFlag:
-        differ("deny", scalar(value), decision.deny ? "true" : "false");
+        differ("deny", scalar(value), decided ? "true" : "false");
         return;
       case Tree::Kind::kNumber:
         differ("deny.status", scalar(value),
-               decision.deny ? std::to_string(decision.deny->status) : "not denied");
+               decided ? std::to_string(decided->status) : "not denied");
         return;
       case Tree::Kind::kText:
-        differ("deny.message", value.text, decision.deny ? decision.deny->message : "not denied");
+        differ("deny.message", value.text, decided ? decided->message : "not denied");
         return;
       default:
         break;
@@ -154,11 +165,11 @@ class Comparison {
       const std::string name = "deny." + part.key;
       if (part.key == "status") {
         differ(name, scalar(part.value),
-               decision.deny ? std::to_string(decision.deny->status) : "not denied");
+               decided ? std::to_string(decided->status) : "not denied");
       } else if (part.key == "message") {
-        differ(name, scalar(part.value), decision.deny ? decision.deny->message : "not denied");
+        differ(name, scalar(part.value), decided ? decided->message : "not denied");
       } else if (part.key == "type") {
-        differ(name, scalar(part.value), decision.deny ? decision.deny->type : "not denied");
+        differ(name, scalar(part.value), decided ? decided->type : "not denied");
       }
     }
   }
@@ -270,10 +281,10 @@ std::string percent_text(double percent) {
   return out + " %";
 }
 
-void check_expect(const Tree& expect, bool on_error, bool sweep, Problems& problems) {
+void check_expect(const Tree& expect, api::On on, bool sweep, Problems& problems) {
   std::vector<std::string> known;
-  if (on_error) {
-    known.assign(std::begin(kWantedOnError), std::end(kWantedOnError));
+  if (on != api::On::kRequest) {
+    known.assign(std::begin(kWantedOfAttempt), std::end(kWantedOfAttempt));
   } else {
     known.assign(std::begin(kWanted), std::end(kWanted));
   }

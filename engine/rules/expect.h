@@ -17,7 +17,7 @@ struct Difference {
 
 /// What an `expect` may not hold, each at its own place. `on_error`: of a failed attempt; `sweep`: shares may
 /// be wanted.
-void check_expect(const Tree& expect, bool on_error, bool sweep, Problems& problems);
+void check_expect(const Tree& expect, api::On on, bool sweep, Problems& problems);
 
 /// Compares a decision with an `expect` that check_expect() found good.
 std::vector<Difference> differences(const Tree& expect, const Decision& decision, const Trace& trace,

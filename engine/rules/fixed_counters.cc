@@ -2,7 +2,8 @@
 
 namespace ccrules::rules {
 
-std::optional<double> FixedCounters::spend_usd(Scope, Period period) const {
+std::optional<double> FixedCounters::spend_usd(Scope scope, Period period) const {
+  if (!scope.by.empty() && any_spent_usd) return any_spent_usd;
   const auto found = spent_usd.find(period);
   return found == spent_usd.end() ? any_spent_usd : found->second;
 }

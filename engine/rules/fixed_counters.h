@@ -10,8 +10,8 @@ namespace ccrules::rules {
 /// Counters that say what they were told, whatever the scope: for test cases and replay.
 class FixedCounters final : public Counters {
  public:
-  std::map<Period, double> spent_usd;
-  std::optional<double> any_spent_usd;  ///< for periods that `spent_usd` does not name
+  std::map<Period, double> spent_usd;   ///< by everybody
+  std::optional<double> any_spent_usd;  ///< in any scope but everybody's, and in periods that `spent_usd` does not name
   std::optional<double> left_usd;
   std::optional<double> rate;
   std::map<std::string, std::string, std::less<>> health_of;  ///< by provider

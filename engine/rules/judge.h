@@ -49,7 +49,7 @@ class Judge {
   [[nodiscard]] bool traced() const { return trace_ != nullptr; }
   [[nodiscard]] bool quarantined(const Rule& rule) const { return quarantine_.any() && quarantine_.holds(rule); }
 
-  Evaluation evaluation(const Rule& rule) { return {reader_, rule.script, trace_ != nullptr, {}, {}, {}}; }
+  Evaluation evaluation(const Rule& rule) { return {reader_, rule.script, trace_ != nullptr, {}, {}, {}, set_.log}; }
   Outcome when(const Rule& rule, Evaluation& evaluation);
   /// Calls a function of the rule's effects.
   bool call(const Rule& rule, int ref, Evaluation& evaluation, Tree& result);

@@ -1,9 +1,11 @@
 #include "rules/review.h"
 
 #include <algorithm>
+#include <set>
 
 #include "config/models.h"
 #include "core/text.h"
+#include "rules/implication.h"
 
 namespace ccrules::rules {
 namespace {
@@ -13,14 +15,12 @@ class Reviewer {
   explicit Reviewer(const RuleSet& set) : set_(set) {}
 
   std::vector<config::Diagnostic> review() {
-    for (const Rule& rule : set_.on_request) {
-      check_effects(rule);
-      check_reach(rule);
-      check_models(rule);
-    }
-    for (const std::vector<Rule>* rules : {&set_.about_target, &set_.on_error, &set_.on_response}) {
-      for (const Rule& rule : *rules) {
+    for (const std::vector<Rule>* rules : rule_lists(set_)) {
+      for (std::size_t i = 0; i < rules->size(); ++i) {
+        const Rule& rule = (*rules)[i];
+        if (!rule.pack.empty()) continue;  // standing below the user's rules is what it is for
         check_effects(rule);
+        check_reach(*rules, i);
         check_models(rule);
       }
     }
@@ -43,35 +43,86 @@ class Reviewer {
            "add to, fallback, deny, set, headers or tag");
   }
 
-  static bool always(const Rule& rule) {
-    return rule.when.op == Condition::Op::kAll && rule.when.children.empty();
+  /// What a rule claims, and what it claims whenever it matches: no function, no marker decides that.
+  struct Slots {
+    std::set<std::string> all;
+    std::set<std::string> certain;
+  };
+
+  template <class Effect, class Name>
+  static void add_members(Slots& slots, const Effect& effect, const std::string& name, Name&& name_of) {
+    for (const auto& fixed : effect.fixed) {
+      slots.all.insert(name + name_of(fixed));
+      slots.certain.insert(name + name_of(fixed));
+    }
+    for (const auto& [member, function] : effect.functions) slots.all.insert(name + member);
+    if (effect.function != 0) slots.all.insert(name + "*");
   }
 
-  // A slot claimed without a condition is gone for every rule below.
-  void check_reach(const Rule& rule) {
-    const bool built_in = !rule.pack.empty();  // standing below the user's rules is what it is for
-    const bool wants_to = rule.to.kind != TargetEffect::Kind::kNone;
-    const bool wants_fallback = rule.fallback.kind != TargetEffect::Kind::kNone;
-    if (denies_all_ != nullptr && !built_in) {
-      warn(*rule.file, rule.at, "rule '" + rule.name + "' is never reached: '" + denies_all_->name + "' denies every request");
-    } else if (wants_to && takes_to_ != nullptr && !built_in) {
-      warn(*rule.file, rule.to_at,
-           "rule '" + rule.name + "' never decides the target: '" + takes_to_->name +
-               "' above claims `to` for every request",
-           "move it above, or give '" + takes_to_->name + "' a condition");
-    } else if (wants_fallback && takes_fallback_ != nullptr && !built_in) {
-      warn(*rule.file, rule.at, "rule '" + rule.name + "' never decides the fallbacks: '" + takes_fallback_->name +
-                                    "' above claims `fallback` for every request");
+  static Slots slots_of(const Rule& rule) {
+    Slots slots;
+    const auto add = [&slots](const char* name, bool claims, bool certain) {
+      if (claims) slots.all.insert(name);
+      if (certain) slots.certain.insert(name);
+    };
+    const auto fixed = [](const TargetEffect& effect) { return effect.kind == TargetEffect::Kind::kFixed; };
+    add("to", rule.to.kind != TargetEffect::Kind::kNone, fixed(rule.to));
+    add("fallback", rule.fallback.kind != TargetEffect::Kind::kNone, fixed(rule.fallback));
+    add("deny", rule.may_deny(), rule.deny.kind == DenyEffect::Kind::kFixed);
+    add("cache", rule.cache.policy || rule.cache.function != 0, rule.cache.policy.has_value());
+    add("budget", !rule.budget.scope.empty() || rule.budget.function != 0, !rule.budget.scope.empty());
+    add("retry", rule.retry.retry || rule.retry.function != 0, rule.retry.retry.has_value());
+    add("next_fallback", rule.next_fallback || rule.next_fallback_function != 0, rule.next_fallback.has_value());
+    add_members(slots, rule.set, "set.", [](const FieldEdit& edit) { return edit.field; });
+    add_members(slots, rule.headers, "headers.", [](const HeaderEdit& edit) { return edit.name; });
+    add_members(slots, rule.tag, "tag.", [](const auto& pair) { return pair.first; });
+    return slots;
+  }
+
+  // A slot that a rule above claims whenever this one holds is gone.
+  void check_reach(const std::vector<Rule>& rules, std::size_t index) {
+    const Rule& rule = rules[index];
+    if (impossible(rule.when)) {
+      warn(*rule.file, rule.at, "rule '" + rule.name + "' never matches: no request fulfils all of its conditions",
+           rule.when.shown);
+      return;
     }
-    if (!always(rule)) return;
-    if (rule.deny.kind == DenyEffect::Kind::kFixed && denies_all_ == nullptr) denies_all_ = &rule;
-    if (rule.to.kind == TargetEffect::Kind::kFixed && takes_to_ == nullptr) takes_to_ = &rule;
-    if (rule.fallback.kind == TargetEffect::Kind::kFixed && takes_fallback_ == nullptr) takes_fallback_ = &rule;
+    const Slots wanted = slots_of(rule);
+    std::map<std::string, const Rule*> taken;
+    for (std::size_t i = 0; i < index; ++i) {
+      const Rule& above = rules[i];
+      if (!implies(rule.when, above.when)) continue;
+      const Slots claimed = slots_of(above);
+      if (claimed.certain.count("deny") != 0) {
+        warn(*rule.file, rule.at, "rule '" + rule.name + "' is never reached: '" + above.name + "' " +
+                                      (always(above.when) ? "denies every request" : "above denies whatever it matches"));
+        return;
+      }
+      for (const std::string& slot : claimed.certain) taken.emplace(slot, &above);
+    }
+    const bool all = !wanted.all.empty() && std::all_of(wanted.all.begin(), wanted.all.end(),
+                                                        [&taken](const std::string& slot) { return taken.count(slot) != 0; });
+    const auto claimed = [&](const std::string& slot) { return wanted.all.count(slot) != 0 && taken.count(slot) != 0; };
+    if (claimed("to")) {
+      shadowed(rule, rule.to_at.line != 0 ? rule.to_at : rule.at, "never decides the target", "to", *taken["to"]);
+    } else if (claimed("fallback")) {
+      shadowed(rule, rule.at, "never decides the fallbacks", "fallback", *taken["fallback"]);
+    } else if (all) {
+      const auto& [slot, above] = *taken.find(*wanted.all.begin());
+      shadowed(rule, rule.at, "never decides anything", slot, *above);
+    }
+  }
+
+  void shadowed(const Rule& rule, Spot at, const char* what, const std::string& slot, const Rule& above) {
+    const bool every = always(above.when);
+    warn(*rule.file, at,
+         "rule '" + rule.name + "' " + what + ": '" + above.name + "' above claims `" + slot + "` for " +
+             (every ? "every request" : "whatever it matches"),
+         every ? "move it above, or give '" + above.name + "' a condition" : "move it above '" + above.name + "', which is wider");
   }
 
   // Models of vendors whose models are in the table: one that is not there is probably misspelt.
   void check_models(const Rule& rule) {
-    if (!rule.pack.empty()) return;
     for (const TargetEffect* effect : {&rule.to, &rule.fallback}) {
       for (const Choice& choice : effect->choices) check_model(rule, choice.target);
     }
@@ -98,9 +149,6 @@ class Reviewer {
   }
 
   const RuleSet& set_;
-  const Rule* takes_to_ = nullptr;
-  const Rule* takes_fallback_ = nullptr;
-  const Rule* denies_all_ = nullptr;
   std::vector<config::Diagnostic> found_;
 };
 

@@ -109,8 +109,15 @@ struct Declared {
 
 class Loader {
  public:
-  Loader(const config::Snapshot& snapshot, const Files& files, std::vector<config::Diagnostic>& diagnostics)
-      : snapshot_(snapshot), files_(files), diagnostics_(diagnostics), set_(std::make_unique<RuleSet>(snapshot, files)) {}
+  Loader(const config::Snapshot& snapshot, const Files& files, std::vector<config::Diagnostic>& diagnostics,
+         const LoadHooks& hooks)
+      : snapshot_(snapshot),
+        files_(files),
+        diagnostics_(diagnostics),
+        hooks_(hooks),
+        set_(std::make_unique<RuleSet>(snapshot, files)) {
+    set_->log = hooks.log;
+  }
 
   std::unique_ptr<RuleSet> load(const std::vector<RuleSource>& sources) {
     const auto is_error = [](const config::Diagnostic& diagnostic) { return !diagnostic.warning; };
@@ -175,6 +182,7 @@ class Loader {
       read(*set_->files.back(), out);
     }
     if (out.script != nullptr) out.script->freeze();
+    if (hooks_.declared && source.pack == hooks_.pack) hooks_.declared(out.declarations);
     return out;
   }
 
@@ -187,7 +195,10 @@ class Loader {
       fail(file, {}, "pack '" + out.source->pack + "' is of kind data and may not hold Lua", "write its rules as rules.json");
       return;
     }
-    if (out.script == nullptr) out.script = add_script(out.source->grants);
+    if (out.script == nullptr) {
+      out.script = add_script(out.source->grants);
+      if (out.script != nullptr && hooks_.lines != nullptr && out.source->pack == hooks_.pack) out.script->note_lines(hooks_.lines);
+    }
     if (out.script != nullptr) out.script->load(file, out.declarations, diagnostics_);
   }
 
@@ -544,6 +555,7 @@ class Loader {
   const config::Snapshot& snapshot_;
   const Files& files_;
   std::vector<config::Diagnostic>& diagnostics_;
+  const LoadHooks& hooks_;
   std::unique_ptr<RuleSet> set_;
   RuleSetRef ref_;
   std::vector<Override> overrides_;
@@ -583,10 +595,15 @@ bool Rule::only_targets() const {
 }
 
 std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
-                                    std::vector<config::Diagnostic>& diagnostics) {
+                                    std::vector<config::Diagnostic>& diagnostics,
+                                    const LoadHooks* hooks) {
   std::stable_sort(sources.begin(), sources.end(),
                    [](const RuleSource& a, const RuleSource& b) { return a.layer < b.layer; });
-  return Loader(snapshot, files, diagnostics).load(sources);
+  return Loader(snapshot, files, diagnostics, hooks != nullptr ? *hooks : LoadHooks{}).load(sources);
+}
+
+std::vector<const std::vector<Rule>*> rule_lists(const RuleSet& set) {
+  return {&set.on_request, &set.about_target, &set.on_error, &set.on_response};
 }
 
 }  // namespace ccrules::rules

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,6 +58,17 @@ struct Rule {
   [[nodiscard]] bool only_targets() const;
 };
 
+/// Looks into loading, for tests of rules.
+struct LoadHooks {
+  std::string pack;  ///< whose rules it is about; empty: the user's own files
+  /// Sees what their files declared, and may change it, before it is compiled. Called once for each source.
+  std::function<void(std::vector<Declaration>&)> declared;
+  /// Notes every line of them that runs, now and later; must outlive the rules.
+  Vm::Lines* lines = nullptr;
+  /// Told the outcome of every condition of all rules; must outlive the rules.
+  ConditionLog* log = nullptr;
+};
+
 struct AliasPlace {
   const SourceFile* file = nullptr;
   Spot at;
@@ -76,6 +88,7 @@ struct RuleSet {
   std::vector<Rule> on_response;
   std::size_t rule_count = 0;
   std::map<std::string, AliasPlace> aliases;
+  ConditionLog* log = nullptr;  ///< see LoadHooks
   std::shared_ptr<const RuleSetRef> ref;  ///< hash, packs, overrides
 };
 
@@ -83,9 +96,13 @@ struct RuleSet {
 std::vector<RuleSource> rule_sources(const config::Snapshot& snapshot, const Files& files,
                                      std::vector<config::Diagnostic>& diagnostics);
 
+/// The lists of rules, in the order of their phases.
+std::vector<const std::vector<Rule>*> rule_lists(const RuleSet& set);
+
 /// Reads and compiles the sources, which are sorted by layer. Null when there is an error; all of them are in `diagnostics`,
 /// in the order of the files and lines.
 std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
-                                    std::vector<config::Diagnostic>& diagnostics);
+                                    std::vector<config::Diagnostic>& diagnostics,
+                                    const LoadHooks* hooks = nullptr);
 
 }  // namespace ccrules::rules

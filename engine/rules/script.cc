@@ -160,13 +160,6 @@ class TreeReader {
   bool too_large_ = false;
 };
 
-/// A chunk's name in Lua's messages; LuaJIT cuts names longer than 60 bytes itself, so that no prefix could be recognised.
-std::string chunk_name(const SourceFile& file) {
-  constexpr std::size_t kLongest = 48;
-  const std::string& name = file.shown;
-  return name.size() <= kLongest ? name : "..." + name.substr(name.size() - kLongest + 3);
-}
-
 /// "rules/my.lua:12: unexpected symbol near 'x'" as a diagnostic at line 12, and at x when the line shows it.
 config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::string& error) {
   const std::string prefix = chunk_name(file) + ":";
@@ -239,6 +232,12 @@ void read_zones(const SourceFile& file, Zones& zones, std::vector<config::Diagno
 }
 
 }  // namespace
+
+std::string chunk_name(const SourceFile& file) {
+  constexpr std::size_t kLongest = 48;
+  const std::string& name = file.shown;
+  return name.size() <= kLongest ? name : "..." + name.substr(name.size() - kLongest + 3);
+}
 
 /// What a running load() collects.
 struct Script::Loading {
@@ -775,6 +774,7 @@ bool Script::start(std::string& error) {
     error = "no memory for a Lua state";
     return false;
   }
+  vm_->note_lines(lines_);
   return vm_->protect(
       [this](lua_State* state) {
         Binding::install_words(state, this, words_);

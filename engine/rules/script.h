@@ -33,6 +33,9 @@ struct Declaration {
   const SourceFile* file = nullptr;
 };
 
+/// A file's name in Lua's messages; LuaJIT cuts names longer than 60 bytes itself, so that no prefix could be recognised.
+std::string chunk_name(const SourceFile& file);
+
 /// Lua files in one Vm: loads them, keeps their functions, calls those with `req`. Not thread-safe.
 class Script {
  public:
@@ -48,6 +51,11 @@ class Script {
   /// Runs the file, which must outlive the script; false when it stopped with an error. Declarations come in the order they were made.
   bool load(const SourceFile& file, std::vector<Declaration>& declarations, std::vector<config::Diagnostic>& diagnostics);
   void freeze() { vm_->freeze(); }
+  /// See Vm::note_lines; the names are those of chunk_name().
+  void note_lines(Vm::Lines* lines) {
+    lines_ = lines;
+    vm_->note_lines(lines);
+  }
   /// What names of targets mean to req.warm(); must outlive the script.
   void set_targets(const Targets* targets) { targets_ = targets; }
   /// The zones of req.time_in(); must outlive the script.
@@ -72,6 +80,7 @@ class Script {
   bool call(int ref, Reader& reader, const Value* value, std::string& error);
 
   std::unique_ptr<Vm> vm_;
+  Vm::Lines* lines_ = nullptr;
   Reader* reader_ = nullptr;    // during a call
   Loading* loading_ = nullptr;  // during load()
   int request_ref_ = 0;

@@ -159,7 +159,7 @@ class TestReader {
       }
       test.steps.push_back(read_step(test, step, step.at));
     }
-    if (!test.steps.empty() && test.steps.front().on_error) {
+    if (!test.steps.empty() && test.steps.front().on != api::On::kRequest) {
       fail(test.steps.front().at, "a flow begins with a request",
            "put { expect = { ... } } before the first on = \"error\"");
     }
@@ -171,9 +171,13 @@ class TestReader {
     step.given = step.expect = empty_table(at);
     const char* kind = test.kind == TestCase::Kind::kFlow ? "step" : kind_name(test.kind);
     const Tree::Member* on = body.find("on");
-    step.on_error = on != nullptr && on->value.text == "error";
-    if (on != nullptr && !step.on_error && on->value.text != "request")
-      fail(on->value.at, "on is \"request\" or \"error\"");
+    if (on != nullptr && on->value.text == "error") {
+      step.on = api::On::kError;
+    } else if (on != nullptr && on->value.text == "response") {
+      step.on = api::On::kResponse;
+    } else if (on != nullptr && on->value.text != "request") {
+      fail(on->value.at, "on is \"request\", \"error\" or \"response\"");
+    }
     for (const Tree::Member& member : body.members) {
       if (member.key == "given") {
         step.given = member.value;
@@ -234,7 +238,7 @@ class TestReader {
 
   void check_wanted(const TestCase& test, TestStep& step) {
     Problems problems;
-    check_expect(step.expect, step.on_error, test.kind == TestCase::Kind::kSweep, problems);
+    check_expect(step.expect, step.on, test.kind == TestCase::Kind::kSweep, problems);
     report(problems);
     const Tree::Member* upstream = step.expect.find("upstream");
     if (upstream == nullptr || !upstream->value.is(Tree::Kind::kText)) return;
@@ -387,10 +391,15 @@ class Search {
       const std::string inner = path + "/" + name;
       if (is_lua_test(name) || name.ends_with(".jsonl")) {
         take(inner, false);
-      } else if (depth < limits::kTestFolderDepth && name.find('.') == std::string::npos) {
+      } else if (depth < limits::kTestFolderDepth && name.find('.') == std::string::npos && !stands_alone(inner)) {
         folder(inner, depth + 1);
       }
     }
+  }
+
+  // Another configuration, or a pack: its tests are about its own rules.
+  [[nodiscard]] bool stands_alone(const std::string& path) const {
+    return files_.exists(path + "/ccrules.json") || files_.exists(path + "/pack.json");
   }
 
   void take(const std::string& path, bool asked_for) {

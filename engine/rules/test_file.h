@@ -5,6 +5,7 @@
 
 #include "config/load.h"
 #include "core/world.h"
+#include "rules/api.h"
 #include "rules/tree.h"
 
 /// Test files as data: everything in them is read and checked before anything runs.
@@ -12,7 +13,7 @@ namespace ccrules::rules {
 
 /// One decision of a test: the facts it is about and what must come of it.
 struct TestStep {
-  bool on_error = false;
+  api::On on = api::On::kRequest;
   Spot at;
   Tree given;  ///< facts over the base; a table, maybe empty
   Tree expect;
@@ -50,7 +51,8 @@ bool read_tests(const std::shared_ptr<const SourceFile>& file, const Files& file
                 std::vector<TestCase>& tests, std::vector<config::Diagnostic>& diagnostics);
 
 /// Test files among `paths`; folders are searched for *_test.lua, *.test.lua and *.jsonl, hidden ones,
-/// node_modules and build left out. Unreadable files and paths that do not exist are diagnostics.
+/// node_modules, build, and folders with a ccrules.json or pack.json of their own left out. Unreadable files and paths that do not
+/// exist are diagnostics.
 std::vector<std::shared_ptr<const SourceFile>> find_test_files(const std::vector<std::string>& paths,
                                                                const Files& files,
                                                                std::vector<config::Diagnostic>& diagnostics);

@@ -161,7 +161,7 @@ CaseResult TestRunner::run(const TestCase& test) {
 void TestRunner::fill(const TestCase& test, const TestStep& step, Sample& sample) {
   if (!step.sample.empty()) (void)sample.read(step.sample);  // was read once already
   apply(*test.base, sample);
-  if (step.on_error) sample.facts.attempt = std::max(sample.facts.attempt, 1);
+  if (step.on != api::On::kRequest) sample.facts.attempt = std::max(sample.facts.attempt, 1);
   apply(step.given, sample);
 }
 
@@ -231,41 +231,41 @@ void TestRunner::run_sweep(const TestCase& test, CaseResult& result) {
 
 std::vector<Difference> TestRunner::step(const TestCase& test, const TestStep& wanted, Sample& sample,
                                          CaseResult& result, Journey* journey) {
-  const bool traced = !options_.brief || options_.watcher != nullptr || journey != nullptr ||
-                      wanted.expect.find("shadowed") != nullptr;
-  Trace* trace = traced && test.kind != TestCase::Kind::kSweep ? &result.trace : nullptr;
-  if (!wanted.on_error) {
+  // A sweep decides without traces, for speed; what goes wrong is decided once more.
+  const bool watched = options_.watcher != nullptr;
+  const bool traced = watched || journey != nullptr || wanted.expect.find("shadowed") != nullptr ||
+                      (!options_.brief && test.kind != TestCase::Kind::kSweep);
+  if (wanted.on == api::On::kRequest) {
     sample.facts.attempt = 0;
-    result.decision = engine_.decide(sample.facts, trace);
+    result.decision = engine_.decide(sample.facts, traced ? &result.trace : nullptr);
+    if (watched) options_.watcher->decided(result.trace);
     std::vector<Difference> found = differences(wanted.expect, result.decision, result.trace, engine_);
-    // A sweep decides without traces, for speed; what goes wrong is decided once more.
-    if (trace == nullptr && (options_.watcher != nullptr || (!found.empty() && !options_.brief))) {
-      result.decision = engine_.decide(sample.facts, &result.trace);
-    }
-    if (options_.watcher != nullptr) options_.watcher->decided(sample.facts, result.decision, result.trace);
+    if (!traced && !found.empty() && !options_.brief) result.decision = engine_.decide(sample.facts, &result.trace);
     if (journey != nullptr) journey->begin(result.decision, result.trace);
     if (!wanted.golden.empty()) compare_upstream(wanted, sample, result.decision, found, result);
     return found;
   }
   const AttemptDecision decision = journey != nullptr ? next_attempt(wanted, sample, result.trace, *journey)
-                                                    : decide_error(sample, result.trace);
+                                                      : decide_attempt(wanted.on, sample, result.trace);
+  result.decision.deny = decision.deny;
   result.decision.rule = decision.rule;
   if (decision.to) result.decision.targets.push_back(*decision.to);
   return differences(wanted.expect, decision, engine_);
 }
 
-AttemptDecision TestRunner::decide_error(Sample& sample, Trace& trace) {
+AttemptDecision TestRunner::decide_attempt(api::On on, Sample& sample, Trace& trace) {
   sample.facts.attempt = std::max(sample.facts.attempt, 1);
-  AttemptDecision decision = engine_.decide_error(sample.facts, &trace);
-  if (options_.watcher != nullptr) options_.watcher->decided_error(sample.facts, trace);
+  AttemptDecision decision =
+      on == api::On::kError ? engine_.decide_error(sample.facts, &trace) : engine_.decide_response(sample.facts, &trace);
+  if (options_.watcher != nullptr) options_.watcher->decided(trace);
   return decision;
 }
 
-// A failed attempt on its way, as proxy/attempts.cc goes on after it: what the rules leave open, the built-in
+// An attempt that failed, or whose reply is judged, as proxy/attempts.cc goes on after it: what the rules leave open, the built-in
 // policy fills in.
-AttemptDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample, Trace& trace,
-                                       Journey& journey) {
+AttemptDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample, Trace& trace, Journey& journey) {
   const auto is_given = [&wanted](const char* fact) { return wanted.given.find(fact) != nullptr; };
+  const bool failed = wanted.on == api::On::kError;
   ++journey.tries_here;
   journey.attempt = is_given("attempt") ? sample.facts.attempt : journey.attempt + 1;
   sample.facts.attempt = journey.attempt;
@@ -275,18 +275,20 @@ AttemptDecision TestRunner::next_attempt(const TestStep& wanted, Sample& sample,
   dialect::UpstreamFailure failure;
   failure.status = sample.facts.status;
   const Error error = (spoken != nullptr ? *spoken : dialect::anthropic()).read_error(failure);
-  if (!is_given("error")) sample.error = error_code_name(error.code);
+  if (failed && !is_given("error")) sample.error = error_code_name(error.code);
   sample.refresh();
 
-  AttemptDecision decision = decide_error(sample, trace);
-  const bool may_retry =
-      error.retry != Retry::kNever && provider != nullptr && journey.tries_here <= provider->max_retries;
-  if (decision.to) {
+  AttemptDecision decision = decide_attempt(wanted.on, sample, trace);
+  const bool goes_on = failed && error.retry != Retry::kNever;  // a reply that no rule minds is the answer
+  const bool may_retry = goes_on && provider != nullptr && journey.tries_here <= provider->max_retries;
+  if (decision.deny) {
+    decision.to.reset();
+  } else if (decision.to) {
     journey.go_to(*decision.to);
   } else if (decision.retry.value_or(may_retry && decision.next_fallback != true)) {
     decision.retry = true;
     if (journey.current() != nullptr) decision.to = *journey.current();
-  } else if (decision.next_fallback.value_or(error.retry != Retry::kNever)) {
+  } else if (decision.next_fallback.value_or(goes_on)) {
     journey.go_on();
     decision.next_fallback = journey.current() != nullptr;
     if (journey.current() != nullptr) {

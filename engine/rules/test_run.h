@@ -40,8 +40,7 @@ struct CaseResult {
 class DecisionWatcher {
  public:
   virtual ~DecisionWatcher() = default;
-  virtual void decided(const Facts& facts, const Decision& decision, const Trace& trace) = 0;
-  virtual void decided_error(const Facts& facts, const Trace& trace) = 0;
+  virtual void decided(const Trace& trace) = 0;
 };
 
 struct RunOptions {
@@ -68,7 +67,7 @@ class TestRunner {
   struct Journey;
   std::vector<Difference> step(const TestCase& test, const TestStep& step, Sample& sample, CaseResult& result,
                                Journey* journey);
-  AttemptDecision decide_error(Sample& sample, Trace& trace);
+  AttemptDecision decide_attempt(api::On on, Sample& sample, Trace& trace);
   AttemptDecision next_attempt(const TestStep& wanted, Sample& sample, Trace& trace, Journey& journey);
   void fill(const TestCase& test, const TestStep& step, Sample& sample);
   void compare_upstream(const TestStep& step, const Sample& sample, const Decision& decision,

@@ -19,6 +19,12 @@ void abort_hook(lua_State* state, lua_Debug*) {
   lua_error(state);
 }
 
+void line_hook(lua_State* state, lua_Debug* frame) {
+  Vm::Lines* lines = Vm::of(state).lines();
+  if (lines == nullptr || lua_getinfo(state, "Sl", frame) == 0 || frame->source[0] != '@') return;
+  (*lines)[frame->source + 1].insert(frame->currentline);
+}
+
 struct Trampoline {
   void (*invoke)(lua_State*, void*);
   void* context;
@@ -123,6 +129,20 @@ void Vm::stop_from_signal() noexcept {
   lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
 }
 
+void Vm::note_lines(Lines* lines) noexcept {
+  lines_ = lines;
+  idle();
+}
+
+// The hook while nothing is being stopped.
+void Vm::idle() noexcept {
+  if (lines_ != nullptr) {
+    lua_sethook(lua_, line_hook, LUA_MASKLINE, 0);
+  } else {
+    lua_sethook(lua_, nullptr, 0, 0);
+  }
+}
+
 bool Vm::enter(std::string& error) {
   stopped_ = CpuBudget::spent();
   if (stopped_) {
@@ -131,7 +151,7 @@ bool Vm::enter(std::string& error) {
   }
   if (abort_ != 0) {  // a stop that came too late for the call it was meant for
     abort_ = 0;
-    lua_sethook(lua_, nullptr, 0, 0);
+    idle();
   }
   steps_left_ = limits::kLuaSteps;
   depth = 0;
@@ -144,7 +164,7 @@ bool Vm::finish(int status, std::string& error) {
   const bool memory = out_of_memory_;
   const bool aborted = abort_ != 0;
   if (aborted) {
-    lua_sethook(lua_, nullptr, 0, 0);
+    idle();
     abort_ = 0;
   }
   out_of_memory_ = false;

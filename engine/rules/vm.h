@@ -2,7 +2,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -43,6 +45,11 @@ class Vm {
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
   [[nodiscard]] std::size_t used_bytes() const noexcept { return used_bytes_; }
 
+  /// Notes every line that runs, by name of its chunk; null ends it. Slow: for coverage of tests. `lines` must outlive the calls.
+  using Lines = std::map<std::string, std::set<int>>;
+  void note_lines(Lines* lines) noexcept;
+  [[nodiscard]] Lines* lines() const noexcept { return lines_; }
+
   // --- for the sandbox's own functions
   /// Counts `steps` of work; does not return when that is too much or the code is being stopped.
   void work(std::size_t steps);
@@ -60,9 +67,11 @@ class Vm {
   bool protect_with(Invoke invoke, void* context, std::string& error);
   bool finish(int status, std::string& error);
   bool enter(std::string& error);
+  void idle() noexcept;
   static void* allocate(void* context, void* block, std::size_t old_bytes, std::size_t new_bytes);
 
   lua_State* lua_ = nullptr;
+  Lines* lines_ = nullptr;
   std::size_t used_bytes_ = 0;
   bool out_of_memory_ = false;
   bool frozen_ = false;

@@ -95,7 +95,7 @@ case "e" { expect = { deny = { statsu = 403 }, share = {} } }
 7:31 tokens is number, not a string
 8:6 case 'd' expects nothing | add expect = { to = "..." }
 9:32 deny has no 'statsu' | deny has status, message, type
-9:48 expect has no 'share' | expect has: to, by, reason, deny, fallback, shadowed, tag, set, headers, failed, no_target, bad_request, upstream
+9:48 expect has no 'share' | expect has: to, by, reason, deny, fallback, shadowed, tag, set, headers, failed, no_target, bad_request, upstream, cache, budget
 )");
 }
 
@@ -190,6 +190,8 @@ TEST_CASE("a folder is searched for tests, other files in it are left alone, and
   files.files["/etc/ccrules/rules/my.lua"] = kRules;
   files.files["/etc/ccrules/log.jsonl"] = "{\"level\":\"info\"}\n";
   files.files["/etc/ccrules/.git/x_test.lua"] = "nonsense";
+  files.files["/etc/ccrules/other/ccrules.json"] = "{}";
+  files.files["/etc/ccrules/other/x_test.lua"] = "case \"b\" { expect = { by = \"nothing\" } }";
   files.files["/etc/ccrules/deep/er/x.test.lua"] = "case \"a\" { expect = { by = \"default\" } }";
   CHECK(summary(run_tests({"/etc/ccrules"}, test::snapshot(), files)) == "1 a: ok\n");
   const TestReport report = run_tests({"/etc/ccrules", "/nowhere"}, test::snapshot(), files);

@@ -17,6 +17,7 @@ rule "long"       { when = { tokens = { gt = 60000 } }, to = "cheap" }
 rule "default"    { to = "main" }
 rule "safety-net" { fallback = { "openrouter,anthropic/claude-sonnet-5.5", "cheap" } }
 rule "overloaded" { on = "error", when = { status = { 429, 529 }, attempt = { lt = 2 } }, retry = true }
+rule "refused"    { on = "response", when = { stop_reason = "refusal" }, next_fallback = true, tag = { refused = "yes" } }
 rule "too-long"   { on = "error", when = { error = "context_exceeded" }, to = "openai,gpt-6.1-sol" }
 )";
 
@@ -82,6 +83,11 @@ flow "too long" {
   { given = { session = "a" }, expect = { by = "default" } },
   { on = "error", given = { status = 400, error = "context_exceeded" }, expect = { to = "openai,gpt-6.1-sol", by = "too-long" } },
 }
+flow "a refusal goes on, an answer stays" {
+  { expect = { to = "main" } },
+  { on = "response", given = { stop_reason = "refusal" }, expect = { by = "refused", to = "openrouter,anthropic/claude-sonnet-5.5", tag = { refused = "yes" } } },
+  { on = "response", given = { stop_reason = "end_turn" }, expect = { by = false, to = false } },
+}
 flow "a bad request ends it" {
   { expect = { by = "default" } },
   { on = "error", given = { status = 400 }, expect = { to = "cheap", by = false } },
@@ -89,7 +95,8 @@ flow "a bad request ends it" {
 )");
   CHECK(folder.run() == R"(2 529 twice, then the net: ok
 9 too long: ok
-15 a bad request ends it: to = ollama,qwen3-coder:30b | to = none (step 2 of 2)
+13 a refusal goes on, an answer stays: ok
+20 a bad request ends it: to = ollama,qwen3-coder:30b | to = none (step 2 of 2)
 )");
 }
 
@@ -166,7 +173,7 @@ case "l" { expect = "default" }
 8:6 flow 'g' is a list of steps
 9:12 a flow begins with a request
 10:25 upstream needs a whole request
-11:17 on is "request" or "error"
+11:17 on is "request", "error" or "response"
 12:22 request is the path of a sample: "samples/plan-mode.json"
 13:21 expect is a table: { to = "..." }
 )");

@@ -1,0 +1,93 @@
+#include "rules/measure.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "core/limits.h"
+#include "rules/given.h"
+#include "rules/ruleset.h"
+#include "rules/test_file.h"
+#include "rules/test_run.h"
+#include "rules/watchdog.h"
+
+namespace ccrules::rules {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ns_since(Clock::time_point begin) {
+  return static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count());
+}
+
+/// Requests of all first steps that are about requests.
+std::vector<std::unique_ptr<Sample>> samples_of(const std::vector<TestCase>& tests) {
+  std::vector<std::unique_ptr<Sample>> samples;
+  for (const TestCase& test : tests) {
+    if (test.steps.empty() || test.steps.front().on != api::On::kRequest) continue;
+    auto sample = std::make_unique<Sample>();
+    Problems checked_before;
+    if (!test.steps.front().sample.empty()) (void)sample->read(test.steps.front().sample);  // was read once already
+    apply_given(*test.base, *sample, checked_before);
+    apply_given(test.steps.front().given, *sample, checked_before);
+    sample->facts.attempt = 0;
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+/// Mean time of one call of `work`, which gets every sample in turn, for about `time`.
+template <class Work>
+double mean_ns(const std::vector<std::unique_ptr<Sample>>& samples, std::chrono::nanoseconds time, Work&& work) {
+  const auto begin = Clock::now();
+  std::size_t calls = 0;
+  do {
+    for (const auto& sample : samples) work(*sample);
+    calls += samples.size();
+  } while (Clock::now() - begin < time);
+  return ns_since(begin) / static_cast<double>(calls);
+}
+
+double condition_ns(const Rule& rule, const std::vector<std::unique_ptr<Sample>>& samples, std::chrono::nanoseconds time) {
+  return mean_ns(samples, time, [&rule](const Sample& sample) {
+    Reader reader(sample.facts);
+    if (!rule.when.uses_lua) {
+      (void)matches(rule.when, reader);
+      return;
+    }
+    const CpuBudget budget(limits::kRuleTime);
+    Evaluation evaluation{reader, rule.script, false, {}, {}, {}, nullptr};
+    (void)evaluate(rule.when, evaluation);
+  });
+}
+
+}  // namespace
+
+std::optional<Measurement> measure(const std::vector<std::string>& paths, const config::Snapshot& snapshot, const Files& files,
+                                   std::chrono::milliseconds time, std::vector<config::Diagnostic>& diagnostics) {
+  const auto begin = Clock::now();
+  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, diagnostics);
+  Measurement measured;
+  measured.load_ns = ns_since(begin);
+  std::vector<TestCase> tests;
+  for (const auto& source : find_test_files(paths, files, diagnostics)) (void)read_tests(source, files, tests, diagnostics);
+  const bool broken = std::any_of(diagnostics.begin(), diagnostics.end(), [](const auto& one) { return !one.warning; });
+  if (engine == nullptr || broken) return std::nullopt;
+  const auto samples = samples_of(tests);
+  measured.samples = samples.size();
+  if (samples.empty()) return measured;
+
+  const std::vector<Rule>& rules = engine->rules().on_request;
+  const std::chrono::nanoseconds half = std::chrono::nanoseconds(time) / 2;
+  measured.decision_ns = mean_ns(samples, half, [&engine](const Sample& sample) { (void)engine->decide(sample.facts); });
+  measured.traced_ns = mean_ns(samples, half / 4, [&engine](const Sample& sample) {
+    Trace trace;
+    (void)engine->decide(sample.facts, &trace);
+  });
+  const std::chrono::nanoseconds share = half / static_cast<std::int64_t>(std::max<std::size_t>(rules.size(), 1));
+  for (const Rule& rule : rules) {
+    measured.rules.push_back({rule.name, rule.where, rule.when.uses_lua, condition_ns(rule, samples, share)});
+  }
+  return measured;
+}
+
+}  // namespace ccrules::rules

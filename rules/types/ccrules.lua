@@ -1,0 +1,497 @@
+---@meta ccrules
+-- Generated from engine/rules/api.cc; `ccrules facts --write .` writes it anew. For editors only: nothing loads this file.
+
+---A word such as any { }, none { } or remove.
+---@class ccrules.Word
+
+---@class ccrules.Comparison
+---greater than
+---@field gt? number
+---at least
+---@field gte? number
+---less than
+---@field lt? number
+---at most
+---@field lte? number
+---exactly, also when it looks like a glob
+---@field eq? any
+---none of these
+---@field ne? any
+---the list holds it, the text contains it
+---@field has? string|string[]
+---the request has the fact at all
+---@field present? boolean
+
+---@alias ccrules.NumberCondition number|number[]|ccrules.Comparison|ccrules.Word|(fun(value: number, req: ccrules.Request): boolean)
+---@alias ccrules.TextCondition string|string[]|ccrules.Comparison|ccrules.Word|(fun(value: string, req: ccrules.Request): boolean)
+---@alias ccrules.ListCondition string|string[]|ccrules.Comparison|ccrules.Word|(fun(value: string[], req: ccrules.Request): boolean)
+
+---@class ccrules.Time
+---0 to 23, UTC.
+---@field hour number
+---1 (Monday) to 7 (Sunday), UTC.
+---@field wday number
+---2026-11-21T14:00:00Z
+---@field iso string
+
+---@class ccrules.Text
+---The last user message's last text.
+---@field last_user string
+---The first user message's last text.
+---@field first_user string
+---The system prompt, blocks joined by newlines.
+---@field system string
+
+---@class ccrules.Usage
+---Uncached input tokens.
+---@field input_tokens number|nil
+---Output tokens.
+---@field output_tokens number|nil
+---Input tokens read from the provider's prompt cache.
+---@field cache_read_tokens number|nil
+---Input tokens written to the provider's prompt cache.
+---@field cache_write_tokens number|nil
+---Output tokens spent on reasoning.
+---@field reasoning_tokens number|nil
+
+---What a rule may read. The same facts give the same decision.
+---@class ccrules.Request
+---The model the client asked for, verbatim.
+---@field model string
+---Prompt size in tokens as the provider will bill it.
+---@field tokens number
+---False when `tokens` is an estimate.
+---@field tokens_exact boolean
+---The answer's limit as the client set it.
+---@field max_tokens number|nil
+---The client wants the answer as a stream.
+---@field stream boolean
+---A thinking object of type enabled or adaptive is present.
+---@field thinking boolean
+---thinking.budget_tokens.
+---@field thinking_budget number|nil
+---Reasoning effort: low, medium, high, max ...
+---@field effort string|nil
+---The subagent's name, 'main' for the main loop, nil when a subagent's name is not known.
+---@field agent string|nil
+---main, subagent, background, auxiliary, compaction ... as far as the client says.
+---@field request_class string|nil
+---The conversation's id.
+---@field session string|nil
+---Who asks.
+---@field user string|nil
+---Working directory, or the x-ccrules-project header.
+---@field project string|nil
+---claude-code, anthropic-sdk, openai-sdk ...
+---@field client string|nil
+---The dialect the client speaks: anthropic, openai_chat, ollama.
+---@field dialect string
+---The request's path without query.
+---@field path string
+---How many messages the request carries.
+---@field turns number
+---How many images, those in tool results too.
+---@field images number
+---How many documents.
+---@field documents number
+---Names of the tools on offer.
+---@field tools string[]
+---How many tools are on offer.
+---@field tool_count number
+---How many tool results the history holds.
+---@field tool_results number
+---Hash of the system prompt without Claude Code's attribution line; the same prompt has the same hash.
+---@field system_hash string
+---Role of the last message.
+---@field last_role string
+---The model chosen by the rules above this one; nil while none has chosen.
+---@field target_model string|nil
+---The provider a request would go to. Rules that read it or provider_class are judged once the targets are
+---known.
+---@field target_provider string|nil
+---local or external, of the provider the request would go to: see target_provider.
+---@field provider_class string|nil
+---When the request came. Conditions take from, to, hour, wday and tz, which is UTC when absent.
+---@field time ccrules.Time
+---A number from 0 to below 100 that is always the same for the same name and key: for gradual roll-outs.
+---@field bucket fun(name?: string, key?: string): number
+---Decoded texts of the request.
+---@field text ccrules.Text
+---Request headers by lower-case name.
+---@field headers table
+---Members of the request's JSON by path, such as body["metadata.tier"] or body["messages.0.role"].
+---@field body table
+---The messages, for functions: #req.messages, req.messages[1].role.
+---@field messages table[]
+---US dollars spent this hour (UTC).
+---@field spend_hour number|nil
+---US dollars spent today (UTC).
+---@field spend_today number|nil
+---US dollars spent since Monday (UTC).
+---@field spend_week number|nil
+---US dollars spent this month (UTC).
+---@field spend_month number|nil
+---US dollars spent by the request's own session, project, user ...: spend = { by = "project", per = "day", gte =
+---5 }.
+---@field spend fun(by?: string, per?: string): number|nil
+---US dollars left of a budget such as "project:web", or of the request's own by "project".
+---@field budget_left fun(scope?: string): number|nil
+---Requests in the last minute or hour with the same session, user ..., this one included: rate = { key =
+---"session", per = "1m", gt = 60 }.
+---@field rate fun(key?: string, per?: string): number|nil
+---ok, trial (one request may try) or down: health = { anthropic = "down" }.
+---@field health fun(provider?: string): string|nil
+---Whether a target holds this session's prompt cache, how many tokens of it, and what leaving it would cost:
+---warm = { target = "deep", cost_usd = { gt = 0.1 } }.
+---@field warm fun(target?: string): table|nil
+---Which attempt this was: 1 for the first.
+---@field attempt number
+---The upstream's HTTP status, 0 when it gave none.
+---@field status number
+---What failed: context_exceeded, upstream_overloaded, upstream_timeout ...
+---@field error string
+---The provider of the attempt.
+---@field provider string
+---Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs.
+---@field stop_reason string|nil
+---What the provider counted so far.
+---@field usage ccrules.Usage
+---From the request to its first content.
+---@field ttft_ms number
+
+---Conditions: all of them must hold.
+---@class ccrules.When
+---The model the client asked for, verbatim.
+---@field model? ccrules.TextCondition
+---Prompt size in tokens as the provider will bill it.
+---@field tokens? ccrules.NumberCondition
+---False when `tokens` is an estimate.
+---@field tokens_exact? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
+---The answer's limit as the client set it.
+---@field max_tokens? ccrules.NumberCondition
+---The client wants the answer as a stream.
+---@field stream? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
+---A thinking object of type enabled or adaptive is present.
+---@field thinking? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
+---thinking.budget_tokens.
+---@field thinking_budget? ccrules.NumberCondition
+---Reasoning effort: low, medium, high, max ...
+---@field effort? ccrules.TextCondition
+---The subagent's name, 'main' for the main loop, nil when a subagent's name is not known.
+---@field agent? ccrules.TextCondition
+---main, subagent, background, auxiliary, compaction ... as far as the client says.
+---@field request_class? ccrules.TextCondition
+---The conversation's id.
+---@field session? ccrules.TextCondition
+---Who asks.
+---@field user? ccrules.TextCondition
+---Working directory, or the x-ccrules-project header.
+---@field project? ccrules.TextCondition
+---claude-code, anthropic-sdk, openai-sdk ...
+---@field client? ccrules.TextCondition
+---The dialect the client speaks: anthropic, openai_chat, ollama.
+---@field dialect? ccrules.TextCondition
+---The request's path without query.
+---@field path? ccrules.TextCondition
+---How many messages the request carries.
+---@field turns? ccrules.NumberCondition
+---How many images, those in tool results too.
+---@field images? ccrules.NumberCondition
+---How many documents.
+---@field documents? ccrules.NumberCondition
+---Names of the tools on offer.
+---@field tools? ccrules.ListCondition
+---How many tools are on offer.
+---@field tool_count? ccrules.NumberCondition
+---How many tool results the history holds.
+---@field tool_results? ccrules.NumberCondition
+---Hash of the system prompt without Claude Code's attribution line; the same prompt has the same hash.
+---@field system_hash? ccrules.TextCondition
+---Role of the last message.
+---@field last_role? ccrules.TextCondition
+---The model chosen by the rules above this one; nil while none has chosen.
+---@field target_model? ccrules.TextCondition
+---The provider a request would go to. Rules that read it or provider_class are judged once the targets are
+---known.
+---@field target_provider? ccrules.TextCondition
+---local or external, of the provider the request would go to: see target_provider.
+---@field provider_class? ccrules.TextCondition
+---When the request came. Conditions take from, to, hour, wday and tz, which is UTC when absent.
+---@field time? table<string, any>
+---0 to 23, UTC.
+---@field ["time.hour"]? ccrules.NumberCondition
+---1 (Monday) to 7 (Sunday), UTC.
+---@field ["time.wday"]? ccrules.NumberCondition
+---2026-11-21T14:00:00Z
+---@field ["time.iso"]? ccrules.TextCondition
+---A number from 0 to below 100 that is always the same for the same name and key: for gradual roll-outs.
+---@field bucket? table<string, any>
+---Decoded texts of the request.
+---@field text? table<string, any>
+---The last user message's last text.
+---@field ["text.last_user"]? ccrules.TextCondition
+---The first user message's last text.
+---@field ["text.first_user"]? ccrules.TextCondition
+---The system prompt, blocks joined by newlines.
+---@field ["text.system"]? ccrules.TextCondition
+---Request headers by lower-case name.
+---@field headers? table<string, any>
+---Members of the request's JSON by path, such as body["metadata.tier"] or body["messages.0.role"].
+---@field body? table<string, any>
+---The messages, for functions: #req.messages, req.messages[1].role.
+---@field messages? ccrules.ListCondition
+---US dollars spent this hour (UTC).
+---@field spend_hour? ccrules.NumberCondition
+---US dollars spent today (UTC).
+---@field spend_today? ccrules.NumberCondition
+---US dollars spent since Monday (UTC).
+---@field spend_week? ccrules.NumberCondition
+---US dollars spent this month (UTC).
+---@field spend_month? ccrules.NumberCondition
+---US dollars spent by the request's own session, project, user ...: spend = { by = "project", per = "day", gte =
+---5 }.
+---@field spend? table<string, any>
+---US dollars left of a budget such as "project:web", or of the request's own by "project".
+---@field budget_left? table<string, any>
+---Requests in the last minute or hour with the same session, user ..., this one included: rate = { key =
+---"session", per = "1m", gt = 60 }.
+---@field rate? table<string, any>
+---ok, trial (one request may try) or down: health = { anthropic = "down" }.
+---@field health? table<string, any>
+---Whether a target holds this session's prompt cache, how many tokens of it, and what leaving it would cost:
+---warm = { target = "deep", cost_usd = { gt = 0.1 } }.
+---@field warm? table<string, any>
+---Which attempt this was: 1 for the first.
+---@field attempt? ccrules.NumberCondition
+---The upstream's HTTP status, 0 when it gave none.
+---@field status? ccrules.NumberCondition
+---What failed: context_exceeded, upstream_overloaded, upstream_timeout ...
+---@field error? ccrules.TextCondition
+---The provider of the attempt.
+---@field provider? ccrules.TextCondition
+---Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs.
+---@field stop_reason? ccrules.TextCondition
+---What the provider counted so far.
+---@field usage? table<string, any>
+---Uncached input tokens.
+---@field ["usage.input_tokens"]? ccrules.NumberCondition
+---Output tokens.
+---@field ["usage.output_tokens"]? ccrules.NumberCondition
+---Input tokens read from the provider's prompt cache.
+---@field ["usage.cache_read_tokens"]? ccrules.NumberCondition
+---Input tokens written to the provider's prompt cache.
+---@field ["usage.cache_write_tokens"]? ccrules.NumberCondition
+---Output tokens spent on reasoning.
+---@field ["usage.reasoning_tokens"]? ccrules.NumberCondition
+---From the request to its first content.
+---@field ttft_ms? ccrules.NumberCondition
+
+---Facts of a test.
+---@class ccrules.Given
+---@field model? string
+---@field tokens? number
+---@field tokens_exact? boolean
+---@field max_tokens? number|nil
+---@field stream? boolean
+---@field thinking? boolean
+---@field thinking_budget? number|nil
+---@field effort? string|nil
+---@field agent? string|nil
+---@field request_class? string|nil
+---@field session? string|nil
+---@field user? string|nil
+---@field project? string|nil
+---@field client? string|nil
+---@field dialect? string
+---@field path? string
+---@field turns? number
+---@field images? number
+---@field documents? number
+---@field tools? string[]
+---@field tool_count? number
+---@field tool_results? number
+---@field system_hash? string
+---@field last_role? string
+---@field target_model? string|nil
+---@field target_provider? string|nil
+---@field provider_class? string|nil
+---@field time? any
+---@field ["time.hour"]? number
+---@field ["time.wday"]? number
+---@field ["time.iso"]? string
+---@field bucket? any
+---@field text? any
+---@field ["text.last_user"]? string
+---@field ["text.first_user"]? string
+---@field ["text.system"]? string
+---@field headers? any
+---@field body? any
+---@field messages? table[]
+---@field spend_hour? number|nil
+---@field spend_today? number|nil
+---@field spend_week? number|nil
+---@field spend_month? number|nil
+---@field spend? any
+---@field budget_left? any
+---@field rate? any
+---@field health? any
+---@field warm? any
+---@field attempt? number
+---@field status? number
+---@field error? string
+---@field provider? string
+---@field stop_reason? string|nil
+---@field usage? any
+---@field ["usage.input_tokens"]? number|nil
+---@field ["usage.output_tokens"]? number|nil
+---@field ["usage.cache_read_tokens"]? number|nil
+---@field ["usage.cache_write_tokens"]? number|nil
+---@field ["usage.reasoning_tokens"]? number|nil
+---@field ttft_ms? number
+
+---Changes of request members.
+---@class ccrules.Set
+---Limit of the answer.
+---@field max_tokens? any
+---@field temperature? any
+---@field top_p? any
+---@field top_k? any
+---List of strings.
+---@field stop_sequences? any
+---The whole thinking object; remove takes it away.
+---@field thinking? any
+---enabled, adaptive or disabled.
+---@field ["thinking.type"]? any
+---Token budget of thinking.
+---@field ["thinking.budget_tokens"]? any
+---Reasoning effort: low, medium, high ...
+---@field effort? any
+---@field service_tier? any
+---@field tool_choice? any
+---Who asks, as the provider sees it.
+---@field ["metadata.user_id"]? any
+
+---@class ccrules.Rule
+---All of it must hold; absent: always.
+---@field when? ccrules.When|ccrules.Word|(fun(req: ccrules.Request): boolean)
+---What the rule is about; "request" when absent.
+---@field on? "request"|"error"|"response"
+---Shown in traces and in x-ccrules-decision; {tokens} and other facts may stand in it.
+---@field reason? string
+---true switches the rule off.
+---@field off? boolean
+---For readers.
+---@field doc? string
+---Where the request goes: 'provider,model', an alias or a model.
+---@field to? string|ccrules.Word|(fun(req: ccrules.Request): string|nil)
+---Tried in order when `to` fails.
+---@field fallback? string|string[]|ccrules.Word|(fun(req: ccrules.Request): string|string[]|nil)
+---Refuses the request. A rule with deny that fails refuses too.
+---@field deny? any
+---Changes request members: value, {max=}, {min=}, {values=}, {default=}, remove.
+---@field set? ccrules.Set|(fun(req: ccrules.Request): table|nil)
+---Headers of the upstream request: value or remove.
+---@field headers? any
+---Notes kept in the ledger.
+---@field tag? any
+---Whether the response cache may answer and keep this request, and for how long.
+---@field cache? any
+---Which budget pays, such as 'project:web'.
+---@field budget? any
+---Tries the same target again.
+---@field retry? any
+---Goes on to the next fallback.
+---@field next_fallback? any
+
+---A rule: when its condition holds, it claims slots of the decision. The first claim on a slot wins.
+---@param name string
+---@return fun(body: ccrules.Rule)
+function rule(name) end
+
+---Short names for targets: alias { cheap = "ollama,qwen3-coder:30b" }
+---@param names table<string, string>
+function alias(names) end
+
+---Changes a rule of a pack or of the built-in one: override "default#background" { off = true }
+---@param name string
+---@return fun(body: { off: boolean })
+function override(name) end
+
+---One of these holds.
+---@param body table
+---@return ccrules.Word
+function any(body) end
+
+---None of these holds.
+---@param body table
+---@return ccrules.Word
+function none(body) end
+
+---Takes a field or header away.
+---@type ccrules.Word
+remove = nil
+
+---The target that the request's model names: "provider,model".
+---@type ccrules.Word
+requested = nil
+
+---The provider that lists the request's model.
+---@type ccrules.Word
+serving = nil
+
+---An entry of a table by a fact: pick("agent", { reviewer = "deep" })
+---@param fact string
+---@param entries table<string, string>
+---@return ccrules.Word
+function pick(fact, entries) end
+
+---What a test expects.
+---@class ccrules.Expect
+---@field to? string|false
+---@field by? string|false
+---@field reason? string
+---@field deny? boolean|number|string|{ status: number?, message: string?, type: string? }
+---how many fallbacks, or which
+---@field fallback? number|string|string[]
+---rules that must be among the shadowed ones
+---@field shadowed? string|string[]
+---@field tag? table<string, string|number|boolean>
+---@field set? table<string, any>
+---@field headers? table<string, any>
+---@field failed? string|string[]
+---@field no_target? boolean
+---@field bad_request? boolean
+---file with the body that must be sent
+---@field upstream? string
+---@field retry? boolean
+---@field next_fallback? boolean
+---sweeps: percent by target
+---@field share? table<string, number|number[]>
+---sweeps: percent by rule
+---@field rules? table<string, number|number[]>
+
+---@class ccrules.Step
+---@field given? ccrules.Given
+---@field expect ccrules.Expect
+---sample request beside the test file
+---@field request? string
+---@field on? "request"|"error"|"response"
+
+---Facts of every test below it.
+---@param facts ccrules.Given
+function base(facts) end
+
+---One decision.
+---@param name string
+---@return fun(body: ccrules.Step)
+function case(name) end
+
+---Many decisions: over = { "session", 20000, "s-%d" }
+---@param name string
+---@return fun(body: ccrules.Step)
+function sweep(name) end
+
+---One request through its failed attempts.
+---@param name string
+---@return fun(steps: ccrules.Step[])
+function flow(name) end
