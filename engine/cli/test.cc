@@ -1,11 +1,13 @@
-#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/paint.h"
-#include "cli/trace.h"
+#include "cli/test_report.h"
 #include "cli/write_file.h"
-#include "core/json.h"
+#include "core/digest.h"
 #include "core/text.h"
 #include "proxy/native.h"
 #include "rules/dry_run.h"
@@ -13,7 +15,6 @@
 namespace ccrules::cli {
 namespace {
 
-constexpr std::size_t kWidest = 72;  ///< columns; a longer cell pushes its own line only
 
 constexpr std::uint64_t kSeeds = 1'000'000;  ///< short enough to be typed again
 
@@ -37,121 +38,155 @@ Result<std::string> upstream_body(const config::Snapshot& config, const rules::S
   return body.empty() ? sample.body : body;
 }
 
-std::string milliseconds(std::int64_t us) {
-  const std::int64_t tenths = (us + 50) / 100;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " ms";
-}
+constexpr auto kLookAgain = std::chrono::milliseconds(300);  ///< how often --watch looks at the files
 
-void print_failure(Io& io, const Paint& paint, const Marks& marks, const rules::CaseResult& result) {
-  Table lines({Table::Align::kLeft, Table::Align::kLeft});
-  lines.row({"expected", paint.green(result.expected)});
-  lines.row({"actual", paint.red(result.actual)});
-  if (!result.decision.reason.empty()) lines.row({"reason", result.decision.reason});
-  lines.row({"at", paint.dim(shown_path(io, result.file) + ":" + std::to_string(result.line))});
-  lines.print(io.out, "      ");
-  rules::Trace trace = result.trace;
-  trace.facts_read.clear();  // the conditions show the values that mattered
-  print_trace(io.out, paint, marks, trace, "      ");
-}
+/// What the command line asks for.
+struct Asked {
+  config::Options config;
+  std::vector<std::string> paths;
+  rules::TestOptions tests;
+  ReportOptions report;
+  std::optional<std::int64_t> least_percent;
+  std::string junit_file;
+  bool tap = false;
+  bool json = false;
+};
 
-/// One line a case, grouped by file; failures say what was expected and why it came otherwise.
-void print_cases(Io& io, const rules::TestReport& report, bool explain, bool only_failures) {
-  const Paint paint = paint_for_out(io);
-  const Marks marks = marks_for(io, paint);
-  std::size_t name_width = 0;
-  std::size_t outcome_width = 0;
-  for (const rules::CaseResult& result : report.cases) {
-    name_width = std::max(name_width, std::min(kWidest, width_of(result.name)));
-    outcome_width = std::max(outcome_width, std::min(kWidest, width_of(outcome(result.decision))));
-  }
-  const std::string* file = nullptr;
-  for (const rules::CaseResult& result : report.cases) {
-    if (only_failures && result.passed) continue;
-    if (file == nullptr || *file != result.file) {
-      io.out << (file == nullptr ? "" : "\n") << paint.bold(shown_path(io, result.file)) << "\n";
-      file = &result.file;
+/// Nothing, and a message was printed, when a flag makes no sense.
+std::optional<Asked> read_arguments(const Arguments& arguments, Io& io) {
+  Asked asked;
+  asked.config = config_options(arguments, io);
+  asked.config.dry_run = true;  // the same result on a machine without keys
+  asked.paths = arguments.words();
+  asked.report = {arguments.has("explain"), arguments.has("failures")};
+  asked.junit_file = arguments.value("junit");
+  asked.tap = arguments.has("tap");
+  asked.json = arguments.json();
+  asked.tests.update = arguments.has("update");
+  asked.tests.coverage = arguments.has("coverage") || (arguments.has("min") && !arguments.has("mutate"));
+  asked.tests.mutate = arguments.has("mutate");
+  if (arguments.has("min")) {
+    asked.least_percent = text::to_int(arguments.value("min"));
+    if (!asked.least_percent || *asked.least_percent < 0 || *asked.least_percent > 100) {
+      (void)usage_error(io, "--min is a percentage from 0 to 100 (got '" + arguments.value("min") + "')");
+      return std::nullopt;
     }
-    std::string line = "  " + (result.passed ? marks.yes : marks.no) + " ";
-    line += pad_right(result.passed ? result.name : paint.bold(result.name), name_width) + "  ";
-    line += pad_right(outcome(result.decision), outcome_width) + "  ";
-    line += paint.dim(result.decision.rule);
-    line.erase(line.find_last_not_of(' ') + 1);
-    io.out << line << "\n";
-    if (!result.passed) print_failure(io, paint, marks, result);
-    if (result.passed && explain) print_trace(io.out, paint, marks, result.trace, "      ");
   }
-  const std::size_t failed = report.failed();
-  const std::size_t passed = report.cases.size() - failed;
-  io.out << "\n" << paint.green(std::to_string(passed) + " passed");
-  if (failed > 0) io.out << ", " << paint.red(std::to_string(failed) + " failed");
-  io.out << paint.dim(" in " + milliseconds(report.time_us)) << "\n";
+  if (!arguments.has("shuffle")) return asked;
+  const std::string seed = arguments.value("shuffle");
+  const std::optional<std::int64_t> number = text::to_int(seed);
+  if (!seed.empty() && (!number || *number < 0)) {
+    (void)usage_error(io, "--shuffle=SEED needs a number (got '" + seed + "')");
+    return std::nullopt;
+  }
+  asked.tests.shuffle = seed.empty() ? system_random().next() % kSeeds : static_cast<std::uint64_t>(*number);
+  return asked;
 }
 
-void print_json(std::ostream& out, const rules::TestReport& report) {
-  std::string text;
-  json::Writer writer(text);
-  writer.begin_object()
-      .member("schema", "ccrules.test/1")
-      .member("passed", static_cast<std::int64_t>(report.cases.size() - report.failed()))
-      .member("failed", static_cast<std::int64_t>(report.failed()))
-      .member("time_us", report.time_us)
-      .key("cases")
-      .begin_array();
-  for (const rules::CaseResult& result : report.cases) {
-    writer.begin_object()
-        .member("file", result.file)
-        .member("line", result.line)
-        .member("name", result.name)
-        .member("passed", result.passed);
-    if (!result.passed) writer.member("expected", result.expected).member("actual", result.actual);
-    writer.member_raw("decision", rules::trace_json(result.decision, result.trace, {})).end_object();
+Exit write_updates(Io& io, const rules::TestReport& report) {
+  for (const rules::FileUpdate& update : report.updates) {
+    const Result<void> written = write_file(update.path, update.bytes);
+    if (!written.ok()) return usage_error(io, written.error().message);
+    io.err << "written: " << shown_path(io, update.path) << "\n";
   }
-  writer.end_array().member_raw("problems", diagnostics_json(report.problems)).end_object();
-  out << text << "\n";
+  return Exit::kOk;
 }
 
-Exit run_test(const Arguments& arguments, Io& io) {
-  config::Options options = config_options(arguments, io);
-  options.dry_run = true;  // the same result on a machine without keys
-  const auto config = load_config(options, io);
+Exit threshold(Io& io, const rules::TestReport& report, std::int64_t least) {
+  const auto missed = [&](double percent, const char* what) {
+    if (percent >= static_cast<double>(least)) return false;
+    io.err << paint_for_err(io).red("error:") << " " << what << " is " << rules::percent_text(percent) << ", less than --min "
+           << least << "\n";
+    return true;
+  };
+  bool failed = false;
+  if (report.coverage) {
+    failed |= missed(report.coverage->rules.percent(), "rule coverage");
+    failed |= missed(report.coverage->outcomes.percent(), "coverage of condition outcomes");
+    failed |= missed(report.coverage->lines.percent(), "line coverage");
+  }
+  if (report.mutation) failed |= missed(report.mutation->percent(), "the share of noticed mistakes");
+  return failed ? Exit::kThreshold : Exit::kOk;
+}
+
+/// One run. `watched` takes the files it depends on.
+Exit run_once(Asked asked, Io& io, std::vector<std::string>& watched) {
+  const auto config = load_config(asked.config, io);
   if (!config) return Exit::kUsage;
-  std::vector<std::string> paths = arguments.words();
-  if (paths.empty()) {
+  watched.insert(watched.end(), config->rules.begin(), config->rules.end());
+  if (!config->file.empty()) watched.push_back(config->file);
+  if (asked.paths.empty()) {
     const std::size_t slash = config->file.find_last_of('/');
-    paths.push_back(slash == std::string::npos ? io.working_directory : config->file.substr(0, slash));
+    asked.paths.push_back(slash == std::string::npos ? io.working_directory : config->file.substr(0, slash));
   }
-  rules::TestOptions running;
-  running.update = arguments.has("update");
-  running.upstream = [&config](const rules::Sample& sample, const rules::Decision& decision) {
+  asked.tests.upstream = [&config](const rules::Sample& sample, const rules::Decision& decision) {
     return upstream_body(*config, sample, decision);
   };
-  if (arguments.has("shuffle")) {
-    running.shuffle = arguments.value("shuffle").empty() ? system_random().next() % kSeeds : 0;
-    if (!arguments.value("shuffle").empty()) {
-      const auto seed = text::to_int(arguments.value("shuffle"));
-      if (!seed || *seed < 0)
-        return usage_error(io, "--shuffle=SEED needs a number (got '" + arguments.value("shuffle") + "')");
-      running.shuffle = static_cast<std::uint64_t>(*seed);
-    }
+  if (asked.tests.mutate && io.err_is_terminal) {
+    asked.tests.progress = [&io](std::size_t done, std::size_t total) {
+      io.err << "\r" << done + 1 << "/" << total << " mistakes" << (done + 1 == total ? "\r\x1b[K" : "") << std::flush;
+    };
   }
-  const rules::TestReport report = rules::run_tests(paths, *config, io.files, running);
-  if (arguments.json()) {
+  const rules::TestReport report = rules::run_tests(asked.paths, *config, io.files, asked.tests);
+  watched.insert(watched.end(), report.read.begin(), report.read.end());
+  if (asked.json) {
     print_json(io.out, report);
   } else if (!report.problems.empty()) {
     print_diagnostics(report.problems, io, Where::kErr);
   }
   if (has_error(report.problems)) return Exit::kUsage;
   if (report.cases.empty()) {
-    return usage_error(
-        io, "no test cases in " + paths.front() + " (looked for *_test.lua, *.test.lua and *.jsonl)");
+    return usage_error(io, "no tests in " + asked.paths.front() + " (looked for *_test.lua, *.test.lua and *.jsonl)");
   }
-  if (!arguments.json()) print_cases(io, report, arguments.has("explain"), arguments.has("failures"));
-  for (const rules::FileUpdate& update : report.updates) {
-    const Result<void> written = write_file(update.path, update.bytes);
+  if (asked.tap) {
+    print_tap(io.out, report);
+  } else if (!asked.json) {
+    print_report(io, report, asked.report);
+  }
+  if (asked.tests.shuffle) io.err << "shuffled: repeat this order with --shuffle=" << *asked.tests.shuffle << "\n";
+  if (asked.tests.mutate && !report.mutation) io.err << "mutations need tests that pass: none was tried\n";
+  if (!asked.junit_file.empty()) {
+    const Result<void> written = write_file(asked.junit_file, junit(report));
     if (!written.ok()) return usage_error(io, written.error().message);
-    io.err << "written: " << shown_path(io, update.path) << "\n";
   }
-  return report.failed() == 0 ? Exit::kOk : Exit::kFailed;
+  if (const Exit written = write_updates(io, report); written != Exit::kOk) return written;
+  if (report.failed() > 0) return Exit::kFailed;
+  return asked.least_percent ? threshold(io, report, *asked.least_percent) : Exit::kOk;
+}
+
+/// Contents of files, and names in folders.
+std::string state_of(const std::vector<std::string>& paths, const Files& files) {
+  std::string state;
+  for (const std::string& path : paths) {
+    const Result<std::string> text = files.read(path);
+    state += path + "\n" + (text.ok() ? *text : std::string());
+    for (const std::string& name : files.list(path)) {
+      const Result<std::string> inner = files.read(path + "/" + name);
+      state += name + "\n" + (inner.ok() ? *inner : std::string());
+    }
+  }
+  return digest::sha256_hex(state);
+}
+
+/// Runs again whenever a file changes, until the process is ended.
+Exit watch(const Asked& asked, Io& io) {
+  for (;;) {
+    if (io.out_is_terminal) io.out << "\x1b[2J\x1b[H";
+    std::vector<std::string> watched = asked.paths;
+    (void)run_once(asked, io, watched);  // the next run may be better
+    io.out << std::flush;
+    io.err << "watching " << watched.size() << " files and folders; Ctrl-C ends\n" << std::flush;
+    const std::string before = state_of(watched, io.files);
+    while (state_of(watched, io.files) == before) std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
+Exit run_test(const Arguments& arguments, Io& io) {
+  const std::optional<Asked> asked = read_arguments(arguments, io);
+  if (!asked) return Exit::kUsage;
+  if (arguments.has("watch")) return watch(*asked, io);
+  std::vector<std::string> watched;
+  return run_once(*asked, io, watched);
 }
 
 }  // namespace
@@ -162,17 +197,25 @@ Command test_command() {
   command.summary = "Run the tests of your rules";
   command.arguments = "[PATH...]";
   command.about =
-      "Runs the cases of test files (`*_test.lua`, `*.test.lua`, `*.jsonl`) against the rules of the "
-      "configuration, without a\n"
-      "network. A PATH is a file or a folder that is searched; without one, the folder of the configuration. "
-      "A case that\n"
-      "fails shows what was expected, what came, and for every rule why it did or did not match.";
-  command.flags = {{"explain", "", "the trace of every case, also of those that pass", {}},
+      "Runs the tests of test files (`*_test.lua`, `*.test.lua`, `*.jsonl`) against the rules of the configuration, without a\n"
+      "network. A PATH is a file or a folder that is searched; without one, the folder of the configuration. A test that\n"
+      "fails shows what was expected, what came, and for every rule why it did or did not match.\n"
+      "--coverage tells which rules never matched, which conditions were never true or never false, and which lines of Lua\n"
+      "never ran. --mutate puts small mistakes into the rules, one at a time, and names those that no test notices.";
+  command.flags = {{"explain", "", "the trace of every test, also of those that pass", {}},
                    {"failures", "", "only what failed", {}},
+                   {"coverage", "", "what the tests do not reach", {}},
+                   {"mutate", "", "which mistakes in the rules the tests would not notice", {}},
+                   {"min", "N", "exit code 3 when less than N percent are covered (or noticed, with --mutate)", {}},
+                   {"watch", "", "run again whenever a file changes", {}},
                    {"update", "", "write the golden bodies that `upstream` names as they come now", {}},
-                   {"shuffle", "[=SEED]", "run in another order, to find rules that remember", {}}};
+                   {"shuffle", "[=SEED]", "run in another order, to find rules that remember", {}},
+                   {"junit", "FILE", "write the results as JUnit XML too", {}},
+                   {"tap", "", "print the Test Anything Protocol", {}}};
   command.examples = {{"ccrules test", "everything beside ccrules.json"},
-                      {"ccrules test rules/my_test.lua --explain", "one file, with every decision's story"}};
+                      {"ccrules test rules/my_test.lua --explain", "one file, with every decision's story"},
+                      {"ccrules test --coverage --min 90", "for CI: exit code 3 when the tests reach too little"},
+                      {"ccrules test --mutate", "are the tests good enough?"}};
   command.most = 1000;
   command.run = &run_test;
   return command;

@@ -81,7 +81,7 @@ TEST_CASE("without test files the exit code is 2 and the message says what was l
   with_rules(scratch);
   const CliResult tested = scratch.run({"test"});
   CHECK(tested.code == 2);
-  CHECK_THAT(tested.err, Contains("no test cases in") && Contains("*_test.lua"));
+  CHECK_THAT(tested.err, Contains("no tests in") && Contains("*_test.lua"));
 }
 
 TEST_CASE("check is silent success on sound rules and exit code 1 with file, line and hint on others") {
