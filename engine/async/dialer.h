@@ -13,6 +13,7 @@ struct Endpoint {
   bool tls = false;
   std::string host;
   std::uint16_t port = 0;
+  std::string ca_file;  ///< PEM with authorities to trust besides the system's; empty: none
 };
 
 /// Opens upstream connections: resolver, TCP and TLS in production, scripted memory streams in tests.

@@ -7,7 +7,7 @@
 
 namespace ccrules {
 
-UvDialer::UvDialer(UvLoop& loop, const std::string& ca_file) : loop_(loop), ca_file_(ca_file) {}
+UvDialer::UvDialer(UvLoop& loop) : loop_(loop) {}
 UvDialer::~UvDialer() = default;
 
 Task<Result<std::unique_ptr<ByteStream>>> UvDialer::dial(Endpoint endpoint, std::chrono::milliseconds timeout,
@@ -29,12 +29,13 @@ Task<Result<std::unique_ptr<ByteStream>>> UvDialer::dial(Endpoint endpoint, std:
     }
   }
   if (!endpoint.tls) co_return stream;
-  if (tls_ == nullptr) {
-    CCR_CO_TRY(context, TlsContext::client(ca_file_));
-    tls_ = std::move(context);
+  std::shared_ptr<TlsContext> trust = trust_[endpoint.ca_file];
+  if (trust == nullptr) {
+    CCR_CO_TRY(context, TlsContext::client(endpoint.ca_file));
+    trust = trust_[endpoint.ca_file] = std::move(context);
   }
   const milliseconds left(std::max<std::int64_t>(give_up_ms - loop_.now_ms(), 1));
-  co_return co_await tls_connect(std::move(stream), tls_, std::move(endpoint), left, stop);
+  co_return co_await tls_connect(std::move(stream), std::move(trust), std::move(endpoint), left, stop);
 }
 
 }  // namespace ccrules

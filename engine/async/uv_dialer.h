@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 
@@ -13,19 +14,19 @@ class TlsContext;  // async/tls.h
 /// to. One per worker; must outlive its connections.
 class UvDialer final : public Dialer {
  public:
-  /// `ca_file`: PEM with certificate authorities to trust besides the system's; empty: none. A file that
-  /// cannot be read makes every TLS connection fail with that reason.
-  explicit UvDialer(UvLoop& loop, const std::string& ca_file = {});
+  explicit UvDialer(UvLoop& loop);
   ~UvDialer() override;
 
+  /// An Endpoint::ca_file that cannot be read makes the connection fail with that reason.
   Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
                                                  StopToken stop) override;
+  /// Connections from now on read the certificate files anew. Open ones stay.
+  void reload_trust() noexcept { trust_.clear(); }
 
  private:
   UvLoop& loop_;
-  std::string ca_file_;
-  std::shared_ptr<TlsContext>
-      tls_;  ///< made by the first TLS connection: loading the trust store takes milliseconds and memory
+  /// By ca_file; made by the first TLS connection: loading the trust store takes milliseconds and memory.
+  std::map<std::string, std::shared_ptr<TlsContext>> trust_;
 };
 
 }  // namespace ccrules

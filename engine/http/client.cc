@@ -267,6 +267,7 @@ Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::
   endpoint.tls = origin.tls;
   endpoint.host = origin.host;
   endpoint.port = origin.port;
+  endpoint.ca_file = origin.ca_file;
   CCR_CO_TRY(stream, co_await client->dialer.dial(std::move(endpoint), timeouts.connect, stop));
   upstream = std::make_unique<Upstream>(std::move(stream), pool);
   CCR_CO_CHECK(co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop));

@@ -14,11 +14,12 @@ class Dialer;  // async/dialer.h
 
 namespace ccrules::http {
 
-/// Where a connection goes; the pool's key.
+/// Where a connection goes and whom it trusts; the pool's key.
 struct Origin {
   bool tls = false;
   std::string host;  ///< name or address, no brackets
   std::uint16_t port = 0;
+  std::string ca_file;  ///< PEM with authorities to trust besides the system's; empty: none
   bool operator==(const Origin&) const = default;
 };
 

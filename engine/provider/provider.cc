@@ -115,13 +115,17 @@ std::string without_key(std::string text, const config::Provider& provider) {
 }
 
 Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
-  if (const auto found = bases_.find(provider.base_url); found != bases_.end()) return &found->second;
+  for (const Base& known : bases_) {
+    if (known.url == provider.base_url && known.base.origin.ca_file == provider.ca_file) return &known.base;
+  }
   auto base = http::parse_base_url(provider.base_url);
   if (!base) {
     base.error().provider = provider.id;
     return std::move(base).error();
   }
-  return &bases_.emplace(provider.base_url, *std::move(base)).first->second;
+  base->origin.ca_file = provider.ca_file;
+  bases_.push_back(Base{provider.base_url, *std::move(base)});
+  return &bases_.back().base;
 }
 
 Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, StopToken stop) {

@@ -1,5 +1,5 @@
 #pragma once
-#include <map>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,7 +44,11 @@ class Sender {
  private:
   Result<const http::BaseUrl*> base_of(const config::Provider& provider);
 
-  std::map<std::string, http::BaseUrl, std::less<>> bases_;  ///< by base_url, as written in the configuration
+  struct Base {
+    std::string url;  ///< as written in the configuration
+    http::BaseUrl base;
+  };
+  std::list<Base> bases_;  ///< few: one per configured base_url and ca_file
   Loop& loop_;
   http::Client& client_;
 };

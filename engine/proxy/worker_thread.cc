@@ -13,14 +13,6 @@
 namespace ccrules::proxy {
 namespace {
 
-/// Authorities that providers ask to trust besides the system's.
-std::string extra_authorities(const config::Snapshot& config) {
-  for (const config::Provider& provider : config.providers) {
-    if (!provider.ca_file.empty()) return provider.ca_file;
-  }
-  return {};
-}
-
 http::ServerLimits server_limits(const config::Snapshot& config) {
   http::ServerLimits limits;
   limits.header_bytes = config.limits.header;
@@ -44,7 +36,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
 
 struct WorkerThread::Inside {
   Inside(UvLoop& loop, const Setup& setup)
-      : dialer(loop, extra_authorities(*setup.policy->config)),
+      : dialer(loop),
         worker(world_of(loop, dialer, setup), setup.policy),
         server(
             loop, [this](http::Exchange& exchange) { return serve(worker, exchange); },
@@ -117,6 +109,7 @@ void WorkerThread::use(std::shared_ptr<Policy> policy) {
       auto context = TlsContext::server(listen.tls_cert, listen.tls_key);
       if (context.ok()) inside_->tls = *context;
     }
+    inside_->dialer.reload_trust();
     inside_->worker.policy = std::move(policy);
   });
 }

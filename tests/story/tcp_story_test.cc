@@ -35,7 +35,7 @@ Task<void> echo(http::Exchange& exchange) {
 struct Net {
   explicit Net(http::Handler handler, std::shared_ptr<TlsContext> keys = nullptr,
                const std::string& ca_file = {})
-      : dialer(loop, ca_file),
+      : dialer(loop),
         client(std::make_unique<http::Client>(loop, dialer)),
         server(loop, std::move(handler), {}) {
     auto opened = Listener::open(loop, "127.0.0.1", 0, [this, keys](int descriptor) {
@@ -52,6 +52,7 @@ struct Net {
     origin.host = "127.0.0.1";
     origin.port = listener->port();
     origin.tls = keys != nullptr;
+    origin.ca_file = ca_file;
   }
   static Task<void> secure(Net& net, std::unique_ptr<ByteStream> plain, std::shared_ptr<TlsContext> keys) {
     auto stream = co_await tls_accept(std::move(plain), std::move(keys), 5s, StopToken());
@@ -120,6 +121,20 @@ TEST_CASE("the same over TLS, with the certificate checked against the address")
   }
   Net stranger(echo, *keys);
   CHECK(stranger.ask("x").find("is not trusted") != std::string::npos);
+}
+
+TEST_CASE("every origin is trusted by its own certificate authorities and by no other's") {
+  test::Authority one;
+  test::Authority other;
+  const auto files = one.issue("IP:127.0.0.1");
+  auto keys = TlsContext::server(files.certificate, files.key);
+  REQUIRE(keys.ok());
+  Net net(echo, *keys, one.file());
+  CHECK(net.ask("x") == "x");
+  net.origin.ca_file = other.file();  // neither the first one's authorities nor its kept connection serve it
+  CHECK(net.ask("x").find("is not trusted") != std::string::npos);
+  net.origin.ca_file = one.file();
+  CHECK(net.ask("y") == "y");
 }
 
 TEST_CASE("a port in use, a port below 1024 or a foreign address gives one clear sentence") {
