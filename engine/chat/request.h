@@ -5,11 +5,16 @@
 #include <variant>
 #include <vector>
 
-/// The neutral request: what any client dialect is read into and any provider dialect is written from. Anthropic-like,
-/// because that is the richest. Texts are decoded UTF-8; members ending in `_json` are verbatim JSON, empty when absent.
+/// The neutral request: what any client dialect is read into and any provider dialect is written from.
+/// Anthropic-like, because that is the richest. Texts are decoded UTF-8; members ending in `_json` are
+/// verbatim JSON, empty when absent.
 namespace ccrules::chat {
 
-enum class Role : std::uint8_t { kUser, kAssistant, kSystem };  ///< kSystem: a mid-conversation system message
+enum class Role : std::uint8_t {
+  kUser,
+  kAssistant,
+  kSystem
+};  ///< kSystem: a mid-conversation system message
 
 struct Text {
   std::string text;
@@ -19,7 +24,8 @@ struct Text {
 
 struct Thinking {
   std::string text;       ///< the thinking; of redacted thinking, its opaque data
-  std::string signature;  ///< empty: none. "ccr1." + ...: made by us for another provider's reasoning (see dialect/signature.h)
+  std::string signature;  ///< empty: none. "ccr1." + ...: made by us for another provider's reasoning (see
+                          ///< dialect/signature.h)
   bool redacted = false;
 };
 
@@ -65,7 +71,8 @@ struct ToolResult {
   std::string extra_json;
 };
 
-/// A block this build does not model, kept verbatim: it goes out unchanged to its own dialect and is a loss elsewhere.
+/// A block this build does not model, kept verbatim: it goes out unchanged to its own dialect and is a loss
+/// elsewhere.
 struct Opaque {
   std::string dialect;  ///< "anthropic", "openai_chat"
   std::string type;     ///< the block's own type name
@@ -88,19 +95,19 @@ struct Tool {
   std::string name;
   std::string description;
   bool has_description = false;
-  std::string schema_json;         ///< JSON schema of the input; empty for provider-defined tools
-  std::string type;                ///< "" or "custom" for ours to call; "web_search_20250305" ... otherwise
+  std::string schema_json;  ///< JSON schema of the input; empty for provider-defined tools
+  std::string type;         ///< "" or "custom" for ours to call; "web_search_20250305" ... otherwise
   std::optional<bool> strict;
   bool defer_loading = false;
   std::string cache_control_json;
-  std::string extra_json;          ///< unmodelled members as one JSON object
-  std::string original_json;       ///< the whole tool, verbatim, when `type` names a provider-defined tool
+  std::string extra_json;     ///< unmodelled members as one JSON object
+  std::string original_json;  ///< the whole tool, verbatim, when `type` names a provider-defined tool
 };
 
 enum class ToolChoiceKind : std::uint8_t { kAuto, kAny, kTool, kNone };
 struct ToolChoice {
   ToolChoiceKind kind = ToolChoiceKind::kAuto;
-  std::string name;                       ///< kTool only
+  std::string name;                         ///< kTool only
   std::optional<bool> parallel_tool_calls;  ///< false: at most one call per reply
 };
 
@@ -129,10 +136,13 @@ struct Request {
   bool include_usage = true;         ///< OpenAI stream_options.include_usage; Anthropic streams always report
   std::string response_schema_json;  ///< the JSON schema of a structured answer, empty when absent
   std::string response_schema_name;
-  bool json_object_mode = false;     ///< OpenAI response_format json_object
-  std::string user_id;               ///< metadata.user_id / user / safety_identifier
-  std::string dialect;               ///< the dialect it was read from
-  std::string extra_json;            ///< unmodelled top-level members as one JSON object; goes back out to the same dialect only
+  std::string response_schema_extra_json;  ///< what else stands beside name and schema (strict, description);
+                                           ///< as extra_json
+  bool json_object_mode = false;           ///< OpenAI response_format json_object
+  std::string user_id;                     ///< metadata.user_id / user / safety_identifier
+  std::string dialect;                     ///< the dialect it was read from
+  std::string extra_json;  ///< unmodelled top-level members as one JSON object; goes back out to the same
+                           ///< dialect only
 };
 
 }  // namespace ccrules::chat

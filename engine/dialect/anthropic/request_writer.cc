@@ -303,6 +303,8 @@ class RequestWriter {
     }
     if (request_.json_object_mode)
       losses_.add("response_format json_object", "Anthropic takes a schema only");
+    if (request_.response_schema_extra_json.find("\"description\":") != std::string::npos)
+      losses_.add("response_format.json_schema.description", "Anthropic takes the schema alone");
     const std::string others = others_in("output_config");
     if (thought.effort.empty() && request_.response_schema_json.empty() && others.empty()) return;
     writer.key("output_config").begin_object();

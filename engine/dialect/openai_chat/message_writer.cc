@@ -297,7 +297,7 @@ class MessageWriter {
         const auto* call = std::get_if<chat::ToolCall>(&block.value);
         if (call == nullptr) continue;
         note_cache_control(call->cache_control_json);
-        calls_.push_back({call->id, ids_.sent(call->id), false});
+        calls_.push_back({call->id, sent_id(call->id), false});
         if (!first) out_ += ',';
         first = false;
         out_ += "{\"id\":";
@@ -329,6 +329,12 @@ class MessageWriter {
     const std::size_t colon = json.find("\":");
     return colon != std::string_view::npos && colon + 2 < json.size() &&
            (json[colon + 2] == ' ' || json[colon + 2] == '\n');
+  }
+
+  /// In its own format a history goes back as it came, odd and repeated ids included.
+  std::string sent_id(std::string_view id) {
+    if (same_format_ && !target_.nine_character_tool_ids && !id.empty()) return std::string(id);
+    return ids_.sent(id);
   }
 
   // --- what stands between two assistant turns

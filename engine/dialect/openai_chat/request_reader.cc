@@ -173,6 +173,8 @@ class RequestReader {
       } else if (wrapper.key() == "schema" && wrapper.value().is(Type::kObject)) {
         CCR_TRY(schema, wrapper.value().raw());
         request_.response_schema_json = schema;
+      } else {
+        CCR_CHECK(keep_unknown(request_.response_schema_extra_json, wrapper.key(), wrapper.value()));
       }
     }
     return wrapper.done();

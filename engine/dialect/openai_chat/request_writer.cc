@@ -214,7 +214,11 @@ class RequestWriter {
       json::append_string(out_, request_.response_schema_name.empty()
                                     ? std::string_view("answer")
                                     : std::string_view(request_.response_schema_name));
-      out_.append(",\"schema\":").append(request_.response_schema_json).append("}}");
+      out_.append(",\"schema\":").append(request_.response_schema_json);
+      const std::string_view extra = request_.response_schema_extra_json;
+      if (request_.dialect == "openai_chat" && !extra.empty())
+        out_.append(",").append(extra.substr(1, extra.size() - 2));
+      out_ += "}}";
     } else if (request_.json_object_mode) {
       out_ += R"(,"response_format":{"type":"json_object"})";
     }

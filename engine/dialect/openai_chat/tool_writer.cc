@@ -37,6 +37,8 @@ void append_tools(std::string& out, const chat::Request& request, const std::vec
       out += *tool.strict ? ",\"strict\":true" : ",\"strict\":false";
     else if (tool.strict && *tool.strict)
       losses.add("tools[].strict", "chat completions have stricter rules for strict schemas");
+    if (request.dialect == "openai_chat" && tool.extra_json.size() > 2)
+      out.append(",").append(tool.extra_json, 1, tool.extra_json.size() - 2);
     out += '}';
     if (request.dialect == "openai_chat" && !tool.cache_control_json.empty()) {
       out.append(",\"cache_control\":").append(tool.cache_control_json);

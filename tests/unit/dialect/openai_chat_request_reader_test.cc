@@ -201,6 +201,7 @@ TEST_CASE("a structured answer is read with its name, JSON mode as a flag") {
       R"("response_format":{"type":"json_schema","json_schema":{"name":"A","strict":true,"schema":{"type":"object"}}})");
   CHECK(request.response_schema_json == R"({"type":"object"})");
   CHECK(request.response_schema_name == "A");
+  CHECK(request.response_schema_extra_json == R"({"strict":true})");
   CHECK(read_with(R"("response_format":{"type":"json_object"})").json_object_mode);
   CHECK_FALSE(read_with(R"("response_format":{"type":"text"})").json_object_mode);
 }

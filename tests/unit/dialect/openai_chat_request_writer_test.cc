@@ -377,6 +377,28 @@ TEST_CASE(
   CHECK(short_ids.find('"', at) - at == 9);
 }
 
+TEST_CASE("in its own format a request keeps its tool ids and all members of its schema") {
+  const std::string sent =
+      R"({"model":"m","response_format":{"type":"json_schema","json_schema":{"name":"A","schema":{"type":"object"},)"
+      R"("strict":true,"description":"d"}},"messages":[{"role":"user","content":"hi"},)"
+      R"({"role":"assistant","tool_calls":[{"id":"functions.f:0","type":"function","function":{"name":"f","arguments":"{}"}}]},)"
+      R"({"role":"tool","tool_call_id":"functions.f:0","content":"1"},)"
+      R"({"role":"assistant","tool_calls":[{"id":"functions.f:0","type":"function","function":{"name":"f","arguments":"{}"}}]},)"
+      R"({"role":"tool","tool_call_id":"functions.f:0","content":"2"}]})";
+  const auto request = dialect::openai_chat().read_request(sent);
+  REQUIRE(request.ok());
+  const Written written = write(*request);
+  CHECK(written.body.find(R"({"name":"A","schema":{"type":"object"},"strict":true,"description":"d"})") !=
+        std::string::npos);
+  std::size_t kept = 0;
+  for (auto at = written.body.find("\"functions.f:0\""); at != std::string::npos;
+       at = written.body.find("\"functions.f:0\"", at + 1)) {
+    ++kept;
+  }
+  CHECK(kept == 4);
+  CHECK(written.losses.empty());
+}
+
 TEST_CASE("arguments are a compact string; empty ones are {}") {
   const std::string body = messages(
       {user({text("hi")}),
