@@ -14,52 +14,60 @@
 #include "core/json.h"
 #include "core/result.h"
 
-/// A wire format. Everything here is pure: bytes and structs in, structs and bytes out; no socket, clock or log.
-/// Objects are immutable and shared by all threads; readers and writers of streams are one per stream.
+/// A wire format. Everything here is pure: bytes and structs in, structs and bytes out; no socket, clock or
+/// log. Objects are immutable and shared by all threads; readers and writers of streams are one per stream.
 namespace ccrules::dialect {
 
-/// What the target model and provider take; filled from config/models and config/providers. Absent = no limit known.
+/// What the target model and provider take; filled from config/models and config/providers. Absent = no limit
+/// known.
 struct Capabilities {
   std::optional<std::int64_t> context_tokens;
   std::optional<std::int64_t> max_output_tokens;
   std::int64_t estimated_input_tokens = 0;  ///< our count of this request, for the max_tokens clamp (G-2)
   bool vision = true;
-  bool documents = true;                    ///< openai_chat: `file` parts are understood
-  bool tool_message_images = false;         ///< openai_chat: image parts are allowed inside role tool (G-12)
-  bool developer_role = false;              ///< openai_chat: system prompt goes as role developer
-  bool mid_system = true;                   ///< role system is allowed inside messages; else a <system-reminder> user text (G-15)
-  bool max_completion_tokens = false;       ///< openai_chat: the field's newer name
-  bool stream_usage = true;                 ///< openai_chat: stream_options.include_usage is understood
-  bool sampling = true;                     ///< temperature, top_p, top_k are accepted (G-18)
-  bool forced_tool_choice = true;           ///< tool_choice any/tool is accepted (G-10)
-  bool reasoning_effort = true;             ///< openai_chat: reasoning_effort is accepted
-  bool tools_need_no_effort = false;        ///< openai_chat: function tools only with reasoning_effort "none" (G-35)
-  bool prefill = false;                     ///< a trailing assistant message continues (G-16)
-  bool parallel_tool_calls = true;          ///< openai_chat: the parallel_tool_calls field is understood
-  bool nine_character_tool_ids = false;     ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)
-  bool cache_control = false;               ///< openai_chat: cache_control on text parts is understood (OpenRouter, DashScope; G-25)
-  bool user_identifiers = false;            ///< openai_chat: safety_identifier and prompt_cache_key are understood (OpenAI itself)
-  std::string reasoning_replay;             ///< "" drop | "reasoning_content" | "reasoning_details"
-  std::vector<std::string> efforts;         ///< accepted effort words; empty: all
-  bool thinking_enabled = true;             ///< anthropic: {type:"enabled", budget_tokens} is accepted
-  bool thinking_adaptive = true;            ///< anthropic: {type:"adaptive"} is accepted
-  bool thinking_disabled = true;            ///< anthropic: {type:"disabled"} is accepted
-  std::string provider;                     ///< provider id, for our own signatures and messages
-  std::string model;                        ///< the model id to write
+  bool documents = true;             ///< openai_chat: `file` parts are understood
+  bool tool_message_images = false;  ///< openai_chat: image parts are allowed inside role tool (G-12)
+  bool developer_role = false;       ///< openai_chat: system prompt goes as role developer
+  bool mid_system =
+      true;  ///< role system is allowed inside messages; else a <system-reminder> user text (G-15)
+  bool max_completion_tokens = false;  ///< openai_chat: the field's newer name
+  bool stream_usage = true;            ///< openai_chat: stream_options.include_usage is understood
+  bool sampling = true;                ///< temperature, top_p, top_k are accepted (G-18)
+  bool forced_tool_choice = true;      ///< tool_choice any/tool is accepted (G-10)
+  bool reasoning_effort = true;        ///< openai_chat: reasoning_effort is accepted
+  bool tools_need_no_effort =
+      false;                        ///< openai_chat: function tools only with reasoning_effort "none" (G-35)
+  bool prefill = false;             ///< a trailing assistant message continues (G-16)
+  bool parallel_tool_calls = true;  ///< openai_chat: the parallel_tool_calls field is understood
+  bool nine_character_tool_ids =
+      false;  ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)
+  bool cache_control =
+      false;  ///< openai_chat: cache_control on text parts is understood (OpenRouter, DashScope; G-25)
+  bool user_identifiers =
+      false;  ///< openai_chat: safety_identifier and prompt_cache_key are understood (OpenAI itself)
+  std::string reasoning_replay;      ///< "" drop | "reasoning_content" | "reasoning_details"
+  std::vector<std::string> efforts;  ///< accepted effort words; empty: all
+  bool thinking_enabled = true;      ///< anthropic: {type:"enabled", budget_tokens} is accepted
+  bool thinking_adaptive = true;     ///< anthropic: {type:"adaptive"} is accepted
+  bool thinking_disabled = true;     ///< anthropic: {type:"disabled"} is accepted
+  std::string provider;              ///< provider id, for our own signatures and messages
+  std::string model;                 ///< the model id to write
 };
 
-/// Hands out events for any cut of the bytes. Never throws, never blocks; an error means the stream is not this dialect
-/// (the reply is then a broken upstream), after which feed must not be called again.
+/// Hands out events for any cut of the bytes. Never throws, never blocks; an error means the stream is not
+/// this dialect (the reply is then a broken upstream), after which feed must not be called again.
 class StreamReader {
  public:
   virtual ~StreamReader() = default;
   /// Appends the events that became complete.
   virtual Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) = 0;
-  /// The bytes ended. Appends what closes the message, or a StreamError when it was cut (never a fake clean end).
+  /// The bytes ended. Appends what closes the message, or a StreamError when it was cut (never a fake clean
+  /// end).
   virtual Result<void> finish(std::vector<chat::Event>& out) = 0;
   /// True once MessageEnd or StreamError was handed out.
   [[nodiscard]] virtual bool ended() const = 0;
-  /// True after the stop reason when only usage may still follow (G-3): the relay then waits limits::kUsageTime, no longer.
+  /// True after the stop reason when only usage may still follow (G-3): the relay then waits
+  /// limits::kUsageTime, no longer.
   [[nodiscard]] virtual bool awaiting_usage() const { return false; }
 };
 
@@ -73,7 +81,7 @@ class StreamWriter {
 };
 
 struct StreamWriterOptions {
-  std::string model;                        ///< the name the client asked for: replies name it
+  std::string model;  ///< the name the client asked for: replies name it
   bool include_usage = true;
   std::int64_t estimated_input_tokens = 0;  ///< shown in message_start until the provider says more (G-4)
   std::int64_t created_s = 0;               ///< OpenAI `created`
@@ -87,7 +95,7 @@ struct UpstreamFailure {
   std::int64_t retry_after_ms = -1;  ///< from the response's headers
   std::string provider;
   std::string model;
-  std::int64_t estimated_input_tokens = 0;        ///< for the overflow wording (G-1)
+  std::int64_t estimated_input_tokens = 0;  ///< for the overflow wording (G-1)
   std::optional<std::int64_t> context_tokens;
 };
 
@@ -99,10 +107,11 @@ struct RenamedTool {
 
 /// What a reader of replies must know of the request that caused them. All may stay empty.
 struct ReaderOptions {
-  std::string provider;                    ///< provider id, for our own signatures (dialect/signature.h)
-  std::string model;                       ///< the model asked for, for the same
-  std::vector<RenamedTool> renamed_tools;  ///< Dialect::renamed_tools() of the request: replies name the originals again
-  std::uint64_t seed = 0;                  ///< random; makes ids for tool calls that come without one
+  std::string provider;  ///< provider id, for our own signatures (dialect/signature.h)
+  std::string model;     ///< the model asked for, for the same
+  std::vector<RenamedTool>
+      renamed_tools;       ///< Dialect::renamed_tools() of the request: replies name the originals again
+  std::uint64_t seed = 0;  ///< random; makes ids for tool calls that come without one
 };
 
 class Dialect {
@@ -116,29 +125,38 @@ class Dialect {
   /// Media type of its streams.
   [[nodiscard]] virtual std::string_view stream_type() const { return "text/event-stream"; }
 
-  /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array), refuses duplicate
-  /// top-level members it routes on, gathers the facts. Views in it are into the text the document was opened over.
+  /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array),
+  /// refuses duplicate top-level members it routes on, gathers the facts. Views in it are into the text the
+  /// document was opened over.
   virtual Result<chat::Outline> outline(json::Document& body) const = 0;
   Result<chat::Outline> outline(std::string_view body) const;
 
   /// Reads the document from its start, whoever has read it before.
   virtual Result<chat::Request> read_request(json::Document& body) const = 0;
   Result<chat::Request> read_request(std::string_view body) const;
-  virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) const = 0;
+  virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+                                            chat::LossNotes& losses) const = 0;
   /// The names write_request() shortens; empty for nearly every request.
   [[nodiscard]] virtual std::vector<RenamedTool> renamed_tools(const chat::Request& request) const = 0;
   virtual Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) const = 0;
-  virtual std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) const = 0;
+  virtual std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,
+                                  chat::LossNotes& losses) const = 0;
   [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_reader(const ReaderOptions& options) const = 0;
-  /// A reader that runs beside a passthrough and only listens: usage, the start of content, errors and the end are as
-  /// stream_reader() would give them, but blocks and deltas may be empty of text and repeated deltas left out.
-  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_listener() const { return stream_reader(ReaderOptions{}); }
-  [[nodiscard]] virtual std::unique_ptr<StreamWriter> stream_writer(const StreamWriterOptions& options) const = 0;
+  /// A reader that runs beside a passthrough and only listens: usage, the start of content, errors and the
+  /// end are as stream_reader() would give them, but blocks and deltas may be empty of text and repeated
+  /// deltas left out.
+  [[nodiscard]] virtual std::unique_ptr<StreamReader> stream_listener() const {
+    return stream_reader(ReaderOptions{});
+  }
+  [[nodiscard]] virtual std::unique_ptr<StreamWriter> stream_writer(
+      const StreamWriterOptions& options) const = 0;
 
-  /// Same-dialect lane: the usage of a whole reply, without building it. Empty usage when the body is not a reply.
+  /// Same-dialect lane: the usage of a whole reply, without building it. Empty usage when the body is not a
+  /// reply.
   [[nodiscard]] virtual chat::Reply peek_reply(std::string_view body) const = 0;
 
-  /// Classifies an upstream's error answer: code, retry verdict, the status a client should see, the upstream's own words.
+  /// Classifies an upstream's error answer: code, retry verdict, the status a client should see, the
+  /// upstream's own words.
   [[nodiscard]] virtual Error read_error(const UpstreamFailure& failure) const = 0;
   /// The error body a client of this dialect understands. Status to send: error_status().
   [[nodiscard]] virtual std::string write_error(const Error& error, std::string_view request_id) const = 0;
@@ -154,7 +172,19 @@ const Dialect& ollama_chat();
 const Dialect* by_name(std::string_view name);
 
 /// What a client's path asks for.
-enum class Endpoint : std::uint8_t { kNone, kGenerate, kCountTokens, kModels, kModel, kHello, kVersion, kShow };
+enum class Endpoint : std::uint8_t {
+  kNone,
+  kGenerate,
+  kCountTokens,
+  kModels,
+  kModel,
+  kHello,
+  kVersion,
+  kShow,
+  kHealth,
+  kReady,
+  kStatus
+};
 struct Route {
   Endpoint endpoint = Endpoint::kNone;
   const Dialect* spoken = nullptr;  ///< set for kGenerate and kCountTokens; for kModels decided by headers

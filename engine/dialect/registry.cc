@@ -65,7 +65,10 @@ Route find(std::string_view method, std::string_view path) {
   if (below == "/api/version") return route(Endpoint::kVersion, &ollama_chat());
   if (below == "/models") return route(Endpoint::kModels);
   if (below.starts_with(kModel)) return route(Endpoint::kModel, nullptr, below.substr(kModel.size()));
-  if (path == "/" || path == "/api/hello" || path == "/health") return route(Endpoint::kHello);
+  if (path == "/" || path == "/api/hello") return route(Endpoint::kHello);
+  if (path == "/health") return route(Endpoint::kHealth);
+  if (path == "/ready") return route(Endpoint::kReady);
+  if (path == "/status") return route(Endpoint::kStatus);
   return {};
 }
 

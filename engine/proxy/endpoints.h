@@ -5,7 +5,7 @@
 #include "http/server.h"
 #include "proxy/worker.h"
 
-/// The endpoints that need no provider: model lists, token counts, greetings, health.
+/// The endpoints that need no provider: model lists, token counts, greetings.
 namespace ccrules::proxy {
 
 /// GET /v1/models, /v1/models/{id} and /api/tags, in the shape of the client's dialect (anthropic-version header:
@@ -17,7 +17,7 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
 Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange);
 /// GET /api/version.
 Task<Result<void>> tell_version(http::Exchange& exchange);
-/// HEAD /, HEAD /api/hello, GET /health.
+/// HEAD / and HEAD /api/hello.
 Task<Result<void>> greet(http::Exchange& exchange);
 
 /// Answers with an error in a client dialect's own shape. Nothing when the head is already out or nobody is

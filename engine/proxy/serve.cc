@@ -11,6 +11,7 @@
 #include "proxy/attempts.h"
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
+#include "proxy/health.h"
 #include "proxy/identity.h"
 #include "proxy/relay.h"
 #include "proxy/visit.h"
@@ -169,6 +170,14 @@ Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Dia
     if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
   }
   visit.record();
+  worker.vitals.served();
+}
+
+/// Greetings and what an operator's probes ask are for anyone.
+bool answers_anyone(dialect::Endpoint endpoint) {
+  using dialect::Endpoint;
+  return endpoint == Endpoint::kHello || endpoint == Endpoint::kHealth || endpoint == Endpoint::kReady ||
+         endpoint == Endpoint::kStatus;
 }
 
 /// Everything that is not a request to a model.
@@ -176,6 +185,10 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
   switch (route.endpoint) {
     case dialect::Endpoint::kHello:
       co_return co_await greet(exchange);
+    case dialect::Endpoint::kHealth:
+    case dialect::Endpoint::kReady:
+    case dialect::Endpoint::kStatus:
+      co_return co_await tell_health(worker, exchange, route.endpoint);
     case dialect::Endpoint::kModels:
     case dialect::Endpoint::kModel:
       co_return co_await list_models(worker, exchange, route);
@@ -211,8 +224,7 @@ Task<void> serve(Worker& worker, http::Exchange& exchange) {
                                                                                     : dialect::anthropic();
   const http::Headers none;
   const std::string no_id;
-  const bool needs_key = route.endpoint != dialect::Endpoint::kHello;
-  if (auto refused = refuse(exchange, *worker.policy->config, needs_key)) {
+  if (auto refused = refuse(exchange, *worker.policy->config, !answers_anyone(route.endpoint))) {
     co_await tell_error(exchange, spoken, *refused, none, no_id);
     co_return;
   }

@@ -143,6 +143,7 @@ class Service {
     setup.policy = std::move(policy);
     setup.ledger = ledger_.get();
     setup.rates = &rates_;
+    setup.vitals = &vitals_;
     setup.home = home_directory();
     setup.drained = [this] {
       loop_.post([this] {
@@ -188,43 +189,48 @@ class Service {
     drain_timer_.start(loop_.timers(), limits::kDrainTime);
   }
 
-  /// All or nothing: what runs stays until everything new has loaded.
   void reload() {
+    auto loaded = load_again();
+    if (!loaded) {
+      const std::string& why = loaded.error().message;
+      log_lines(log::Level::kError, "reload refused: " + why + "\nwhat ran before goes on");
+      // The lines below the first quote files, which may hold keys: they stay in the log.
+      vitals_.set_reload_problem(why.substr(0, why.find('\n')) + " (the log says where)");
+      return;
+    }
+    vitals_.set_reload_problem({});
+    log::info("configuration and rules reloaded");
+  }
+
+  /// All or nothing: what runs stays until everything new has loaded.
+  Result<void> load_again() {
     config::Loaded loaded = config::load(system_files(), system_environment(), options_.config);
     for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
       log_lines(diagnostic.warning ? log::Level::kWarn : log::Level::kError, config::render(diagnostic));
     }
-    if (!loaded.snapshot) {
-      log::error("reload refused: the configuration above has errors; the last good one stays");
-      return;
-    }
-    auto certificate = check_certificate(loaded.snapshot->listen);
-    if (!certificate) {
-      log::error("reload refused: " + certificate.error().message + "; the last good configuration stays");
-      return;
-    }
-    auto policies = make_policies(loaded.snapshot, workers_.size());
-    if (!policies) {
-      log_lines(log::Level::kError,
-                "reload refused: " + policies.error().message + "\nthe last good rules stay");
-      return;
-    }
-    const config::Listen& before = config_->listen;
-    const config::Listen& after = loaded.snapshot->listen;
-    if (before.host != after.host || before.port != after.port ||
-        before.tls_cert.empty() != after.tls_cert.empty() ||
-        worker_count(*config_) != worker_count(*loaded.snapshot)) {
-      log::warn("listen and workers change only with a restart; everything else is reloaded");
-    }
+    if (!loaded.snapshot) return bad_request("the configuration has errors");
+    CCR_CHECK(check_certificate(loaded.snapshot->listen));
+    CCR_TRY(policies, make_policies(loaded.snapshot, workers_.size()));
+    warn_of_fixed_settings(*loaded.snapshot);
     config_ = loaded.snapshot;
     log::configure(config_->log);
-    for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->use(std::move((*policies)[i]));
-    log::info("configuration and rules reloaded");
+    for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->use(std::move(policies[i]));
+    return {};
+  }
+
+  void warn_of_fixed_settings(const config::Snapshot& next) const {
+    const config::Listen& before = config_->listen;
+    const config::Listen& after = next.listen;
+    if (before.host != after.host || before.port != after.port ||
+        before.tls_cert.empty() != after.tls_cert.empty() || worker_count(*config_) != worker_count(next)) {
+      log::warn("listen and workers change only with a restart; everything else is reloaded");
+    }
   }
 
   const ServiceOptions& options_;
   std::shared_ptr<const config::Snapshot> config_;
   UvLoop loop_;
+  Vitals vitals_{loop_.now_ns()};
   std::unique_ptr<ledger::Ledger> ledger_;
   rules::Rates rates_;
   std::unique_ptr<Listener> listener_;

@@ -11,6 +11,7 @@
 #include "ledger/ledger.h"
 #include "provider/provider.h"
 #include "proxy/rule_counters.h"
+#include "proxy/vitals.h"
 #include "rules/agents.h"
 #include "rules/counters.h"
 #include "rules/engine.h"
@@ -34,10 +35,12 @@ struct World {
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
   rules::Rates* rates = nullptr;     ///< shared by all workers; null: the worker counts for itself
   const rules::Counters* counters = nullptr;  ///< null: the worker's own, over `rates`
-  std::string home;                  ///< the user's home directory (agent files)
+  Vitals* vitals = nullptr;
+  std::string home;  ///< the user's home directory (agent files)
 };
 
-/// One thread's state: everything a request needs, nothing shared but the ledger's queue.
+/// One thread's state: everything a request needs, nothing shared but the ledger's queue and
+/// a few counters.
 struct Worker {
   Worker(const World& world, std::shared_ptr<Policy> first_policy)
       : loop(*world.loop),
@@ -49,6 +52,7 @@ struct Worker {
         ledger(world.ledger),
         live_counters(world.rates != nullptr ? *world.rates : own_rates),
         counters(world.counters != nullptr ? world.counters : &live_counters),
+        vitals(*world.vitals),
         policy(std::move(first_policy)) {}
 
   Loop& loop;
@@ -61,6 +65,7 @@ struct Worker {
   rules::Rates own_rates;
   RuleCounters live_counters;
   const rules::Counters* counters;
+  Vitals& vitals;
   std::shared_ptr<Policy> policy;
 };
 

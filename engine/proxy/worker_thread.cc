@@ -28,6 +28,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.dialer = &dialer;
   world.ledger = setup.ledger;
   world.rates = setup.rates;
+  world.vitals = setup.vitals;
   world.home = setup.home;
   return world;
 }

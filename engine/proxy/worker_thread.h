@@ -23,6 +23,7 @@ class WorkerThread {
     std::shared_ptr<Policy> policy;
     ledger::Ledger* ledger = nullptr;
     rules::Rates* rates = nullptr;
+    Vitals* vitals = nullptr;
     std::string home;
     std::function<void()> drained;  ///< called on the worker's thread once nothing is left after drain()
   };

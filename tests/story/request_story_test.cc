@@ -476,3 +476,53 @@ TEST_CASE("a provider that hangs up while its stream is collected into a whole r
     CHECK_THAT(answer.body, Contains("provider 'anth'"));
   }
 }
+
+namespace {
+
+/// What GET answers.
+Message looked_up(SimWorld& world, ProxyWorld& proxy, const std::string& path,
+                  const std::string& headers = {}) {
+  MemoryClient client(world.loop, proxy.server());
+  client.send("GET " + path + " HTTP/1.1\r\nhost: localhost\r\n" + headers + "\r\n");
+  world.loop.run();
+  return read_message(client.received());
+}
+
+}  // namespace
+
+TEST_CASE("health and status count what was served and show the ledger") {
+  SimWorld world;
+  ProxyWorld proxy(world, kConfig);
+  (void)proxy.answer("/v1/messages", messages("sim,hello", false));
+  (void)proxy.rows();  // waits until they are written
+  const Message health = looked_up(world, proxy, "/health");
+  CHECK_THAT(health.first_line, Contains("200"));
+  CHECK_THAT(health.body, Catch::StartsWith(R"({"status":"ok","version":")"));
+  CHECK_THAT(health.body, Contains(R"("providers":{"healthy":4,"total":4})") &&
+                              Contains(R"("ledger":{"ok":true,"rows_written":1,"rows_dropped":0})") &&
+                              Contains(R"("cache_stats":{)") && Contains(R"("uptime":)"));
+  const Message status = looked_up(world, proxy, "/status");
+  CHECK_THAT(status.body, Catch::StartsWith(R"({"status":"ok","timestamp":"2026-11-18T)"));
+  CHECK_THAT(
+      status.body,
+      Contains(R"("requests_served":1)") &&
+          Contains(R"({"name":"anth","status":"enabled","last_check":null,"response_time_ms":null})") &&
+          Contains(R"("rules":{"hash":")"));
+  CHECK_THAT(looked_up(world, proxy, "/ready").body, Catch::StartsWith(R"({"ready":true,"version":")"));
+
+  proxy.vitals().set_reload_problem("the configuration has errors (the log says where)");
+  CHECK_THAT(
+      looked_up(world, proxy, "/status").body,
+      Contains(R"("status":"degraded")") && Contains(R"("reload_problem":"the configuration has errors)"));
+}
+
+TEST_CASE("who has no key is told that the proxy is well and nothing else") {
+  SimWorld world;
+  ProxyWorld proxy(world, R"({"listen":{"api_key":"proxy-key"}})");
+  const Message health = looked_up(world, proxy, "/health");
+  CHECK_THAT(health.first_line, Contains("200"));
+  CHECK_THAT(health.body, !Contains("ledger") && !Contains("providers"));
+  CHECK_THAT(looked_up(world, proxy, "/status").body, !Contains("rules") && !Contains("sim"));
+  CHECK_THAT(looked_up(world, proxy, "/health", "x-api-key: proxy-key\r\n").body, Contains("\"ledger\""));
+  CHECK_THAT(looked_up(world, proxy, "/v1/models").first_line, Contains("401"));
+}

@@ -204,7 +204,10 @@ bool asks_a_model(dialect::Endpoint endpoint) {
     case dialect::Endpoint::kModel:
     case dialect::Endpoint::kVersion:
     case dialect::Endpoint::kShow:
-    case dialect::Endpoint::kHello: return false;
+    case dialect::Endpoint::kHello:
+    case dialect::Endpoint::kHealth:
+    case dialect::Endpoint::kReady:
+    case dialect::Endpoint::kStatus: return false;
   }
   return true;
 }

@@ -75,6 +75,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   below.files = &files_;
   below.dialer = &world.dialer;
   below.ledger = ledger_.get();
+  below.vitals = &vitals_;
   below.home = "/home/tester";
   worker_ = std::make_unique<proxy::Worker>(below, std::move(policy));
   proxy::Worker* worker = worker_.get();

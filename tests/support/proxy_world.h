@@ -38,6 +38,7 @@ class ProxyWorld {
   void run();
 
   [[nodiscard]] http::Server& server() { return *server_; }
+  [[nodiscard]] proxy::Vitals& vitals() { return vitals_; }
   [[nodiscard]] proxy::Worker& worker() { return *worker_; }
 
  private:
@@ -45,6 +46,7 @@ class ProxyWorld {
   MemoryFiles files_;
   std::string folder_;
   std::unique_ptr<ledger::Ledger> ledger_;
+  proxy::Vitals vitals_{0};
   std::unique_ptr<proxy::Worker> worker_;
   std::unique_ptr<http::Server> server_;
 };

@@ -1,0 +1,122 @@
+#include "proxy/health.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <string>
+#include <string_view>
+
+#include "core/json.h"
+#include "proxy/gate.h"
+
+namespace ccrules::proxy {
+namespace {
+
+constexpr std::string_view kVersion = CCR_VERSION;
+
+/// "2026-11-21T08:00:00Z".
+std::string iso_time(std::int64_t wall_us) {
+  const std::time_t seconds = wall_us / 1'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {text.data(), size};
+}
+
+std::int64_t uptime_s(const Worker& worker) {
+  return (worker.loop.now_ns() - worker.vitals.started_ns()) / 1'000'000'000;
+}
+
+std::int64_t enabled_providers(const config::Snapshot& config) {
+  return std::count_if(config.providers.begin(), config.providers.end(),
+                       [](const config::Provider& provider) { return provider.enabled; });
+}
+
+ledger::Health ledger_health(const Worker& worker) {
+  if (worker.ledger != nullptr) return worker.ledger->health();
+  ledger::Health none;
+  none.ok = false;
+  none.problem = "the ledger could not be opened: requests are served but not recorded";
+  return none;
+}
+
+/// "ok", "degraded" (served, but something needs a person) or "unhealthy".
+std::string_view overall(const Worker& worker, const ledger::Health& ledger) {
+  if (enabled_providers(*worker.policy->config) == 0) return "unhealthy";
+  return ledger.ok && worker.vitals.reload_problem().empty() ? "ok" : "degraded";
+}
+
+void write_ledger(json::Writer& writer, const ledger::Health& health) {
+  writer.key("ledger").begin_object().member("ok", health.ok);
+  if (!health.ok) writer.member("problem", std::string_view(health.problem));
+  writer.member("rows_written", static_cast<std::int64_t>(health.rows_written))
+      .member("rows_dropped", static_cast<std::int64_t>(health.rows_dropped))
+      .end_object();
+}
+
+void write_health(json::Writer& writer, const Worker& worker, const ledger::Health& ledger) {
+  const std::int64_t providers = enabled_providers(*worker.policy->config);
+  writer.member("uptime", uptime_s(worker));
+  // There is no cache in this version: these are its real numbers.
+  writer.key("cache_stats")
+      .begin_object()
+      .member("hits", 0)
+      .member("misses", 0)
+      .member("entries", 0)
+      .end_object();
+  // Nobody asks providers how they are: an enabled one counts as healthy.
+  writer.key("providers").begin_object().member("healthy", providers).member("total", providers).end_object();
+  write_ledger(writer, ledger);
+}
+
+void write_status(json::Writer& writer, const Worker& worker, const ledger::Health& ledger) {
+  const Policy& policy = *worker.policy;
+  writer.key("providers").begin_array();
+  for (const config::Provider& provider : policy.config->providers) {
+    writer.begin_object().member("name", std::string_view(provider.id));
+    writer.member("status", provider.enabled ? std::string_view("enabled") : std::string_view("disabled"));
+    writer.key("last_check").null().key("response_time_ms").null().end_object();
+  }
+  writer.end_array().key("rules").begin_object();
+  writer.member("hash", policy.rules->hash())
+      .member("count", static_cast<std::int64_t>(policy.rules->rule_count()));
+  const std::string problem = worker.vitals.reload_problem();
+  if (!problem.empty()) writer.member("reload_problem", std::string_view(problem));
+  writer.end_object();
+  write_ledger(writer, ledger);
+}
+
+}  // namespace
+
+Task<Result<void>> tell_health(Worker& worker, http::Exchange& exchange, dialect::Endpoint endpoint) {
+  const bool trusted = !refuse(exchange, *worker.policy->config, true).has_value();
+  const ledger::Health ledger = ledger_health(worker);
+  const std::string_view status = overall(worker, ledger);
+  const bool unhealthy = status == "unhealthy";
+  const std::string now = iso_time(worker.clock.wall_us());
+
+  std::string body;
+  json::Writer writer(body);
+  writer.begin_object();
+  if (endpoint == dialect::Endpoint::kReady) {
+    writer.member("ready", !unhealthy).member("version", kVersion).member("timestamp", std::string_view(now));
+  } else if (endpoint == dialect::Endpoint::kStatus) {
+    writer.member("status", status).member("timestamp", std::string_view(now));
+    writer.key("proxy").begin_object().member("version", kVersion).member("uptime", uptime_s(worker));
+    writer.member("requests_served", static_cast<std::int64_t>(worker.vitals.requests_served())).end_object();
+    if (trusted) write_status(writer, worker, ledger);
+  } else {
+    writer.member("status", status).member("version", kVersion);
+    if (trusted) write_health(writer, worker, ledger);
+  }
+  writer.end_object();
+
+  http::Headers headers;
+  headers.add("content-type", "application/json");
+  headers.add("cache-control", "no-store");
+  co_return co_await exchange.send(unhealthy ? 503 : 200, headers, body);
+}
+
+}  // namespace ccrules::proxy
