@@ -10,7 +10,7 @@
 
 /// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural
 /// characters and checks UTF-8 at several GB/s; the walk over them is ours, so every skipped byte is
-/// validated too (docs/adr/0007).
+/// validated too (docs/adr/0002).
 ///
 /// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in
 /// document order. Objects and arrays are walked with next():
@@ -143,8 +143,8 @@ class Document {
   Document& operator=(Document&&) noexcept;
   ~Document();
 
-  /// Starts over, as if just opened; all views given out so far are void. What is known of the text stays, so
-  /// that a second reading of it costs no second search for its structure.
+  /// Starts over, as if just opened; all views given out so far are void. What is known of the text stays, so that a
+  /// second reading of it costs no second search for its structure.
   void rewind(Escapes unread = Escapes::kChecked);
 
   /// The outermost value. Call once per reading.

@@ -541,7 +541,11 @@ Error error_of(const chat::StreamError& event, const UpstreamFailure& whose) {
 
 std::string_view error_type(const Error& error) {
   if (error.code == ErrorCode::kContextExceeded) return "invalid_request_error";
-  switch (error.http_status) {
+  return error_type_of(error.http_status);
+}
+
+std::string_view error_type_of(int http_status) {
+  switch (http_status) {
     case 401:
       return "authentication_error";
     case 402:
@@ -563,7 +567,7 @@ std::string_view error_type(const Error& error) {
     case 529:
       return "overloaded_error";
     default:
-      return error.http_status >= 500 ? "api_error" : "invalid_request_error";
+      return http_status >= 500 ? "api_error" : "invalid_request_error";
   }
 }
 

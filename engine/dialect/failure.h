@@ -36,6 +36,8 @@ Error error_of(const chat::StreamError& event, const UpstreamFailure& whose);
 /// permission_error, not_found_error, request_too_large, rate_limit_error, timeout_error, overloaded_error,
 /// api_error.
 std::string_view error_type(const Error& error);
+/// The same for a status alone.
+std::string_view error_type_of(int http_status);
 
 /// Numbers an overflow message gives away.
 struct Overflow {

@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -6,8 +8,29 @@
 #include "core/json.h"
 #include "core/result.h"
 
-/// Small readings that OpenAI's formats have in common.
+/// What the readers of several dialects do with the members of a request's objects.
 namespace ccrules::dialect {
+
+/// Refuses the second copy of a member that decisions read: sent twice, two readers could see two different
+/// requests.
+template <std::size_t Count>
+class OnlyOnce {
+ public:
+  explicit OnlyOnce(const std::array<std::string_view, Count>& names) : names_(names) {}
+  Result<void> check(std::string_view key) {
+    for (std::size_t i = 0; i < Count; ++i) {
+      if (key != names_[i]) continue;
+      const unsigned bit = 1u << i;
+      if ((seen_ & bit) != 0) return bad_request(std::string(key) + " is sent twice: send it once");
+      seen_ |= bit;
+    }
+    return {};
+  }
+
+ private:
+  const std::array<std::string_view, Count>& names_;
+  unsigned seen_ = 0;
+};
 
 /// Appends `"key":json` to an object text, which is empty or "{...}".
 void keep_member(std::string& object_json, std::string_view key, std::string_view json);

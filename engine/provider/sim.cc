@@ -9,6 +9,7 @@
 #include "core/digest.h"
 #include "core/json.h"
 #include "dialect/dialect.h"
+#include "dialect/failure.h"
 #include "provider/sim_scene.h"
 
 namespace ccrules::provider {
@@ -375,7 +376,7 @@ std::unique_ptr<http::ReplyStream> refuse(Loop& loop, std::uint64_t seed, const 
 std::unique_ptr<http::ReplyStream> refuse(Loop& loop, std::uint64_t seed, const Error& error) {
   Scene::Failure failure;
   failure.status = error.http_status;
-  failure.type = sim::type_of_status(error.http_status);
+  failure.type = dialect::error_type_of(error.http_status);
   failure.message = error.message;
   return refuse(loop, seed, failure);
 }

@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/failure.h"
 #include "provider/sim_input.h"
 
 namespace ccrules::provider::sim {
@@ -502,7 +503,7 @@ void play_garbage(Stage& stage) {
 void play_error(Stage& stage) {
   Scene::Failure failure;
   failure.status = static_cast<int>(stage.options.number("status", 400, 599).value_or(529));
-  failure.type = stage.options.text("type", type_of_status(failure.status));
+  failure.type = stage.options.text("type", dialect::error_type_of(failure.status));
   failure.message = stage.options.text(
       "message", "The simulator was asked for status " + std::to_string(failure.status) + ".");
   failure.retry_after_s = stage.options.number("retry_after", 0, 86400).value_or(-1);
@@ -637,33 +638,6 @@ Scene unmarked(const chat::Request& request, const Turn& turn) {
 }
 
 }  // namespace
-
-std::string_view type_of_status(int status) {
-  switch (status) {
-    case 401:
-      return "authentication_error";
-    case 402:
-      return "billing_error";
-    case 403:
-      return "permission_error";
-    case 404:
-      return "not_found_error";
-    case 409:
-      return "conflict_error";
-    case 413:
-      return "request_too_large";
-    case 429:
-      return "rate_limit_error";
-    case 503:
-      return "overloaded_error";
-    case 504:
-      return "timeout_error";
-    case 529:
-      return "overloaded_error";
-    default:
-      return status < 500 ? "invalid_request_error" : "api_error";
-  }
-}
 
 Result<Scene> direct(const chat::Request& request) {
   CCR_TRY(turn, read_turn(request));

@@ -43,7 +43,4 @@ struct Scene {
 /// Reads the marker in the request's current turn and decides. A 400 when the marker makes no sense.
 Result<Scene> direct(const chat::Request& request);
 
-/// Anthropic's error type for a status.
-std::string_view type_of_status(int status);
-
 }  // namespace ccrules::provider::sim

@@ -7,21 +7,6 @@ namespace {
 
 using json::Type;
 
-Result<void> keep(json::Object& object, std::string& extra_json) {
-  const std::string name(object.key());
-  CCR_TRY(raw, object.value().raw());
-  keep_member(extra_json, name, raw);
-  return {};
-}
-
-/// Takes a string member; null counts as absent.
-Result<void> take(json::Value& value, std::string& out) {
-  if (value.is_null()) return {};
-  CCR_TRY(text, value.string());
-  out = text;
-  return {};
-}
-
 Result<void> take_raw(json::Value& value, std::string& out) {
   if (value.is_null()) return {};
   CCR_TRY(raw, value.raw());
@@ -42,7 +27,8 @@ Result<chat::Block> read_text(json::Value& value) {
     } else if (key == "citations") {
       std::string citations;
       CCR_CHECK(take_raw(object.value(), citations));
-      if (!citations.empty() && json::compact(citations) != "[]") keep_member(text.extra_json, "citations", citations);
+      if (!citations.empty() && json::compact(citations) != "[]")
+        keep_member(text.extra_json, "citations", citations);
     } else if (key != "type") {
       CCR_CHECK(keep(object, text.extra_json));
     }
@@ -170,7 +156,8 @@ Result<chat::Block> read_tool_call(json::Value& value) {
   return chat::Block{std::move(call)};
 }
 
-/// A tool's answer: content as everywhere, and what careless clients put there instead (null, 42, {...}) as its JSON text.
+/// A tool's answer: content as everywhere, and what careless clients put there instead (null, 42, {...}) as
+/// its JSON text.
 Result<std::vector<chat::Block>> read_result_content(json::Value& value) {
   if (value.is(Type::kString) || value.is(Type::kArray)) {
     bool plain_string = false;
@@ -235,17 +222,23 @@ void write_cache_control(json::Writer& writer, const std::string& cache_control_
   if (!cache_control_json.empty()) writer.member_raw("cache_control", cache_control_json);
 }
 
-void write_source(json::Writer& writer, chat::SourceKind kind, const std::string& media_type, const std::string& data,
-                  const std::string& blocks_json) {
+void write_source(json::Writer& writer, chat::SourceKind kind, const std::string& media_type,
+                  const std::string& data, const std::string& blocks_json) {
   writer.key("source").begin_object();
   switch (kind) {
     case chat::SourceKind::kBase64:
       writer.member("type", "base64").member("media_type", media_type).member("data", data);
       break;
-    case chat::SourceKind::kUrl: writer.member("type", "url").member("url", data); break;
-    case chat::SourceKind::kFile: writer.member("type", "file").member("file_id", data); break;
+    case chat::SourceKind::kUrl:
+      writer.member("type", "url").member("url", data);
+      break;
+    case chat::SourceKind::kFile:
+      writer.member("type", "file").member("file_id", data);
+      break;
     case chat::SourceKind::kText:
-      writer.member("type", "text").member("media_type", media_type.empty() ? "text/plain" : media_type).member("data", data);
+      writer.member("type", "text")
+          .member("media_type", media_type.empty() ? "text/plain" : media_type)
+          .member("data", data);
       break;
     case chat::SourceKind::kBlocks:
       writer.member("type", "content").member_raw("content", blocks_json.empty() ? "[]" : blocks_json);
@@ -268,7 +261,9 @@ struct BlockWriter {
     if (thinking.redacted) {
       writer.member("type", "redacted_thinking").member("data", thinking.text);
     } else {
-      writer.member("type", "thinking").member("thinking", thinking.text).member("signature", thinking.signature);
+      writer.member("type", "thinking")
+          .member("thinking", thinking.text)
+          .member("signature", thinking.signature);
     }
     writer.end_object();
   }
@@ -298,7 +293,8 @@ struct BlockWriter {
   void operator()(const chat::ToolResult& result) const {
     writer.begin_object().member("type", "tool_result").member("tool_use_id", result.call_id);
     if (!result.content_absent) {
-      const auto* text = result.content.size() == 1 ? std::get_if<chat::Text>(&result.content.front().value) : nullptr;
+      const auto* text =
+          result.content.size() == 1 ? std::get_if<chat::Text>(&result.content.front().value) : nullptr;
       if (text != nullptr && text->cache_control_json.empty() && text->extra_json.empty()) {
         writer.member("content", text->text);
       } else {
@@ -350,7 +346,9 @@ Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_st
   return blocks;
 }
 
-void write_block(json::Writer& writer, const chat::Block& block) { std::visit(BlockWriter{writer}, block.value); }
+void write_block(json::Writer& writer, const chat::Block& block) {
+  std::visit(BlockWriter{writer}, block.value);
+}
 
 std::string one_line(std::string_view json) {
   return json.find_first_of("\r\n") == std::string_view::npos ? std::string(json) : json::compact(json);

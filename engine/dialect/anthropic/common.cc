@@ -74,11 +74,15 @@ void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t es
   writer.member("cache_creation_input_tokens", written);
   writer.member("cache_read_input_tokens", usage.cache_read_tokens.value_or(0));
   writer.key("cache_creation").begin_object();
-  writer.member("ephemeral_5m_input_tokens", written - written_1h).member("ephemeral_1h_input_tokens", written_1h);
+  writer.member("ephemeral_5m_input_tokens", written - written_1h)
+      .member("ephemeral_1h_input_tokens", written_1h);
   writer.end_object();
   writer.member("output_tokens", usage.output_tokens.value_or(0));
   if (usage.reasoning_tokens) {
-    writer.key("output_tokens_details").begin_object().member("thinking_tokens", *usage.reasoning_tokens).end_object();
+    writer.key("output_tokens_details")
+        .begin_object()
+        .member("thinking_tokens", *usage.reasoning_tokens)
+        .end_object();
   }
   writer.member("service_tier", "standard").end_object();
 }
@@ -99,21 +103,24 @@ std::string_view stop_reason_word(chat::StopReason reason) {
 
 std::string safe_name(std::string_view name) {
   const bool plain = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   });
   return plain ? std::string(name) : "?";
 }
 
-void keep_member(std::string& extra_json, std::string_view key, std::string_view json) {
-  if (extra_json.empty()) {
-    extra_json = "{";
-  } else {
-    extra_json.back() = ',';
-  }
-  json::append_string(extra_json, key);
-  extra_json += ':';
-  extra_json += json;
-  extra_json += '}';
+Result<void> take(json::Value& value, std::string& out) {
+  if (value.is_null()) return {};
+  CCR_TRY(text, value.string());
+  out = text;
+  return {};
+}
+
+Result<void> keep(json::Object& object, std::string& extra_json) {
+  const std::string name(object.key());
+  CCR_TRY(raw, object.value().raw());
+  keep_member(extra_json, name, raw);
+  return {};
 }
 
 void write_members(json::Writer& writer, std::string_view extra_json) {

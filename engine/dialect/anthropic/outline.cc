@@ -36,7 +36,7 @@ class OutlineReader {
     document.rewind(json::Escapes::kUnchecked);
     CCR_TRY(root, document.root_object());
     while (root.next()) {
-      CCR_CHECK(check_once(root.key()));
+      CCR_CHECK(once_.check(root.key()));
       CCR_CHECK(read_member(root.key(), root.value()));
     }
     CCR_CHECK(root.done());
@@ -47,16 +47,6 @@ class OutlineReader {
   }
 
  private:
-  Result<void> check_once(std::string_view key) {
-    for (std::size_t i = 0; i < kOnlyOnce.size(); ++i) {
-      if (key != kOnlyOnce[i]) continue;
-      const unsigned bit = 1u << i;
-      if ((seen_ & bit) != 0) return bad_request(std::string(key) + " is sent twice: send it once");
-      seen_ |= bit;
-    }
-    return {};
-  }
-
   Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "messages") return read_messages(value);
     if (key == "system") return read_system(value);
@@ -314,7 +304,7 @@ class OutlineReader {
   }
 
   chat::Outline outline_;
-  unsigned seen_ = 0;
+  OnlyOnce<kOnlyOnce.size()> once_{kOnlyOnce};
 };
 
 }  // namespace

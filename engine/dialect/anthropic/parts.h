@@ -6,9 +6,11 @@
 
 #include "core/json.h"
 #include "dialect/dialect.h"
+#include "dialect/members.h"
 
 /// The parts of the Anthropic Messages dialect, one file each; dialect.cc puts them together.
-/// Wire format: Anthropic Messages API, versions 2023-06-01 and 2026-10-21, as @anthropic-ai/sdk 1.11.0 types it (2026-11-19).
+/// Wire format: Anthropic Messages API, versions 2023-06-01 and 2026-10-21, as @anthropic-ai/sdk 1.11.0 types
+/// it (2026-11-19).
 namespace ccrules::dialect::anthropic_messages {
 
 inline constexpr std::string_view kName = "anthropic";
@@ -17,10 +19,12 @@ inline constexpr std::string_view kThreadUnsupported = "thread_unsupported_reque
 
 Result<chat::Outline> read_outline(json::Document& body);
 Result<chat::Request> read_request(json::Document& body);
-Result<std::string> write_request(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);
+Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+                                  chat::LossNotes& losses);
 std::vector<RenamedTool> renamed_tools(const chat::Request& request);
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options);
-std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses);
+std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,
+                        chat::LossNotes& losses);
 chat::Reply peek_reply(std::string_view body);
 std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& options);
 std::unique_ptr<StreamReader> make_stream_listener();
@@ -31,10 +35,11 @@ std::string write_models(const std::vector<std::string>& ids);
 
 // --- shared by requests, replies and streams
 
-/// Anthropic's `usage` object; null and odd members are left out, counts are clamped to 0..limits::kUsageTokens.
-/// A value that is no object gives an empty usage. Consumes the value.
+/// Anthropic's `usage` object; null and odd members are left out, counts are clamped to
+/// 0..limits::kUsageTokens. A value that is no object gives an empty usage. Consumes the value.
 Result<chat::Usage> read_usage(json::Value& value);
-/// Writes the `usage` object with every member clients rely on (G-4). `estimated_input_tokens` stands in for an unknown input.
+/// Writes the `usage` object with every member clients rely on (G-4). `estimated_input_tokens` stands in for
+/// an unknown input.
 void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t estimated_input_tokens);
 
 chat::StopReason stop_reason_from(std::string_view word);
@@ -44,12 +49,14 @@ std::string_view stop_reason_word(chat::StopReason reason);
 Result<chat::Block> read_block(json::Value& value);
 /// Reads `content`: a string (one Text, `plain_string` set) or an array of blocks.
 Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_string);
-/// Writes a block as Anthropic's own; the inverse of read_block. Blocks of other dialects must have been taken out before.
+/// Writes a block as Anthropic's own; the inverse of read_block. Blocks of other dialects must have been
+/// taken out before.
 void write_block(json::Writer& writer, const chat::Block& block);
-/// The object a tool_use block's `input` must be, whatever the model wrote: empty and null become {}, a string that holds an
-/// object is decoded once, everything else is kept as {"_raw": "..."} (G-7).
+/// The object a tool_use block's `input` must be, whatever the model wrote: empty and null become {}, a
+/// string that holds an object is decoded once, everything else is kept as {"_raw": "..."} (G-7).
 std::string tool_input(std::string_view arguments_json);
-/// The `stop_details` value: what the provider said; for a refusal without details the empty form (G-30); else null.
+/// The `stop_details` value: what the provider said; for a refusal without details the empty form (G-30);
+/// else null.
 void write_stop_details(json::Writer& writer, chat::StopReason reason, std::string_view stop_details_json);
 
 /// Valid JSON without line breaks: what may go into an event's data line.
@@ -58,8 +65,10 @@ std::string one_line(std::string_view json);
 /// A member's text for error messages and losses: only plain names are repeated.
 std::string safe_name(std::string_view name);
 
-/// One JSON object member kept verbatim: appends `"key":json` to an object text ("" or "{...}").
-void keep_member(std::string& extra_json, std::string_view key, std::string_view json);
+/// Takes a string member; null counts as absent.
+Result<void> take(json::Value& value, std::string& out);
+/// Keeps the member `object` stands at, verbatim, among those this build does not know.
+Result<void> keep(json::Object& object, std::string& extra_json);
 /// Puts the members of a kept object into the object being written.
 void write_members(json::Writer& writer, std::string_view extra_json);
 

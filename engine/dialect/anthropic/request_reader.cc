@@ -7,20 +7,6 @@ namespace {
 
 using json::Type;
 
-Result<void> keep(json::Object& object, std::string& extra_json) {
-  const std::string name(object.key());
-  CCR_TRY(raw, object.value().raw());
-  keep_member(extra_json, name, raw);
-  return {};
-}
-
-Result<void> take(json::Value& value, std::string& out) {
-  if (value.is_null()) return {};
-  CCR_TRY(text, value.string());
-  out = text;
-  return {};
-}
-
 Result<void> take_number(json::Value& value, std::optional<double>& out) {
   if (value.is_null()) return {};
   CCR_TRY(number, value.number());
@@ -59,7 +45,9 @@ Result<chat::Message> read_message(json::Value& value) {
   CCR_CHECK(object.done());
   if (role.empty()) return here.error("has no role");
   if (!has_content) return here.error("has no content");
-  message.role = role == "user" ? chat::Role::kUser : role == "assistant" ? chat::Role::kAssistant : chat::Role::kSystem;
+  message.role = role == "user"        ? chat::Role::kUser
+                 : role == "assistant" ? chat::Role::kAssistant
+                                       : chat::Role::kSystem;
   return message;
 }
 
@@ -115,7 +103,8 @@ class RequestReader {
     CCR_CHECK(root.done());
     CCR_CHECK(document.at_end());
     if (request_.model.empty()) return bad_request("model is missing: send the name of a model");
-    if (request_.messages.empty()) return bad_request("messages is missing or empty: send at least one message");
+    if (request_.messages.empty())
+      return bad_request("messages is missing or empty: send at least one message");
     return std::move(request_);
   }
 
@@ -145,7 +134,8 @@ class RequestReader {
     }
     if (value.is_null()) return {};
     if (key == "thread") {
-      // The provider would answer without the history it does not have; the SDK sends all of it after this error.
+      // The provider would answer without the history it does not have; the SDK sends all of it after this
+      // error.
       Error error = bad_request("thread is not supported here: send the whole conversation in messages");
       error.type = kThreadUnsupported;
       error.should_retry_false = true;
@@ -188,10 +178,14 @@ class RequestReader {
     while (object.next()) {
       if (object.key() == "type") {
         CCR_TRY(type, object.value().string());
-        if (type == "any") choice.kind = chat::ToolChoiceKind::kAny;
-        else if (type == "tool") choice.kind = chat::ToolChoiceKind::kTool;
-        else if (type == "none") choice.kind = chat::ToolChoiceKind::kNone;
-        else if (type != "auto") return object.value().error("must be auto, any, tool or none");
+        if (type == "any")
+          choice.kind = chat::ToolChoiceKind::kAny;
+        else if (type == "tool")
+          choice.kind = chat::ToolChoiceKind::kTool;
+        else if (type == "none")
+          choice.kind = chat::ToolChoiceKind::kNone;
+        else if (type != "auto")
+          return object.value().error("must be auto, any, tool or none");
       } else if (object.key() == "name") {
         CCR_CHECK(take(object.value(), choice.name));
       } else if (object.key() == "disable_parallel_tool_use" && object.value().is(Type::kBool)) {
@@ -212,11 +206,16 @@ class RequestReader {
       json::Value& member = object.value();
       if (object.key() == "type") {
         CCR_TRY(type, member.string());
-        if (type == "enabled") request_.thinking.kind = chat::ThinkingKind::kEnabled;
-        else if (type == "adaptive") request_.thinking.kind = chat::ThinkingKind::kAdaptive;
-        else if (type == "disabled") request_.thinking.kind = chat::ThinkingKind::kDisabled;
-        else if (type == "between_tools") request_.thinking.kind = chat::ThinkingKind::kBetweenTools;
-        else return member.error("must be enabled, adaptive, disabled or between_tools");
+        if (type == "enabled")
+          request_.thinking.kind = chat::ThinkingKind::kEnabled;
+        else if (type == "adaptive")
+          request_.thinking.kind = chat::ThinkingKind::kAdaptive;
+        else if (type == "disabled")
+          request_.thinking.kind = chat::ThinkingKind::kDisabled;
+        else if (type == "between_tools")
+          request_.thinking.kind = chat::ThinkingKind::kBetweenTools;
+        else
+          return member.error("must be enabled, adaptive, disabled or between_tools");
       } else if (object.key() == "budget_tokens") {
         CCR_CHECK(take_integer(member, request_.thinking.budget_tokens));
       } else if (object.key() == "display") {
@@ -299,6 +298,8 @@ class RequestReader {
 
 }  // namespace
 
-Result<chat::Request> read_request(json::Document& body) { return RequestReader().read(body); }
+Result<chat::Request> read_request(json::Document& body) {
+  return RequestReader().read(body);
+}
 
 }  // namespace ccrules::dialect::anthropic_messages

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "core/json.h"
+#include "dialect/members.h"
 #include "dialect/openai_chat/request_reader.h"
 
 namespace ccrules::dialect::openai {
@@ -25,7 +26,7 @@ class OutlineReader {
     CCR_TRY(root, document.root_object());
     outline_.include_usage = false;
     while (root.next()) {
-      CCR_CHECK(check_once(root.key()));
+      CCR_CHECK(once_.check(root.key()));
       CCR_CHECK(read_member(root.key(), root.value()));
     }
     CCR_CHECK(root.done());
@@ -37,16 +38,6 @@ class OutlineReader {
   }
 
  private:
-  Result<void> check_once(std::string_view key) {
-    for (std::size_t i = 0; i < kOnlyOnce.size(); ++i) {
-      if (key != kOnlyOnce[i]) continue;
-      const unsigned bit = 1u << i;
-      if ((seen_ & bit) != 0) return bad_request(std::string(key) + " is sent twice: send it once");
-      seen_ |= bit;
-    }
-    return {};
-  }
-
   Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "messages") return read_messages(value);
     if (key == "model") {
@@ -286,7 +277,7 @@ class OutlineReader {
   chat::Outline outline_;
   std::vector<std::string_view> texts_;  ///< of the current message
   bool conversation_started_ = false;
-  unsigned seen_ = 0;
+  OnlyOnce<kOnlyOnce.size()> once_{kOnlyOnce};
 };
 
 }  // namespace
