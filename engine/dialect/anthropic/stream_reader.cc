@@ -5,6 +5,7 @@
 #include "core/sse.h"
 #include "dialect/anthropic/parts.h"
 #include "dialect/failure.h"
+#include "dialect/unstreamed.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -107,12 +108,8 @@ class Reader : public StreamReader {
   explicit Reader(bool listen) : listen_(listen) {}
 
   Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
-    if (!json_body_.empty() || is_json_body(bytes)) {
-      if (json_body_.size() + bytes.size() > limits::kReplyBytes)
-        return protocol_error("it is a JSON body, and too large");
-      json_body_ += bytes;
-      return {};
-    }
+    CCR_TRY(kept, body_.take(bytes));
+    if (kept) return {};
     decoder_.feed(bytes);
     sse::Event event;
     for (;;) {
@@ -128,7 +125,7 @@ class Reader : public StreamReader {
   }
 
   Result<void> finish(std::vector<chat::Event>& out) override {
-    if (!json_body_.empty()) return finish_json_body(out);
+    if (body_.came()) return finish_body(out);
     sse::Event event;
     if (decoder_.finish(event)) {
       // A last event without its blank line counts when it is whole; half of one is a cut like any other.
@@ -143,26 +140,15 @@ class Reader : public StreamReader {
  private:
   enum class Kind : std::uint8_t { kNone, kText, kThinking, kTool, kOpaque };
 
-  /// True when the stream starts like a JSON object: `stream` was ignored, or the body is an error.
-  bool is_json_body(std::string_view bytes) {
-    if (!at_start_) return false;
-    for (const char c : bytes) {
-      if (c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-      at_start_ = false;
-      return c == '{' || c == '[';
-    }
-    return false;
-  }
-
-  Result<void> finish_json_body(std::vector<chat::Event>& out) {
-    const std::string body = std::exchange(json_body_, " ");
+  Result<void> finish_body(std::vector<chat::Event>& out) {
+    if (ended_) return {};
     ended_ = true;
-    auto reply = read_reply(body, ReaderOptions{});
+    auto reply = read_reply(body_.text(), ReaderOptions{});
     if (reply.ok()) {
       for (chat::Event& event : chat::unroll(*reply)) out.push_back(std::move(event));
       return {};
     }
-    out.emplace_back(stream_error(body, {}));
+    out.emplace_back(stream_error(body_.text(), {}));
     return {};
   }
 
@@ -505,8 +491,7 @@ class Reader : public StreamReader {
 
   const bool listen_;
   sse::Decoder decoder_;
-  std::string json_body_;
-  bool at_start_ = true;
+  UnstreamedBody body_;
   bool started_ = false;
   bool ended_ = false;
   bool saw_tool_ = false;

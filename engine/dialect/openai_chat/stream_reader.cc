@@ -2,12 +2,12 @@
 
 #include <utility>
 
-#include "core/limits.h"
 #include "core/sse.h"
 #include "core/text.h"
 #include "dialect/failure.h"
 #include "dialect/openai_chat/assembler.h"
 #include "dialect/openai_chat/repeated_chunk.h"
+#include "dialect/unstreamed.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -29,17 +29,13 @@ class Reader final : public StreamReader {
       : assembler_(options), provider_(options.provider), only_listens_(only_listens) {}
 
   Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
-    if (framing_ == Framing::kUnknown && !recognise(bytes)) return {};
-    if (framing_ == Framing::kBody) return hold(bytes);
-    if (!first_bytes_.empty()) {
-      CCR_CHECK(read_events(first_bytes_, out));
-      first_bytes_.clear();
-    }
+    CCR_TRY(kept, body_.take(bytes));
+    if (kept) return {};
     return read_events(bytes, out);
   }
 
   Result<void> finish(std::vector<chat::Event>& out) override {
-    if (framing_ == Framing::kBody) return finish_body(out);
+    if (body_.came()) return finish_body(out);
     sse::Event event;
     // Servers that forget the last blank line still mean their last event; half an event is a cut like any
     // other.
@@ -56,31 +52,6 @@ class Reader final : public StreamReader {
   }
 
  private:
-  enum class Framing : std::uint8_t { kUnknown, kEvents, kBody };
-
-  /// Looks at the first byte that says something. Keeps what it has seen until then. @return false when none
-  /// came yet.
-  bool recognise(std::string_view bytes) {
-    constexpr std::string_view kSkipped = " \t\r\n\xEF\xBB\xBF";
-    const std::size_t first = bytes.find_first_not_of(kSkipped);
-    if (first == std::string_view::npos) {
-      // A server may keep a connection alive with blank lines for hours: they mean nothing before the first
-      // event.
-      if (first_bytes_.size() < 16) first_bytes_ += bytes.substr(0, 16);
-      return false;
-    }
-    const char byte = bytes[first];
-    framing_ = byte == '{' || byte == '[' || byte == '<' ? Framing::kBody : Framing::kEvents;
-    return true;
-  }
-
-  Result<void> hold(std::string_view bytes) {
-    body_ += bytes;
-    if (body_.size() > limits::kReplyBytes)
-      return not_a_stream("is one JSON body larger than the limit for replies");
-    return {};
-  }
-
   Result<void> read_events(std::string_view bytes, std::vector<chat::Event>& out) {
     if (assembler_.ended()) return {};
     sse::Event event;
@@ -128,7 +99,7 @@ class Reader final : public StreamReader {
   /// stream:true was asked for and one JSON value came: a whole reply, an error, or a page of HTML.
   Result<void> finish_body(std::vector<chat::Event>& out) {
     if (assembler_.ended()) return {};
-    const std::string_view body = text::trim(body_);
+    const std::string_view body = text::trim(body_.text());
     auto document = json::Document::open(body);
     const bool is_reply =
         document.ok() && read_chunk(*document, chunk_).ok() && chunk_.error_json.empty() && chunk_.has_choice;
@@ -147,9 +118,7 @@ class Reader final : public StreamReader {
   RepeatedChunk repeated_;
   std::string provider_;
   bool only_listens_;
-  Framing framing_ = Framing::kUnknown;
-  std::string first_bytes_;
-  std::string body_;
+  UnstreamedBody body_;
 };
 
 }  // namespace

@@ -203,6 +203,12 @@ TEST_CASE("a JSON body instead of a stream is read: a message is unrolled, an er
         "error overloaded_error: Overloaded\n");
 }
 
+TEST_CASE("an error body after a byte order mark, and a page of HTML, say what they say instead of being a cut") {
+  CHECK(read("\xEF\xBB\xBF" R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})") ==
+        "error overloaded_error: Overloaded\n");
+  CHECK(read("\n<html><head><title>502 Bad Gateway</title></head></html>") == "error api_error: 502 Bad Gateway\n");
+}
+
 TEST_CASE("unknown events are skipped") {
   CHECK(read(kStart + event("message_progress", "\"x\":1") + kStop).find("end end_turn") != std::string::npos);
 }

@@ -563,3 +563,16 @@ TEST_CASE("a repeated chunk that is broken is refused like any other") {
     CHECK_FALSE(reader->feed(delta("\"content\":\"" + bad + "\""), events).ok());
   }
 }
+
+TEST_CASE("a body instead of a stream is read after a byte order mark and blanks, however they are cut") {
+  const std::string answer =
+      R"({"id":"c1","model":"m","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]})";
+  CHECK(read("\xEF\xBB\xBF" + answer) == read(answer));
+  CHECK(read(std::string(20, '\n') + " \t" + answer) == read(answer));
+  CHECK(read("\xEF\xBB\xBF{\"error\":{\"message\":\"no") == "error api_error: {\"error\":{\"message\":\"no\n");
+}
+
+TEST_CASE("a field name behind a blank is no field, however far the blank lines before it go") {
+  CHECK(read(std::string(20, '\n') + "    data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n") ==
+        read("\n"));
+}
