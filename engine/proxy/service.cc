@@ -52,16 +52,6 @@ std::string home_directory() {
   return home == environment.end() ? std::string() : home->second;
 }
 
-std::string ledger_path(const config::Snapshot& config) {
-  if (!config.ledger.path.empty()) return config.ledger.path;
-  const Environment environment = system_environment();
-  const auto state = environment.find("XDG_STATE_HOME");
-  const std::string base = state != environment.end() && !state->second.empty()
-                               ? state->second
-                               : home_directory() + "/.local/state";
-  return base + "/ccrules/ledger.db";
-}
-
 std::string base_url(const config::Listen& listen, int port) {
   const bool everywhere = listen.host == "0.0.0.0" || listen.host == "::";
   const std::string host = everywhere                                   ? "127.0.0.1"
@@ -127,7 +117,7 @@ class Service {
  private:
   void open_ledger() {
     ledger::Settings settings;
-    settings.path = ledger_path(*config_);
+    settings.path = config_->ledger.path;
     settings.keep_days = config_->ledger.keep_days;
     settings.durable = config_->ledger.durable;
     auto ledger = ledger::Ledger::open(settings);
