@@ -28,6 +28,7 @@ struct Signals::Impl {
 
 Signals::Signals(UvLoop& loop, std::function<void(int signal)> received) : impl_(std::make_unique<Impl>()) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is a failed write, not the end of the process
   impl_->received = std::move(received);
   for (std::size_t i = 0; i < kWatched.size(); ++i) {
     auto* handle = new Handle;

@@ -6,8 +6,8 @@
 
 namespace ccrules {
 
-/// SIGTERM, SIGINT and SIGHUP as calls on a loop, while it lives; SIGPIPE is ignored for good. One per
-/// process.
+/// SIGTERM, SIGINT and SIGHUP as calls on a loop, while it lives; SIGPIPE and SIGXFSZ (a file that may not
+/// grow) are ignored for good: what failed says so itself. One per process.
 class Signals {
  public:
   Signals(UvLoop& loop, std::function<void(int signal)> received);
