@@ -51,7 +51,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   std::string_view out = bytes.begin(from.held, from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
   for (;;) {
-    const bool over = from.upstream_ended || (bytes.complete() && !from.native);
+    const bool over = from.upstream_ended || bytes.broken() || (bytes.complete() && !from.native);
     if (bytes.complete() && visit.must_commit()) co_await visit.commit();
     if (over && bytes.nothing_left()) {
       CCR_CO_CHECK(co_await to.finish(out));
@@ -95,9 +95,10 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
     }
   }
 
+  if (bytes.broken()) from.stream.reset();
   // The client has everything. Reading the few bytes that end the upstream's body keeps its connection
   // usable.
-  if (!from.upstream_ended) {
+  if (!from.upstream_ended && from.stream) {
     auto rest = co_await from.stream->read(milliseconds(limits::kUsageTime), from.clock->stop.token());
     (void)rest;  // whatever it is, the request is over
   }

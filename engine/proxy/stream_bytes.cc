@@ -4,7 +4,10 @@
 #include <utility>
 #include <variant>
 
+#include "core/limits.h"
+#include "core/sse.h"
 #include "provider/provider.h"
+#include "proxy/attempts.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -117,9 +120,13 @@ std::string_view StreamBytes::take(std::string_view bytes) {
   out_.clear();
   events_.clear();
   hide_key_ = hide_key_ || over_;
-  if (auto fed = reader_.feed(bytes, events_); !fed) return fail("api_error", fed.error().message);
+  if (auto fed = reader_.feed(bytes, events_); !fed) return unreadable(std::move(fed).error());
   for (const chat::Event& event : events_) write(event);
-  return lane_.native ? forward(bytes) : out_;
+  if (!lane_.native) return out_;
+  const std::string_view whole = forward(bytes);
+  // Lines that carry no data are none of the reader's business, but they are held here until their blank line.
+  if (whole_.rest().size() > limits::kSseEventBytes) return unreadable(sse::too_large());
+  return whole;
 }
 
 std::string_view StreamBytes::end(const Error* failure) {
@@ -129,7 +136,8 @@ std::string_view StreamBytes::end(const Error* failure) {
     return out_;
   }
   events_.clear();
-  if (auto finished = reader_.finish(events_); !finished) return fail("api_error", finished.error().message);
+  if (auto finished = reader_.finish(events_); !finished)
+    return unreadable(std::move(finished).error());
   for (const chat::Event& event : events_) {
     if (const auto* cut = std::get_if<chat::StreamError>(&event)) {
       return failure != nullptr
@@ -144,13 +152,18 @@ std::string_view StreamBytes::end(const Error* failure) {
   return out_;
 }
 
+std::string_view StreamBytes::unreadable(Error error) {
+  return fail("api_error", name_provider(std::move(error), *lane_.provider).message);
+}
+
 std::string_view StreamBytes::fail(std::string type, std::string message) {
   chat::StreamError failed;
   failed.type = std::move(type);
   failed.message = provider::without_key(std::move(message), *lane_.provider);
   const chat::Event event = std::move(failed);
   visit_.observe(event);
-  over_ = true;
+  over_ = broken_ = true;
+  whole_.drop_rest();
   writer().write(event, out_);
   return out_;
 }

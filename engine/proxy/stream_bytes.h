@@ -21,6 +21,8 @@ class WholeEvents {
   std::string_view take(std::string_view bytes);
   /// What is left when the stream ended properly: a last event whose blank line is missing.
   [[nodiscard]] std::string_view rest() const { return tail_; }
+  /// The stream is broken: half an event is worth nothing.
+  void drop_rest() { tail_.clear(); }
 
  private:
   std::string tail_;
@@ -48,6 +50,8 @@ class StreamBytes {
   std::string_view ping();
   /// True when the client has been told that the message is over.
   [[nodiscard]] bool complete() const { return over_; }
+  /// True when the upstream sent what cannot be read: the client has its error, and nothing may follow it.
+  [[nodiscard]] bool broken() const { return broken_; }
   /// True when end() would add nothing.
   [[nodiscard]] bool nothing_left() const { return over_ && whole_.rest().empty(); }
 
@@ -57,6 +61,8 @@ class StreamBytes {
   /// Verbatim bytes as the client gets them.
   std::string_view forward(std::string_view bytes);
   dialect::StreamWriter& writer();
+  /// The upstream's bytes cannot be read on.
+  std::string_view unreadable(Error error);
   std::string_view fail(std::string type, std::string message);
 
   Lane lane_;
@@ -67,6 +73,7 @@ class StreamBytes {
   std::vector<chat::Event> events_;
   std::string out_;
   bool over_ = false;
+  bool broken_ = false;
   bool hide_key_ = false;  ///< an error or what follows an end: ordinary events are not searched for our key
 };
 

@@ -463,6 +463,75 @@ TEST_CASE("an event stream that never has an event is a bad gateway that names t
   CHECK_THAT(answer.body, Contains("provider 'anth': the provider's stream ended before it began"));
 }
 
+TEST_CASE("a stream that breaks into garbage gets one error event, and nothing of what follows goes out") {
+  for (const bool translated : {false, true}) {
+    CAPTURE(translated);
+    SimWorld world;
+    auto events = translated ? openai_events("hello") : anthropic_events("hello");
+    const std::string garbage = translated ? "data: {not json\n\n" : "event: message_delta\ndata: {not json\n\n";
+    // Twice, each with a good event behind it, every piece in a read of its own.
+    events.insert(events.begin() + 3, {garbage, events[2], garbage});
+    world.serve("anth", 80, [&world, &events](http::Exchange& exchange) -> Task<void> {
+      (void)co_await exchange.read_body(1 << 20);
+      http::Headers headers;
+      headers.add("content-type", "text/event-stream");
+      exchange.start(200, headers);
+      for (const std::string& event : events) {
+        (void)co_await exchange.write(event);
+        (void)co_await sleep_for(world.loop, std::chrono::milliseconds(10), exchange.stop());
+      }
+      (void)co_await exchange.finish("");
+    });
+    ProxyWorld proxy(world, std::string(R"({"providers":{"anth":{"dialect":")") +
+                                (translated ? "openai_chat" : "anthropic") +
+                                R"(","base_url":"http://anth:80","models":["claude-*"]}}})");
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+    CHECK(answer.complete);
+    CHECK_THAT(answer.body, Contains("hello") && Contains("event: error") && !Contains("message_stop"));
+    const std::size_t error = answer.body.find("event: error");
+    CHECK(answer.body.find("event:", error + 1) == std::string::npos);
+    CHECK_THAT(answer.body.substr(error), Contains("provider 'anth'"));
+    CHECK_THAT(proxy.rows().at(0).at("error"), Contains("JSON"));
+    world.stop_upstreams();
+  }
+}
+
+TEST_CASE("a stream whose line, event or comment never ends is given up instead of being held for ever") {
+  const std::string endless[] = {"data: ", "data: x\n", ": on\n", "id: 1\n"};
+  for (const std::string& line : endless) {
+    for (const bool native : {true, false}) {
+      CAPTURE(line, native);
+      std::string piece;
+      while (piece.size() < 1024 * 1024) piece += line;
+      auto events = native ? beginning("hello") : openai_events("hello");
+      events.resize(native ? 3 : 2);
+      SimWorld world;
+      static std::size_t written_bytes;
+      written_bytes = 0;
+      world.serve("anth", 80, [&](http::Exchange& exchange) -> Task<void> {
+        (void)co_await exchange.read_body(1 << 20);
+        http::Headers headers;
+        headers.add("content-type", "text/event-stream");
+        exchange.start(200, headers);
+        for (const std::string& event : events) (void)co_await exchange.write(event);
+        while (written_bytes < (20u << 20)) {
+          auto written = co_await exchange.write(piece);
+          if (!written.ok()) co_return;
+          written_bytes += piece.size();
+        }
+        (void)co_await exchange.finish("");
+      });
+      ProxyWorld proxy(world, std::string(R"({"providers":{"anth":{"dialect":")") +
+                                  (native ? "anthropic" : "openai_chat") +
+                                  R"(","base_url":"http://anth:80","models":["claude-*"]}}})");
+      const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+      CHECK(answer.complete);
+      CHECK_THAT(answer.body, Contains("hello") && Contains("event: error") && !Contains("message_stop"));
+      world.stop_upstreams();
+    }
+  }
+}
+
 TEST_CASE("a provider that hangs up while its stream is collected into a whole reply is named") {
   for (const bool breaks : {true, false}) {
     SimWorld world;
