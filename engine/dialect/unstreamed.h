@@ -7,13 +7,13 @@
 
 namespace ccrules::dialect {
 
-/// The body that some servers send where a stream was asked for: `stream` was ignored, an error came with status 200,
-/// or a page of HTML. Told from a stream of events by the first byte that is neither blank nor a byte order mark.
-/// The same for every cut of the bytes.
+/// The body that some servers send where a stream was asked for: `stream` was ignored, an error came with
+/// status 200, or a page of HTML. Told from a stream of events by the first byte that is neither blank nor a
+/// byte order mark. The same for every cut of the bytes.
 class UnstreamedBody {
  public:
-  /// @return true when `bytes` belong to such a body and were kept; false: they belong to a stream of events, or
-  /// say nothing yet. Error (502): the body is larger than limits::kReplyBytes.
+  /// @return true when `bytes` belong to such a body and were kept; false: they belong to a stream of events,
+  /// or say nothing yet. Error (502): the body is larger than limits::kReplyBytes.
   Result<bool> take(std::string_view bytes);
 
   /// A body came; it is never a stream any more.

@@ -4,6 +4,7 @@
 #include "core/splice.h"
 #include "core/sse.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/data_lines.h"
 #include "dialect/failure.h"
 #include "dialect/unstreamed.h"
 
@@ -129,8 +130,9 @@ class Reader : public StreamReader {
     sse::Event event;
     if (decoder_.finish(event)) {
       // A last event without its blank line counts when it is whole; half of one is a cut like any other.
-      if (!json::is_valid(event.data)) return cut(out);
-      CCR_CHECK(take(event, out));
+      DataLines lines(event.data);
+      for (std::string_view json; lines.next(json) && !ended_ && json::is_valid(json);)
+        CCR_CHECK(take_data(event.name, json, out));
     }
     return cut(out);
   }
@@ -165,7 +167,7 @@ class Reader : public StreamReader {
   }
 
   Result<void> take(const sse::Event& event, std::vector<chat::Event>& out) {
-    if (ended_ || event.data.empty() || event.data == "[DONE]") return {};
+    if (ended_ || event.data.empty()) return {};
     if (listen_) {
       // Most events of a stream: nobody reads what is in them.
       if (event.name == "content_block_delta") return {};
@@ -178,9 +180,17 @@ class Reader : public StreamReader {
         return {};
       }
     }
-    auto document = json::Document::open_view(event.data);
+    DataLines lines(event.data);
+    for (std::string_view json; lines.next(json) && !ended_;) CCR_CHECK(take_data(event.name, json, out));
+    return {};
+  }
+
+  Result<void> take_data(std::string_view name, std::string_view json, std::vector<chat::Event>& out) {
+    if (json == "[DONE]") return {};
+    auto document = json::Document::open_view(json);
     if (!document.ok()) return protocol_error("an event's data is not JSON");
-    auto taken = take_json(*document, event.name, out);
+    auto taken = take_json(*document, name, out);
+    if (taken.ok()) taken = document->at_end();
     if (!taken.ok() && taken.error().origin == Origin::kClient) return protocol_error(taken.error().message);
     return taken;
   }
@@ -189,7 +199,7 @@ class Reader : public StreamReader {
     CCR_TRY(root_value, document.root());
     const std::string_view type = root_value.peek_string("type").value_or(name);
     CCR_TRY(root, root_value.object());
-    if (type == "content_block_delta") return listen_ ? Result<void>() : take_delta(root, out);
+    if (type == "content_block_delta") return listen_ ? root.done() : take_delta(root, out);
     if (type == "content_block_start") return take_block_start(root, out);
     if (type == "content_block_stop") {
       CCR_CHECK(root.done());

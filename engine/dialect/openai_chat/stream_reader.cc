@@ -4,6 +4,7 @@
 
 #include "core/sse.h"
 #include "core/text.h"
+#include "dialect/data_lines.h"
 #include "dialect/failure.h"
 #include "dialect/openai_chat/assembler.h"
 #include "dialect/openai_chat/repeated_chunk.h"
@@ -66,13 +67,18 @@ class Reader final : public StreamReader {
   }
 
   Result<void> read_event(const sse::Event& event, std::vector<chat::Event>& out) {
-    const std::string_view json = text::trim(event.data);
-    if (json.empty()) return {};
+    DataLines lines(event.data);
+    for (std::string_view json; lines.next(json) && !assembler_.ended();)
+      CCR_CHECK(read_data(event.name, json, out));
+    return {};
+  }
+
+  Result<void> read_data(std::string_view name, std::string_view json, std::vector<chat::Event>& out) {
     if (json == "[DONE]") {
       assembler_.end(out);
       return {};
     }
-    if (event.name == "error") {
+    if (name == "error") {
       assembler_.fail(stream_error(json, provider_), out);
       return {};
     }
@@ -86,7 +92,8 @@ class Reader final : public StreamReader {
   Result<void> read_json(std::string_view json, std::vector<chat::Event>& out) {
     auto document = json::Document::open_view(json);
     if (!document) return not_a_stream("holds an event that is not JSON");
-    if (!read_chunk(*document, chunk_).ok()) return not_a_stream("holds an event that is not a JSON object");
+    if (!read_chunk(*document, chunk_).ok() || !document->at_end().ok())
+      return not_a_stream("holds an event that is not a JSON object");
     if (!chunk_.error_json.empty()) {
       assembler_.fail(stream_error(json, provider_), out);
       return {};

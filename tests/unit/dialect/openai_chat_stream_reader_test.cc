@@ -569,10 +569,31 @@ TEST_CASE("a body instead of a stream is read after a byte order mark and blanks
       R"({"id":"c1","model":"m","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}]})";
   CHECK(read("\xEF\xBB\xBF" + answer) == read(answer));
   CHECK(read(std::string(20, '\n') + " \t" + answer) == read(answer));
-  CHECK(read("\xEF\xBB\xBF{\"error\":{\"message\":\"no") == "error api_error: {\"error\":{\"message\":\"no\n");
+  CHECK(read("\xEF\xBB\xBF{\"error\":{\"message\":\"no") ==
+        "error api_error: {\"error\":{\"message\":\"no\n");
 }
 
 TEST_CASE("a field name behind a blank is no field, however far the blank lines before it go") {
   CHECK(read(std::string(20, '\n') + "    data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n") ==
         read("\n"));
+}
+
+namespace {
+
+/// The stream of a server that forgets the blank lines between its events.
+std::string without_blank_lines(std::string stream) {
+  for (std::size_t at = 0; (at = stream.find("\n\n", at)) != std::string::npos;) stream.erase(at, 1);
+  return stream;
+}
+
+}  // namespace
+
+TEST_CASE("events without blank lines between them are read one a line, and none is lost silently") {
+  const std::string stream = kRole + delta(R"("content":"a")") + delta(R"("content":"b")") + finish("stop");
+  CHECK(read(without_blank_lines(stream + kDone)) == read(stream + kDone));
+  CHECK(read(without_blank_lines(stream) + "data: {\"choices\":[{\"del") == read(stream));
+  const test::StreamRun run =
+      test::read_every_cut(dialect::openai_chat(), kRole + "data: {\"choices\":[]}{\"choices\":[]}\n\n");
+  REQUIRE(run.error);
+  CHECK(run.error->http_status == 502);
 }
