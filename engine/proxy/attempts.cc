@@ -124,7 +124,7 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
   error.should_retry_false |=
       our_key_refused;  // clients would repeat for minutes what only the operator can mend
-  if (attempt.native && readable && !our_key_refused &&
+  if (attempt.native && readable && !body->empty() && status < 600 && !our_key_refused &&
       !holds_key(*attempt.provider, reply.headers(), *body)) {
     VerbatimFailure verbatim;
     verbatim.status = status;
@@ -159,13 +159,14 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
     if (attempt.native) attempt.held += chunk->bytes;
     if (chunk->end) {
       attempt.upstream_ended = true;
-      // The relay finds what is missing: its error follows the held bytes, which do not hold it.
-      if (attempt.native && is_content(attempt.events)) break;
+      // The relay finds what is missing: its error follows what is there.
+      if (is_content(attempt.events)) break;
       if (auto finished = attempt.reader->finish(attempt.events); !finished)
         co_return name_provider(std::move(finished).error(), *attempt.provider);
     }
     if (const chat::StreamError* failed = stream_error(attempt.events)) {
-      if (is_content(attempt.events)) break;  // its beginning is worth something: relay it, then the error
+      // Its beginning is worth something: relay it, then the error. Not so what only finish() could find.
+      if (is_content(attempt.events) && !failed->cut) break;
       Error error = dialect::error_of(*failed, failure_at(attempt, visit));
       if (failed->cut) error = name_provider(std::move(error), *attempt.provider);
       co_return error;
@@ -199,9 +200,10 @@ Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
   const std::string_view text = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
   if (text.find("\"error\"") == std::string_view::npos) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id +
-                                 "' answered 200 with something that is not a reply; is providers." +
-                                 attempt.provider->id + ".base_url the address of its API?",
+                             "provider '" + attempt.provider->id + "' answered " +
+                                 std::to_string(attempt.stream->status()) +
+                                 " with something that is not a reply; is providers." + attempt.provider->id +
+                                 ".base_url the address of its API?",
                              *attempt.provider);
   }
   dialect::UpstreamFailure failure = failure_at(attempt, visit);  // some send their errors with status 200

@@ -8,6 +8,7 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/text.h"
 #include "proxy/attempts.h"
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
@@ -105,9 +106,20 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   return allowed(plan.decision);
 }
 
+Result<void> uncompressed(const http::Headers& headers) {
+  const std::string_view how = headers.get("content-encoding");
+  if (how.empty() || text::equals_ignore_case(how, "identity")) return {};
+  Error error =
+      bad_request("the body is compressed (content-encoding: " + text::to_valid_utf8(how.substr(0, 40)) +
+                  "): send it as it is");
+  error.http_status = 415;
+  return error;
+}
+
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
 Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken,
                           Visit& visit) {
+  CCR_CO_CHECK(uncompressed(exchange.head().headers));
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
   CCR_CO_CHECK(decide(worker, exchange.head(), spoken, body, visit, *plan));

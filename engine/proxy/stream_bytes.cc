@@ -124,7 +124,8 @@ std::string_view StreamBytes::take(std::string_view bytes) {
   for (const chat::Event& event : events_) write(event);
   if (!lane_.native) return out_;
   const std::string_view whole = forward(bytes);
-  // Lines that carry no data are none of the reader's business, but they are held here until their blank line.
+  // Lines that carry no data are none of the reader's business, but they are held here until their blank
+  // line.
   if (whole_.rest().size() > limits::kSseEventBytes) return unreadable(sse::too_large());
   return whole;
 }
@@ -136,8 +137,7 @@ std::string_view StreamBytes::end(const Error* failure) {
     return out_;
   }
   events_.clear();
-  if (auto finished = reader_.finish(events_); !finished)
-    return unreadable(std::move(finished).error());
+  if (auto finished = reader_.finish(events_); !finished) return unreadable(std::move(finished).error());
   for (const chat::Event& event : events_) {
     if (const auto* cut = std::get_if<chat::StreamError>(&event)) {
       return failure != nullptr

@@ -468,7 +468,8 @@ TEST_CASE("a stream that breaks into garbage gets one error event, and nothing o
     CAPTURE(translated);
     SimWorld world;
     auto events = translated ? openai_events("hello") : anthropic_events("hello");
-    const std::string garbage = translated ? "data: {not json\n\n" : "event: message_delta\ndata: {not json\n\n";
+    const std::string garbage =
+        translated ? "data: {not json\n\n" : "event: message_delta\ndata: {not json\n\n";
     // Twice, each with a good event behind it, every piece in a read of its own.
     events.insert(events.begin() + 3, {garbage, events[2], garbage});
     world.serve("anth", 80, [&world, &events](http::Exchange& exchange) -> Task<void> {
@@ -529,6 +530,46 @@ TEST_CASE("a stream whose line, event or comment never ends is given up instead 
       CHECK_THAT(answer.body, Contains("hello") && Contains("event: error") && !Contains("message_stop"));
       world.stop_upstreams();
     }
+  }
+}
+
+TEST_CASE(
+    "a stream that is nothing but half of its first event leads to the fallback, whatever the dialect") {
+  for (const bool native : {true, false}) {
+    CAPTURE(native);
+    SimWorld world;
+    const std::string half = openai_events("half an answ")[1];
+    world.script("oai", 80, http_reply(200, "text/event-stream", half.substr(0, half.size() - 1)));
+    world.script("spare", 80, http_stream(openai_events("from the spare")));
+    ProxyWorld proxy(world, R"({"providers":{
+      "oai": {"dialect":"openai_chat","base_url":"http://oai:80/v1","models":["gpt-*"]},
+      "spare": {"dialect":"openai_chat","base_url":"http://spare:80/v1","models":["spare-*"]}},
+      "fallbacks": {"gpt-*": ["spare,spare-1"]}})");
+    const Message answer =
+        proxy.answer(native ? "/v1/chat/completions" : "/v1/messages", messages("gpt-x", true));
+    CHECK_THAT(answer.body, Contains("from the spare") && !Contains("half an answ"));
+  }
+}
+
+TEST_CASE("a compressed request is told that it is, before its body is read") {
+  SimWorld world;
+  ProxyWorld proxy(world, kConfig);
+  const Message answer =
+      proxy.answer("/v1/chat/completions", "\x1f\x8b garbage", "content-encoding: gzip\r\n");
+  CHECK_THAT(answer.first_line, Contains("415"));
+  CHECK_THAT(answer.body, Contains("the body is compressed (content-encoding: gzip): send it as it is"));
+  CHECK(proxy.rows().at(0).at("status") == "415");
+}
+
+TEST_CASE("an error without a body, or with a status nobody knows, is told in our words") {
+  for (const int status : {500, 999}) {
+    SimWorld world;
+    world.script("anth", 80, http_reply(status, "application/json", status == 500 ? "" : "{}"));
+    ProxyWorld proxy(world, only_anth());
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+    CHECK_THAT(answer.first_line, Contains("500"));
+    CHECK_THAT(answer.body,
+               Contains("\"type\":\"error\"") && Contains("answered HTTP " + std::to_string(status)));
   }
 }
 
