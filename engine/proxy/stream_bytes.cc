@@ -23,13 +23,6 @@ bool ends_blank_line(std::string_view bytes, std::size_t at) {
   return !one_break || (at > 2 && is_break(bytes[at - 3]));
 }
 
-/// Length of the prefix that ends with the last blank line; 0 when none ends behind `from`.
-std::size_t whole_prefix(std::string_view bytes, std::size_t from) {
-  std::size_t at = bytes.size();
-  while (at > from && !ends_blank_line(bytes, at)) --at;
-  return at > from ? at : 0;
-}
-
 /// Length of the first event with its blank line.
 std::size_t first_event(std::string_view events) {
   if (events.find('\r') == std::string_view::npos) {
@@ -57,6 +50,16 @@ void without_usage_chunks(std::string_view events, std::string& out) {
 
 }  // namespace
 
+std::size_t WholeEvents::whole_prefix(std::string_view bytes, std::size_t from) const {
+  std::size_t at = bytes.size();
+  if (kind_ == Kind::kLine) {
+    while (at > from && bytes[at - 1] != '\n') --at;
+  } else {
+    while (at > from && !ends_blank_line(bytes, at)) --at;
+  }
+  return at > from ? at : 0;
+}
+
 std::string_view WholeEvents::take(std::string_view bytes) {
   if (tail_.empty()) {
     const std::size_t whole = whole_prefix(bytes, 0);
@@ -72,7 +75,11 @@ std::string_view WholeEvents::take(std::string_view bytes) {
 }
 
 StreamBytes::StreamBytes(Lane lane, dialect::StreamReader& reader, Visit& visit)
-    : lane_(std::move(lane)), reader_(reader), visit_(visit) {}
+    : lane_(std::move(lane)),
+      reader_(reader),
+      visit_(visit),
+      whole_(lane_.spoken->stream_type() == "text/event-stream" ? WholeEvents::Kind::kBlankLine
+                                                                : WholeEvents::Kind::kLine) {}
 
 dialect::StreamWriter& StreamBytes::writer() {
   if (!writer_) writer_ = lane_.spoken->stream_writer(lane_.options);

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,11 +13,15 @@
 
 namespace ccrules::proxy {
 
-/// Keeps a verbatim SSE stream cut at event boundaries, so that a ping or an error can be put between two
-/// events at any time and a cut stream never ends in half an event. Copies only when an event spans two
-/// reads.
+/// Keeps a verbatim stream cut at event boundaries, so that a ping or an error can be put between two events at
+/// any time and a cut stream never ends in half an event. Copies only when an event spans two reads.
 class WholeEvents {
  public:
+  enum class Kind : std::uint8_t {
+    kBlankLine,  ///< server-sent events: each ends with a blank line
+    kLine        ///< newline-delimited JSON
+  };
+  explicit WholeEvents(Kind kind = Kind::kBlankLine) : kind_(kind) {}
   /// @return the whole events that are now complete, without the tail; valid until the next call or until
   /// `bytes` ends
   std::string_view take(std::string_view bytes);
@@ -25,6 +31,10 @@ class WholeEvents {
   void drop_rest() { tail_.clear(); }
 
  private:
+  /// Length of the prefix that holds whole events; 0 when none ends behind `from`.
+  [[nodiscard]] std::size_t whole_prefix(std::string_view bytes, std::size_t from) const;
+
+  Kind kind_;
   std::string tail_;
   std::string ready_;
 };

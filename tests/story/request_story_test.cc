@@ -551,6 +551,22 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a stream of lines flows line by line from an Ollama provider to an Ollama client") {
+  SimWorld world;
+  const std::string line =
+      R"({"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"first words"},"done":false})"
+      "\n";
+  world.script("olla", 80, "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n" + line);  // and no end
+  ProxyWorld proxy(world, R"({"providers":{
+    "olla": {"dialect":"ollama","base_url":"http://olla:80","models":["m"]}}})");
+  const auto client =
+      proxy.ask("/api/chat", R"({"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]})");
+  world.loop.run_for(std::chrono::seconds(1));
+  CHECK_THAT(client->received(), Contains(line));
+  client->leave();
+  world.loop.run_for(std::chrono::seconds(1));
+}
+
 TEST_CASE("a compressed request is told that it is, before its body is read") {
   SimWorld world;
   ProxyWorld proxy(world, kConfig);

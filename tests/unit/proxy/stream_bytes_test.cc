@@ -44,3 +44,11 @@ TEST_CASE("a last event without its blank line is kept for a proper end") {
   CHECK(events.take("data: 1\n\ndata: [DONE]\n") == "data: 1\n\n");
   CHECK(events.rest() == "data: [DONE]\n");
 }
+
+TEST_CASE("newline-delimited JSON leaves line by line") {
+  WholeEvents lines(WholeEvents::Kind::kLine);
+  CHECK(lines.take("{\"a\":1}\n{\"b\"") == "{\"a\":1}\n");
+  CHECK(lines.take(":2").empty());
+  CHECK(lines.take("}\n{") == "{\"b\":2}\n");
+  CHECK(lines.rest() == "{");
+}
