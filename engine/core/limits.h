@@ -102,6 +102,19 @@ inline constexpr auto kRuleRenewTime =
     20ms;  ///< Longest loading of files whose state may be replaced between requests.
 inline constexpr int kQuarantineStops = 3;  ///< Stops of one rule within kQuarantineTime that quarantine it.
 inline constexpr auto kQuarantineTime = 60s;
+inline constexpr std::int64_t kShadowPart = 50;  ///< Candidate rules get at most a fiftieth of a worker's time,
+inline constexpr std::chrono::nanoseconds kShadowReserve = 50ms;  ///< and this much at once.
+inline constexpr std::int64_t kImpactLeast = 20;  ///< Fewer judged decisions say nothing about new rules.
+inline constexpr std::size_t kImpactMoves = 20;   ///< Kinds of change that a reload's report tells.
+inline constexpr auto kImpactTime = 5s;           ///< No further past decisions are judged after so long.
+inline constexpr std::size_t kWatchFiles = 1000;  ///< Files looked at.
+inline constexpr auto kReloadTime = 600s;  ///< A reload runs all tests of the rules.
+inline constexpr std::size_t kReloadBodyBytes = 4096;  ///< POST /reload
+inline constexpr auto kWatchTime = 1s;            ///< How often files are looked at; a change counts once it rests so long.
+inline constexpr int kHealthFailures = 3;        ///< Failures in a row after which rules see a provider as down,
+inline constexpr auto kHealthDownTime = 30s;     ///< for so long; then as on trial until the next outcome.
+inline constexpr auto kWarmTime = 5min;          ///< Lifetime of a prompt cache since its last use, unless it was written for 1 h.
+inline constexpr std::size_t kWarmKeys = 20000;  ///< Sessions and targets whose prompt caches are remembered.
 inline constexpr std::size_t kRuleZones = 64;  ///< Time zones that the rules of one set may name.
 
 // --- packs (docs/packs.md)
@@ -118,6 +131,9 @@ inline constexpr auto kPackFetchTime = 60s;                       ///< One downl
 // --- money
 inline constexpr std::int64_t kUsageTokens =
     1'000'000'000;                                      ///< A provider's count above this is not believed.
+inline constexpr std::int64_t kUnknownOutputTokens =
+    32000;  ///< Reserved for the answer of a model whose limit is not known, to a request without max_tokens.
+inline constexpr std::size_t kSpendKeys = 10000;  ///< Sessions, users ... whose spending is kept in memory, each.
 inline constexpr std::size_t kLedgerQueueRows = 65536;  ///< Rows waiting for the writer thread.
 inline constexpr std::size_t kLedgerChunkRows =
     128;  ///< Rows moved from thread to thread as one block (about 100 KB).

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "rules/change.h"
 #include "rules/effects.h"
 #include "rules/judge.h"
 
@@ -16,18 +17,6 @@ std::string targets_text(const std::vector<Target>& targets) {
     out += target_text(target);
   }
   return out;
-}
-
-std::string edit_text(const FieldEdit& edit) {
-  switch (edit.kind) {
-    case FieldEdit::Kind::kSet: return edit.value_json;
-    case FieldEdit::Kind::kAtMost: return "max " + edit.value_json;
-    case FieldEdit::Kind::kAtLeast: return "min " + edit.value_json;
-    case FieldEdit::Kind::kDefault: return "default " + edit.value_json;
-    case FieldEdit::Kind::kRemove: return "remove";
-    case FieldEdit::Kind::kOneOf: return "values " + edit.value_json;
-  }
-  return {};
 }
 
 /// What a rule asks for, once its functions were called.

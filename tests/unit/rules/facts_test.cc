@@ -71,6 +71,20 @@ std::string why_not(const std::string& when, bool counted = true) {
   return row.matched ? "matched" : row.failed_condition + " (is " + row.actual + ")";
 }
 
+/// The rule file in memory, zones from the machine.
+class WithZones final : public Files {
+ public:
+  explicit WithZones(std::string text) : text_(std::move(text)) {}
+  [[nodiscard]] Result<std::string> read(const std::string& path) const override {
+    return path.ends_with(".lua") ? Result<std::string>(text_) : system_files().read(path);
+  }
+  [[nodiscard]] bool exists(const std::string& path) const override { return system_files().exists(path); }
+  [[nodiscard]] std::vector<std::string> list(const std::string& path) const override { return system_files().list(path); }
+
+ private:
+  std::string text_;
+};
+
 }  // namespace
 
 TEST_CASE("spending is known for everybody and for the request's own session, project or user") {
@@ -127,19 +141,6 @@ TEST_CASE("hours and days are told in the zone that is asked for") {
 
 TEST_CASE("a zone of the system's database knows its summer time") {
   config::Snapshot configuration = test::snapshot();
-  /// The rule file in memory, zones from the machine.
-  class WithZones final : public Files {
-   public:
-    explicit WithZones(std::string text) : text_(std::move(text)) {}
-    [[nodiscard]] Result<std::string> read(const std::string& path) const override {
-      return path.ends_with(".lua") ? Result<std::string>(text_) : system_files().read(path);
-    }
-    [[nodiscard]] bool exists(const std::string& path) const override { return system_files().exists(path); }
-    [[nodiscard]] std::vector<std::string> list(const std::string& path) const override { return system_files().list(path); }
-
-   private:
-    std::string text_;
-  };
   std::vector<config::Diagnostic> diagnostics;
   std::unique_ptr<Engine> rules;
   {
@@ -163,6 +164,26 @@ rule "other" { when = function(req) local zone = "Europe/" .. "Rome" return req.
   CHECK(tags(1798754400) == 2);  // 2026-12-31T22:00:00Z: 23:00 in winter
   CHECK(tags(1798750800) == 1);  // 22:00
   CHECK(tags(1798747200) == 0);  // 21:00
+}
+
+TEST_CASE("a window of an hour holds twice in the night that has it twice, and never in the night that has none") {
+  std::vector<config::Diagnostic> diagnostics;
+  const WithZones files(R"(
+rule "two" { when = { time = { from = "02:00", to = "03:00", tz = "Europe/Berlin" } }, tag = { two = true } })");
+  const std::unique_ptr<Engine> rules = Engine::load(test::snapshot(), files, diagnostics);
+  REQUIRE(rules != nullptr);
+  const auto minutes = [&rules](std::int64_t from_utc_s) {
+    int held = 0;
+    for (std::int64_t minute = 0; minute < 6 * 60; ++minute) {
+      Sample sample;
+      sample.facts.wall_us = (from_utc_s + 60 * minute) * 1'000'000;
+      if (!rules->decide(sample.facts).tags.empty()) ++held;
+    }
+    return held;
+  };
+  CHECK(minutes(1774738800) == 0);    // from 2026-03-28T23:00:00Z: 02:00 is 03:00
+  CHECK(minutes(1792882800) == 120);  // from 2026-10-24T23:00:00Z: 03:00 is 02:00 again
+  CHECK(minutes(1792796400) == 60);   // the night before
 }
 
 TEST_CASE("members of the body and the messages can be read when the request is at hand") {
