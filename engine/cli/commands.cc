@@ -7,11 +7,13 @@ namespace ccrules::cli {
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
       serve_command(),
+      reload_command(),
       test_command(),
       explain_command(),
       check_command(),
       why_command(),
       replay_command(),
+      shadow_command(),
       new_command(),
       fmt_command(),
       facts_command(),

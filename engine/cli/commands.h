@@ -5,11 +5,13 @@
 namespace ccrules::cli {
 
 Command serve_command();
+Command reload_command();
 Command test_command();
 Command explain_command();
 Command check_command();
 Command why_command();
 Command replay_command();
+Command shadow_command();
 Command pack_command();
 Command trust_command();
 Command new_command();

@@ -47,21 +47,4 @@ std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, std::
   return from;
 }
 
-rules::RecordedRequest recorded(const ledger::Record& row) {
-  rules::RecordedRequest request;
-  request.identity.client = row.client;
-  request.identity.session = row.session;
-  request.identity.user = row.user;
-  request.identity.project = row.project;
-  request.identity.agent = row.agent;
-  request.identity.request_class = row.request_class;
-  request.model = row.requested_model;
-  request.dialect = row.dialect;
-  request.path = row.path;
-  request.stream = row.stream;
-  request.wall_us = row.at_us;
-  request.facts_json = row.facts_json;
-  return request;
-}
-
 }  // namespace ccrules::cli

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "ledger/record.h"
+#include "proxy/past_request.h"
 #include "rules/recorded.h"
 
 /// What the commands that look back share: which ledger, how far, and a row as the rules see it.
@@ -17,7 +18,6 @@ std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us
 /// --since, `usual` when it is not given. On nonsense the error is printed and nullopt returned.
 std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, std::string_view usual);
 
-/// A past request as its rules saw it.
-rules::RecordedRequest recorded(const ledger::Record& row);
+using proxy::recorded;
 
 }  // namespace ccrules::cli

@@ -15,28 +15,7 @@
 namespace ccrules::cli {
 namespace {
 
-
 constexpr std::uint64_t kSeeds = 1'000'000;  ///< short enough to be typed again
-
-/// The body that would go to the decision's first target.
-Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,
-                                  const rules::Decision& decision) {
-  const rules::Target& target = decision.targets.front();
-  proxy::OutgoingRequest outgoing;
-  outgoing.body = sample.body;  // padded when it was read
-  outgoing.outline = &sample.outline;
-  outgoing.spoken = dialect::by_name(sample.dialect);
-  outgoing.provider = config.provider(target.provider);
-  outgoing.model = target.model;
-  outgoing.edits = &decision.edits;
-  outgoing.estimated_input_tokens = sample.facts.tokens;
-  if (outgoing.provider == nullptr || outgoing.spoken == nullptr)
-    return bad_request("there is no provider '" + target.provider + "'");
-  std::vector<dialect::RenamedTool> renamed;
-  chat::LossNotes losses;
-  CCR_TRY(body, proxy::outgoing_body(outgoing, renamed, losses));
-  return body.empty() ? sample.body : body;
-}
 
 constexpr auto kLookAgain = std::chrono::milliseconds(300);  ///< how often --watch looks at the files
 
@@ -120,7 +99,7 @@ Exit run_once(Asked asked, Io& io, std::vector<std::string>& watched) {
     asked.paths.push_back(slash == std::string::npos ? io.working_directory : config->file.substr(0, slash));
   }
   asked.tests.upstream = [&config](const rules::Sample& sample, const rules::Decision& decision) {
-    return upstream_body(*config, sample, decision);
+    return proxy::upstream_body(*config, sample, decision);
   };
   if (asked.tests.mutate && io.err_is_terminal) {
     asked.tests.progress = [&io](std::size_t done, std::size_t total) {

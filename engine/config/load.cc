@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "config/loader.h"
@@ -164,6 +166,8 @@ void Loader::read_sections(const Node& root) {
       set(*setting, *snapshot_, member.key, member.value);
     } else if (member.key == "prices") {
       read_prices(member.value);
+    } else if (member.key == "budgets") {
+      read_budgets(member.value);
     } else if (contains(section_names(), member.key)) {
       continue;  // providers and routes are read when the environment is known
     } else if (is_section(member.key)) {
@@ -251,6 +255,61 @@ void Loader::read_prices(const Node& node) {
   });
 }
 
+void Loader::read_budgets(const Node& node) {
+  if (!node.is(json::Type::kArray)) {
+    return error(Place::in_file(node.offset),
+                 "budgets must be a list: [ { \"scope\": \"all\", \"usd\": 25, \"per\": \"day\" } ]");
+  }
+  for (std::size_t i = 0; i < node.items.size(); ++i) read_budget(node.items[i], "budgets[" + std::to_string(i) + "]");
+}
+
+void Loader::read_budget(const Node& node, const std::string& path) {
+  if (!node.is(json::Type::kObject)) {
+    return error(Place::in_file(node.offset), path + " must be an object: { \"scope\": \"all\", \"usd\": 25, \"per\": \"day\" }");
+  }
+  static const std::vector<std::string> known = {"scope", "usd", "per", "mode"};
+  constexpr std::array<std::string_view, 6> kGroupings = {"session", "user", "project", "client", "agent", "model"};
+  Budget budget;
+  budget.where = where(Place::in_file(node.offset));
+  bool has_usd = false;
+  for (const Node::Member& member : node.members) {
+    const Place at = Place::in_file(member.value.offset);
+    const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
+    if (member.key == "scope") {
+      const std::size_t colon = text.find(':');
+      budget.by = text == "all" ? std::string() : text.substr(0, colon);
+      budget.key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+      const bool whose = colon == std::string::npos || !budget.key.empty();
+      if (text != "all" && (!contains(kGroupings, budget.by) || !whose)) {
+        error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model (each has the budget of "
+                  "its own), or one of them such as \"project:/srv/web\"");
+      }
+    } else if (member.key == "usd") {
+      const std::string number = number_text(member.value);
+      has_usd = true;
+      constexpr double kMostUsd = 1e9;  // in nano-USD it fits
+      const double usd = std::strtod(number.c_str(), nullptr);
+      if (number.empty() || number.front() == '-' || usd > kMostUsd) {
+        error(at, path + ".usd must be a number of US dollars, not negative");
+      } else {
+        budget.nanousd = std::llround(usd * 1e9);
+      }
+    } else if (member.key == "per") {
+      budget.per = text;
+      if (text != "hour" && text != "day" && text != "week" && text != "month") {
+        error(at, path + ".per must be \"hour\", \"day\", \"week\" or \"month\"");
+      }
+    } else if (member.key == "mode") {
+      budget.hard = text != "soft";
+      if (text != "hard" && text != "soft") error(at, path + ".mode must be \"hard\" or \"soft\"");
+    } else {
+      unknown(member, path + "." + member.key, known);
+    }
+  }
+  if (!has_usd) error(Place::in_file(node.offset), path + " needs usd: how many US dollars may be spent");
+  snapshot_->budgets.push_back(std::move(budget));
+}
+
 void Loader::read_environment() {
   for (const Setting<Snapshot>& setting : settings()) {
     std::vector<std::string> names = {std::string(kVariablePrefix) + variable_name(setting.name)};
@@ -307,14 +366,6 @@ void Loader::finish_paths() {
     const bool in_file = place == set_at_.end() || place->second.offset.has_value();
     path = resolve_path(path, in_file ? directory_ : options_.working_directory, environment_);
   };
-  for (std::string& rule : s.rules) {
-    resolve(rule, "rules");
-    if (!files_.exists(rule)) {
-      const auto place = set_at_.find("rules");
-      error(place == set_at_.end() ? Place::named("rules") : place->second,
-            "rules: there is no file " + rule);
-    }
-  }
   const auto resolve_existing = [&](std::string& path, const std::string& setting) {
     resolve(path, setting);
     if (path.empty() || files_.exists(path)) return;
@@ -322,6 +373,8 @@ void Loader::finish_paths() {
     error(place == set_at_.end() ? Place::named(setting) : place->second,
           setting + ": there is no file " + path);
   };
+  for (std::string& path : s.rules) resolve_existing(path, "rules");
+  for (std::string& path : s.shadow) resolve_existing(path, "shadow");
   resolve_existing(s.listen.tls_cert, "listen.tls.cert");
   resolve_existing(s.listen.tls_key, "listen.tls.key");
   resolve(s.log.file, "log.file");

@@ -41,6 +41,8 @@ class Loader {
   void read_section(const Node& node, const std::string& path);
   void read_later(const LaterSection& section, const Node::Member& member);
   void read_prices(const Node& node);
+  void read_budgets(const Node& node);
+  void read_budget(const Node& node, const std::string& path);
   void read_environment();
   void read_overrides();
   void check_variable_names();

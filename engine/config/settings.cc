@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::int64_t kPortMost = 65535;
 constexpr std::int64_t kWorkersMost = 1024;
+constexpr std::int64_t kDecisionsMost = 1'000'000;
 constexpr std::int64_t kWeekMs = 7 * 24 * 3600 * std::int64_t{1000};
 constexpr std::int64_t kGigabyte = std::int64_t{1024} * 1024 * 1024;
 
@@ -24,6 +25,11 @@ const std::array kSettings = {
     Of{"workers", [](Snapshot& s) -> Slot { return &s.workers; }, {0, kWorkersMost}},
     Of{"thresholds.longContext", [](Snapshot& s) -> Slot { return &s.long_context_tokens; }, {0}},
     Of{"rules", [](Snapshot& s) -> Slot { return &s.rules; }},
+    Of{"shadow", [](Snapshot& s) -> Slot { return &s.shadow; }},
+    Of{"reload.tests", [](Snapshot& s) -> Slot { return &s.reload.tests; }},
+    Of{"reload.decisions", [](Snapshot& s) -> Slot { return &s.reload.decisions; }, {0, kDecisionsMost}},
+    Of{"reload.max_change_percent", [](Snapshot& s) -> Slot { return &s.reload.max_change_percent; }, {0, 100}},
+    Of{"reload.watch", [](Snapshot& s) -> Slot { return &s.reload.watch; }},
     Of{"ledger.path", [](Snapshot& s) -> Slot { return &s.ledger.path; }},
     Of{"ledger.keep_days", [](Snapshot& s) -> Slot { return &s.ledger.keep_days; }, {0, 36500}},
     Of{"ledger.bodies", [](Snapshot& s) -> Slot { return &s.ledger.bodies; }},
@@ -84,15 +90,13 @@ constexpr std::array<std::string_view, 19> kSwitches = {"vision",
                                                         "user_identifiers",
                                                         "tools_need_no_effort"};
 
-constexpr std::array<std::string_view, 7> kSections = {"$schema",   "providers", "routes", "agents",
-                                                       "fallbacks", "tiers",     "prices"};
+constexpr std::array<std::string_view, 8> kSections = {"$schema",   "providers", "routes", "agents",
+                                                       "fallbacks", "tiers",     "prices", "budgets"};
 
 constexpr std::array<std::string_view, 3> kCacheMembers = {"enabled", "max_bytes", "ttl"};
-constexpr std::array<std::string_view, 4> kBudgetMembers = {"scope", "usd", "per", "mode"};
 constexpr std::array<std::string_view, 3> kRateMembers = {"scope", "requests", "per"};
 constexpr std::array<std::string_view, 2> kCircuitMembers = {"failures", "open_for"};
-constexpr std::array<LaterSection, 4> kLater = {{{"cache", false, kCacheMembers},
-                                                 {"budgets", true, kBudgetMembers},
+constexpr std::array<LaterSection, 3> kLater = {{{"cache", false, kCacheMembers},
                                                  {"rate_limits", true, kRateMembers},
                                                  {"circuit", false, kCircuitMembers}}};
 

@@ -92,6 +92,24 @@ struct Ledger {
   std::string bodies = "none";  ///< what is kept of prompts and answers; only "none" in this version
 };
 
+/// One row of `budgets`: at most so much in each calendar period, in UTC.
+struct Budget {
+  std::string by;   ///< "session", "user", "project", "client", "agent", "model"; empty: all requests together
+  std::string key;  ///< whose; empty: each has this budget of its own
+  std::int64_t nanousd = 0;
+  std::string per = "day";  ///< hour, day, week, month
+  bool hard = true;         ///< requests that might overspend are refused; else only rules see it
+  Where where;
+};
+
+/// What keeps new rules out when a running proxy reads its configuration again.
+struct Reload {
+  bool tests = true;             ///< the tests beside the rules must pass
+  int decisions = 1000;          ///< so many recent decisions are made again by the new rules; 0: none
+  int max_change_percent = 50;   ///< more of them decided otherwise hold the new rules until a person accepts them
+  bool watch = true;             ///< read again when a file of the configuration or the rules changes
+};
+
 struct Snapshot {
   std::string file;  ///< the configuration file used; empty: none was found
   Listen listen;
@@ -104,7 +122,10 @@ struct Snapshot {
       fallbacks;                             ///< model glob -> targets, in file order
   std::map<std::string, std::string> tiers;  ///< big, small -> "provider,model"
   std::vector<std::string> rules;            ///< paths, absolute
+  std::vector<std::string> shadow;           ///< the same: rules that decide beside these, for comparing only
+  Reload reload;
   std::vector<Price> prices;  ///< most exact first: ids before globs, longer globs before shorter ones
+  std::vector<Budget> budgets;
   Ledger ledger;
   log::Settings log;
   Timeouts timeouts;

@@ -119,7 +119,7 @@ constexpr std::string_view kColumns =
     "id, at_us, client, dialect, path, session, user, project, agent, request_class, requested_model, decision_id, rule,"
     " reason, provider, model, attempts, status, stop_reason, stream, input_tokens, output_tokens, cache_read_tokens,"
     " cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, cost_nanousd,"
-    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts";
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts, shadow";
 
 std::optional<std::int64_t> maybe(const Statement& from, int column) {
   return from.is_null(column) ? std::nullopt : std::optional(from.number(column));
@@ -154,7 +154,7 @@ Record read_record(const Statement& from) {
   row.cache = from.text(at++);
   row.ttft_us = maybe(from, at++).value_or(-1);
   row.duration_us = from.number(at++);
-  for (std::string* text : {&row.error, &row.tags_json, &row.ruleset, &row.facts_json}) *text = from.text(at++);
+  for (std::string* text : {&row.error, &row.tags_json, &row.ruleset, &row.facts_json, &row.shadow_json}) *text = from.text(at++);
   return row;
 }
 
@@ -195,13 +195,16 @@ Result<std::optional<Record>> find(const std::string& path, std::string_view id)
   return found;
 }
 
-Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {
+namespace {
+
+/// Rows of `which`, a clause with one parameter.
+Result<void> each_row(const std::string& path, const std::string& which, std::int64_t parameter,
+                      const std::function<bool(const Record&)>& take) {
   Result<Connection> connection = Connection::open(path, Connection::Mode::kReadOnly, kBusyMs);
   if (!connection) return unreadable(path, std::move(connection).error());
   const auto read = [&]() -> Result<void> {
-    CCR_TRY(rows, Statement::prepare(*connection, "SELECT " + std::string(kColumns) +
-                                                      " FROM requests WHERE at_us >= ? AND facts IS NOT NULL ORDER BY seq"));
-    rows.bind(1, since_us);
+    CCR_TRY(rows, Statement::prepare(*connection, "SELECT " + std::string(kColumns) + " FROM requests " + which));
+    rows.bind(1, parameter);
     for (;;) {
       CCR_TRY(more, rows.step());
       if (!more || !take(read_record(rows))) return {};
@@ -210,6 +213,20 @@ Result<void> each_decision(const std::string& path, std::int64_t since_us, const
   Result<void> done = read();
   if (!done) return unreadable(path, std::move(done).error());
   return {};
+}
+
+}  // namespace
+
+Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {
+  return each_row(path, "WHERE at_us >= ? AND facts IS NOT NULL ORDER BY seq", since_us, take);
+}
+
+Result<void> last_decisions(const std::string& path, int most, const std::function<bool(const Record&)>& take) {
+  return each_row(path, "WHERE facts IS NOT NULL ORDER BY seq DESC LIMIT ?", most, take);
+}
+
+Result<void> each_comparison(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {
+  return each_row(path, "WHERE at_us >= ? AND shadow IS NOT NULL ORDER BY seq", since_us, take);
 }
 
 }  // namespace ccrules::ledger

@@ -41,5 +41,9 @@ Result<std::optional<Record>> find(const std::string& path, std::string_view id)
 
 /// Rows that were decided by rules since `since_us`, oldest first, each with its facts. Stops when `take` says false.
 Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
+/// The last `most` of them, newest first.
+Result<void> last_decisions(const std::string& path, int most, const std::function<bool(const Record&)>& take);
+/// Rows that candidate rules have decided too (Record::shadow_json), as each_decision().
+Result<void> each_comparison(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
 
 }  // namespace ccrules::ledger

@@ -31,6 +31,7 @@ struct Record {
   std::string tags_json;
   std::string ruleset;     ///< hash of the rules that decided
   std::string facts_json;  ///< what they decided from, rules/recorded.h
+  std::string shadow_json;  ///< what candidate rules would have done, rules/shadow.h
 };
 
 }  // namespace ccrules::ledger

@@ -45,3 +45,6 @@ CREATE INDEX requests_at ON requests (at_us);
 -- version 2: why a request was decided as it was
 ALTER TABLE requests ADD COLUMN ruleset TEXT;  -- hash of the rules in force
 ALTER TABLE requests ADD COLUMN facts   TEXT;  -- JSON object: what its decision was made from, see rules/recorded.h
+
+-- version 3: what candidate rules would have done
+ALTER TABLE requests ADD COLUMN shadow TEXT;  -- JSON object, see rules/shadow.h

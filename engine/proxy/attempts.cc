@@ -409,6 +409,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     const bool last = visit.row.attempts >= most_attempts;
     Next next;
     if (attempt.ok()) {
+      worker.tallies.health.answered(targets[at].provider);
       if (!visit.policy->rules->has_response_rules()) co_return attempt;
       next = after_reply(ask, visit, **attempt, visit.elapsed_ms());
       if (next.deny) co_return *std::move(next.deny);
@@ -420,6 +421,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
                 visit.row.id);
     } else {
       Error& error = attempt.error();
+      if (speaks_against_provider(error)) worker.tallies.health.failed(targets[at].provider, worker.clock.wall_us());
       if (const config::Provider* provider = visit.policy->config->provider(targets[at].provider))
         error.message = provider::without_key(std::move(error.message), *provider);
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +

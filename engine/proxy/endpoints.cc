@@ -1,12 +1,15 @@
 #include "proxy/endpoints.h"
 
 #include <algorithm>
+#include <coroutine>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/text.h"
+#include "proxy/board.h"
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
@@ -124,6 +127,57 @@ Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange) {
 
 Task<Result<void>> tell_version(http::Exchange& exchange) {
   co_return co_await send_json(exchange, "{\"version\":\"" CCR_VERSION "\"}");
+}
+
+namespace {
+
+/// Resumes on the loop's thread with the report of a reload.
+class Reloaded {
+ public:
+  Reloaded(Loop& loop, Control& control, std::string accept)
+      : loop_(loop), control_(control), accept_(std::move(accept)) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) {
+    control_.reload(std::move(accept_), [this, waiter](std::string report) {
+      loop_.post([this, waiter, report = std::move(report)]() mutable {
+        report_ = std::move(report);
+        waiter.resume();
+      });
+    });
+  }
+  std::string await_resume() noexcept { return std::move(report_); }
+
+ private:
+  Loop& loop_;
+  Control& control_;
+  std::string accept_;
+  std::string report_;
+};
+
+/// The `accept` of {"accept": "<hash>"}; an empty body accepts nothing.
+Result<std::string> accepted_hash(std::string& body) {
+  std::string hash;
+  if (body.empty()) return hash;
+  CCR_TRY(document, json::Document::open_view(json::padded(body)));
+  CCR_TRY(root, document.root_object());
+  while (root.next()) {
+    if (root.key() != "accept") continue;
+    CCR_TRY(value, root.value().string());
+    hash = value;
+  }
+  CCR_CHECK(root.done());
+  return hash;
+}
+
+}  // namespace
+
+Task<Result<void>> reload(Worker& worker, http::Exchange& exchange) {
+  CCR_CO_TRY(body, co_await exchange.read_body(limits::kReloadBodyBytes));
+  CCR_CO_TRY(accept, accepted_hash(body));
+  if (worker.control == nullptr) co_return bad_request("this proxy cannot reload");
+  Reloaded reloaded(worker.loop, *worker.control, std::move(accept));
+  const std::string report = co_await reloaded;
+  co_return co_await send_json(exchange, report);
 }
 
 Task<Result<void>> greet(http::Exchange& exchange) {

@@ -17,6 +17,8 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
 Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange);
 /// GET /api/version.
 Task<Result<void>> tell_version(http::Exchange& exchange);
+/// POST /reload, with a body such as {"accept": "<hash of held rules>"}: to_json(ReloadReport).
+Task<Result<void>> reload(Worker& worker, http::Exchange& exchange);
 /// HEAD / and HEAD /api/hello.
 Task<Result<void>> greet(http::Exchange& exchange);
 

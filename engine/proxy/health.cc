@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/json.h"
+#include "proxy/board.h"
 #include "proxy/gate.h"
 
 namespace ccrules::proxy {
@@ -84,6 +85,7 @@ void write_status(json::Writer& writer, const Worker& worker, const ledger::Heal
       .member("count", static_cast<std::int64_t>(policy.rules->rule_count()));
   const std::string problem = worker.vitals.reload_problem();
   if (!problem.empty()) writer.member("reload_problem", std::string_view(problem));
+  if (worker.board != nullptr) worker.board->write(writer);
   writer.end_object();
   write_ledger(writer, ledger);
 }

@@ -279,6 +279,25 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   return upstream.write_request(request, target, losses);
 }
 
+Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,
+                                  const rules::Decision& decision) {
+  const rules::Target& target = decision.targets.front();
+  OutgoingRequest outgoing;
+  outgoing.body = sample.body;  // padded when it was read
+  outgoing.outline = &sample.outline;
+  outgoing.spoken = dialect::by_name(sample.dialect);
+  outgoing.provider = config.provider(target.provider);
+  outgoing.model = target.model;
+  outgoing.edits = &decision.edits;
+  outgoing.estimated_input_tokens = sample.facts.tokens;
+  if (outgoing.provider == nullptr || outgoing.spoken == nullptr)
+    return bad_request("there is no provider '" + target.provider + "'");
+  std::vector<dialect::RenamedTool> renamed;
+  chat::LossNotes losses;
+  CCR_TRY(body, outgoing_body(outgoing, renamed, losses));
+  return body.empty() ? sample.body : body;
+}
+
 void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
   for (const FieldEdit& edit : edits) {
     if (edit.field == "max_tokens") {

@@ -13,6 +13,7 @@
 #include "dialect/dialect.h"
 #include "http/message.h"
 #include "rules/decision.h"
+#include "rules/sample.h"
 
 /// What goes out when client and provider speak the same dialect (the original bytes with a few members
 /// replaced) and how the rules' field edits are applied in either lane.
@@ -47,6 +48,10 @@ struct OutgoingRequest {
 /// `losses` are filled when it was translated.
 Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
                                   chat::LossNotes& losses);
+
+/// The body that would go to the decision's first target, for tests of rules.
+Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,
+                                  const rules::Decision& decision);
 
 /// Applies the edits to the neutral request (translated lane).
 void apply_edits(const std::vector<rules::FieldEdit>& edits, chat::Request& request);

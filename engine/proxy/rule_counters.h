@@ -1,31 +1,84 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <memory>
 
+#include "ledger/spend.h"
+#include "proxy/budget.h"
+#include "proxy/provider_health.h"
+#include "proxy/warm_caches.h"
 #include "rules/counters.h"
 #include "rules/facts.h"
 #include "rules/rates.h"
 
 namespace ccrules::proxy {
 
-/// What rules of this proxy know beyond a request; one per worker. Rates are counted here; spending, health and warmth are
-/// not known yet, so conditions on them do not hold.
+/// What this proxy counts and remembers for its rules; shared by all workers.
+struct Tallies {
+  rules::Rates rates;
+  ledger::Spend spend;
+  ProviderHealth health;
+  WarmCaches caches;
+};
+
+/// What rules of this proxy know beyond a request; one per worker.
 class RuleCounters final : public rules::Counters {
  public:
-  /// `rates` is shared by all workers and outlives them.
-  explicit RuleCounters(rules::Rates& rates) : rates_(rates) {}
+  /// `tallies` outlive this.
+  explicit RuleCounters(Tallies& tallies) : tallies_(tallies) {}
 
   /// The request whose rules are decided next: counts it.
-  void begin(const rules::Identity& who, std::string_view model, std::int64_t wall_us) {
+  void begin(const rules::Identity& who, std::string_view model, std::int64_t wall_us,
+             const std::shared_ptr<const config::Snapshot>& config) {
     wall_us_ = wall_us;
-    rates_.arrived(who, model, wall_us);
+    config_ = config;
+    tallies_.rates.arrived(who, model, wall_us);
   }
   [[nodiscard]] std::optional<double> requests(rules::Scope scope, std::chrono::milliseconds window) const override {
-    return rates_.count(scope, window, wall_us_);
+    return tallies_.rates.count(scope, window, wall_us_);
+  }
+  [[nodiscard]] std::optional<double> spend_usd(rules::Scope scope, rules::Period period) const override {
+    const auto nanousd = tallies_.spend.nanousd(scope.by, scope.key, span_of(period), wall_us_);
+    if (!nanousd) return std::nullopt;
+    return static_cast<double>(*nanousd) / kNanousdPerUsd;
+  }
+  [[nodiscard]] std::optional<double> budget_left_usd(rules::Scope scope) const override {
+    std::optional<std::int64_t> least;
+    if (config_ == nullptr) return std::nullopt;
+    for (const ledger::Cap& cap : caps_of(*config_, scope.by, scope.key)) {
+      const std::int64_t left = tallies_.spend.left_nanousd(cap, wall_us_);
+      least = std::min(least.value_or(left), left);
+    }
+    if (!least) return std::nullopt;
+    return static_cast<double>(*least) / kNanousdPerUsd;
+  }
+  [[nodiscard]] std::string_view health(std::string_view provider) const override {
+    return tallies_.health.state(provider, wall_us_);
+  }
+  [[nodiscard]] std::optional<rules::Warmth> warm(const rules::Target& target, std::string_view session) const override {
+    return tallies_.caches.find(session, target, wall_us_);
   }
 
  private:
-  rules::Rates& rates_;
+  static ledger::Span span_of(rules::Period period) {
+    switch (period) {
+      case rules::Period::kHour:
+        return ledger::Span::kHour;
+      case rules::Period::kDay:
+        return ledger::Span::kDay;
+      case rules::Period::kWeek:
+        return ledger::Span::kWeek;
+      case rules::Period::kMonth:
+        break;
+    }
+    return ledger::Span::kMonth;
+  }
+
+  static constexpr double kNanousdPerUsd = 1e9;
+
+  Tallies& tallies_;
   std::int64_t wall_us_ = 0;
+  std::shared_ptr<const config::Snapshot> config_;  ///< of the request that began last
 };
 
 }  // namespace ccrules::proxy

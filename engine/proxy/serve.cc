@@ -59,6 +59,7 @@ struct Plan {
   std::optional<chat::Request> whole;  ///< once a rule asked for the messages
 
   const chat::Request* request() {
+    if (whole) return &*whole;
     auto read = spoken->read_request(json::padded(*body));
     if (!read.ok()) return nullptr;
     whole = *std::move(read);
@@ -95,13 +96,14 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   plan.body = &body;
   facts.body = body;
   facts.request = [&plan] { return plan.request(); };
-  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us);
+  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us, visit.policy->config);
   facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.recorder.listen(facts);
   plan.decision = visit.policy->rules->decide(facts);
   visit.row.ruleset = visit.policy->rules->hash();
   visit.row.facts_json = plan.recorder.json(facts);
+  if (visit.policy->shadow) visit.row.shadow_json = visit.policy->shadow->compare(facts, plan.decision);
   visit.decided(plan.decision);
   return allowed(plan.decision);
 }
@@ -116,6 +118,18 @@ Result<void> uncompressed(const http::Headers& headers) {
   return error;
 }
 
+/// Sets aside what the request may cost, where a hard budget applies to it.
+Result<void> reserve_budget(Worker& worker, const Plan& plan, Visit& visit) {
+  const config::Snapshot& config = *visit.policy->config;
+  if (config.budgets.empty()) return {};
+  const std::vector<ledger::Cap> caps = caps_for(config, plan.who, plan.outline.model, BudgetMode::kHard);
+  if (caps.empty()) return {};
+  const auto worst = worst_case_nanousd(plan.decision, plan.outline, visit.estimated_input_tokens, config);
+  CCR_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
+  visit.reservation = std::move(reservation);
+  return {};
+}
+
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
 Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken,
                           Visit& visit) {
@@ -123,6 +137,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
   CCR_CO_CHECK(decide(worker, exchange.head(), spoken, body, visit, *plan));
+  CCR_CO_CHECK(reserve_budget(worker, *plan, visit));
 
   Ask ask;
   ask.head = &exchange.head();
@@ -167,6 +182,10 @@ Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const 
   }
   visit.row.status = spoken.error_status(error);
   visit.describe(headers);
+  for (std::size_t i = 0; i < visit.more_headers.size(); ++i) {
+    const auto [name, value] = visit.more_headers.at(i);
+    headers.add(name, value);
+  }
   if (visit.must_commit()) co_await visit.commit();
   co_await tell_error(exchange, spoken, error, headers, visit.row.id);
 }
@@ -214,6 +233,9 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kNone:
       break;
   }
+  const std::string& method = exchange.head().method;
+  const std::string_view path = exchange.head().path();
+  if (path == "/reload" && method == "POST") co_return co_await reload(worker, exchange);
   Error error;
   error.code = ErrorCode::kNotFound;
   error.origin = Origin::kClient;

@@ -1,7 +1,7 @@
 #include "proxy/service.h"
 
 #include <algorithm>
-#include <atomic>
+#include <deque>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,13 +12,15 @@
 
 #include "async/listener.h"
 #include "async/signals.h"
-#include "async/tls.h"
 #include "async/uv_loop.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "core/world.h"
 #include "ledger/ledger.h"
+#include "proxy/board.h"
+#include "proxy/file_watch.h"
+#include "proxy/reload.h"
 #include "proxy/worker.h"
 #include "proxy/worker_thread.h"
 #include "rules/engine.h"
@@ -60,58 +62,50 @@ std::string base_url(const config::Listen& listen, int port) {
   return (listen.tls_cert.empty() ? "http://" : "https://") + host + ":" + std::to_string(port);
 }
 
-/// One policy per worker (rule engines are not shared), or the reasons why not.
-Result<std::vector<std::shared_ptr<Policy>>> make_policies(
-    const std::shared_ptr<const config::Snapshot>& config, std::size_t count) {
-  std::vector<std::shared_ptr<Policy>> policies;
-  for (std::size_t i = 0; i < count; ++i) {
-    std::vector<config::Diagnostic> diagnostics;
-    auto policy = std::make_shared<Policy>();
-    policy->config = config;
-    policy->rules = rules::Engine::load(*config, system_files(), diagnostics);
-    if (!policy->rules) {
-      std::string reasons = "the rules cannot be loaded:";
-      for (const config::Diagnostic& diagnostic : diagnostics) {
-        if (!diagnostic.warning) reasons += "\n" + config::render(diagnostic);
-      }
-      return bad_request(std::move(reasons));
-    }
-    policies.push_back(std::move(policy));
-  }
-  return policies;
-}
-
-Result<void> check_certificate(const config::Listen& listen) {
-  if (listen.tls_cert.empty()) return {};
-  auto context = TlsContext::server(listen.tls_cert, listen.tls_key);
-  if (!context) return std::move(context).error();
-  return {};
-}
-
 /// A message of several lines, one log line each.
 void log_lines(log::Level level, std::string_view message) {
   for (const std::string_view line : text::split(message, '\n')) log::write(level, line);
 }
 
-class Service {
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += "\n" + line;
+  return text;
+}
+
+class Service final : public Control {
  public:
   explicit Service(const ServiceOptions& options) : options_(options), config_(options.snapshot) {}
 
   Result<void> run() {
-    CCR_CHECK(check_certificate(config_->listen));
-    CCR_TRY(policies, make_policies(config_, worker_count(*config_)));
+    std::vector<std::string> why;
+    Result<Candidate> first = build(config_, system_files(), worker_count(*config_), why);
+    if (!first.ok()) {
+      Error error = std::move(first).error();
+      if (!why.empty()) error.message += ":" + joined(why);
+      return error;
+    }
+    for (const std::string& line : why) log_lines(log::Level::kWarn, line);
+    put_in_force(*first, system_clock().wall_us());
     open_ledger();
     CCR_TRY(listener,
             Listener::open(loop_, config_->listen.host, static_cast<std::uint16_t>(config_->listen.port),
                            [this](int descriptor) { accept(descriptor); }));
     listener_ = std::move(listener);
-    running_ = policies.size();
-    for (auto& policy : policies) start_worker(std::move(policy));
+    running_ = first->policies.size();
+    for (auto& policy : first->policies) start_worker(std::move(policy));
     const Signals signals(loop_, [this](int signal) { on_signal(signal); });
+    watch();
     if (options_.on_listening) options_.on_listening(base_url(config_->listen, listener_->port()));
     loop_.run();
+    if (reloading_.joinable()) reloading_.join();
     workers_.clear();
     return {};
+  }
+
+  void reload(std::string accept, std::function<void(std::string report_json)> done) override {
+    Wish wish{std::move(accept), std::move(done)};
+    loop_.post([this, wish = std::move(wish)] { begin_reload(wish); });
   }
 
  private:
@@ -123,6 +117,8 @@ class Service {
     auto ledger = ledger::Ledger::open(settings);
     if (ledger.ok()) {
       ledger_ = *std::move(ledger);
+      const Result<void> restored = tallies_.spend.restore(settings.path, system_clock().wall_us());
+      if (!restored.ok()) log::error("what was spent before this start is not known: " + restored.error().message);
     } else {
       log::error("requests are served but not recorded: " + ledger.error().message);
     }
@@ -132,8 +128,10 @@ class Service {
     WorkerThread::Setup setup;
     setup.policy = std::move(policy);
     setup.ledger = ledger_.get();
-    setup.rates = &rates_;
+    setup.tallies = &tallies_;
     setup.vitals = &vitals_;
+    setup.board = &board_;
+    setup.control = this;
     setup.home = home_directory();
     setup.drained = [this] {
       loop_.post([this] {
@@ -162,7 +160,7 @@ class Service {
 
   void on_signal(int signal) {
     if (signal == SIGHUP) {
-      reload();
+      begin_reload({});
     } else if (!draining_) {
       drain();
     } else {
@@ -179,42 +177,102 @@ class Service {
     drain_timer_.start(loop_.timers(), limits::kDrainTime);
   }
 
-  void reload() {
-    auto loaded = load_again();
-    if (!loaded) {
-      const std::string& why = loaded.error().message;
-      log_lines(log::Level::kError, "reload refused: " + why + "\nwhat ran before goes on");
-      // The lines below the first quote files, which may hold keys: they stay in the log.
-      vitals_.set_reload_problem(why.substr(0, why.find('\n')) + " (the log says where)");
+  /// Somebody wants configuration and rules read again.
+  struct Wish {
+    std::string accept;
+    std::function<void(std::string report_json)> done;  ///< may be empty
+  };
+
+  /// On a thread of its own: tests and past decisions take their time, and connections go on being accepted.
+  void begin_reload(const Wish& wish) {
+    if (draining_) {
+      ReloadReport report;
+      report.why.emplace_back("the proxy is stopping");
+      if (wish.done) wish.done(to_json(report));
       return;
     }
-    vitals_.set_reload_problem({});
-    log::info("configuration and rules reloaded");
-  }
-
-  /// All or nothing: what runs stays until everything new has loaded.
-  Result<void> load_again() {
-    config::Loaded loaded = config::load(system_files(), system_environment(), options_.config);
-    for (const config::Diagnostic& diagnostic : loaded.diagnostics) {
-      log_lines(diagnostic.warning ? log::Level::kWarn : log::Level::kError, config::render(diagnostic));
+    if (reloading_.joinable()) {
+      wishes_.push_back(wish);
+      return;
     }
-    if (!loaded.snapshot) return bad_request("the configuration has errors");
-    CCR_CHECK(check_certificate(loaded.snapshot->listen));
-    CCR_TRY(policies, make_policies(loaded.snapshot, workers_.size()));
-    warn_of_fixed_settings(*loaded.snapshot);
-    config_ = loaded.snapshot;
-    log::configure(config_->log);
-    for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->use(std::move(policies[i]));
-    return {};
+    ReloadOrder order;
+    order.config = options_.config;
+    order.files = &system_files();
+    order.environment = system_environment();
+    order.workers = workers_.size();
+    order.now_us = system_clock().wall_us();
+    order.live = witness_.get();
+    order.accept = wish.accept;
+    reloading_ = std::thread([this, order = std::move(order), wish] {
+      auto candidate = std::make_shared<Candidate>();
+      auto report = std::make_shared<const ReloadReport>(prepare(order, *candidate));
+      loop_.post([this, candidate, report, wish] { end_reload(*candidate, *report, wish); });
+    });
   }
 
-  void warn_of_fixed_settings(const config::Snapshot& next) const {
+  /// All or nothing: what runs stays until everything new has proved itself.
+  void end_reload(Candidate& candidate, const ReloadReport& report, const Wish& wish) {
+    reloading_.join();
+    board_.tried(report);
+    if (report.outcome == ReloadReport::Outcome::kLive) {
+      for (const std::string& line : report.why) log_lines(log::Level::kWarn, line);
+      go_live(candidate, report.at_us);
+      vitals_.set_reload_problem({});
+      log::info("configuration and rules reloaded");
+    } else {
+      const bool held = report.outcome == ReloadReport::Outcome::kHeld;
+      log_lines(log::Level::kError, std::string(held ? "reload held" : "reload refused") + ": the last good rules stay:" +
+                                        joined(report.why));
+      vitals_.set_reload_problem(report.why.front());
+    }
+    if (wish.done) wish.done(to_json(report));
+    if (wishes_.empty()) return;
+    const Wish next = std::move(wishes_.front());
+    wishes_.pop_front();
+    begin_reload(next);
+  }
+
+  void go_live(Candidate& candidate, std::int64_t now_us) {
     const config::Listen& before = config_->listen;
-    const config::Listen& after = next.listen;
+    const config::Listen& after = candidate.config->listen;
     if (before.host != after.host || before.port != after.port ||
-        before.tls_cert.empty() != after.tls_cert.empty() || worker_count(*config_) != worker_count(next)) {
+        before.tls_cert.empty() != after.tls_cert.empty() ||
+        worker_count(*config_) != worker_count(*candidate.config)) {
       log::warn("listen and workers change only with a restart; everything else is reloaded");
     }
+    config_ = candidate.config;
+    log::configure(config_->log);
+    put_in_force(candidate, now_us);
+    for (std::size_t i = 0; i < workers_.size(); ++i) workers_[i]->use(std::move(candidate.policies[i]));
+    watch();
+  }
+
+  void put_in_force(Candidate& candidate, std::int64_t now_us) {
+    const rules::EngineStatus status = candidate.witness->status();
+    Board::InForce rules;
+    rules.rule_set = status.rule_set;
+    rules.since_us = now_us;
+    const std::unique_ptr<rules::Shadow>& shadow = candidate.policies.front()->shadow;
+    if (shadow) rules.candidate = shadow->candidate().hash();
+    board_.in_force(std::move(rules));
+    witness_ = std::move(candidate.witness);
+  }
+
+  void watch() {
+    watched_ = FileWatch(*config_, system_files());
+    if (config_->reload.watch) {
+      watch_timer_.start(loop_.timers(), limits::kWatchTime);
+    } else {
+      watch_timer_.stop();
+    }
+  }
+
+  void look_at_files() {
+    if (draining_ || !config_->reload.watch) return;
+    watch_timer_.start(loop_.timers(), limits::kWatchTime);
+    if (!watched_.changed()) return;
+    log::info("a file of the configuration or the rules has changed: reading them again");
+    begin_reload({});
   }
 
   const ServiceOptions& options_;
@@ -222,11 +280,16 @@ class Service {
   UvLoop loop_;
   Vitals vitals_{loop_.now_ns()};
   std::unique_ptr<ledger::Ledger> ledger_;
-  rules::Rates rates_;
+  Tallies tallies_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::size_t running_ = 0;  ///< workers that have not drained
   bool draining_ = false;
+  Board board_;
+  std::unique_ptr<rules::Engine> witness_;  ///< the rules in force once more, for comparing; the reload's thread may use it
+  std::thread reloading_;                   ///< joinable while a reload is on its way
+  std::deque<Wish> wishes_;                 ///< reloads that wait for it
+  FileWatch watched_;
 
   struct DrainTimer : Timer {
     explicit DrainTimer(Service& service)
@@ -237,6 +300,13 @@ class Service {
     Service& owner;
   };
   DrainTimer drain_timer_{*this};
+
+  struct WatchTimer : Timer {
+    explicit WatchTimer(Service& service)
+        : Timer([](Timer& timer) noexcept { static_cast<WatchTimer&>(timer).owner.look_at_files(); }), owner(service) {}
+    Service& owner;
+  };
+  WatchTimer watch_timer_{*this};
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "ledger/cost.h"
+#include "proxy/board.h"
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
@@ -64,12 +65,12 @@ void Visit::decided(const rules::Decision& decision) {
   row.rule = decision.rule;
   row.reason = decision.reason;
   tag(decision.tags);
-  warn_failed(decision.failed_rules);
+  tell_failed(decision.failed_rules);
 }
 
 void Visit::decided(const rules::AttemptDecision& decision) {
   tag(decision.tags);
-  warn_failed(decision.failed_rules);
+  tell_failed(decision.failed_rules);
 }
 
 void Visit::tag(const std::map<std::string, std::string>& tags) {
@@ -82,7 +83,8 @@ void Visit::tag(const std::map<std::string, std::string>& tags) {
   writer.end_object();
 }
 
-void Visit::warn_failed(const std::vector<std::string>& rules) const {
+void Visit::tell_failed(const std::vector<std::string>& rules) const {
+  if (!rules.empty() && worker_.board != nullptr) worker_.board->troubled(&worker_, policy->rules->status());
   for (const std::string& rule : rules) {
     log::warn("rule '" + rule + "' failed and was skipped; try it with: ccrules explain", row.id);
   }
@@ -132,10 +134,10 @@ Task<void> Visit::commit() {
 }
 
 void Visit::record() {
-  if (worker_.ledger == nullptr || recorded_) return;
+  if (recorded_) return;
   close();
   recorded_ = true;
-  worker_.ledger->record(row);
+  if (worker_.ledger != nullptr) worker_.ledger->record(row);
 }
 
 std::optional<std::int64_t> Visit::cost_nanousd() {
@@ -145,6 +147,11 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
 }
 
 void Visit::close() {
+  settle();
+  reservation.release();
+}
+
+void Visit::settle() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
   if (!row.usage.output_tokens && output_text_bytes > 0) {
@@ -154,6 +161,8 @@ void Visit::close() {
   }
   if (row.provider.empty() || row.usage.empty()) return;
   (void)cost_nanousd();  // for the row
+  worker_.tallies.spend.add(row);
+  worker_.tallies.caches.answered(row.session, {row.provider, row.model}, row.usage, worker_.clock.wall_us(), *policy->config);
   row.requested_cost_nanousd =
       ledger::requested_cost_nanousd(row.usage, row.provider, row.requested_model, *policy->config);
 }

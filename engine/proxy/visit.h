@@ -11,6 +11,7 @@
 #include "chat/outline.h"
 #include "http/message.h"
 #include "ledger/record.h"
+#include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
 #include "rules/facts.h"
@@ -37,6 +38,8 @@ class Visit {
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
   bool include_usage = true;           ///< the client wants usage in its stream
   std::string loss;                    ///< x-ccrules-loss
+  Reservation reservation;             ///< money set aside until the cost is known
+  http::Headers more_headers;          ///< of a refusal
 
   void asked(const chat::Outline& outline);
   void belongs_to(const rules::Identity& who);
@@ -64,8 +67,9 @@ class Visit {
   void first_content();
   /// Works out cost and duration.
   void close();
+  void settle();
   void tag(const std::map<std::string, std::string>& tags);
-  void warn_failed(const std::vector<std::string>& rules) const;
+  void tell_failed(const std::vector<std::string>& rules) const;
   std::map<std::string, std::string> tags_;
   Worker& worker_;
   std::int64_t started_ns_;

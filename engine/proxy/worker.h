@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,14 +16,27 @@
 #include "rules/agents.h"
 #include "rules/counters.h"
 #include "rules/engine.h"
+#include "rules/shadow.h"
 
 namespace ccrules::proxy {
+
+class Board;  // proxy/board.h
 
 /// Configuration and rules that belong together. A request pins the one it started with; a reload puts a new
 /// one beside it.
 struct Policy {
   std::shared_ptr<const config::Snapshot> config;
   std::unique_ptr<rules::Engine> rules;
+  std::unique_ptr<rules::Shadow> shadow;  ///< null: no candidate is compared
+};
+
+/// What workers ask of the process they belong to. Any thread.
+class Control {
+ public:
+  virtual ~Control() = default;
+  /// Reads configuration and rules again; `accept`: hash of rules that no gate shall hold. `done` gets to_json(ReloadReport),
+  /// on some other thread.
+  virtual void reload(std::string accept, std::function<void(std::string report_json)> done) = 0;
 };
 
 /// What a worker stands on; tests put a world of their own underneath.
@@ -33,10 +47,12 @@ struct World {
   const Files* files = nullptr;
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
-  rules::Rates* rates = nullptr;     ///< shared by all workers; null: the worker counts for itself
-  const rules::Counters* counters = nullptr;  ///< null: the worker's own, over `rates`
+  Tallies* tallies = nullptr;        ///< shared by all workers; null: the worker counts for itself
+  const rules::Counters* counters = nullptr;  ///< null: the worker's own, over `tallies`
+  Board* board = nullptr;            ///< shared by all workers; null: nobody looks
+  Control* control = nullptr;        ///< null: no reloading
   Vitals* vitals = nullptr;
-  std::string home;  ///< the user's home directory (agent files)
+  std::string home;                  ///< the user's home directory (agent files)
 };
 
 /// One thread's state: everything a request needs, nothing shared but the ledger's queue and
@@ -50,7 +66,10 @@ struct Worker {
         sender(loop, client),
         agents(*world.files, world.home),
         ledger(world.ledger),
-        live_counters(world.rates != nullptr ? *world.rates : own_rates),
+        board(world.board),
+        control(world.control),
+        tallies(world.tallies != nullptr ? *world.tallies : own_tallies),
+        live_counters(tallies),
         counters(world.counters != nullptr ? world.counters : &live_counters),
         vitals(*world.vitals),
         policy(std::move(first_policy)) {}
@@ -62,7 +81,10 @@ struct Worker {
   provider::Sender sender;
   rules::AgentFinder agents;
   ledger::Ledger* ledger;
-  rules::Rates own_rates;
+  Board* board;
+  Control* control;
+  Tallies own_tallies;
+  Tallies& tallies;
   RuleCounters live_counters;
   const rules::Counters* counters;
   Vitals& vitals;

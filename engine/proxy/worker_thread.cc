@@ -27,8 +27,10 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.files = &system_files();
   world.dialer = &dialer;
   world.ledger = setup.ledger;
-  world.rates = setup.rates;
+  world.tallies = setup.tallies;
   world.vitals = setup.vitals;
+  world.board = setup.board;
+  world.control = setup.control;
   world.home = setup.home;
   return world;
 }

@@ -22,8 +22,10 @@ class WorkerThread {
   struct Setup {
     std::shared_ptr<Policy> policy;
     ledger::Ledger* ledger = nullptr;
-    rules::Rates* rates = nullptr;
+    Tallies* tallies = nullptr;
     Vitals* vitals = nullptr;
+    Board* board = nullptr;
+    Control* control = nullptr;
     std::string home;
     std::function<void()> drained;  ///< called on the worker's thread once nothing is left after drain()
   };

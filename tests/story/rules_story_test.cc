@@ -267,3 +267,105 @@ TEST_CASE("rules run on every model endpoint of every dialect") {
   CHECK(proxy.rows().size() == static_cast<std::size_t>(denied));
   CHECK(world.scripted_requests.empty());
 }
+
+TEST_CASE("candidate rules decide beside the live ones, and only the ledger hears of it") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "shadow": ["/rules/next.lua"])");
+  ProxyWorld proxy(world, config, {{"/rules/my.lua", R"(rule "live" { to = "anth,claude-sonnet-4-5" })"},
+                                   {"/rules/next.lua", R"(
+rule "next"  { when = { tokens = { lt = 100 } }, to = "home,qwen", tag = { next = true } }
+rule "stops" { when = { stream = true }, deny = "no streams" })"}});
+  const Message answer = proxy.answer("/v1/messages", messages(false));
+  CHECK(answer.field("x-ccrules-target") == "anth,claude-sonnet-4-5");
+  CHECK(answer.field("x-ccrules-rule") == "live");
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("provider") == "anth");
+  CHECK(rows[0].at("tags").empty());
+  CHECK_THAT(rows[0].at("shadow"), Contains(R"("rule":"next","changes":[{"slot":"to","before":"anth,claude-sonnet-4-5","after":"home,qwen"})"));
+}
+
+TEST_CASE("GET /status tells which rules are in force and which of them are in trouble") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
+  ProxyWorld proxy(world, kConfig, {{"/rules/my.lua", R"(
+rule "throws" { when = function(req) error("oh no") end, to = "home,qwen" })"}});
+  const auto status = [&] {
+    MemoryClient client(world.loop, proxy.server());
+    client.send("GET /status HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    proxy.run();
+    return read_message(client.received());
+  };
+  CHECK_THAT(status().body, Contains(R"("troubled":[])") && Contains(R"("packs":[{"name":"default")"));
+  (void)proxy.answer("/v1/messages", messages(false));
+  CHECK_THAT(status().body, Contains(R"("rule":"throws","where":"/rules/my.lua:2","layer":"user","may_deny":false,"quarantined":false,"failures":1)"));
+}
+
+TEST_CASE("a rule on spending refuses once the money is used up, and only whom it is about") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "prices": { "claude-sonnet-4-5": { "input": 100000, "output": 100000 } })");
+  ProxyWorld proxy(world, config, {{"/rules/my.lua", R"(
+rule "enough" { when = { spend = { by = "session", per = "day", gte = 3 } }, deny = { status = 429, message = "$3 used today" } })"}});
+  // 18 tokens at 0.1 dollars each are 1.8 dollars.
+  for (int i = 1; i <= 4; ++i) {
+    const Message answer = proxy.answer("/v1/messages", messages(false), "x-ccrules-session: s-1\r\n");
+    CHECK_THAT(answer.first_line, Contains(i <= 2 ? "200" : "429"));
+  }
+  CHECK_THAT(proxy.answer("/v1/messages", messages(false), "x-ccrules-session: s-2\r\n").first_line, Contains("200"));
+}
+
+TEST_CASE("a rule on a provider's health goes elsewhere while it is down") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(500, "application/json", R"({"type":"error","error":{"type":"api_error","message":"x"}})"));
+  world.script("home", 80, http_reply(200, "application/json", kChatReply));
+  ProxyWorld proxy(world, kConfig, {{"/rules/my.lua", R"(
+rule "down" { when = { health = { anth = { "down" } } }, to = "home,qwen" })"}});
+  for (int i = 1; i <= 3; ++i) CHECK_THAT(proxy.answer("/v1/messages", messages(false)).first_line, Contains("500"));
+  const Message answer = proxy.answer("/v1/messages", messages(false));
+  CHECK_THAT(answer.first_line, Contains("200"));
+  CHECK(answer.field("x-ccrules-target") == "home,qwen");
+}
+
+TEST_CASE("many requests at once never spend more than a hard budget, and all money that was set aside comes back") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));
+  std::string config = kConfig;
+  // An answer of 18 tokens costs $0.18; the worst case of 100 tokens and the prompt is set aside.
+  config.insert(config.rfind('}'), R"(, "prices": { "claude-sonnet-4-5": { "input": 10000, "output": 10000 } },
+    "budgets": [ { "scope": "project", "usd": 5, "per": "day" } ])");
+  ProxyWorld proxy(world, config, {{"/rules/my.lua", ""}});
+  std::vector<std::unique_ptr<MemoryClient>> clients;
+  for (int i = 0; i < 50; ++i) clients.push_back(proxy.ask("/v1/messages", messages(false), "x-ccrules-project: web\r\n"));
+  clients[3]->leave();
+  proxy.run();
+  int refused = 0;
+  for (const auto& client : clients) {
+    if (client == clients[3]) continue;
+    const Message answer = read_message(client->received());
+    if (answer.first_line.find("429") == std::string::npos) continue;
+    ++refused;
+    CHECK_THAT(answer.body, Contains("billing_error") && Contains("the daily budget of project 'web' ($5.00)"));
+    CHECK(answer.field("anthropic-ratelimit-unified-status") == "rejected");
+    CHECK(answer.field("x-should-retry") == "false");
+    CHECK_FALSE(answer.field("retry-after").empty());
+  }
+  CHECK(refused > 0);
+  CHECK(refused < 49);
+  // One after the other there is room for a few more, until the worst case of one no longer fits.
+  int answered = 0;
+  while (proxy.answer("/v1/messages", messages(false), "x-ccrules-project: web\r\n").first_line.find("200") != std::string::npos) {
+    REQUIRE(++answered < 50);
+  }
+  CHECK(answered > 0);
+  double spent = 0;
+  for (const Row& row : proxy.rows()) {
+    if (!row.at("cost_nanousd").empty()) spent += std::stod(row.at("cost_nanousd")) / 1e9;
+  }
+  CHECK(spent <= 5);
+  CHECK(spent > 2);
+  CHECK_THAT(proxy.answer("/v1/messages", messages(false), "x-ccrules-project: other\r\n").first_line, Contains("200"));
+}

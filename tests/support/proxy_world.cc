@@ -9,6 +9,7 @@
 
 #include "config/load.h"
 #include "core/log.h"
+#include "proxy/reload.h"
 #include "proxy/serve.h"
 
 namespace ccrules::test {
@@ -51,11 +52,16 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   if (!loaded.snapshot)
     throw std::runtime_error("the test's configuration does not load:\n" + all_lines(loaded.diagnostics));
 
-  auto policy = std::make_shared<proxy::Policy>();
-  policy->config = loaded.snapshot;
-  std::vector<config::Diagnostic> diagnostics;
-  policy->rules = rules::Engine::load(*loaded.snapshot, files_, diagnostics);
-  if (!policy->rules) throw std::runtime_error("the test's rules do not load:\n" + all_lines(diagnostics));
+  std::vector<std::string> why;
+  auto built = proxy::build(loaded.snapshot, files_, 1, why);
+  if (!built || !why.empty()) {
+    std::string lines = "the test's rules do not load:";
+    for (const std::string& line : why) lines += "\n" + line;
+    throw std::runtime_error(lines);
+  }
+  proxy::Board::InForce in_force;
+  in_force.rule_set = built->witness->status().rule_set;
+  board_.in_force(std::move(in_force));
 
   char pattern[] = "/tmp/ccrules-test-XXXXXX";
   folder_ = mkdtemp(pattern);
@@ -77,7 +83,8 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   below.ledger = ledger_.get();
   below.vitals = &vitals_;
   below.home = "/home/tester";
-  worker_ = std::make_unique<proxy::Worker>(below, std::move(policy));
+  below.board = &board_;
+  worker_ = std::make_unique<proxy::Worker>(below, std::move(built->policies.front()));
   proxy::Worker* worker = worker_.get();
   server_ = std::make_unique<http::Server>(
       world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); },

@@ -6,6 +6,7 @@
 
 #include "http/server.h"
 #include "ledger/ledger.h"
+#include "proxy/board.h"
 #include "proxy/worker.h"
 #include "support/memory_files.h"
 #include "support/sim_world.h"
@@ -47,6 +48,7 @@ class ProxyWorld {
   std::string folder_;
   std::unique_ptr<ledger::Ledger> ledger_;
   proxy::Vitals vitals_{0};
+  proxy::Board board_;
   std::unique_ptr<proxy::Worker> worker_;
   std::unique_ptr<http::Server> server_;
 };

@@ -412,12 +412,41 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
 
 TEST_CASE("sections of later versions are checked for their names and otherwise ignored aloud") {
   const std::string text = said(
-      R"({"cache":{"enabled":true,"ttll":"1h"},"budgets":[{"scope":"*","usd":1}],"rate_limits":[],"circuit":5})");
+      R"({"cache":{"enabled":true,"ttll":"1h"},"rate_limits":[],"circuit":5})");
   CHECK(mentions(text, "warning: cache is not used by this version"));
   CHECK(mentions(text, "unknown setting 'cache.ttll'"));
-  CHECK(mentions(text, "warning: budgets is not used by this version"));
   CHECK_FALSE(mentions(text, "rate_limits is"));
   CHECK(mentions(text, "circuit must hold objects"));
+}
+
+TEST_CASE("budgets say whose, how much and how long, and every mistake in them is told") {
+  const config::Loaded loaded = load(
+      R"({"budgets":[{"usd":25.5},{"scope":"project:/srv/a:b","usd":1,"per":"week","mode":"soft"},{"scope":"session","usd":0,"per":"hour","mode":"hard"}]})");
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  const auto& budgets = loaded.snapshot->budgets;
+  REQUIRE(budgets.size() == 3);
+  CHECK(budgets[0].by.empty());
+  CHECK(budgets[0].nanousd == 25'500'000'000);
+  CHECK(budgets[0].per == "day");
+  CHECK(budgets[0].hard);
+  CHECK(budgets[1].by == "project");
+  CHECK(budgets[1].key == "/srv/a:b");
+  CHECK(budgets[1].per == "week");
+  CHECK_FALSE(budgets[1].hard);
+  CHECK(budgets[2].by == "session");
+  CHECK(budgets[2].key.empty());
+  CHECK(mentions(said(R"({"budgets":{}})"), "budgets must be a list"));
+  CHECK(mentions(said(R"({"budgets":[5]})"), "budgets[0] must be an object"));
+  CHECK(mentions(said(R"({"budgets":[{"scope":"all"}]})"), "budgets[0] needs usd"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":-1}]})"), "budgets[0].usd must be a number of US dollars, not negative"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":"5"}]})"), "budgets[0].usd must be a number"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1e30}]})"), "budgets[0].usd must be a number"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"team:x"}]})"), "budgets[0].scope must be"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"project:"}]})"), "budgets[0].scope must be"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1,"per":"year"}]})"), "budgets[0].per must be"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1,"mode":"firm"}]})"), "budgets[0].mode must be"));
+  CHECK(mentions(said(R"({"budgets":[{"usdd":1}]})"), "did you mean 'usd'?"));
 }
 
 TEST_CASE("paths in the file are relative to it, those of flags to where the user stands") {

@@ -1,0 +1,127 @@
+#include "proxy/budget.h"
+
+#include <catch2/catch.hpp>
+
+#include "ledger/record.h"
+
+using namespace ccrules;
+using namespace ccrules::proxy;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr std::int64_t kUsd = 1'000'000'000;
+constexpr std::int64_t kNowUs = 1'795'087'800'000'000;  // 2026-11-19T11:30:00Z
+
+config::Budget budget(std::string by, std::string key, std::int64_t usd, std::string per = "day", bool hard = true) {
+  config::Budget budget;
+  budget.by = std::move(by);
+  budget.key = std::move(key);
+  budget.nanousd = usd * kUsd;
+  budget.per = std::move(per);
+  budget.hard = hard;
+  return budget;
+}
+
+ledger::Record row(std::string project, std::int64_t nanousd) {
+  ledger::Record row;
+  row.at_us = kNowUs;
+  row.project = std::move(project);
+  row.cost_nanousd = nanousd;
+  return row;
+}
+
+std::string text(const std::vector<ledger::Cap>& caps) {
+  std::string text;
+  for (const ledger::Cap& cap : caps) {
+    text += cap.by + ":" + cap.key + " " + std::to_string(cap.nanousd / kUsd) + " span " + std::to_string(static_cast<int>(cap.span)) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a request falls under everybody's budget, its own and those that each has") {
+  config::Snapshot config;
+  config.budgets = {budget("", "", 100, "month"), budget("project", "/srv/web", 5), budget("project", "/srv/api", 6),
+                    budget("session", "", 1, "hour"), budget("user", "", 7), budget("project", "", 3),
+                    budget("model", "claude-a", 2, "week", false)};
+  rules::Identity who;
+  who.project = "/srv/web";
+  who.session = "s-1";
+  CHECK(text(caps_for(config, who, "claude-a", BudgetMode::kHard)) == ": 100 span 3\nproject:/srv/web 3 span 1\nsession:s-1 1 span 0\n");
+  CHECK(text(caps_for(config, who, "claude-a", BudgetMode::kAll)) ==
+        ": 100 span 3\nproject:/srv/web 3 span 1\nsession:s-1 1 span 0\nmodel:claude-a 2 span 2\n");
+  CHECK(text(caps_of(config, "user", "ann")) == "user:ann 7 span 1\n");
+  CHECK(caps_of(config, "client", "x").empty());
+}
+
+TEST_CASE("what is set aside counts as spent until it is given back") {
+  ledger::Spend spend;
+  const std::vector<ledger::Cap> caps = {{"project", "web", ledger::Span::kDay, 10 * kUsd}};
+  http::Headers headers;
+  auto first = reserve(spend, caps, 6 * kUsd, kNowUs, headers);
+  REQUIRE(first.ok());
+  CHECK(spend.left_nanousd(caps[0], kNowUs) == 4 * kUsd);
+  CHECK_FALSE(reserve(spend, caps, 5 * kUsd, kNowUs, headers).ok());
+  {
+    const auto second = reserve(spend, caps, 4 * kUsd, kNowUs, headers);
+    CHECK(second.ok());
+    CHECK(spend.left_nanousd(caps[0], kNowUs) == 0);
+  }
+  spend.add(row("web", 5 * kUsd));
+  first->release();
+  first->release();
+  CHECK(spend.left_nanousd(caps[0], kNowUs) == 5 * kUsd);
+  const auto third = reserve(spend, caps, 5 * kUsd, kNowUs, headers);
+  CHECK(third.ok());
+  CHECK(reserve(spend, caps, 0, kNowUs, headers).ok());  // what costs nothing needs no room
+  CHECK(reserve(spend, {}, std::nullopt, kNowUs, headers).ok());
+}
+
+TEST_CASE("a refusal says which budget, until when, and what to do, in words and in headers") {
+  ledger::Spend spend;
+  const std::vector<ledger::Cap> caps = {{"project", "web", ledger::Span::kDay, 10 * kUsd}};
+  http::Headers headers;
+  const auto refused = reserve(spend, caps, 11 * kUsd, kNowUs, headers);
+  REQUIRE_FALSE(refused.ok());
+  const Error& error = refused.error();
+  CHECK(error.http_status == 429);
+  CHECK(error.should_retry_false);
+  CHECK(error.retry_after_ms == 12LL * 3600 * 1000 + 30 * 60 * 1000);
+  CHECK_THAT(error.message, Contains("the daily budget of project 'web' ($10.00)") && Contains("751 minutes"));
+  CHECK(headers.get("anthropic-ratelimit-unified-status") == "rejected");
+  CHECK(headers.get("anthropic-ratelimit-unified-overage-period") == "daily");
+  CHECK(headers.get("anthropic-ratelimit-unified-reset") == "1795132800");
+  CHECK_FALSE(headers.has("anthropic-ratelimit-unified-representative-claim"));
+  const auto unknown = reserve(spend, caps, std::nullopt, kNowUs, headers);
+  REQUIRE_FALSE(unknown.ok());
+  CHECK_THAT(unknown.error().message, Contains("price is not known"));
+}
+
+TEST_CASE("the worst case is all output asked for, and a prompt that is written to the cache, at the dearest target") {
+  config::Snapshot config;
+  config::Price price;
+  price.model = "m";
+  price.rates.input_picousd = 1'000'000;    // $1 per million
+  price.rates.output_picousd = 10'000'000;  // $10
+  price.rates.cache_write_1h_picousd = 2'000'000;
+  config.prices = {price};
+  chat::Outline outline;
+  rules::Decision decision;
+  decision.targets = {{"x", "m"}};
+  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 32000 * 10'000);
+  outline.max_tokens = 100;
+  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 100 * 10'000);
+  rules::FieldEdit edit;
+  edit.field = "max_tokens";
+  edit.kind = rules::FieldEdit::Kind::kAtMost;
+  edit.value_json = "50";
+  decision.edits = {edit};
+  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 50 * 10'000);
+  decision.edits.front().kind = rules::FieldEdit::Kind::kAtLeast;
+  decision.edits.front().value_json = "200";
+  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 200 * 10'000);
+  decision.targets.push_back({"x", "nobody-knows"});
+  CHECK_FALSE(worst_case_nanousd(decision, outline, 1000, config).has_value());
+}
