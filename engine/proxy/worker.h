@@ -44,7 +44,7 @@ struct World {
   Loop* loop = nullptr;
   const Clock* clock = nullptr;
   Random* random = nullptr;
-  const Files* files = nullptr;
+  const Files* files = nullptr;  ///< of agents, in folders that clients name
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
   Tallies* tallies = nullptr;        ///< shared by all workers; null: the worker counts for itself

@@ -5,6 +5,7 @@
 #include "async/tcp.h"
 #include "async/tls.h"
 #include "async/uv_dialer.h"
+#include "core/careful_files.h"
 #include "core/limits.h"
 #include "core/log.h"
 #include "http/server.h"
@@ -24,7 +25,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.loop = &loop;
   world.clock = &system_clock();
   world.random = &system_random();
-  world.files = &system_files();
+  world.files = &careful_files();
   world.dialer = &dialer;
   world.ledger = setup.ledger;
   world.tallies = setup.tallies;

@@ -134,6 +134,7 @@ constexpr std::int64_t kReadAgainMs = 2000;
 constexpr std::size_t kAgentFiles = 500;             // per folder
 constexpr std::size_t kAgentFileBytes = 256 * 1024;
 constexpr int kAgentFolderDepth = 3;
+constexpr std::size_t kAgentEntries = 2000;          // looked at in a folder and those below: links may make it endless
 constexpr std::size_t kBodyBytes = 8;                // a shorter body would match by accident
 constexpr std::size_t kNameBytes = 100;
 constexpr std::size_t kMarkerEdgeBytes = 256;        // where the main loop's system blocks are searched for the marker
@@ -309,7 +310,7 @@ struct AgentFinder::Impl {
 
  private:
   const std::vector<Agent>& agents_of(const std::string& folder, std::int64_t now_ms);
-  void read_folder(const std::string& path, int depth, std::vector<Agent>& out);
+  void read_folder(const std::string& path, int depth, std::size_t& looked_at, std::vector<Agent>& out);
   std::string by_file(const Query& query);
   std::string by_spawn(const Query& query);
   void remember_spawns(const Query& query);
@@ -366,22 +367,23 @@ const std::vector<Agent>& AgentFinder::Impl::agents_of(const std::string& folder
   Folder& known = folders.get(folder);
   if (known.read_at_ms < 0 || now_ms - known.read_at_ms >= kReadAgainMs || now_ms < known.read_at_ms) {
     known.agents.clear();
-    read_folder(folder, 0, known.agents);
+    std::size_t looked_at = 0;
+    read_folder(folder, 0, looked_at, known.agents);
     known.read_at_ms = now_ms;
   }
   return known.agents;
 }
 
-void AgentFinder::Impl::read_folder(const std::string& path, int depth, std::vector<Agent>& out) {
+void AgentFinder::Impl::read_folder(const std::string& path, int depth, std::size_t& looked_at, std::vector<Agent>& out) {
   for (const std::string& name : files.list(path)) {
-    if (out.size() >= kAgentFiles) return;
+    if (out.size() >= kAgentFiles || ++looked_at > kAgentEntries) return;
     if (name.ends_with(".md")) {
       Result<std::string> text = files.read(path + "/" + name);
       if (!text.ok() || text->size() > kAgentFileBytes) continue;
       Agent agent = read_agent(*text, name.substr(0, name.size() - 3));
       if (agent.body.size() >= kBodyBytes) out.push_back(std::move(agent));
     } else if (depth < kAgentFolderDepth && name.find('.') == std::string::npos) {
-      read_folder(path + "/" + name, depth + 1, out);
+      read_folder(path + "/" + name, depth + 1, looked_at, out);
     }
   }
 }

@@ -154,3 +154,22 @@ TEST_CASE("unescape decodes every escape JSON has and survives broken ones") {
   CHECK(unescape("\"\\") == "\\");
   CHECK(unescape("").empty());
 }
+
+TEST_CASE("a folder whose links lead back into it is not searched without end") {
+  struct LinkLoop final : Files {
+    mutable int lists = 0;
+    [[nodiscard]] Result<std::string> read(const std::string& path) const override { return bad_request(path); }
+    [[nodiscard]] bool exists(const std::string&) const override { return true; }
+    [[nodiscard]] std::vector<std::string> list(const std::string&) const override {
+      ++lists;
+      std::vector<std::string> names;
+      for (char name = 'a'; name <= 'z'; ++name) names.emplace_back(1, name);
+      return names;
+    }
+  };
+  const LinkLoop files;
+  AgentFinder finder(files, "");
+  Request request({kReviewerPrompt});
+  CHECK(finder.find(request.query("a1")).empty());
+  CHECK(files.lists <= 2001);
+}
