@@ -164,13 +164,15 @@ std::string_view StreamBytes::unreadable(Error error) {
 }
 
 std::string_view StreamBytes::fail(std::string type, std::string message) {
+  broken_ = true;
+  whole_.drop_rest();
+  if (over_) return out_;  // the client knows how the message ended
   chat::StreamError failed;
   failed.type = std::move(type);
   failed.message = provider::without_key(std::move(message), *lane_.provider);
   const chat::Event event = std::move(failed);
   visit_.observe(event);
-  over_ = broken_ = true;
-  whole_.drop_rest();
+  over_ = true;
   writer().write(event, out_);
   return out_;
 }

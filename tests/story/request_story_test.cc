@@ -94,6 +94,18 @@ TEST_CASE("a stream of the same dialect comes back byte for byte") {
   CHECK(rows[0].at("stream") == "1");
 }
 
+TEST_CASE("what a provider sends without end after the end of its message is not kept") {
+  SimWorld world;
+  std::vector<std::string> events = anthropic_events("hello");
+  const std::string message = joined(events);
+  for (int i = 0; i < 300; ++i) events.emplace_back(60'000, 'x');  // 18 MB
+  world.script("anth", 80, http_stream(events));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+  CHECK(answer.complete);
+  CHECK(answer.body == message);
+}
+
 TEST_CASE("an OpenAI provider answers an Anthropic client in Anthropic's stream") {
   SimWorld world;
   world.script("oai", 80, http_stream(openai_events("hello")));
