@@ -32,7 +32,7 @@ bool is_field_value(std::string_view value) noexcept {
     if (((eight - kOnes * 0x20) & ~eight & kOnes * 0x80) != 0) break;
   }
   return std::none_of(value.begin() + static_cast<std::ptrdiff_t>(at), value.end(),
-                      [](char byte) { return byte == '\r' || byte == '\n' || byte == '\0'; });
+                      [](char byte) { return static_cast<unsigned char>(byte) < 0x20 && byte != '\t'; });
 }
 
 bool is_ours(std::string_view name, bool skip_host) noexcept {

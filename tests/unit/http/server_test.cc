@@ -354,11 +354,13 @@ TEST_CASE(
   CHECK(half.client.ended());
 }
 
-TEST_CASE("header values that would begin another field or message are not written") {
+TEST_CASE("header values that would begin another field or message, or command a terminal, are not written") {
   const auto smuggle = [](http::Exchange& exchange) -> Task<void> {
     http::Headers headers;
     headers.add("x-good", "fine");
     headers.add("x-bad", "a\r\nset-cookie: b");
+    headers.add("x-bad", "a\x1b]0;title\x07");
+    headers.add("x-tab", "a\tb");
     headers.add("x bad", "a");
     headers.add("content-length", "999");
     headers.add("Transfer-Encoding", "chunked");
@@ -367,7 +369,7 @@ TEST_CASE("header values that would begin another field or message are not writt
   };
   Served served(smuggle);
   CHECK(served.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n") ==
-        "HTTP/1.1 200 OK\r\nx-good: fine\r\ncontent-length: 2\r\n\r\nok");
+        "HTTP/1.1 200 OK\r\nx-good: fine\r\nx-tab: a\tb\r\ncontent-length: 2\r\n\r\nok");
 }
 
 TEST_CASE("draining ends idle connections now and busy ones after their answer") {
