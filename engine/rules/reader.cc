@@ -14,6 +14,13 @@
 namespace ccrules::rules {
 namespace {
 
+/// What a rule reads it may send to another provider, or write into a tag and so into the ledger.
+bool is_credential(std::string_view header) {
+  constexpr std::array<std::string_view, 6> kCredentials = {"authorization", "x-api-key", "api-key",
+                                                            "x-goog-api-key", "proxy-authorization", "cookie"};
+  return std::find(kCredentials.begin(), kCredentials.end(), header) != kCredentials.end();
+}
+
 const chat::Outline kNoOutline;
 const Identity kNoIdentity;
 const chat::Usage kNoUsage;
@@ -233,7 +240,7 @@ Value Reader::clock(api::Fact part, const Zone& zone) {
 }
 
 Value Reader::header(std::string_view name) {
-  const Value value = facts_.header ? words_or_none(facts_.header(name)) : Value();
+  const Value value = facts_.header && !is_credential(name) ? words_or_none(facts_.header(name)) : Value();
   if (trace_ != nullptr) note("headers." + std::string(name), value);
   return value;
 }

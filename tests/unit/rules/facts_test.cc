@@ -130,6 +130,18 @@ TEST_CASE("rates, health and warmth are read by what they are about") {
   CHECK(why_not(R"({ warm = "openai,gpt-6" })") == "warm(openai,gpt-6) (is false)");
 }
 
+TEST_CASE("rules see no credentials of the client, by no name's spelling") {
+  const auto with_keys = [](Sample& s) {
+    for (const char* name : {"authorization", "x-api-key", "api-key", "x-goog-api-key", "proxy-authorization", "cookie"}) s.headers[name] = "secret";
+    s.headers["x-team"] = "core";
+  };
+  CHECK(holds(R"({ headers = { ["x-team"] = "core" } })", with_keys));
+  for (const std::string name : {"authorization", "X-Api-Key", "api-key", "x-goog-api-key", "Proxy-Authorization", "Cookie"}) {
+    CHECK_FALSE(holds("{ headers = { [\"" + name + "\"] = \"secret\" } }", with_keys));
+    CHECK(holds("function(req) return req.headers[\"" + name + "\"] == nil end", with_keys));
+  }
+}
+
 TEST_CASE("hours and days are told in the zone that is asked for") {
   const auto at = [](int hour, int minute) {
     return [hour, minute](Sample& s) { s.facts.wall_us = (20458LL * 1440 + hour * 60 + minute) * 60'000'000; };  // a Monday
