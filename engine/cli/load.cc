@@ -69,7 +69,7 @@ std::string diagnostics_json(const std::vector<config::Diagnostic>& diagnostics)
 }
 
 Exit usage_error(Io& io, const std::string& message) {
-  io.err << paint_for_err(io).red("error:") << " " << message << "\n";
+  io.err << paint_for_err(io).red("error:") << " " << plain_text(message) << "\n";
   return Exit::kUsage;
 }
 

@@ -1,6 +1,7 @@
 #include "cli/paint.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 
 namespace ccrules::cli {
@@ -12,6 +13,30 @@ bool colour_wanted(const Io& io, bool terminal) {
   if (no_color != io.environment.end() && !no_color->second.empty()) return false;
   const auto term = io.environment.find("TERM");
   return term == io.environment.end() || term->second != "dumb";
+}
+
+/// Marks that turn the direction of the text behind them: U+202A to U+202E and U+2066 to U+2069.
+bool turns_direction(std::string_view text) {
+  if (text.size() < 3 || text[0] != '\xe2') return false;
+  const auto last = static_cast<unsigned char>(text[2]);
+  return (text[1] == '\x80' && last >= 0xaa && last <= 0xae) || (text[1] == '\x81' && last >= 0xa6 && last <= 0xa9);
+}
+
+/// A cell without what a terminal would obey, but for the colours of Paint.
+std::string plain_cell(std::string_view cell) {
+  static constexpr std::array<std::string_view, 7> kColours = {"\x1b[0m",  "\x1b[1m",  "\x1b[2m", "\x1b[31m",
+                                                               "\x1b[32m", "\x1b[33m", "\x1b[36m"};
+  std::string out;
+  std::size_t begin = 0;
+  for (std::size_t at = cell.find('\x1b'); at != std::string_view::npos; at = cell.find('\x1b', at + 1)) {
+    const auto colour = std::find_if(kColours.begin(), kColours.end(),
+                                     [&](std::string_view code) { return cell.substr(at).starts_with(code); });
+    if (colour == kColours.end()) continue;
+    out += plain_text(cell.substr(begin, at - begin));
+    out += *colour;
+    begin = at + colour->size();
+  }
+  return out += plain_text(cell.substr(begin));
 }
 
 }  // namespace
@@ -41,6 +66,7 @@ std::string plain_text(std::string_view text) {
     // U+0080 to U+009F are control characters too.
     const bool second = byte >= 0x80 && byte < 0xa0 && i > 0 && static_cast<unsigned char>(out[i - 1]) == 0xc2;
     if (second) out.replace(i - 1, 2, "??");
+    if (turns_direction(std::string_view(out).substr(i))) out.replace(i, 3, "???");
   }
   return out;
 }
@@ -75,12 +101,15 @@ std::string pad_left(std::string_view text, std::size_t width) {
 }
 
 void Table::print(std::ostream& out, std::string_view indent) const {
+  // What stands in tables often comes from clients and providers.
+  std::vector<std::vector<std::string>> rows = rows_;
+  for (auto& row : rows) std::transform(row.begin(), row.end(), row.begin(), plain_cell);
   std::vector<std::size_t> widths(columns_.size(), 0);
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)
       widths[i] = std::max(widths[i], width_of(row[i]));
   }
-  for (const auto& row : rows_) {
+  for (const auto& row : rows) {
     std::string line(indent);
     for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i) {
       if (i > 0) line += "  ";

@@ -65,12 +65,12 @@ void print_text(Io& io, const Answer& answer) {
   const Paint paint = paint_for_out(io);
   print_request(io, paint, answer.row);
   if (!answer.again) {
-    io.out << "It never came to a decision: " << (answer.row.error.empty() ? "no rules were asked" : answer.row.error) << "\n";
+    io.out << "It never came to a decision: " << (answer.row.error.empty() ? "no rules were asked" : plain_text(answer.row.error)) << "\n";
     return;
   }
   if (!answer.same_rules) {
     io.out << paint.yellow("the rules have changed since then; this is what today's make of the same request:") << " "
-           << paint.bold(outcome(answer.again->decision)) << "\n";
+           << paint.bold(plain_text(outcome(answer.again->decision))) << "\n";
   }
   if (!answer.again->not_kept.empty()) {
     io.out << paint.yellow("texts are not kept, so these were judged as absent: " + joined(answer.again->not_kept)) << "\n";

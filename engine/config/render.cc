@@ -23,6 +23,11 @@ std::string printable(std::string_view text) {
   std::replace_if(
       out.begin(), out.end(),
       [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; }, ' ');
+  // U+0080 to U+009F are control characters too. One character stays one: columns are counted.
+  for (std::size_t i = 1; i < out.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(out[i]);
+    if (out[i - 1] == '\xc2' && byte >= 0x80 && byte < 0xa0) out[i] = '\xa0';
+  }
   return out;
 }
 

@@ -72,9 +72,17 @@ std::string escaped(std::string_view text, bool json) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   out.reserve(text.size() + 2);
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    auto byte = static_cast<unsigned char>(c);
+    // U+0080 to U+009F, two bytes in UTF-8, are control characters too.
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : '\0');
+    const bool two = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+    if (two) {
+      byte = next;
+      ++i;
+    }
+    if (two || byte < 0x20 || byte == 0x7f) {
       out += json ? "\\u00" : "\\x";
       out += kHex[byte >> 4];
       out += kHex[byte & 15];

@@ -16,6 +16,16 @@ TEST_CASE("a table aligns its columns by what is seen, not by bytes or colours")
   CHECK(out.str() == "  \x1b[1mé\x1b[0m        1\n  abc  1,000\n");
 }
 
+TEST_CASE("a table shows what a terminal would obey as '?', but for its own colours") {
+  const Paint colour(true);
+  Table table({Table::Align::kLeft, Table::Align::kLeft});
+  table.row({colour.bold("a\x1b]0;title\x07"), "b\x1b[2J\r\nc"});
+  table.row({"d\xc2\x9b" "31m", "e\xe2\x80\xae" "f"});  // U+009B begins what ESC [ begins, U+202E turns the text round
+  std::ostringstream out;
+  table.print(out);
+  CHECK(out.str() == "\x1b[1ma?]0;title?\x1b[0m  b?[2J??c\nd??31m       e???f\n");
+}
+
 TEST_CASE("a table leaves no blanks at the end of a line") {
   Table table({Table::Align::kLeft, Table::Align::kLeft});
   table.row({"a", "long"});

@@ -71,6 +71,26 @@ TEST_CASE("why tells where a past request went, and for each rule the condition 
   }
 }
 
+TEST_CASE("what clients and providers wrote reaches the terminal as text, in one line") {
+  const Past past;
+  const std::string hostile = "x\x1b]0;title\x07\xc2\x9b" "2J\nstatus 200";
+  ledger::Record row = Past::row("req_abc1", 1234);
+  row.requested_model = row.model = row.project = row.session = row.client = row.error = row.reason = hostile;
+  ledger::Record refused = Past::row("req_def2", 1234);
+  refused.error = hostile;
+  refused.facts_json.clear();
+  past.write({row, refused});
+  for (const auto& line : std::vector<std::vector<std::string>>{
+           {"why", "req_abc1"}, {"why", "req_def2"}, {"stats", "--since", "all"}, {"stats", "--since", "all", "--by", "project"}}) {
+    const CliResult shown = past.scratch.run(line);
+    INFO(shown.out << shown.err);
+    CHECK(shown.code == 0);
+    CHECK(shown.out.find_first_of("\x1b\x07") == std::string::npos);
+    CHECK(shown.out.find("\xc2\x9b") == std::string::npos);
+    CHECK(shown.out.find("\nstatus 200") == std::string::npos);
+  }
+}
+
 TEST_CASE("why says when today's rules would decide otherwise") {
   const Past past;
   past.scratch.write("rules.lua", R"lua(rule "long" { when = { tokens = { gt = 60000 } }, to = "openai,gpt-5.5" })lua");
