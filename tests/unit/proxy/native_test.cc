@@ -124,6 +124,7 @@ TEST_CASE(
   for (const auto& [name, value] :
        std::initializer_list<std::pair<const char*, const char*>>{{"Authorization", "Bearer secret"},
                                                                   {"x-api-key", "secret"},
+                                                                  {"api-key", "secret"},
                                                                   {"Cookie", "a=b"},
                                                                   {"Host", "h"},
                                                                   {"Connection", "close, x-hop"},
