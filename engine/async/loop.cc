@@ -169,4 +169,24 @@ void Deadline::clear() noexcept {
   node_.stop();
 }
 
+namespace {
+
+struct PoolAwaiter {
+  PoolAwaiter(Loop& wanted_loop, std::function<void()> wanted_work) : loop(wanted_loop), work(std::move(wanted_work)) {}
+  bool await_ready() noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    loop.offload(std::move(work), [waiting] { waiting.resume(); });
+  }
+  void await_resume() noexcept {}
+  Loop& loop;
+  std::function<void()> work;
+};
+
+}  // namespace
+
+Task<void> on_pool(Loop& loop, std::function<void()> work) {
+  PoolAwaiter awaiter(loop, std::move(work));
+  co_await awaiter;
+}
+
 }  // namespace ccrules

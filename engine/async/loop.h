@@ -47,6 +47,12 @@ class Loop {
   [[nodiscard]] virtual TimerQueue& timers() noexcept = 0;
   /// Runs `work` on the loop's thread, later. The only member that may be called from any thread.
   virtual void post(std::function<void()> work) = 0;
+  /// Runs `work` on a thread of the process-wide pool, then `done` on the loop's. Here, for loops in virtual time:
+  /// at once, `done` later.
+  virtual void offload(std::function<void()> work, std::function<void()> done) {
+    work();
+    post(std::move(done));
+  }
   /// Runs until stop() (UvLoop) or until nothing can happen any more (SimLoop).
   virtual void run() = 0;
   virtual void stop() noexcept = 0;
@@ -54,6 +60,10 @@ class Loop {
 
 /// co_await sleep_for(loop, 250ms, stop): kCancelled when stopped first.
 Task<Result<void>> sleep_for(Loop& loop, std::chrono::milliseconds time, StopToken stop);
+
+/// co_await on_pool(loop, work): work that takes longer than a millisecond, off the loop. It is not interrupted: what
+/// it touches must live until the task is done, which the caller's frame does.
+Task<void> on_pool(Loop& loop, std::function<void()> work);
 
 /// Fires StopReason::kDeadline on a source unless moved or cleared in time. Re-arming per chunk is cheap.
 class Deadline {

@@ -85,6 +85,30 @@ char* UvLoop::read_buffer() noexcept {
   return impl_->read_buffer.get();
 }
 
+namespace {
+
+struct PoolWork {
+  uv_work_t request{};
+  std::function<void()> work, done;
+};
+
+}  // namespace
+
+void UvLoop::offload(std::function<void()> work, std::function<void()> done) {
+  auto item = std::make_unique<PoolWork>();
+  item->work = std::move(work);
+  item->done = std::move(done);
+  item->request.data = item.get();
+  const int queued = uv_queue_work(
+      &impl_->loop, &item->request, [](uv_work_t* request) { static_cast<PoolWork*>(request->data)->work(); },
+      [](uv_work_t* request, int) {
+        const std::unique_ptr<PoolWork> finished(static_cast<PoolWork*>(request->data));
+        finished->done();
+      });
+  CCR_ASSERT(queued == 0);  // only a missing callback is refused
+  (void)item.release();     // the pool owns it until `done`
+}
+
 void UvLoop::post(std::function<void()> work) {
   {
     const std::lock_guard lock(impl_->mutex);

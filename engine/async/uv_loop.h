@@ -21,6 +21,7 @@ class UvLoop final : public Loop {
   [[nodiscard]] std::int64_t now_ns() const noexcept override;
   [[nodiscard]] TimerQueue& timers() noexcept override;
   void post(std::function<void()> work) override;
+  void offload(std::function<void()> work, std::function<void()> done) override;
   /// Returns only after stop().
   void run() override;
   /// May be called from any thread.

@@ -1,3 +1,5 @@
+#include <array>
+#include <cstdio>
 #include <optional>
 
 #include "cli/commands.h"
@@ -41,6 +43,12 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
     table.row(cells(paint, row, row.key.empty() ? "(none)" : row.key));
   if (stats.rows.size() != 1) table.row(cells(paint, stats.total, paint.bold("total")));
   table.print(io.out);
+  for (const ledger::CountError& error : stats.count_errors) {
+    std::array<char, 160> line{};
+    std::snprintf(line.data(), line.size(), "token counts, %s: off by %.1f %% on average, p95 %.1f %%, over %s requests",
+                  error.grade.c_str(), error.mean_percent, error.p95_percent, with_commas(error.requests).c_str());
+    io.out << paint.dim(line.data()) << "\n";
+  }
   if (stats.total.unknown_cost_requests == 0) return;
   const std::int64_t unknown = stats.total.unknown_cost_requests;
   io.out << "\n"

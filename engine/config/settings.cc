@@ -70,7 +70,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 19> kSwitches = {"vision",
+constexpr std::array<std::string_view, 20> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -88,7 +88,8 @@ constexpr std::array<std::string_view, 19> kSwitches = {"vision",
                                                         "nine_character_tool_ids",
                                                         "cache_control",
                                                         "user_identifiers",
-                                                        "tools_need_no_effort"};
+                                                        "tools_need_no_effort",
+                                                        "count_tokens"};
 
 constexpr std::array<std::string_view, 8> kSections = {"$schema",   "providers", "routes", "agents",
                                                        "fallbacks", "tiers",     "prices", "budgets"};

@@ -74,6 +74,17 @@ inline constexpr std::size_t kToolCalls =
 // --- token counting
 inline constexpr std::size_t kMergeUndo =
     65536;  ///< Tokens of one unbroken run that a later seam may still undo.
+inline constexpr std::size_t kImageHeadBytes =
+    128 * 1024;  ///< Base64 read to find a picture's size: EXIF data stands before it.
+inline constexpr std::size_t kTextureBytes = 16 * 1024;     ///< Of a text, looked at to tell what kind it is.
+inline constexpr std::size_t kCountedBlocks = 65536;        ///< Content blocks whose count is kept (24 bytes each).
+inline constexpr std::size_t kPromptDepth = 8;              ///< Blocks within blocks that are walked for counting.
+inline constexpr std::size_t kAnchors = 4096;               ///< Prompts whose billed size is kept, over all sessions.
+inline constexpr std::size_t kRatios = 1024;                ///< Providers and models with a learned ratio.
+inline constexpr std::size_t kCountInlineBytes =
+    16 * 1024;  ///< A body this small is counted at once: within a millisecond, whatever it holds.
+inline constexpr auto kCountTokensTime = 10s;  ///< For a provider's own count; then ours is the answer.
+inline constexpr std::int64_t kLearnAgainRows = 2000;        ///< Of the ledger, read at the start for learned ratios.
 
 // --- rules (rules.md, chapter 7)
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.

@@ -24,8 +24,9 @@ constexpr char kInsert[] =
     "output_tokens,"
     " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, "
     "cost_nanousd,"
-    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts, shadow)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts,"
+    " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Database::Trouble trouble_of(int code) {
   switch (code & 0xff) {
@@ -218,6 +219,10 @@ Result<void> Database::insert(const Record& row) {
   to.bind(++at, row.tags_json);
   to.bind(++at, row.ruleset);
   to.bind(++at, row.facts_json);
+  to.bind(++at, row.counted_tokens);
+  to.bind(++at, row.counted_grade);
+  to.bind(++at, row.estimate_tokens);
+  to.bind(++at, row.estimate_key);
   to.bind(++at, row.shadow_json);
   Result<bool> stepped = to.step();
   to.reset();

@@ -45,6 +45,47 @@ StatsRow read_row(const Statement& statement, std::string key, int first) {
   return row;
 }
 
+constexpr std::string_view kBilled =
+    "(input_tokens + coalesce(cache_read_tokens, 0) + coalesce(cache_write_5m_tokens, 0) +"
+    " coalesce(cache_write_1h_tokens, 0))";
+constexpr std::int64_t kErrorRows = 20000;  ///< requests the published error is taken from
+constexpr std::int64_t kErrorTokens = 200;  ///< of smaller prompts the frames are most
+
+/// Newer columns are absent until the proxy has opened a ledger of an older version: then there are no errors to tell.
+std::vector<CountError> count_errors(Connection& connection, std::int64_t since_us) {
+  std::vector<CountError> errors;
+  const std::string billed(kBilled);
+  auto rows = Statement::prepare(
+      connection, "SELECT counted_grade, abs(counted_tokens * 1.0 / " + billed + " - 1) AS error FROM (SELECT * FROM requests" +
+                      " WHERE at_us >= ? AND estimate_tokens IS NOT NULL AND usage_estimated = 0 AND " + billed + " >= ?" +
+                      " ORDER BY seq DESC LIMIT ?) ORDER BY 1, 2");
+  if (!rows) return errors;
+  rows->bind(1, since_us);
+  rows->bind(2, kErrorTokens);
+  rows->bind(3, kErrorRows);
+  std::vector<double> of_grade;
+  const auto close = [&errors, &of_grade] {
+    if (of_grade.empty()) return;
+    CountError& error = errors.back();
+    error.requests = static_cast<std::int64_t>(of_grade.size());
+    for (const double one : of_grade) error.mean_percent += 100 * one / static_cast<double>(of_grade.size());
+    error.p95_percent = 100 * of_grade[of_grade.size() * 95 / 100];
+    of_grade.clear();
+  };
+  for (;;) {
+    const Result<bool> more = rows->step();
+    if (!more || !*more) break;
+    const std::string grade = rows->text(0);
+    if (errors.empty() || errors.back().grade != grade) {
+      close();
+      errors.push_back({grade, 0, 0, 0});
+    }
+    of_grade.push_back(rows->real(1));
+  }
+  close();
+  return errors;
+}
+
 void write_row(json::Writer& writer, const StatsRow& row, bool with_key) {
   writer.begin_object();
   if (with_key) writer.member("key", row.key);
@@ -89,7 +130,10 @@ Result<Stats> stats(const StatsQuery& query) {
     rows.bind(1, query.since_us);
     for (;;) {
       CCR_TRY(more, rows.step());
-      if (!more) return stats;
+      if (!more) {
+        stats.count_errors = count_errors(*connection, query.since_us);
+        return stats;
+      }
       stats.rows.push_back(read_row(rows, rows.text(0), 1));
     }
   };
@@ -109,6 +153,12 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   write_row(writer, stats.total, false);
   writer.key("rows").begin_array();
   for (const StatsRow& row : stats.rows) write_row(writer, row, true);
+  writer.end_array();
+  writer.key("token_counts").begin_array();
+  for (const CountError& error : stats.count_errors) {
+    writer.begin_object().member("grade", error.grade).member("requests", error.requests);
+    writer.member("mean_error_percent", error.mean_percent).member("p95_error_percent", error.p95_percent).end_object();
+  }
   writer.end_array().end_object();
   return out;
 }
@@ -216,6 +266,22 @@ Result<void> each_row(const std::string& path, const std::string& which, std::in
 }
 
 }  // namespace
+
+Result<std::vector<LearnedCount>> learned_counts(const std::string& path, std::int64_t limit) {
+  CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
+  const std::string billed(kBilled);
+  CCR_TRY(rows, Statement::prepare(connection, "SELECT estimate_key, estimate_tokens, " + billed +
+                                                   " FROM (SELECT * FROM requests WHERE estimate_tokens IS NOT NULL AND"
+                                                   " input_tokens IS NOT NULL AND usage_estimated = 0"
+                                                   " ORDER BY seq DESC LIMIT ?) ORDER BY seq"));
+  rows.bind(1, limit);
+  std::vector<LearnedCount> counts;
+  for (;;) {
+    CCR_TRY(more, rows.step());
+    if (!more) return counts;
+    counts.push_back({rows.text(0), rows.number(1), rows.number(2)});
+  }
+}
 
 Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {
   return each_row(path, "WHERE at_us >= ? AND facts IS NOT NULL ORDER BY seq", since_us, take);

@@ -22,9 +22,18 @@ struct StatsRow {
   std::int64_t savings_nanousd = 0;  ///< requested_cost - cost where both are known
 };
 
+/// How far our counts of prompts were from what providers billed, by grade.
+struct CountError {
+  std::string grade;
+  std::int64_t requests = 0;
+  double mean_percent = 0;  ///< of the absolute relative error
+  double p95_percent = 0;
+};
+
 struct Stats {
   StatsRow total;
   std::vector<StatsRow> rows;
+  std::vector<CountError> count_errors;
 };
 
 struct StatsQuery {
@@ -45,5 +54,14 @@ Result<void> each_decision(const std::string& path, std::int64_t since_us, const
 Result<void> last_decisions(const std::string& path, int most, const std::function<bool(const Record&)>& take);
 /// Rows that candidate rules have decided too (Record::shadow_json), as each_decision().
 Result<void> each_comparison(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
+
+/// An estimate and what it was billed as, for learning ratios again after a restart.
+struct LearnedCount {
+  std::string key;
+  std::int64_t estimate_tokens = 0;
+  std::int64_t billed_tokens = 0;
+};
+/// The newest `limit`, oldest first.
+Result<std::vector<LearnedCount>> learned_counts(const std::string& path, std::int64_t limit);
 
 }  // namespace ccrules::ledger

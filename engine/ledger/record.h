@@ -27,6 +27,12 @@ struct Record {
   std::string cache = "bypass";
   std::int64_t ttft_us = -1;  ///< to the first content byte; -1: none was sent
   std::int64_t duration_us = 0;
+  /// The prompt's size as the decision knew it ("exact", "anchored", "estimated"), to be compared with the usage.
+  std::optional<std::int64_t> counted_tokens;
+  std::string counted_grade;
+  /// What ratios are learned from (tokens/calibration.h): an estimate without corrections, and whose it is.
+  std::optional<std::int64_t> estimate_tokens;
+  std::string estimate_key;
   std::string error;  ///< error_code_name(): message
   std::string tags_json;
   std::string ruleset;     ///< hash of the rules that decided

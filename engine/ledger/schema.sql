@@ -46,5 +46,11 @@ CREATE INDEX requests_at ON requests (at_us);
 ALTER TABLE requests ADD COLUMN ruleset TEXT;  -- hash of the rules in force
 ALTER TABLE requests ADD COLUMN facts   TEXT;  -- JSON object: what its decision was made from, see rules/recorded.h
 
--- version 3: what candidate rules would have done
+-- version 3: how large prompts were taken for, against what was billed
+ALTER TABLE requests ADD COLUMN counted_tokens  INTEGER;  -- the prompt's size as the decision knew it
+ALTER TABLE requests ADD COLUMN counted_grade   TEXT;     -- exact, anchored, estimated
+ALTER TABLE requests ADD COLUMN estimate_tokens INTEGER;  -- an estimate without corrections, for learning ratios
+ALTER TABLE requests ADD COLUMN estimate_key    TEXT;     -- whose ratio: "provider,model", and what kind of prompt
+
+-- version 4: what candidate rules would have done
 ALTER TABLE requests ADD COLUMN shadow TEXT;  -- JSON object, see rules/shadow.h

@@ -74,15 +74,16 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
 }
 
 /// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages").
-std::string target_path(const http::BaseUrl& base, const dialect::Dialect& spoken, const std::string& query) {
+std::string target_path(const http::BaseUrl& base, const dialect::Dialect& spoken, const Attempt& attempt) {
   std::string_view path = spoken.upstream_path();
   constexpr std::string_view kVersion = "/v1";
   if (base.prefix.ends_with(kVersion) && path.starts_with("/v1/")) path.remove_prefix(kVersion.size());
   std::string target = base.prefix;
   target += path;
-  if (!query.empty()) {
+  target += attempt.below;
+  if (!attempt.query.empty()) {
     target += '?';
-    target += query;
+    target += attempt.query;
   }
   return target;
 }
@@ -141,7 +142,7 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
 
-  const std::string target = target_path(base, spoken, attempt.query);
+  const std::string target = target_path(base, spoken, attempt);
   http::ClientRequest request;
   request.target = target;
   request.host_header = base.host_header;

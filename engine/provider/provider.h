@@ -27,6 +27,7 @@ struct Attempt {
   const config::Provider* provider = nullptr;
   std::string model;
   std::string_view body;  ///< in the provider's dialect; must live until the reply's head has arrived
+  std::string_view below;  ///< a path below the generation endpoint ("/count_tokens"); a literal
   std::string query;      ///< the client's query string, native lane only
   http::Headers headers;  ///< forwarded and edited headers; credentials are added here
   std::string_view client_authorization;  ///< only used by auth "passthrough"

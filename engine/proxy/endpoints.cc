@@ -97,15 +97,6 @@ Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const d
   co_return co_await send_json(exchange, body);
 }
 
-Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken) {
-  const auto policy = worker.policy;
-  CCR_CO_TRY(body, co_await exchange.read_body(policy->config->limits.body));
-  CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
-  std::string answer;
-  json::Writer(answer).begin_object().member("input_tokens", tokens::count(outline).tokens).end_object();
-  co_return co_await send_json(exchange, answer);
-}
-
 Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange) {
   const auto policy = worker.policy;
   CCR_CO_TRY(body, co_await exchange.read_body(policy->config->limits.body));

@@ -1,5 +1,6 @@
 #include "proxy/serve.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "proxy/health.h"
 #include "proxy/identity.h"
 #include "proxy/relay.h"
+#include "proxy/token_count.h"
 #include "proxy/visit.h"
 #include "rules/recorded.h"
 #include "tokens/counter.h"
@@ -53,6 +55,7 @@ struct Plan {
   rules::Identity who;
   rules::Facts facts;
   rules::FactRecorder recorder;
+  rules::TokensUse tokens_use;
   rules::Decision decision;
   const dialect::Dialect* spoken = nullptr;
   std::string* body = nullptr;
@@ -66,6 +69,30 @@ struct Plan {
     return &*whole;
   }
 };
+
+void set_tokens(const tokens::Count& count, Visit& visit, rules::Facts& facts) {
+  visit.estimated_input_tokens = count.tokens;
+  visit.row.counted_tokens = count.tokens;
+  visit.row.counted_grade = tokens::grade_name(count.grade);
+  facts.tokens = count.tokens;
+  facts.tokens_exact = count.grade == tokens::Grade::kExact;
+  facts.tokens_p95 = count.p95;
+  facts.tokens_grade = tokens::grade_name(count.grade);
+}
+
+/// What is done, not why.
+bool same_effect(const rules::Decision& a, const rules::Decision& b) {
+  const auto same_edit = [](const rules::FieldEdit& x, const rules::FieldEdit& y) {
+    return x.field == y.field && x.kind == y.kind && x.value_json == y.value_json;
+  };
+  const auto same_header = [](const rules::HeaderEdit& x, const rules::HeaderEdit& y) {
+    return x.name == y.name && x.value == y.value;
+  };
+  return a.rule == b.rule && a.targets == b.targets && a.deny.has_value() == b.deny.has_value() &&
+         a.bad_request == b.bad_request && a.no_target == b.no_target && a.tags == b.tags &&
+         std::equal(a.edits.begin(), a.edits.end(), b.edits.begin(), b.edits.end(), same_edit) &&
+         std::equal(a.headers.begin(), a.headers.end(), b.headers.begin(), b.headers.end(), same_header);
+}
 
 /// Steps 4 to 6: outline, identity, tokens, decision. Pure but for the agent files.
 Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
@@ -81,16 +108,13 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   visit.asked(plan.outline);
   plan.who = identify(worker, head, plan.outline);
   visit.belongs_to(plan.who);
-  const tokens::Count count = tokens::count(plan.outline);
-  visit.estimated_input_tokens = count.tokens;
-
+  const tokens::Count count = cheap_count(worker, plan.outline);
+  visit.cheap_estimate = tokens::count(plan.outline).tokens;
   rules::Facts& facts = plan.facts;
   facts.outline = &plan.outline;
   facts.identity = &plan.who;
   facts.dialect = spoken.name();
   facts.path = head.path();
-  facts.tokens = count.tokens;
-  facts.tokens_exact = count.grade == tokens::Grade::kExact;
   facts.wall_us = visit.row.at_us;
   plan.spoken = &spoken;
   plan.body = &body;
@@ -100,10 +124,42 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.recorder.listen(facts);
+  set_tokens(count, visit, facts);
+  facts.tokens_use = &plan.tokens_use;
+  plan.tokens_use.low = std::max<std::int64_t>(0, count.tokens - count.p95);
+  plan.tokens_use.high = count.tokens + count.p95;
   plan.decision = visit.policy->rules->decide(facts);
+  facts.tokens_use = nullptr;
+  return {};
+}
+
+/// True when the decision could be another one within what the cheap count leaves open.
+bool hangs_on_tokens(Visit& visit, Plan& plan) {
+  if (plan.tokens_use.near) return true;
+  if (!plan.tokens_use.seen) return false;
+  // A rule's own code read the count: what it would have done at both ends tells.
+  for (const std::int64_t end : {plan.tokens_use.low, plan.tokens_use.high}) {
+    rules::Facts at_end = plan.facts;
+    at_end.tokens = end;
+    if (!same_effect(visit.policy->rules->decide(at_end), plan.decision)) return true;
+  }
+  return false;
+}
+
+/// Counts block by block and decides again. A body that cannot be counted so is for the provider to judge.
+Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan) {
+  Result<CloseCount> close = co_await close_count(worker, body, plan.outline.model, plan.who.session);
+  if (!close) co_return;
+  visit.counted = std::move(close->prompt);
+  set_tokens(close->count, visit, plan.facts);
+  plan.decision = visit.policy->rules->decide(plan.facts);
+}
+
+/// The decision stands: notes it, and says what it refuses.
+Result<void> settle(Visit& visit, Plan& plan) {
   visit.row.ruleset = visit.policy->rules->hash();
-  visit.row.facts_json = plan.recorder.json(facts);
-  if (visit.policy->shadow) visit.row.shadow_json = visit.policy->shadow->compare(facts, plan.decision);
+  visit.row.facts_json = plan.recorder.json(plan.facts);
+  if (visit.policy->shadow) visit.row.shadow_json = visit.policy->shadow->compare(plan.facts, plan.decision);
   visit.decided(plan.decision);
   return allowed(plan.decision);
 }
@@ -137,6 +193,8 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
   CCR_CO_CHECK(decide(worker, exchange.head(), spoken, body, visit, *plan));
+  if (hangs_on_tokens(visit, *plan)) co_await decide_closely(worker, body, visit, *plan);
+  CCR_CO_CHECK(settle(visit, *plan));
   CCR_CO_CHECK(reserve_budget(worker, *plan, visit));
 
   Ask ask;

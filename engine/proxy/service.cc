@@ -18,12 +18,14 @@
 #include "core/text.h"
 #include "core/world.h"
 #include "ledger/ledger.h"
+#include "ledger/queries.h"
 #include "proxy/board.h"
 #include "proxy/file_watch.h"
 #include "proxy/reload.h"
 #include "proxy/worker.h"
 #include "proxy/worker_thread.h"
 #include "rules/engine.h"
+#include "tokens/calibration.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -117,10 +119,20 @@ class Service final : public Control {
     auto ledger = ledger::Ledger::open(settings);
     if (ledger.ok()) {
       ledger_ = *std::move(ledger);
+      learn_again(settings.path);
       const Result<void> restored = tallies_.spend.restore(settings.path, system_clock().wall_us());
       if (!restored.ok()) log::error("what was spent before this start is not known: " + restored.error().message);
     } else {
       log::error("requests are served but not recorded: " + ledger.error().message);
+    }
+  }
+
+  /// What providers' counts taught before the restart.
+  void learn_again(const std::string& path) {
+    const auto counts = ledger::learned_counts(path, limits::kLearnAgainRows);
+    if (!counts) return;  // a ledger that cannot be read is reported where rows are written
+    for (const ledger::LearnedCount& count : *counts) {
+      calibration_->learn(count.key, count.estimate_tokens, count.billed_tokens);
     }
   }
 
@@ -133,6 +145,7 @@ class Service final : public Control {
     setup.board = &board_;
     setup.control = this;
     setup.home = home_directory();
+    setup.calibration = calibration_;
     setup.drained = [this] {
       loop_.post([this] {
         if (--running_ == 0) loop_.stop();
@@ -280,6 +293,7 @@ class Service final : public Control {
   UvLoop loop_;
   Vitals vitals_{loop_.now_ns()};
   std::unique_ptr<ledger::Ledger> ledger_;
+  std::shared_ptr<tokens::Calibration> calibration_ = std::make_shared<tokens::Calibration>();
   Tallies tallies_;
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;

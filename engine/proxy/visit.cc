@@ -160,6 +160,7 @@ void Visit::settle() {
     row.usage_estimated = true;
   }
   if (row.provider.empty() || row.usage.empty()) return;
+  learn_count(worker_, row, cheap_estimate, counted);
   (void)cost_nanousd();  // for the row
   worker_.tallies.spend.add(row);
   worker_.tallies.caches.answered(row.session, {row.provider, row.model}, row.usage, worker_.clock.wall_us(), *policy->config);

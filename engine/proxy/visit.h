@@ -11,6 +11,7 @@
 #include "chat/outline.h"
 #include "http/message.h"
 #include "ledger/record.h"
+#include "proxy/token_count.h"
 #include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
@@ -35,6 +36,8 @@ class Visit {
   std::shared_ptr<Policy> policy;  ///< pinned for the whole request
   std::optional<VerbatimFailure> verbatim;
   std::int64_t estimated_input_tokens = 0;
+  std::int64_t cheap_estimate = 0;       ///< by bytes, not corrected: what ratios are learned from
+  std::optional<CountedPrompt> counted;  ///< set when the decision needed a close count
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
   bool include_usage = true;           ///< the client wants usage in its stream
   std::string loss;                    ///< x-ccrules-loss

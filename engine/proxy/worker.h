@@ -16,6 +16,7 @@
 #include "rules/agents.h"
 #include "rules/counters.h"
 #include "rules/engine.h"
+#include "tokens/calibration.h"
 #include "rules/shadow.h"
 
 namespace ccrules::proxy {
@@ -53,6 +54,7 @@ struct World {
   Control* control = nullptr;        ///< null: no reloading
   Vitals* vitals = nullptr;
   std::string home;                  ///< the user's home directory (agent files)
+  std::shared_ptr<tokens::Calibration> calibration;  ///< shared by all workers; null: one of its own
 };
 
 /// One thread's state: everything a request needs, nothing shared but the ledger's queue and
@@ -72,6 +74,7 @@ struct Worker {
         live_counters(tallies),
         counters(world.counters != nullptr ? world.counters : &live_counters),
         vitals(*world.vitals),
+        calibration(world.calibration ? world.calibration : std::make_shared<tokens::Calibration>()),
         policy(std::move(first_policy)) {}
 
   Loop& loop;
@@ -88,6 +91,7 @@ struct Worker {
   RuleCounters live_counters;
   const rules::Counters* counters;
   Vitals& vitals;
+  std::shared_ptr<tokens::Calibration> calibration;
   std::shared_ptr<Policy> policy;
 };
 

@@ -33,6 +33,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.board = setup.board;
   world.control = setup.control;
   world.home = setup.home;
+  world.calibration = setup.calibration;
   return world;
 }
 

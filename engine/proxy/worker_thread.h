@@ -27,6 +27,7 @@ class WorkerThread {
     Board* board = nullptr;
     Control* control = nullptr;
     std::string home;
+    std::shared_ptr<tokens::Calibration> calibration;
     std::function<void()> drained;  ///< called on the worker's thread once nothing is left after drain()
   };
   explicit WorkerThread(Setup setup);

@@ -11,6 +11,8 @@ constexpr FactRow kFacts[] = {
     {"model", Fact::kModel, Kind::kText, Phase::kAlways, "string", "The model the client asked for, verbatim."},
     {"tokens", Fact::kTokens, Kind::kNumber, Phase::kAlways, "number", "Prompt size in tokens as the provider will bill it."},
     {"tokens_exact", Fact::kTokensExact, Kind::kFlag, Phase::kAlways, "boolean", "False when `tokens` is an estimate."},
+    {"tokens_p95", Fact::kTokensP95, Kind::kNumber, Phase::kAlways, "number", "95 of 100 such counts are off by no more tokens; 0 when exact."},
+    {"tokens_grade", Fact::kTokensGrade, Kind::kText, Phase::kAlways, "string", "How `tokens` was counted: exact, anchored or estimated."},
     {"max_tokens", Fact::kMaxTokens, Kind::kNumber, Phase::kAlways, "number or nil", "The answer's limit as the client set it."},
     {"stream", Fact::kStream, Kind::kFlag, Phase::kAlways, "boolean", "The client wants the answer as a stream."},
     {"thinking", Fact::kThinking, Kind::kFlag, Phase::kAlways, "boolean",

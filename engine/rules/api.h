@@ -9,7 +9,8 @@
 namespace ccrules::rules::api {
 
 enum class Fact : std::uint8_t {
-  kModel, kTokens, kTokensExact, kMaxTokens, kStream, kThinking, kThinkingBudget, kEffort, kAgent, kRequestClass, kSession,
+  kModel, kTokens, kTokensExact, kTokensP95, kTokensGrade, kMaxTokens, kStream, kThinking, kThinkingBudget, kEffort, kAgent,
+  kRequestClass, kSession,
   kUser, kProject, kClient, kDialect, kPath, kTurns, kImages, kDocuments, kTools, kToolCount, kToolResults, kSystemHash,
   kLastRole, kTargetModel, kTargetProvider, kProviderClass, kTime, kTimeHour, kTimeWday, kTimeIso, kBucket, kText,
   kTextLastUser, kTextFirstUser, kTextSystem, kHeaders, kBody, kMessages, kSpendHour, kSpendToday, kSpendWeek, kSpendMonth,

@@ -55,6 +55,9 @@ Value value_of_subject(const Condition& condition, Reader& reader) {
 }
 
 Value value_of(const Condition& condition, Reader& reader) {
+  if (condition.fact == api::Fact::kTokens && condition.op >= Op::kEqual && condition.op <= Op::kAtMost) {
+    return reader.tokens_against(condition.number);
+  }
   return condition.subject == nullptr ? reader.read(condition.fact) : value_of_subject(condition, reader);
 }
 

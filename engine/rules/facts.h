@@ -23,6 +23,13 @@ struct Identity {
   std::string request_class;  ///< main, subagent, background, compaction, ..., empty when unknown
 };
 
+/// Whether a decision hangs on how exact `tokens` is: filled while rules are read.
+struct TokensUse {
+  std::int64_t low = 0, high = 0;  ///< within these the count may really be
+  bool near = false;               ///< a condition compares it with a number in between
+  bool seen = false;               ///< a rule's own code or text read it
+};
+
 /// Everything a rule may read about one request. Cheap to fill; texts are views that must outlive the decision.
 /// Facts that cost something (time, tools, system_hash) are worked out when a rule reads them.
 struct Facts {
@@ -32,6 +39,9 @@ struct Facts {
   std::string_view path;
   std::int64_t tokens = 0;
   bool tokens_exact = false;
+  std::int64_t tokens_p95 = 0;                  ///< how far `tokens` may be off
+  std::string_view tokens_grade = "estimated";  ///< exact, anchored, estimated
+  TokensUse* tokens_use = nullptr;              ///< null: nobody asks
   std::int64_t wall_us = 0;
   std::function<std::string_view(std::string_view)> header;  ///< request header by lower-case name; empty when absent
   std::optional<double> bucket;  ///< tests: what every bucket() gives

@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "rules/api.h"
+#include "tokens/counter.h"
 
 namespace ccrules::rules {
 namespace {
@@ -85,6 +86,15 @@ class Applier {
     problems_.push_back({member.at, "a test cannot give " + member.key + ": " + why, {}});
   }
 
+  void set_grade(const Tree::Member& member) {
+    using tokens::Grade;
+    for (const Grade grade : {Grade::kExact, Grade::kAnchored, Grade::kEstimated}) {
+      if (member.value.text == tokens::grade_name(grade)) sample_.facts.tokens_grade = tokens::grade_name(grade);
+    }
+    if (sample_.facts.tokens_grade != member.value.text) cannot(member, "it is exact, anchored or estimated");
+    sample_.facts.tokens_exact = sample_.facts.tokens_grade == tokens::grade_name(Grade::kExact);
+  }
+
   void set(const api::FactRow& row, const Tree::Member& member) {
     using api::Fact;
     chat::Outline& outline = sample_.outline;
@@ -94,7 +104,12 @@ class Applier {
     switch (row.id) {
       case Fact::kModel: outline.model = text; return;
       case Fact::kTokens: sample_.facts.tokens = number; return;
-      case Fact::kTokensExact: sample_.facts.tokens_exact = member.value.flag; return;
+      case Fact::kTokensExact:
+        sample_.facts.tokens_exact = member.value.flag;
+        sample_.facts.tokens_grade = tokens::grade_name(member.value.flag ? tokens::Grade::kExact : tokens::Grade::kEstimated);
+        return;
+      case Fact::kTokensP95: sample_.facts.tokens_p95 = number; return;
+      case Fact::kTokensGrade: set_grade(member); return;
       case Fact::kMaxTokens: outline.max_tokens = number; return;
       case Fact::kStream: outline.stream = member.value.flag; return;
       case Fact::kThinking:

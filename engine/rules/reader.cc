@@ -153,6 +153,16 @@ void Reader::set_target(const Target& target, bool local) {
   target_local_ = local;
 }
 
+Value Reader::tokens_against(double limit) {
+  TokensUse* use = facts_.tokens_use;
+  if (use == nullptr) return read(api::Fact::kTokens);
+  const bool seen = use->seen;
+  const Value value = read(api::Fact::kTokens);
+  use->seen = seen;
+  if (limit >= static_cast<double>(use->low) && limit <= static_cast<double>(use->high)) use->near = true;
+  return value;
+}
+
 Value Reader::value_of(api::Fact fact) {
   const chat::Outline& outline = facts_.outline != nullptr ? *facts_.outline : kNoOutline;
   const Identity& identity = facts_.identity != nullptr ? *facts_.identity : kNoIdentity;
@@ -160,8 +170,12 @@ Value Reader::value_of(api::Fact fact) {
   using api::Fact;
   switch (fact) {
     case Fact::kModel: return words(outline.model);
-    case Fact::kTokens: return number(facts_.tokens);
+    case Fact::kTokens:
+      if (facts_.tokens_use != nullptr) facts_.tokens_use->seen = true;
+      return number(facts_.tokens);
     case Fact::kTokensExact: return flag(facts_.tokens_exact);
+    case Fact::kTokensP95: return number(facts_.tokens_p95);
+    case Fact::kTokensGrade: return words(facts_.tokens_grade);
     case Fact::kMaxTokens: return number_or_none(outline.max_tokens);
     case Fact::kStream: return flag(outline.stream);
     case Fact::kThinking:

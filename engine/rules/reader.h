@@ -38,6 +38,8 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   Value read(api::Fact fact);
+  /// `tokens`, to be compared with a number: notes when the count is not sure to be on one side of it.
+  Value tokens_against(double number);
   /// By lower-case name; nothing when absent.
   Value header(std::string_view name);
   /// From 0 to below 100; nothing when there is no key.

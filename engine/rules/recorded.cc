@@ -150,6 +150,8 @@ std::string FactRecorder::json(const Facts& facts) const {
   const chat::Outline& outline = *facts.outline;
   count("tokens", facts.tokens);
   if (facts.tokens_exact) writer.member("tokens_exact", true);
+  count("tokens_p95", facts.tokens_p95);
+  if (!facts.tokens_exact && facts.tokens_grade != "estimated") writer.member("tokens_grade", facts.tokens_grade);
   if (outline.max_tokens) writer.member("max_tokens", *outline.max_tokens);
   if (thinks(outline.thinking)) writer.member("thinking", true);
   if (outline.thinking.budget_tokens) writer.member("thinking_budget", *outline.thinking.budget_tokens);

@@ -7,7 +7,7 @@
 #include "core/text.h"
 #include "dialect/dialect.h"
 #include "rules/agents.h"
-#include "tokens/counter.h"
+#include "tokens/prompt.h"
 
 namespace ccrules::rules {
 namespace {
@@ -152,7 +152,11 @@ Result<void> Sample::read(std::string_view bytes) {
   body = std::string(text::trim(text));
   CCR_TRY(read_outline, spoken->outline(json::padded(body)));
   outline = std::move(read_outline);
-  facts.tokens = tokens::count(outline).tokens;
+  CCR_TRY(prompt, tokens::read_prompt(body, outline.model));
+  facts.tokens = prompt.tokens;
+  facts.tokens_p95 = prompt.p95;
+  facts.tokens_grade = tokens::grade_name(prompt.grade);
+  facts.tokens_exact = prompt.grade == tokens::Grade::kExact;
 
   const auto header = [this](const char* name) {
     const auto found = headers.find(name);

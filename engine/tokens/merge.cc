@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 #include <queue>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "core/assert.h"
 #include "core/limits.h"
@@ -12,10 +16,11 @@ namespace ccrules::tokens {
 namespace {
 
 constexpr std::size_t kGroup = 16;  ///< keys whose least is kept
-constexpr int kIndexBits = 9;       ///< of a position in a window
+constexpr int kIndexBits = 8;       ///< of a position in a window
 constexpr std::int32_t kNoKey = INT32_MAX;
 static_assert(Merger::kWindow == std::size_t{1} << kIndexBits);
 static_assert(format::kIdBits + kIndexBits < 31);
+static_assert(Merger::kWindow == kGroup * kGroup && Merger::kWindow >= 2 * format::kTokenBytes);
 
 /// Rank and position of a pair; its order is the order of merging.
 std::int32_t key_of(std::uint32_t rank, std::size_t position) {
@@ -24,24 +29,68 @@ std::int32_t key_of(std::uint32_t rank, std::size_t position) {
              : static_cast<std::int32_t>(rank << kIndexBits | static_cast<std::uint32_t>(position));
 }
 
-std::int32_t least(const std::int32_t* keys) {
-  std::array<std::int32_t, 4> lanes{keys[0], keys[1], keys[2], keys[3]};
-  for (std::size_t i = 4; i < kGroup; i += 4) {
-    for (std::size_t lane = 0; lane < 4; ++lane) lanes[lane] = std::min(lanes[lane], keys[i + lane]);
-  }
-  return std::min(std::min(lanes[0], lanes[1]), std::min(lanes[2], lanes[3]));
+/// The least of kGroup keys (16-byte aligned).
+#if defined(__SSE2__)
+__m128i lesser(__m128i a, __m128i b) {
+  const __m128i a_is_less = _mm_cmplt_epi32(a, b);
+  return _mm_or_si128(_mm_and_si128(a_is_less, a), _mm_andnot_si128(a_is_less, b));
 }
 
+std::int32_t least(const std::int32_t* keys) {
+  const auto* four = static_cast<const __m128i*>(static_cast<const void*>(keys));
+  const __m128i halves = lesser(lesser(_mm_load_si128(four), _mm_load_si128(four + 1)),
+                                lesser(_mm_load_si128(four + 2), _mm_load_si128(four + 3)));
+  const __m128i two = lesser(halves, _mm_shuffle_epi32(halves, _MM_SHUFFLE(1, 0, 3, 2)));
+  return _mm_cvtsi128_si32(lesser(two, _mm_shuffle_epi32(two, _MM_SHUFFLE(2, 3, 0, 1))));
+}
+#else
+std::int32_t least(const std::int32_t* keys) {
+  return *std::min_element(keys, keys + kGroup);
+}
+#endif
+
 }  // namespace
+
+/// Merges up to kGroup bytes, which most words are: all keys are one group.
+std::size_t Merger::word(const unsigned char* bytes, std::size_t size, Token* out) const {
+  alignas(16) std::int32_t keys[kGroup];
+  std::uint32_t ids[kGroup];
+  std::uint8_t next[kGroup + 1], before[kGroup + 1];
+  for (std::size_t i = 0; i < kGroup; ++i) {
+    keys[i] = i + 1 < size ? key_of(table_.of_bytes(bytes[i], bytes[i + 1]), i) : kNoKey;
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    ids[i] = table_.single(bytes[i]);
+    next[i] = static_cast<std::uint8_t>(i + 1);
+    before[i] = static_cast<std::uint8_t>(i - 1);  // of 0: never read
+  }
+  for (std::int32_t best = least(keys); best != kNoKey; best = least(keys)) {
+    const std::size_t at = static_cast<std::uint32_t>(best) & (kWindow - 1);
+    const std::uint32_t merged = static_cast<std::uint32_t>(best) >> kIndexBits;
+    const std::size_t eaten = next[at];
+    const std::size_t after = next[eaten];
+    ids[at] = merged;
+    next[at] = static_cast<std::uint8_t>(after);
+    before[after] = static_cast<std::uint8_t>(at);
+    keys[eaten] = kNoKey;
+    keys[at] = after < size ? key_of(table_.merged(merged, ids[after]), at) : kNoKey;
+    if (at > 0) keys[before[at]] = key_of(table_.merged(ids[before[at]], merged), before[at]);
+  }
+  std::size_t tokens = 0;
+  for (std::size_t i = 0; i < size; i = next[i]) out[tokens++] = {ids[i], next[i]};
+  return tokens;
+}
 
 /// Merges up to kWindow bytes. The keys of all pairs lie in groups with the least of each beside them, so
 /// that finding the next merge looks at size / 16 numbers and a merge renews at most three groups.
 std::size_t Merger::window(const unsigned char* bytes, std::size_t size, Token* out) const {
   CCR_ASSERT(size >= 1 && size <= kWindow);
-  alignas(16) std::array<std::int32_t, kWindow> keys;
-  alignas(16) std::array<std::int32_t, kWindow / kGroup> group_least;
-  std::array<std::uint32_t, kWindow> ids;
-  std::array<std::uint16_t, kWindow + 1> next, before;
+  if (size <= kGroup) return word(bytes, size, out);
+  // Plain arrays: every index is below kWindow, and checking each costs a tenth.
+  alignas(16) std::int32_t keys[kWindow];
+  alignas(16) std::int32_t group_least[kGroup];
+  std::uint32_t ids[kWindow];
+  std::uint16_t next[kWindow + 1], before[kWindow + 1];
   const std::size_t groups = (size + kGroup - 1) / kGroup;
   for (std::size_t i = 0; i < size; ++i) {
     ids[i] = table_.single(bytes[i]);
@@ -50,11 +99,12 @@ std::size_t Merger::window(const unsigned char* bytes, std::size_t size, Token* 
     keys[i] = i + 1 < size ? key_of(table_.of_bytes(bytes[i], bytes[i + 1]), i) : kNoKey;
   }
   for (std::size_t i = size; i < groups * kGroup; ++i) keys[i] = kNoKey;
-  for (std::size_t group = 0; group < groups; ++group) group_least[group] = least(&keys[group * kGroup]);
+  for (std::size_t group = 0; group < kGroup; ++group) {
+    group_least[group] = group < groups ? least(&keys[group * kGroup]) : kNoKey;
+  }
 
   for (;;) {
-    std::int32_t best = group_least[0];
-    for (std::size_t group = 1; group < groups; ++group) best = std::min(best, group_least[group]);
+    const std::int32_t best = least(group_least);
     if (best == kNoKey) break;
     const std::size_t at = static_cast<std::uint32_t>(best) & (kWindow - 1);
     const std::uint32_t merged = static_cast<std::uint32_t>(best) >> kIndexBits;
@@ -117,17 +167,28 @@ std::size_t Merger::heap_window(const unsigned char* bytes, std::size_t size) {
   return wide_.size();
 }
 
+std::size_t Merger::narrow_window(const unsigned char* bytes, std::size_t size) {
+  if (size == same_size_ && std::memcmp(bytes, same_.data(), size) == 0) return same_count_;
+  same_count_ = window(bytes, size, narrow_.data());
+  same_size_ = size;
+  std::memcpy(same_.data(), bytes, size);
+  return same_count_;
+}
+
 /// True when the bytes of two neighbours merge to just these two.
-bool Merger::stands(const unsigned char* bytes, Token left, std::uint32_t left_begin, Token right) const {
+bool Merger::stands(const unsigned char* bytes, Token left, std::uint32_t left_begin, Token right) {
+  if (left.id == seam_left_ && right.id == seam_right_) return seam_stands_;
   std::array<Token, kWindow> merged;
   const std::size_t size = right.end - left_begin;
-  return window(bytes + left_begin, size, merged.data()) == 2 && merged[0].id == left.id &&
-         merged[1].id == right.id;
+  seam_stands_ = window(bytes + left_begin, size, merged.data()) == 2 && merged[0].id == left.id &&
+                 merged[1].id == right.id;
+  seam_left_ = left.id;
+  seam_right_ = right.id;
+  return seam_stands_;
 }
 
 template <class Take>
 void Merger::pieces(const unsigned char* bytes, std::size_t size, const Take& take) {
-  std::array<Token, kWindow> narrow;
   settled_.clear();
   std::uint32_t base = 0;  // where settled_ begins
   std::size_t wanted = kWindow, undo = 1;
@@ -135,10 +196,10 @@ void Merger::pieces(const unsigned char* bytes, std::size_t size, const Take& ta
     const std::uint32_t begin = settled_.empty() ? base : settled_.back().end;
     if (begin == size) break;
     const std::size_t width = std::min(wanted, size - begin);
-    const Token* tokens = narrow.data();
+    const Token* tokens = narrow_.data();
     std::size_t count = 0;
     if (width <= kWindow) {
-      count = window(bytes + begin, width, narrow.data());
+      count = narrow_window(bytes + begin, width);
     } else {
       count = heap_window(bytes + begin, width);
       tokens = wide_.data();
@@ -154,7 +215,7 @@ void Merger::pieces(const unsigned char* bytes, std::size_t size, const Take& ta
     }
     if (begin + width < size) {
       // The last tokens may yet become others: leave them to the next window. There is always a first: no
-      // token is longer than a quarter of a window.
+      // token is longer than half a window.
       const std::size_t sure = width - width / 8;
       while (count > 1 && tokens[count - 1].end > sure) --count;
     }

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -22,21 +23,28 @@ class Merger {
   void merge(const unsigned char* bytes, std::size_t size, std::vector<Token>& out);
   [[nodiscard]] std::size_t count(const unsigned char* bytes, std::size_t size);
 
-  static constexpr std::size_t kWindow =
-      512;  ///< bytes merged at once: what fits the first cache with its keys
+  static constexpr std::size_t kWindow = 256;  ///< bytes merged at once: twice the longest token
 
  private:
+  std::size_t word(const unsigned char* bytes, std::size_t size, Token* out) const;
   std::size_t window(const unsigned char* bytes, std::size_t size, Token* out) const;
   std::size_t heap_window(const unsigned char* bytes, std::size_t size);
-  [[nodiscard]] bool stands(const unsigned char* bytes, Token left, std::uint32_t left_begin,
-                            Token right) const;
+  /// window(), or what it gave for the same bytes just before: most long runs repeat themselves.
+  std::size_t narrow_window(const unsigned char* bytes, std::size_t size);
+  [[nodiscard]] bool stands(const unsigned char* bytes, Token left, std::uint32_t left_begin, Token right);
   /// Merges a piece longer than a window; gives each part's tokens to `take` once they are settled.
   template <class Take>
   void pieces(const unsigned char* bytes, std::size_t size, const Take& take);
 
   const Table& table_;
-  std::vector<Token> settled_;  ///< of the long piece at hand: tokens that a seam may still undo
-  std::vector<Token> wide_;     ///< of a window wider than kWindow
+  std::vector<Token> settled_;           ///< of the long piece at hand: tokens that a seam may still undo
+  std::array<Token, kWindow> narrow_{};  ///< of the last window,
+  std::array<unsigned char, kWindow> same_{};  ///< its bytes
+  std::size_t same_size_ = 0, same_count_ = 0;
+  std::uint32_t seam_left_ = format::kNoToken,
+                seam_right_ = format::kNoToken;  ///< the last seam that was checked
+  bool seam_stands_ = false;
+  std::vector<Token> wide_;  ///< of a window wider than kWindow
 };
 
 }  // namespace ccrules::tokens

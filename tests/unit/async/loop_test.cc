@@ -1,9 +1,12 @@
 #include "async/loop.h"
 
+#include <thread>
+
 #include <catch2/catch.hpp>
 
 #include "async/sim_loop.h"
 #include "async/timer_queue.h"
+#include "async/uv_loop.h"
 
 using namespace ccrules;
 using namespace std::chrono_literals;
@@ -147,4 +150,27 @@ TEST_CASE("a million awaits in a row need a constant stack") {
   int sum = 0;
   spawn(many(add, sum));
   CHECK(sum == 1'000'000);
+}
+
+namespace {
+
+Task<void> count_far_away(Loop& loop, std::thread::id& worked_on, std::thread::id& resumed_on, bool& done) {
+  std::function<void()> work = [&worked_on] { worked_on = std::this_thread::get_id(); };
+  co_await on_pool(loop, std::move(work));
+  resumed_on = std::this_thread::get_id();
+  done = true;
+  loop.stop();
+}
+
+}  // namespace
+
+TEST_CASE("work for the pool runs on another thread and its task goes on on the loop's") {
+  UvLoop loop;
+  std::thread::id worked_on, resumed_on;
+  bool done = false;
+  spawn(count_far_away(loop, worked_on, resumed_on, done));
+  loop.run();
+  CHECK(done);
+  CHECK(worked_on != std::this_thread::get_id());
+  CHECK(resumed_on == std::this_thread::get_id());
 }

@@ -415,3 +415,49 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
   REQUIRE_FALSE(ledger::stats(query).ok());
   CHECK(ledger::stats(query).error().message.find("cannot read the ledger") == 0);
 }
+
+TEST_CASE("how far counts of prompts were off is told by grade, and what ratios learn from is read back") {
+  const Folder folder;
+  auto ledger = open(folder.file());
+  const auto write = [&ledger](const std::string& grade, std::int64_t counted, std::int64_t billed) {
+    ledger::Record record = row("m");
+    record.usage.input_tokens = billed - 100;
+    record.usage.cache_read_tokens = 100;
+    record.counted_tokens = counted;
+    record.counted_grade = grade;
+    record.estimate_tokens = counted;
+    record.estimate_key = "anth,m " + grade;
+    ledger->record(record);
+  };
+  for (int i = 0; i < 99; ++i) write("anchored", 1010, 1000);
+  write("anchored", 1500, 1000);
+  write("estimated", 8000, 10'000);
+  write("estimated", 90, 120);  // of so small a prompt the frames are most
+  ledger::Record cut = row("m");
+  cut.usage_estimated = true;
+  cut.counted_tokens = 1;
+  cut.counted_grade = "estimated";
+  ledger->record(cut);
+  ledger->flush();
+
+  ledger::StatsQuery query;
+  query.path = folder.file();
+  const auto stats = ledger::stats(query);
+  REQUIRE(stats.ok());
+  REQUIRE(stats->count_errors.size() == 2);
+  const ledger::CountError& anchored = stats->count_errors[0];
+  CHECK(anchored.grade == "anchored");
+  CHECK(anchored.requests == 100);
+  CHECK(anchored.mean_percent == Approx(1.49));
+  CHECK(anchored.p95_percent == Approx(1.0));
+  CHECK(stats->count_errors[1].requests == 1);
+  CHECK(stats->count_errors[1].mean_percent == Approx(20.0));
+
+  const auto learned = ledger::learned_counts(folder.file(), 2);
+  REQUIRE(learned.ok());
+  REQUIRE(learned->size() == 2);
+  CHECK(learned->at(0).key == "anth,m estimated");
+  CHECK(learned->at(0).estimate_tokens == 8000);
+  CHECK(learned->at(0).billed_tokens == 10'000);
+  CHECK(learned->at(1).billed_tokens == 120);
+}

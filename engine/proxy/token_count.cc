@@ -1,0 +1,97 @@
+#include "proxy/token_count.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "core/limits.h"
+#include "ledger/record.h"
+#include "tokens/calibration.h"
+#include "tokens/family.h"
+#include "tokens/prompt.h"
+
+namespace ccrules::proxy {
+namespace {
+
+/// What the pool works on and leaves behind; on the heap, for the pool's thread writes it.
+struct Job {
+  std::string_view body;
+  std::string model;
+  std::optional<Result<tokens::Prompt>> prompt;
+  std::vector<digest::Hash128> chain;
+
+  void run() {
+    prompt = tokens::read_prompt(body, model);
+    if (prompt->ok()) chain = tokens::chain_of(**prompt);
+  }
+};
+
+/// Usage of one model says something about another only when their tokenizer is known to be the same.
+bool counts_alike(std::string_view requested, std::string_view answered) {
+  if (requested == answered) return true;
+  const tokens::Family& family = tokens::family_of(requested);
+  return family.kind != tokens::FamilyKind::kOther && family.kind == tokens::family_of(answered).kind;
+}
+
+std::int64_t billed_tokens(const chat::Usage& usage) {
+  return usage.input_tokens.value_or(0) + usage.cache_read_tokens.value_or(0) +
+         usage.cache_write_tokens.value_or(0);
+}
+
+}  // namespace
+
+tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
+  tokens::Count count = tokens::count(outline);
+  const tokens::Calibration::Ratio learned =
+      worker.calibration->ratio(worker.calibration->usual_target(outline.model));
+  if (learned.p95 < 0) return count;
+  count.tokens =
+      std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(count.tokens) * learned.ratio));
+  // What was learned are whole prompts of this model; a new kind of text may still surprise.
+  count.p95 =
+      static_cast<std::int64_t>(static_cast<double>(count.tokens) * std::clamp(2 * learned.p95, 0.1, 0.5)) +
+      1;
+  return count;
+}
+
+Task<Result<CloseCount>> close_count(Worker& worker, std::string_view body, std::string_view model,
+                                     std::string_view session) {
+  const auto job = std::make_unique<Job>();
+  job->body = body;
+  job->model = model;
+  if (body.size() <= limits::kCountInlineBytes) {
+    job->run();
+  } else {
+    Job* const at = job.get();
+    std::function<void()> work = [at] { at->run(); };
+    co_await on_pool(worker.loop, std::move(work));
+  }
+  if (!job->prompt->ok()) co_return std::move(job->prompt->error());
+  const tokens::Prompt& prompt = **job->prompt;
+  CloseCount out;
+  const std::string target = worker.calibration->usual_target(job->model);
+  out.count = tokens::best_count(prompt, target, job->chain, *worker.calibration);
+  out.count.tokens = worker.calibration->steady(session, out.count, prompt.messages.size());
+  out.prompt.chain = job->chain.back();
+  out.prompt.ratio_kinds = tokens::ratio_key({}, prompt);
+  out.prompt.estimate = prompt.tokens;
+  co_return std::move(out);
+}
+
+void learn_count(Worker& worker, ledger::Record& row, std::int64_t cheap_estimate,
+                 const std::optional<CountedPrompt>& counted) {
+  if (row.usage_estimated || !row.usage.input_tokens || !counts_alike(row.requested_model, row.model)) return;
+  const std::int64_t billed = billed_tokens(row.usage);
+  const std::string target = row.provider + "," + row.requested_model;
+  row.estimate_tokens = counted ? counted->estimate : cheap_estimate;
+  row.estimate_key = counted ? target + counted->ratio_kinds : target;
+  worker.calibration->learn(target, cheap_estimate, billed);
+  if (!counted) return;
+  worker.calibration->learn(row.estimate_key, counted->estimate, billed);
+  tokens::Calibration::Anchor anchor;
+  anchor.prompt_tokens = billed;
+  anchor.output_tokens = std::max<std::int64_t>(0, row.usage.output_tokens.value_or(0));
+  worker.calibration->keep(target, counted->chain, anchor);
+}
+
+}  // namespace ccrules::proxy

@@ -1,0 +1,46 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/task.h"
+#include "core/digest.h"
+#include "core/result.h"
+#include "proxy/worker.h"
+#include "tokens/counter.h"
+
+namespace ccrules::ledger {
+struct Record;
+}
+
+namespace ccrules::proxy {
+
+/// What a close count leaves for the answer's usage to teach.
+struct CountedPrompt {
+  digest::Hash128 chain;      ///< of the whole prompt
+  std::string ratio_kinds;    ///< of tokens::ratio_key(), without the target
+  std::int64_t estimate = 0;  ///< without corrections
+};
+
+struct CloseCount {
+  tokens::Count count;
+  CountedPrompt prompt;
+};
+
+/// The cheap count of every request: bytes per token of the model's family, corrected by what its provider
+/// billed before.
+tokens::Count cheap_count(Worker& worker, const chat::Outline& outline);
+
+/// Counts block by block; bodies that take longer than a millisecond are counted on the pool. `body` must
+/// live until then. A growing session's count is steady.
+Task<Result<CloseCount>> close_count(Worker& worker, std::string_view body, std::string_view model,
+                                     std::string_view session);
+
+/// Lets the billed size of an answered prompt improve later counts and puts the estimate beside it in the
+/// row; only when the model asked for answered, or one of its family.
+void learn_count(Worker& worker, ledger::Record& row, std::int64_t cheap_estimate,
+                 const std::optional<CountedPrompt>& counted);
+
+}  // namespace ccrules::proxy

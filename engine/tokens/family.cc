@@ -1,0 +1,161 @@
+#include "tokens/family.h"
+
+#include <array>
+
+#include "core/text.h"
+
+namespace ccrules::tokens {
+namespace {
+
+constexpr Family kClaudeNew{FamilyKind::kClaudeNew,
+                            "claude-4.7",
+                            Encoding::kO200k,
+                            false,
+                            270,
+                            4,
+                            10,
+                            350,
+                            ImageRule::kClaude,
+                            2576,
+                            4784,
+                            2500,
+                            3};
+constexpr Family kClaudeOld{FamilyKind::kClaudeOld,
+                            "claude-3",
+                            Encoding::kO200k,
+                            false,
+                            340,
+                            4,
+                            10,
+                            500,
+                            ImageRule::kClaude,
+                            1568,
+                            1568,
+                            1500,
+                            3};
+constexpr Family kO200k{FamilyKind::kO200k,
+                        "o200k_base",
+                        Encoding::kO200k,
+                        true,
+                        400,
+                        4,
+                        8,
+                        0,
+                        ImageRule::kPatch,
+                        0,
+                        10000,
+                        1200,
+                        3};
+constexpr Family kO200kTiles{
+    FamilyKind::kO200k, "o200k_base", Encoding::kO200k, true, 400, 4, 8, 0, ImageRule::kTile, 0, 0, 1105, 3};
+constexpr Family kCl100k{FamilyKind::kCl100k,
+                         "cl100k_base",
+                         Encoding::kCl100k,
+                         true,
+                         400,
+                         4,
+                         8,
+                         0,
+                         ImageRule::kTile,
+                         0,
+                         0,
+                         1105,
+                         3};
+constexpr Family kGemini{
+    FamilyKind::kGemini, "gemini", Encoding::kO200k, false, 360, 4, 8, 0, ImageRule::kFlat, 0, 0, 1100, 0};
+constexpr Family kOther{
+    FamilyKind::kOther, "other", Encoding::kO200k, false, 400, 4, 8, 0, ImageRule::kPatch, 0, 2500, 1200, 3};
+
+bool digit_at(std::string_view text, std::size_t at) {
+  return at < text.size() && text[at] >= '0' && text[at] <= '9';
+}
+
+struct Version {
+  int major = 0, minor = -1;  ///< minor -1: none
+};
+
+/// Of a Claude model: the first part that is one digit is the generation; a longer number behind it is a
+/// date. claude-3-7-sonnet, claude-opus-4-6, claude-haiku-4-5-20251001, claude-opus-4.8.
+Version version_of(std::string_view model) {
+  for (std::size_t at = model.find('-'); at != std::string_view::npos; at = model.find('-', at + 1)) {
+    if (!digit_at(model, at + 1) || digit_at(model, at + 2)) continue;
+    Version version{model[at + 1] - '0', -1};
+    if (digit_at(model, at + 3) && !digit_at(model, at + 4)) version.minor = model[at + 3] - '0';
+    return version;
+  }
+  return {};
+}
+
+bool is_old_claude(std::string_view model) {
+  const Version version = version_of(model);
+  if (version.major == 0) return false;
+  return version.major < 4 || (version.major == 4 && version.minor < 7);
+}
+
+/// The part of the name behind the last slash or colon-free provider prefix.
+std::string_view bare(std::string_view model) {
+  const std::size_t slash = model.rfind('/');
+  return slash == std::string_view::npos ? model : model.substr(slash + 1);
+}
+
+const Family& openai_family(std::string_view name) {
+  if (name.starts_with("gpt-3.5") || name == "gpt-4" || name.starts_with("gpt-4-") ||
+      name.starts_with("text-embedding-"))
+    return kCl100k;
+  if (name.starts_with("gpt-4o-mini") || name.starts_with("gpt-4o") || name.starts_with("chatgpt-4o") ||
+      name == "gpt-4.1" || name.starts_with("gpt-4.1-2") || name.starts_with("gpt-4.5") ||
+      name.starts_with("o1") || name == "o3" || name.starts_with("o3-2") || name.starts_with("o3-pro"))
+    return kO200kTiles;
+  return kO200k;
+}
+
+bool is_openai(std::string_view name) {
+  if (name.starts_with("gpt-") || name.starts_with("chatgpt-") || name.starts_with("codex-") ||
+      name.starts_with("text-embedding-"))
+    return true;
+  return name.size() >= 2 && name[0] == 'o' && digit_at(name, 1) && !digit_at(name, 2);  // o1, o3, o4-mini
+}
+
+}  // namespace
+
+const Family& family_of(std::string_view model) noexcept {
+  if (model.empty() || text::contains_ignore_case(model, "claude"))
+    return is_old_claude(model) ? kClaudeOld : kClaudeNew;
+  if (text::contains_ignore_case(model, "gemini") || text::contains_ignore_case(model, "gemma"))
+    return kGemini;
+  const std::string_view name = bare(model);
+  return is_openai(name) ? openai_family(name) : kOther;
+}
+
+std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bool any) noexcept {
+  struct Row {
+    std::string_view part;
+    std::int64_t automatic, any;
+  };
+  // Anthropic's tool-use overview, copies of 2026; what is not listed takes its family's usual figure.
+  static constexpr std::array<Row, 12> kRows{{{"opus-4-8", 290, 410},
+                                              {"opus-4-7", 675, 804},
+                                              {"opus-4-6", 497, 589},
+                                              {"opus-4-5", 496, 588},
+                                              {"opus-4-1", 313, 315},
+                                              {"opus-4-2", 313, 315},  // claude-opus-4-20250514
+                                              {"sonnet-5", 354, 474},
+                                              {"sonnet-4-6", 497, 589},
+                                              {"sonnet-4-5", 496, 588},
+                                              {"haiku-4-5", 496, 588},
+                                              {"3-5-haiku", 264, 355},
+                                              {"haiku-3-5", 264, 355}}};
+  for (const Row& row : kRows) {
+    if (text::contains_ignore_case(model, row.part)) return any ? row.any : row.automatic;
+  }
+  return family.tool_prompt_tokens;
+}
+
+bool keeps_thinking(std::string_view model) noexcept {
+  const Version version = version_of(model);
+  if (text::contains_ignore_case(model, "haiku")) return version.major > 4;
+  if (version.major != 4) return version.major == 0 || version.major > 4;
+  return version.minor >= (text::contains_ignore_case(model, "opus") ? 5 : 6);
+}
+
+}  // namespace ccrules::tokens
