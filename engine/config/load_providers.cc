@@ -10,9 +10,9 @@ namespace {
 constexpr std::string_view kVariablePrefix = "CCRULES_PROVIDERS_";
 constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
-constexpr std::array<std::string_view, 4> kDialects = {"anthropic", "openai_chat", "ollama", "sim"};
-constexpr std::array<std::string_view, 2> kLaterDialects = {"openai_responses", "gemini"};
-constexpr std::array<std::string_view, 5> kAuths = {"default", "bearer", "x-api-key", "none", "passthrough"};
+constexpr std::array<std::string_view, 5> kDialects = {"anthropic", "openai_chat", "gemini", "ollama", "sim"};
+constexpr std::array<std::string_view, 1> kLaterDialects = {"openai_responses"};
+constexpr std::array<std::string_view, 6> kAuths = {"default", "bearer", "x-api-key", "x-goog-api-key", "none", "passthrough"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
@@ -356,13 +356,10 @@ void Loader::find_key(Provider& provider) {
 void Loader::check_provider(Provider& provider) {
   const std::string path = std::string(kPathPrefix) + provider.id;
   if (provider.dialect.empty()) {
-    error(place_of("dialect", provider), path + ".dialect must be set: anthropic, openai_chat or ollama");
+    error(place_of("dialect", provider), path + ".dialect must be set: anthropic, openai_chat, gemini or ollama");
   } else if (contains(kLaterDialects, provider.dialect)) {
     error(place_of("dialect", provider),
-          path + ".dialect: " + provider.dialect + " is not in this version; use " +
-              (provider.dialect == "openai_responses"
-                   ? "openai_chat"
-                   : "openai_chat, at the vendor's OpenAI-compatible address"));
+          path + ".dialect: " + provider.dialect + " is not in this version; use openai_chat");
   } else if (!contains(kDialects, provider.dialect)) {
     const std::vector<std::string> known(kDialects.begin(), kDialects.end());
     const std::string near = text::did_you_mean(provider.dialect, known);

@@ -89,7 +89,8 @@ constexpr std::array<std::string_view, 20> kSwitches = {"vision",
                                                         "cache_control",
                                                         "user_identifiers",
                                                         "tools_need_no_effort",
-                                                        "count_tokens"};
+                                                        "count_tokens",
+                                                        "json_schema"};
 
 constexpr std::array<std::string_view, 8> kSections = {"$schema",   "providers", "routes", "agents",
                                                        "fallbacks", "tiers",     "prices", "budgets"};

@@ -41,6 +41,7 @@ struct Capabilities {
   bool parallel_tool_calls = true;  ///< openai_chat: the parallel_tool_calls field is understood
   bool nine_character_tool_ids =
       false;  ///< openai_chat: tool call ids are exactly 9 letters or digits (Mistral; G-23)
+  bool json_schema = true;  ///< gemini: schemas go as JSON Schema; else as its subset of OpenAPI
   bool cache_control =
       false;  ///< openai_chat: cache_control on text parts is understood (OpenRouter, DashScope; G-25)
   bool user_identifiers =
@@ -117,13 +118,23 @@ struct ReaderOptions {
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  /// "anthropic", "openai_chat", "ollama".
+  /// "anthropic", "openai_chat", "ollama", "gemini".
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
   /// "/chat/completions" (base with it).
   [[nodiscard]] virtual std::string_view upstream_path() const = 0;
+  /// True when tokens::read_prompt() takes its requests apart; else they are counted by their outline.
+  [[nodiscard]] virtual bool counts_by_block() const { return false; }
   /// Media type of its streams.
   [[nodiscard]] virtual std::string_view stream_type() const { return "text/event-stream"; }
+
+  /// What follows the base URL for one request: upstream_path(), with the model and the query where they belong to it.
+  [[nodiscard]] virtual std::string upstream_target(std::string_view /*model*/, bool /*stream*/) const {
+    return std::string(upstream_path());
+  }
+  /// True when requests name model and streaming in their path (Gemini): outline() and read_request() then leave both to
+  /// whoever knows the path.
+  [[nodiscard]] virtual bool model_in_path() const { return false; }
 
   /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array),
   /// refuses duplicate top-level members it routes on, gathers the facts. Views in it are into the text the
@@ -163,11 +174,16 @@ class Dialect {
   /// The HTTP status for this dialect's clients (529 is only known to Anthropic's).
   [[nodiscard]] virtual int error_status(const Error& error) const = 0;
   [[nodiscard]] virtual std::string write_models(const std::vector<std::string>& ids) const = 0;
+  /// The answer to a request for its number of input tokens.
+  [[nodiscard]] virtual std::string write_token_count(std::int64_t tokens) const {
+    return "{\"input_tokens\":" + std::to_string(tokens) + "}";
+  }
 };
 
 const Dialect& anthropic();
 const Dialect& openai_chat();
 const Dialect& ollama_chat();
+const Dialect& gemini_dialect();
 /// By name; nullptr when there is no such dialect.
 const Dialect* by_name(std::string_view name);
 
@@ -188,9 +204,12 @@ enum class Endpoint : std::uint8_t {
 struct Route {
   Endpoint endpoint = Endpoint::kNone;
   const Dialect* spoken = nullptr;  ///< set for kGenerate and kCountTokens; for kModels decided by headers
-  std::string_view model;           ///< kModel: the id from the path, still percent-encoded
+  std::string_view model;           ///< from the path, still percent-encoded: kModel, and where it names the model
+  bool stream = false;              ///< the path asks for a stream
 };
 /// Path without query. Method is checked too; kNone when nothing fits.
 Route find(std::string_view method, std::string_view path);
+/// A part of a path without its percent-encoding; "%" that begins none stays.
+std::string decoded_segment(std::string_view segment);
 
 }  // namespace ccrules::dialect

@@ -22,6 +22,22 @@ std::string_view below_version(std::string_view path) {
   return path;
 }
 
+/// "/models/{model}:{method}" below "/v1beta" or "/v1"; nothing else names its model in the path.
+Route gemini_route(std::string_view below) {
+  constexpr std::string_view kModels = "/models/";
+  Route found;
+  const std::size_t colon = below.rfind(':');
+  if (!below.starts_with(kModels) || colon == std::string_view::npos || colon <= kModels.size()) return found;
+  const std::string_view method = below.substr(colon + 1);
+  found.stream = method == "streamGenerateContent";
+  if (found.stream || method == "generateContent") found.endpoint = Endpoint::kGenerate;
+  if (method == "countTokens") found.endpoint = Endpoint::kCountTokens;
+  if (found.endpoint == Endpoint::kNone) return found;
+  found.spoken = &gemini_dialect();
+  found.model = below.substr(kModels.size(), colon - kModels.size());
+  return found;
+}
+
 Route route(Endpoint endpoint, const Dialect* spoken = nullptr, std::string_view model = {}) {
   Route found;
   found.endpoint = endpoint;
@@ -43,28 +59,46 @@ Result<chat::Request> Dialect::read_request(std::string_view body) const {
 }
 
 const Dialect* by_name(std::string_view name) {
-  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &ollama_chat()}) {
+  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &ollama_chat(), &gemini_dialect()}) {
     if (dialect->name() == name) return dialect;
   }
   return nullptr;
 }
 
+std::string decoded_segment(std::string_view segment) {
+  const auto digit = [](char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < segment.size(); ++i) {
+    const bool coded = segment[i] == '%' && i + 2 < segment.size() && digit(segment[i + 1]) >= 0 && digit(segment[i + 2]) >= 0;
+    out += coded ? static_cast<char>(digit(segment[i + 1]) * 16 + digit(segment[i + 2])) : segment[i];
+    if (coded) i += 2;
+  }
+  return out;
+}
+
 Route find(std::string_view method, std::string_view path) {
   constexpr std::string_view kModel = "/models/";
-  const std::string_view below = below_version(path);
+  constexpr std::string_view kGoogle = "/v1beta/";
+  std::string_view below = below_version(path);
+  const bool google = below.starts_with(kGoogle);
+  if (google) below = below_version(below.substr(kGoogle.size() - 1));
   if (method == "POST") {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
     if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
     if (below == "/api/chat") return route(Endpoint::kGenerate, &ollama_chat());
+    if (const Route found = gemini_route(below); found.endpoint != Endpoint::kNone) return found;
     if (below == "/api/show") return route(Endpoint::kShow, &ollama_chat());
     return {};
   }
   if (method != "GET" && method != "HEAD") return {};
   if (below == "/api/tags") return route(Endpoint::kModels, &ollama_chat());
   if (below == "/api/version") return route(Endpoint::kVersion, &ollama_chat());
-  if (below == "/models") return route(Endpoint::kModels);
-  if (below.starts_with(kModel)) return route(Endpoint::kModel, nullptr, below.substr(kModel.size()));
+  const Dialect* of_prefix = google ? &gemini_dialect() : nullptr;
+  if (below == "/models") return route(Endpoint::kModels, of_prefix);
+  if (below.starts_with(kModel)) return route(Endpoint::kModel, of_prefix, below.substr(kModel.size()));
   if (path == "/" || path == "/api/hello") return route(Endpoint::kHello);
   if (path == "/health") return route(Endpoint::kHealth);
   if (path == "/ready") return route(Endpoint::kReady);

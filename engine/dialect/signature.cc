@@ -9,6 +9,8 @@ namespace {
 constexpr std::string_view kPrefix = "ccr1.";
 constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+}  // namespace
+
 std::string to_base64(std::string_view bytes) {
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
@@ -51,8 +53,6 @@ std::optional<std::string> from_base64(std::string_view text) {
   }
   return out;
 }
-
-}  // namespace
 
 std::string encode(const Origin& origin) {
   std::string signature(kPrefix);

@@ -21,4 +21,9 @@ std::string encode(const Origin& origin);
 /// nullopt when it is not ours or was damaged on the way.
 [[nodiscard]] std::optional<Origin> decode(std::string_view signature);
 
+/// RFC 4648, section 4, with padding.
+std::string to_base64(std::string_view bytes);
+/// nullopt when the text is not in that form.
+[[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
+
 }  // namespace ccrules::dialect::signature

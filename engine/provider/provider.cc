@@ -45,6 +45,7 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "prefill", target.prefill);
   apply(switches, "parallel_tool_calls", target.parallel_tool_calls);
   apply(switches, "nine_character_tool_ids", target.nine_character_tool_ids);
+  apply(switches, "json_schema", target.json_schema);
   apply(switches, "cache_control", target.cache_control);
   apply(switches, "user_identifiers", target.user_identifiers);
   apply(switches, "tools_need_no_effort", target.tools_need_no_effort);
@@ -58,31 +59,38 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
 void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Headers& headers) {
   const config::Provider& provider = *attempt.provider;
   if (provider.auth == "none") return;
+  const bool google = spoken.name() == "gemini";
   if (provider.auth == "passthrough") {
     if (!attempt.client_authorization.empty()) headers.set("authorization", attempt.client_authorization);
-    if (!attempt.client_api_key.empty()) headers.set("x-api-key", attempt.client_api_key);
+    if (!attempt.client_api_key.empty()) headers.set(google ? "x-goog-api-key" : "x-api-key", attempt.client_api_key);
     return;
   }
   if (provider.api_key.empty()) return;
   const bool as_x_api_key =
       provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
-  if (as_x_api_key) {
+  if (provider.auth == "x-goog-api-key" || (provider.auth == "default" && google)) {
+    headers.set("x-goog-api-key", provider.api_key);
+  } else if (as_x_api_key) {
     headers.set("x-api-key", provider.api_key);
   } else {
     headers.set("authorization", "Bearer " + provider.api_key);
   }
 }
 
-/// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages").
-std::string target_path(const http::BaseUrl& base, const dialect::Dialect& spoken, const Attempt& attempt) {
-  std::string_view path = spoken.upstream_path();
+/// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages",
+/// Vertex's "/v1/projects/.../publishers/google" + "/v1beta/models/...").
+std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const dialect::Dialect& spoken) {
+  const std::string made = spoken.upstream_target(attempt.model, attempt.stream);
+  std::string_view path = made;
   constexpr std::string_view kVersion = "/v1";
+  constexpr std::string_view kBeta = "/v1beta";
   if (base.prefix.ends_with(kVersion) && path.starts_with("/v1/")) path.remove_prefix(kVersion.size());
+  if (path.starts_with(kBeta) && base.prefix.find(kVersion) != std::string::npos) path.remove_prefix(kBeta.size());
   std::string target = base.prefix;
   target += path;
   target += attempt.below;
   if (!attempt.query.empty()) {
-    target += '?';
+    target += path.find('?') == std::string_view::npos ? '?' : '&';
     target += attempt.query;
   }
   return target;
@@ -142,7 +150,7 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
 
-  const std::string target = target_path(base, spoken, attempt);
+  const std::string target = target_path(base, attempt, spoken);
   http::ClientRequest request;
   request.target = target;
   request.host_header = base.host_header;

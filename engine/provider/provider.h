@@ -26,6 +26,7 @@ std::string without_key(std::string text, const config::Provider& provider);
 struct Attempt {
   const config::Provider* provider = nullptr;
   std::string model;
+  bool stream = false;    ///< the client asked for a stream; some dialects say so in the path
   std::string_view body;  ///< in the provider's dialect; must live until the reply's head has arrived
   std::string_view below;  ///< a path below the generation endpoint ("/count_tokens"); a literal
   std::string query;      ///< the client's query string, native lane only

@@ -237,7 +237,9 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   CCR_CO_TRY(written, write_body(ask, attempt, visit));
   ask.document->reset();
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
-  if (attempt.native) outgoing.query = ask.head->query();
+  outgoing.stream = ask.outline->stream;
+  // A Gemini client's query says how to stream and may hold its key: both are ours to say.
+  if (attempt.native && !attempt.upstream->model_in_path()) outgoing.query = ask.head->query();
   outgoing.headers = request_headers(ask, attempt);
   const std::string& proxy_key = visit.policy->config->listen.api_key;
   const auto for_provider = [&proxy_key](std::string_view credential) {
@@ -245,7 +247,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
     return ours ? std::string_view() : credential;
   };
   outgoing.client_authorization = for_provider(ask.head->headers.get("authorization"));
-  outgoing.client_api_key = for_provider(ask.head->headers.get("x-api-key"));
+  outgoing.client_api_key = for_provider(ask.head->headers.get(attempt.upstream->model_in_path() ? "x-goog-api-key" : "x-api-key"));
 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
   if (!reply)

@@ -125,10 +125,14 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
     }
   }
   if (answer.empty()) {
-    // No session: a question must not change what the session's next request is taken for.
-    CCR_CO_TRY(close, co_await close_count(worker, body, outline.model, std::string_view()));
-    json::Writer(answer).begin_object().member("input_tokens", close.count.tokens).end_object();
-    headers.add("x-ccrules-tokens", tokens::grade_name(close.count.grade));
+    tokens::Count count = cheap_count(worker, outline);
+    if (spoken.counts_by_block()) {
+      // No session: a question must not change what the session's next request is taken for.
+      CCR_CO_TRY(close, co_await close_count(worker, body, outline.model, std::string_view()));
+      count = close.count;
+    }
+    answer = spoken.write_token_count(count.tokens);
+    headers.add("x-ccrules-tokens", tokens::grade_name(count.grade));
   }
   co_return co_await exchange.send(200, headers, answer);
 }

@@ -73,22 +73,29 @@ Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const d
     const std::string body = spoken.write_models(ids);
     co_return co_await send_json(exchange, body);
   }
-  if (std::find(ids.begin(), ids.end(), route.model) == ids.end()) {
+  const std::string model = dialect::decoded_segment(route.model);
+  if (std::find(ids.begin(), ids.end(), model) == ids.end()) {
     Error error;
     error.code = ErrorCode::kNotFound;
     error.origin = Origin::kClient;
     error.http_status = 404;
-    error.message = "no model '" + std::string(route.model) + "' here; GET /v1/models lists what there is";
+    error.message = "no model '" + model + "' here; GET /v1/models lists what there is";
     const http::Headers none;
     co_await tell_error(exchange, spoken, error, none, std::string_view());
     co_return Result<void>();
   }
   std::string body;
   json::Writer writer(body);
-  writer.begin_object().member("id", route.model);
+  if (spoken.model_in_path()) {
+    // One entry of Gemini's list is what it answers for one model.
+    body = spoken.write_models({model});
+    body = body.substr(body.find('[') + 1, body.rfind(']') - body.find('[') - 1);
+    co_return co_await send_json(exchange, body);
+  }
+  writer.begin_object().member("id", model);
   if (anthropic) {
     writer.member("type", "model")
-        .member("display_name", route.model)
+        .member("display_name", model)
         .member("created_at", "1970-01-01T00:00:00Z");
   } else {
     writer.member("object", "model").member("created", 0).member("owned_by", "ccrules");

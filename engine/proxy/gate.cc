@@ -70,9 +70,20 @@ bool is_foreign(const http::Headers& headers, std::string_view host) {
   return false;
 }
 
-bool key_matches(const http::Headers& headers, const std::string& key) {
-  const std::string_view plain = headers.get("x-api-key");
-  if (!plain.empty() && digest::equal_constant_time(plain, key)) return true;
+/// Google's clients may send their key in the query, "?key=KEY".
+std::string_view key_in_query(std::string_view query) {
+  for (const std::string_view part : text::split(query, '&')) {
+    if (part.starts_with("key=")) return part.substr(4);
+  }
+  return {};
+}
+
+bool key_matches(const http::RequestHead& head, const std::string& key) {
+  const http::Headers& headers = head.headers;
+  const std::string_view places[] = {headers.get("x-api-key"), headers.get("x-goog-api-key"), key_in_query(head.query())};
+  for (const std::string_view plain : places) {
+    if (!plain.empty() && digest::equal_constant_time(plain, key)) return true;
+  }
   constexpr std::string_view kBearer = "Bearer ";
   const std::string_view authorization = headers.get("authorization");
   return text::starts_with_ignore_case(authorization, kBearer) &&
@@ -95,10 +106,10 @@ std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapsh
     if (exchange.peer_is_loopback()) return std::nullopt;
     return forbidden("without listen.api_key only this machine may use the proxy");
   }
-  if (key_matches(headers, config.listen.api_key)) return std::nullopt;
+  if (key_matches(exchange.head(), config.listen.api_key)) return std::nullopt;
   return unauthorized(
-      "the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY' or "
-      "'x-api-key: KEY'");
+      "the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY', "
+      "'x-api-key: KEY' or 'x-goog-api-key: KEY'");
 }
 
 }  // namespace ccrules::proxy

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <functional>
+#include <map>
 #include <optional>
 
 #include "core/json.h"
@@ -20,6 +21,18 @@ using rules::FieldEdit;
 /// Where a neutral field stands in a dialect's body; empty where the dialect does not have it.
 std::vector<std::string> path_of(std::string_view field, std::string_view dialect) {
   const bool anthropic = dialect == "anthropic";
+  if (dialect == "gemini") {
+    static const std::map<std::string_view, std::vector<std::string>> kPaths = {
+        {"max_tokens", {"generationConfig", "maxOutputTokens"}},
+        {"temperature", {"generationConfig", "temperature"}},
+        {"top_p", {"generationConfig", "topP"}},
+        {"top_k", {"generationConfig", "topK"}},
+        {"stop_sequences", {"generationConfig", "stopSequences"}},
+        {"thinking.budget_tokens", {"generationConfig", "thinkingConfig", "thinkingBudget"}},
+        {"effort", {"generationConfig", "thinkingConfig", "thinkingLevel"}}};
+    const auto found = kPaths.find(field);
+    return found == kPaths.end() ? std::vector<std::string>() : found->second;
+  }
   if (dialect == "ollama") {
     if (field == "max_tokens") return {"options", "num_predict"};
     if (field == "stop_sequences") return {"options", "stop"};
@@ -226,7 +239,7 @@ std::size_t place_of(std::string_view part, std::string_view whole) {
 
 Result<std::string> native_body(const NativeRequest& request) {
   std::vector<json::Edit> edits;
-  if (request.model != request.outline->model) {
+  if (request.model != request.outline->model && !request.spoken->model_in_path()) {
     std::string name;
     json::append_string(name, request.model);
     edits.push_back({{"model"}, std::move(name)});
@@ -276,6 +289,7 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
   target.estimated_input_tokens = outgoing.estimated_input_tokens;
   request.model = outgoing.model;
+  request.stream = outgoing.outline->stream;  // it may stand in the path
   renamed = upstream.renamed_tools(request);
   return upstream.write_request(request, target, losses);
 }

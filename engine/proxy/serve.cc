@@ -66,6 +66,10 @@ struct Plan {
     auto read = spoken->read_request(json::padded(*body));
     if (!read.ok()) return nullptr;
     whole = *std::move(read);
+    if (spoken->model_in_path()) {
+      whole->model = outline.model;
+      whole->stream = outline.stream;
+    }
     return &*whole;
   }
 };
@@ -95,11 +99,16 @@ bool same_effect(const rules::Decision& a, const rules::Decision& b) {
 }
 
 /// Steps 4 to 6: outline, identity, tokens, decision. Pure but for the agent files.
-Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
+Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Route& route,
                     std::string& body, Visit& visit, Plan& plan) {
+  const dialect::Dialect& spoken = *route.spoken;
   CCR_TRY(document, json::Document::open_view(body));
   plan.document = std::move(document);
   CCR_TRY(outline, spoken.outline(*plan.document));
+  if (spoken.model_in_path()) {
+    outline.model = dialect::decoded_segment(route.model);
+    outline.stream = route.stream;
+  }
   if (outline.model.size() > limits::kModelNameBytes) {
     return bad_request("the model's name is longer than " + std::to_string(limits::kModelNameBytes) +
                        " bytes");
@@ -187,13 +196,17 @@ Result<void> reserve_budget(Worker& worker, const Plan& plan, Visit& visit) {
 }
 
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
-Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken,
+Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route,
                           Visit& visit) {
+  const dialect::Dialect& spoken = *route.spoken;
   CCR_CO_CHECK(uncompressed(exchange.head().headers));
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
-  CCR_CO_CHECK(decide(worker, exchange.head(), spoken, body, visit, *plan));
-  if (hangs_on_tokens(visit, *plan)) co_await decide_closely(worker, body, visit, *plan);
+  CCR_CO_CHECK(decide(worker, exchange.head(), route, body, visit, *plan));
+  if (spoken.model_in_path() && route.stream && exchange.head().query().find("alt=sse") == std::string_view::npos) {
+    co_return bad_request("streams are served as server-sent events only; add ?alt=sse to the path");
+  }
+  if (spoken.counts_by_block() && hangs_on_tokens(visit, *plan)) co_await decide_closely(worker, body, visit, *plan);
   CCR_CO_CHECK(settle(visit, *plan));
   CCR_CO_CHECK(reserve_budget(worker, *plan, visit));
 
@@ -249,13 +262,14 @@ Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const 
 }
 
 /// A request to a model: always ends with its ledger row.
-Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken) {
+Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
+  const dialect::Dialect& spoken = *route.spoken;
   Visit visit(worker, exchange.head(), spoken.name());
   if (auto refused = refuse(exchange, *visit.policy->config, true)) {
     co_await tell(exchange, spoken, *refused, visit);
   } else {
     visit.row.status = 200;
-    auto answered = co_await answer(worker, exchange, spoken, visit);
+    auto answered = co_await answer(worker, exchange, route, visit);
     if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
   }
   visit.record();
@@ -308,11 +322,12 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
 Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const dialect::Route route = dialect::find(exchange.head().method, exchange.head().path());
   if (route.endpoint == dialect::Endpoint::kGenerate) {
-    co_await generate(worker, exchange, *route.spoken);
+    co_await generate(worker, exchange, route);
     co_return;
   }
   const dialect::Dialect& spoken = route.spoken != nullptr                          ? *route.spoken
                                    : exchange.head().path().starts_with("/v1/chat") ? dialect::openai_chat()
+                                   : exchange.head().path().starts_with("/v1beta/") ? dialect::gemini_dialect()
                                                                                     : dialect::anthropic();
   const http::Headers none;
   const std::string no_id;

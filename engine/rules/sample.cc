@@ -64,6 +64,7 @@ class Shape {
     CCR_TRY(root, document.root_object());
     while (root.next()) {
       const std::string_view key = root.key();
+      if (key == "contents") return std::string("gemini");  // nobody else has it
       if (std::find(std::begin(kAnthropic), std::end(kAnthropic), key) != std::end(kAnthropic)) ++anthropic_;
       if (std::find(std::begin(kOpenai), std::end(kOpenai), key) != std::end(kOpenai)) ++openai_;
       if (key == "max_tokens") max_tokens_ = true;
@@ -123,6 +124,10 @@ void Sample::refresh() {
     auto read = spoken->read_request(json::padded(body));
     if (!read.ok()) return nullptr;
     whole = *std::move(read);
+    if (spoken->model_in_path()) {
+      whole.model = outline.model;
+      whole.stream = outline.stream;
+    }
     return &whole;
   };
   facts.header = [this](std::string_view name) -> std::string_view {
@@ -134,12 +139,14 @@ void Sample::refresh() {
 Result<void> Sample::read(std::string_view bytes) {
   std::string_view text = bytes;
   const dialect::Dialect* spoken = nullptr;
+  dialect::Route route;
   if (is_http(bytes)) {
     Head head = read_head(bytes);
     path = head.path;
     headers = std::move(head.headers);
     text = head.body;
-    spoken = dialect::find(head.method, path).spoken;
+    route = dialect::find(head.method, path);
+    spoken = route.spoken;
     if (spoken == nullptr) return bad_request("no model endpoint answers " + head.method + " " + path);
   } else {
     Shape shape;
@@ -152,11 +159,21 @@ Result<void> Sample::read(std::string_view bytes) {
   body = std::string(text::trim(text));
   CCR_TRY(read_outline, spoken->outline(json::padded(body)));
   outline = std::move(read_outline);
-  CCR_TRY(prompt, tokens::read_prompt(body, outline.model));
-  facts.tokens = prompt.tokens;
-  facts.tokens_p95 = prompt.p95;
-  facts.tokens_grade = tokens::grade_name(prompt.grade);
-  facts.tokens_exact = prompt.grade == tokens::Grade::kExact;
+  if (spoken->model_in_path()) {
+    if (!route.model.empty()) outline.model = dialect::decoded_segment(route.model);
+    outline.stream = outline.stream || route.stream;
+    if (outline.model.empty()) return bad_request("the request names no model; add \"model\": \"NAME\" to it, or save it as a .http file");
+    if (route.model.empty()) path = "/v1beta/models/" + outline.model + (outline.stream ? ":streamGenerateContent" : ":generateContent");
+  }
+  tokens::Count count = tokens::count(outline);
+  if (spoken->counts_by_block()) {
+    CCR_TRY(prompt, tokens::read_prompt(body, outline.model));
+    count = {prompt.tokens, prompt.grade, prompt.p95};
+  }
+  facts.tokens = count.tokens;
+  facts.tokens_p95 = count.p95;
+  facts.tokens_grade = tokens::grade_name(count.grade);
+  facts.tokens_exact = count.grade == tokens::Grade::kExact;
 
   const auto header = [this](const char* name) {
     const auto found = headers.find(name);

@@ -55,6 +55,7 @@ void set_capability(dialect::Capabilities& target, const std::string& name, cons
       {"forced_tool_choice", &target.forced_tool_choice},
       {"reasoning_effort", &target.reasoning_effort},
       {"prefill", &target.prefill},
+      {"json_schema", &target.json_schema},
       {"parallel_tool_calls", &target.parallel_tool_calls},
       {"thinking_enabled", &target.thinking_enabled},
       {"thinking_adaptive", &target.thinking_adaptive},

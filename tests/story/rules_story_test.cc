@@ -238,7 +238,7 @@ TEST_CASE("rules run on every model endpoint of every dialect") {
       {"POST", "/v1/completions", true, R"({"model":"m","prompt":"hi"})"},
       {"POST", "/v1/embeddings", true, R"({"model":"m","input":"hi"})"},
       {"POST", "/v1beta/models/m:generateContent", true, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}]})"},
-      {"POST", "/v1beta/models/m:streamGenerateContent", true, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}]})"},
+      {"POST", "/v1beta/models/m:streamGenerateContent?alt=sse", true, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}]})"},
       {"POST", "/v1/models/m:generateContent", true, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}]})"},
       {"POST", "/api/chat", true, kBody},
       {"POST", "/api/generate", true, R"({"model":"m","prompt":"hi"})"},

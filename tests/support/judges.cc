@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "support/gemini_validator.h"
 #include "support/ollama_validator.h"
 
 namespace ccrules::test {
@@ -20,6 +21,9 @@ const Judge& judge_of(std::string_view dialect) {
       {"openai_chat",
        {&check_openai_chat_stream, &check_openai_chat_reply, &check_openai_chat_error, &check_openai_chat_request,
         &split_events, ".sse"}},
+      {"gemini",
+       {[](std::string_view bytes, bool, bool may_be_cut) { return check_gemini_stream(bytes, may_be_cut); },
+        &check_gemini_reply, &check_gemini_error, &check_gemini_request, &split_events, ".sse"}},
       {"ollama",
        {[](std::string_view bytes, bool, bool may_be_cut) { return check_ollama_stream(bytes, may_be_cut); },
         &check_ollama_reply, &check_ollama_error, &check_ollama_request, &split_lines, ".ndjson"}},

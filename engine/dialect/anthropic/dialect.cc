@@ -10,6 +10,7 @@ class Anthropic final : public Dialect {
  public:
   [[nodiscard]] std::string_view name() const override { return messages::kName; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/v1/messages"; }
+  [[nodiscard]] bool counts_by_block() const override { return true; }
 
   Result<chat::Outline> outline(json::Document& body) const override { return messages::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override {

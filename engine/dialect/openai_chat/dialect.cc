@@ -19,6 +19,7 @@ class OpenAiChat final : public Dialect {
  public:
   [[nodiscard]] std::string_view name() const override { return "openai_chat"; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/chat/completions"; }
+  [[nodiscard]] bool counts_by_block() const override { return true; }
 
   Result<chat::Outline> outline(json::Document& body) const override { return openai::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override {

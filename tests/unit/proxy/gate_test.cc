@@ -67,6 +67,8 @@ TEST_CASE("a web page of another origin is refused, our own page is not") {
 TEST_CASE("with a key every caller needs it, as Bearer or x-api-key; without one only this machine gets in") {
   CHECK(status(Visitor({{"host", "localhost"}, {"x-api-key", "k"}}), "k") == 200);
   CHECK(status(Visitor({{"host", "localhost"}, {"authorization", "Bearer k"}}), "k") == 200);
+  CHECK(status(Visitor({{"host", "localhost"}, {"x-goog-api-key", "k"}}), "k") == 200);
+  CHECK(status(Visitor({{"host", "localhost"}, {"x-goog-api-key", "kk"}}), "k") == 401);
   CHECK(status(Visitor({{"host", "localhost"}, {"authorization", "Bearer kk"}}), "k") == 401);
   CHECK(status(Visitor({{"host", "localhost"}}), "k") == 401);
   CHECK(status(Visitor({{"host", "localhost"}, {"x-forwarded-for", "127.0.0.1"}}, false)) == 403);

@@ -1,0 +1,530 @@
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <utility>
+
+#include "core/text.h"
+#include "dialect/gemini/parts.h"
+#include "dialect/gemini/schema.h"
+#include "dialect/members.h"
+
+namespace ccrules::dialect::gemini {
+namespace {
+
+using json::Type;
+
+/// inlineData and fileData look alike.
+struct Media {
+  std::string type;
+  std::string data;
+  std::string name;
+};
+
+class RequestReader {
+ public:
+  Result<chat::Request> read(json::Document& document) {
+    document.rewind();
+    CCR_TRY(root, document.root_object());
+    request_.dialect = kName;
+    request_.include_usage = true;
+    CCR_CHECK(read_members(root));
+    CCR_CHECK(document.at_end());
+    if (request_.messages.empty()) return bad_request("contents is missing or empty: send at least one message");
+    if (!config_extra_.empty()) keep_member(request_.extra_json, "generationConfig", config_extra_);
+    return std::move(request_);
+  }
+
+ private:
+  Result<void> read_members(json::Object& root) {
+    while (root.next()) {
+      std::string room;
+      const std::string key(camel(root.key(), room));
+      CCR_CHECK(read_member(key, root.value()));
+    }
+    return root.done();
+  }
+
+  Result<void> read_member(const std::string& key, json::Value& value) {
+    if (key == "contents") return each(value, [this](json::Value& turn) { return read_turn(turn); });
+    if (value.is_null()) return {};
+    if (key == "systemInstruction") return read_system(value);
+    if (key == "tools") return each(value, [this](json::Value& tool) { return read_tool(tool); });
+    if (key == "toolConfig") return read_tool_config(value);
+    if (key == "generationConfig") return read_config(value);
+    if (key == "generateContentRequest") {  // countTokens
+      CCR_TRY(request, value.object());
+      return read_members(request);
+    }
+    if (key == "model" || key == "stream") return {};  // samples name them; a request's path does
+    return keep_unknown(request_.extra_json, key, value);
+  }
+
+  template <class Take>
+  static Result<void> each(json::Value& value, const Take& take) {
+    if (value.is(Type::kObject)) return take(value);
+    CCR_TRY(items, value.array());
+    while (items.next()) {
+      if (!items.value().is(Type::kObject)) return items.value().error("must be an object");
+      CCR_CHECK(take(items.value()));
+    }
+    return items.done();
+  }
+
+  // --- system, generationConfig
+
+  Result<void> read_system(json::Value& value) {
+    if (value.is(Type::kString)) {
+      CCR_TRY(text, take_string(value));
+      add_system(std::move(text));
+      return {};
+    }
+    CCR_TRY(content, value.object());
+    while (content.next()) {
+      if (content.key() != "parts") continue;
+      CCR_CHECK(each(content.value(), [this](json::Value& part) -> Result<void> {
+        CCR_TRY(members, part.object());
+        while (members.next()) {
+          if (members.key() != "text") continue;
+          CCR_TRY(text, take_optional_string(members.value()));
+          add_system(std::move(text));
+        }
+        return members.done();
+      }));
+    }
+    return content.done();
+  }
+
+  void add_system(std::string words) {
+    if (words.empty()) return;
+    chat::Text text;
+    text.text = std::move(words);
+    request_.system.push_back(chat::Block{std::move(text)});
+  }
+
+  Result<void> read_config(json::Value& value) {
+    CCR_TRY(config, value.object());
+    while (config.next()) {
+      std::string room;
+      const std::string key(camel(config.key(), room));
+      json::Value& member = config.value();
+      if (member.is_null()) continue;
+      if (key == "maxOutputTokens") {
+        CCR_TRY(most, member.integer());
+        request_.max_tokens = most;
+      } else if (key == "temperature") {
+        CCR_TRY(number, member.number());
+        request_.temperature = number;
+      } else if (key == "topP") {
+        CCR_TRY(number, member.number());
+        request_.top_p = number;
+      } else if (key == "topK") {
+        CCR_TRY(number, member.number());
+        request_.top_k = static_cast<std::int64_t>(std::clamp(number, 0.0, 1e6));
+      } else if (key == "stopSequences") {
+        CCR_TRY(stops, member.array());
+        while (stops.next()) {
+          CCR_TRY(stop, take_string(stops.value()));
+          request_.stop_sequences.push_back(std::move(stop));
+        }
+        CCR_CHECK(stops.done());
+      } else {
+        CCR_CHECK(read_format_or_keep(key, member));
+      }
+    }
+    return config.done();
+  }
+
+  Result<void> read_format_or_keep(const std::string& key, json::Value& member) {
+    if (key == "responseMimeType") {
+      CCR_TRY(type, take_string(member));
+      request_.json_object_mode = type == "application/json";
+      if (!request_.json_object_mode && type != "text/plain") keep_text(key, type);
+    } else if (key == "responseSchema" || key == "responseJsonSchema") {
+      CCR_TRY(schema, member.raw());
+      request_.response_schema_json = key == "responseSchema" ? schema_from_openapi(schema) : std::string(schema);
+    } else if (key == "thinkingConfig") {
+      CCR_TRY(raw, member.raw());
+      keep_member(config_extra_, key, raw);
+      CCR_TRY(document, json::Document::open_view(raw));
+      CCR_TRY(thinking, document.root());
+      return read_thinking_config(thinking, request_.thinking, request_.effort);
+    } else if (key == "candidateCount") {
+      CCR_TRY(count, member.integer());
+      if (count != 1) keep_member(config_extra_, key, std::to_string(count));
+    } else {
+      return keep_unknown(config_extra_, key, member);
+    }
+    return {};
+  }
+
+  void keep_text(std::string_view key, std::string_view text) {
+    std::string json;
+    json::append_string(json, text);
+    keep_member(config_extra_, key, json);
+  }
+
+  // --- tools
+
+  Result<void> read_tool(json::Value& value) {
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      std::string room;
+      const std::string key(camel(members.key(), room));
+      if (key == "functionDeclarations") {
+        CCR_CHECK(each(members.value(), [this](json::Value& function) { return read_function(function); }));
+        continue;
+      }
+      // googleSearch, codeExecution, urlContext ...: Google's own servers run them.
+      chat::Tool tool;
+      tool.name = key;
+      tool.type = "gemini_" + key;
+      CCR_TRY(raw, members.value().raw());
+      keep_member(tool.original_json, key, raw);
+      request_.tools.push_back(std::move(tool));
+    }
+    return members.done();
+  }
+
+  Result<void> read_function(json::Value& value) {
+    chat::Tool tool;
+    CCR_TRY(function, value.object());
+    while (function.next()) {
+      std::string room;
+      const std::string key(camel(function.key(), room));
+      json::Value& member = function.value();
+      if (member.is_null()) continue;
+      if (key == "name") {
+        CCR_TRY(name, take_string(member));
+        tool.name = std::move(name);
+      } else if (key == "description") {
+        CCR_TRY(description, take_string(member));
+        tool.description = std::move(description);
+        tool.has_description = true;
+      } else if (key == "parameters" || key == "parametersJsonSchema") {
+        CCR_TRY(schema, member.raw());
+        tool.schema_json = key == "parameters" ? schema_from_openapi(schema) : std::string(schema);
+      } else {
+        CCR_CHECK(keep_unknown(tool.extra_json, key, member));
+      }
+    }
+    CCR_CHECK(function.done());
+    if (tool.name.empty()) {
+      return bad_request("tools: a function declaration has no name; send the function's name");
+    }
+    if (tool.schema_json.empty()) tool.schema_json = R"({"type":"object","properties":{}})";
+    request_.tools.push_back(std::move(tool));
+    return {};
+  }
+
+  Result<void> read_tool_config(json::Value& value) {
+    CCR_TRY(raw, value.raw());
+    CCR_TRY(document, json::Document::open_view(raw));
+    CCR_TRY(config, document.root_object());
+    std::string mode;
+    std::vector<std::string> allowed;
+    bool more = false;
+    while (config.next()) {
+      std::string room;
+      if (camel(config.key(), room) != "functionCallingConfig" || !config.value().is(Type::kObject)) {
+        more = true;
+        continue;
+      }
+      CCR_TRY(calling, config.value().object());
+      while (calling.next()) {
+        std::string member_room;
+        const std::string_view key = camel(calling.key(), member_room);
+        if (key == "mode" && calling.value().is(Type::kString)) {
+          CCR_TRY(word, take_string(calling.value()));
+          mode = std::move(word);
+        } else if (key == "allowedFunctionNames" && calling.value().is(Type::kArray)) {
+          CCR_TRY(names, calling.value().array());
+          while (names.next()) {
+            CCR_TRY(name, take_string(names.value()));
+            allowed.push_back(std::move(name));
+          }
+          CCR_CHECK(names.done());
+        } else {
+          more = true;
+        }
+      }
+      CCR_CHECK(calling.done());
+    }
+    CCR_CHECK(config.done());
+    const std::string word = text::lower(mode);
+    if (word == "auto" || word == "any" || word == "none" || word == "validated") {
+      chat::ToolChoice choice;
+      choice.kind = word == "none"                          ? chat::ToolChoiceKind::kNone
+                    : word == "any" && allowed.size() == 1 ? chat::ToolChoiceKind::kTool
+                    : word == "any"                         ? chat::ToolChoiceKind::kAny
+                                                            : chat::ToolChoiceKind::kAuto;
+      if (choice.kind == chat::ToolChoiceKind::kTool) choice.name = allowed.front();
+      request_.tool_choice = std::move(choice);
+    }
+    if (more || word == "validated" || allowed.size() > 1) keep_member(request_.extra_json, "toolConfig", raw);
+    return {};
+  }
+
+  // --- contents
+
+  Result<void> read_turn(json::Value& value) {
+    chat::Message message;
+    const json::Value at = value;
+    CCR_TRY(turn, value.object());
+    while (turn.next()) {
+      if (turn.key() == "role") {
+        CCR_TRY(role, take_optional_string(turn.value()));
+        if (role == "model") {
+          message.role = chat::Role::kAssistant;
+        } else if (!role.empty() && role != "user" && role != "function" && role != "tool") {
+          return at.error("has the role '" + role.substr(0, 40) + "'; send user or model");
+        }
+      } else if (turn.key() == "parts") {
+        CCR_CHECK(each(turn.value(), [this, &message](json::Value& part) { return read_part(part, message); }));
+      }
+    }
+    CCR_CHECK(turn.done());
+    request_.messages.push_back(std::move(message));
+    return {};
+  }
+
+  struct RawPart {
+    std::string kind;  ///< the member that says what it is
+    std::string text;
+    bool thought = false;
+    std::string signature;
+    Media media;
+    chat::ToolCall call;
+    chat::ToolResult result;
+    std::string result_name;
+  };
+
+  Result<void> read_part(json::Value& value, chat::Message& message) {
+    const json::Value whole = value;
+    RawPart raw;
+    CCR_TRY(part, value.object());
+    while (part.next()) {
+      std::string room;
+      const std::string key(camel(part.key(), room));
+      json::Value& member = part.value();
+      if (member.is_null()) continue;
+      if (key == "text") {
+        CCR_TRY(text, take_string(member));
+        raw.text = std::move(text);
+        if (raw.kind.empty()) raw.kind = key;
+      } else if (key == "thought" && member.is(Type::kBool)) {
+        CCR_TRY(thought, member.boolean());
+        raw.thought = thought;
+      } else if (key == "thoughtSignature" && member.is(Type::kString)) {
+        CCR_TRY(signature, take_string(member));
+        raw.signature = std::move(signature);
+      } else if (key == "inlineData" || key == "fileData") {
+        CCR_CHECK(read_media(member, raw.media));
+        raw.kind = key;
+      } else if (key == "functionCall") {
+        CCR_CHECK(read_call(member, raw.call));
+        raw.kind = key;
+      } else if (key == "functionResponse") {
+        CCR_CHECK(read_response(member, raw));
+        raw.kind = key;
+      } else if (key != "videoMetadata" && key != "partMetadata" && key != "mediaResolution") {
+        raw.kind = key;
+      }
+    }
+    CCR_CHECK(part.done());
+    add_part(std::move(raw), whole, message);
+    return {};
+  }
+
+  void add_part(RawPart raw, const json::Value& whole, chat::Message& message) {
+    const auto add = [&message](auto block) { message.blocks.push_back(chat::Block{std::move(block)}); };
+    if (raw.kind == "functionCall") {
+      keep_signature(raw.signature, raw.call.extra_json);
+      add(std::move(raw.call));
+    } else if (raw.kind == "functionResponse") {
+      add(std::move(raw.result));
+    } else if (raw.thought) {
+      chat::Thinking thinking;
+      thinking.text = std::move(raw.text);
+      if (auto ours = unwrap_signature(raw.signature)) {
+        thinking.signature = *std::move(ours);
+        // A signature came behind the thoughts it belongs to.
+        auto* last = message.blocks.empty() ? nullptr : std::get_if<chat::Thinking>(&message.blocks.back().value);
+        if (thinking.text.empty() && last != nullptr && last->signature.empty()) {
+          last->signature = std::move(thinking.signature);
+          return;
+        }
+      }
+      auto* last = message.blocks.empty() ? nullptr : std::get_if<chat::Thinking>(&message.blocks.back().value);
+      if (last != nullptr && last->signature.empty()) {
+        last->text += thinking.text;
+        last->signature = std::move(thinking.signature);
+        return;
+      }
+      add(std::move(thinking));
+    } else if (raw.kind == "text") {
+      chat::Text text;
+      text.text = std::move(raw.text);
+      keep_signature(raw.signature, text.extra_json);
+      if (!text.text.empty() || !text.extra_json.empty()) add(std::move(text));
+    } else if (raw.kind == "inlineData" || raw.kind == "fileData") {
+      add_media(raw, whole, message);
+    } else if (!raw.kind.empty()) {
+      chat::Opaque opaque;
+      opaque.dialect = kName;
+      opaque.type = raw.kind;
+      opaque.json = whole.peek_raw();
+      add(std::move(opaque));
+    }
+  }
+
+  static void keep_signature(const std::string& signature, std::string& extra_json) {
+    if (signature.empty()) return;
+    std::string json;
+    json::append_string(json, signature);
+    keep_member(extra_json, "thoughtSignature", json);
+  }
+
+  static void add_media(const RawPart& raw, const json::Value& whole, chat::Message& message) {
+    const bool is_inline = raw.kind == "inlineData";
+    const Media& media = raw.media;
+    const bool is_picture = media.type.starts_with("image/");
+    const bool is_document = media.type == "application/pdf" || media.type.starts_with("text/");
+    const bool uploaded = media.data.find("://generativelanguage.googleapis.com/") != std::string::npos;
+    const bool link = media.data.starts_with("http://") || media.data.starts_with("https://");
+    const bool reachable = is_inline || (link && !uploaded);
+    const auto kind = is_inline ? chat::SourceKind::kBase64 : chat::SourceKind::kUrl;
+    if (is_picture && reachable) {
+      chat::Image image;
+      image.kind = kind;
+      image.media_type = media.type;
+      image.data = media.data;
+      message.blocks.push_back(chat::Block{std::move(image)});
+    } else if (is_document && reachable) {
+      chat::Document document;
+      document.kind = kind;
+      document.media_type = media.type;
+      document.data = media.data;
+      document.title = media.name;
+      message.blocks.push_back(chat::Block{std::move(document)});
+    } else {
+      chat::Opaque opaque;  // sounds, films, files in Google's cloud
+      opaque.dialect = kName;
+      opaque.type = media.type.empty() ? raw.kind : media.type;
+      opaque.json = whole.peek_raw();
+      message.blocks.push_back(chat::Block{std::move(opaque)});
+    }
+  }
+
+  static Result<void> read_media(json::Value& value, Media& media) {
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      std::string room;
+      const std::string key(camel(members.key(), room));
+      if (!members.value().is(Type::kString)) continue;
+      CCR_TRY(text, take_string(members.value()));
+      if (key == "mimeType") media.type = std::move(text);
+      else if (key == "data" || key == "fileUri") media.data = std::move(text);
+      else if (key == "displayName") media.name = std::move(text);
+    }
+    return members.done();
+  }
+
+  Result<void> read_call(json::Value& value, chat::ToolCall& call) {
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      const std::string_view key = members.key();
+      if (key == "id") {
+        CCR_TRY(id, take_optional_string(members.value()));
+        call.id = std::move(id);
+      } else if (key == "name") {
+        CCR_TRY(name, take_string(members.value()));
+        call.name = std::move(name);
+      } else if (key == "args" && members.value().is(Type::kObject)) {
+        CCR_TRY(args, members.value().raw());
+        call.arguments_json = args;
+      }
+    }
+    CCR_CHECK(members.done());
+    if (call.arguments_json.empty()) call.arguments_json = "{}";
+    // Results name a call by id, or by name and order: those without an id get one of ours.
+    if (call.id.empty()) call.id = "call_" + std::to_string(++made_ids_);
+    open_calls_[call.name].push_back(call.id);
+    return {};
+  }
+
+  Result<void> read_response(json::Value& value, RawPart& raw) {
+    std::string response;
+    std::vector<chat::Block> pictures;
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      const std::string key(members.key());
+      if (key == "id") {
+        CCR_TRY(id, take_optional_string(members.value()));
+        raw.result.call_id = std::move(id);
+      } else if (key == "name") {
+        CCR_TRY(name, take_optional_string(members.value()));
+        raw.result_name = std::move(name);
+      } else if (key == "response") {
+        CCR_TRY(json, members.value().raw());
+        response = json;
+      } else if (key == "parts") {
+        chat::Message holder;
+        CCR_CHECK(each(members.value(), [this, &holder](json::Value& part) { return read_part(part, holder); }));
+        pictures = std::move(holder.blocks);
+      }
+    }
+    CCR_CHECK(members.done());
+    take_open_call(raw);
+    if (!response.empty()) keep_member(raw.result.extra_json, "response", response);  // goes back to Google as it was
+    read_response_text(response, raw.result);
+    for (chat::Block& block : pictures) raw.result.content.push_back(std::move(block));
+    return {};
+  }
+
+  void take_open_call(RawPart& raw) {
+    std::deque<std::string>& open = open_calls_[raw.result_name];
+    std::string& id = raw.result.call_id;
+    if (id.empty()) {
+      id = open.empty() ? "call_unknown_" + std::to_string(++made_ids_) : open.front();
+    }
+    const auto found = std::find(open.begin(), open.end(), id);
+    if (found != open.end()) open.erase(found);
+  }
+
+  /// {"output": "..."} and {"result": "..."} are the text itself, {"error": "..."} a failure; any other object is its JSON.
+  static void read_response_text(const std::string& response, chat::ToolResult& result) {
+    chat::Text text;
+    text.text = response;
+    auto document = json::Document::open_view(response);
+    if (document) {
+      auto members = document->root_object();
+      std::size_t count = 0;
+      std::string only;
+      bool is_text = false;
+      std::string key;
+      while (members && members->next()) {
+        ++count;
+        key = members->key();
+        is_text = members->value().is(Type::kString);
+        if (!is_text) continue;
+        const auto words = members->value().string();
+        if (words) only = *words;
+      }
+      result.is_error = count == 1 && key == "error";
+      if (count == 1 && is_text && (key == "output" || key == "result" || key == "error")) text.text = std::move(only);
+    }
+    if (text.text.empty()) return;
+    result.content.push_back(chat::Block{std::move(text)});
+  }
+
+  chat::Request request_;
+  std::string config_extra_;  ///< unmodelled members of generationConfig
+  std::map<std::string, std::deque<std::string>> open_calls_;  ///< by function name: ids not answered yet
+  int made_ids_ = 0;
+};
+
+}  // namespace
+
+Result<chat::Request> read_request(json::Document& body) { return RequestReader().read(body); }
+
+}  // namespace ccrules::dialect::gemini

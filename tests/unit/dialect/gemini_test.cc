@@ -1,0 +1,183 @@
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+#include "dialect/dialect.h"
+#include "dialect/gemini/parts.h"
+#include "dialect/gemini/schema.h"
+#include "dialect/signature.h"
+#include "support/json_tree.h"
+#include "support/stream_cuts.h"
+
+using namespace ccrules;
+using namespace ccrules::dialect;
+using ccrules::test::difference;
+using ccrules::test::parse_tree;
+using ccrules::test::to_text;
+
+namespace {
+
+/// Where the OpenAPI form of a schema differs from what it should be.
+std::string openapi(const std::string& schema, const std::string& wanted) {
+  const std::string made = gemini::openapi_schema(schema);
+  const auto left = parse_tree(wanted);
+  const auto right = parse_tree(made);
+  REQUIRE(left);
+  INFO(made);
+  REQUIRE(right);
+  return difference(*left, *right);
+}
+
+chat::Outline outline_of(const std::string& body) {
+  auto outline = gemini_dialect().outline(body);
+  INFO(body);
+  REQUIRE(outline.ok());
+  return *outline;
+}
+
+}  // namespace
+
+TEST_CASE("gemini: model and stream stand in the path, encoded so that no name can leave its place") {
+  CHECK(gemini_dialect().upstream_target("gemini-2.5-pro", false) == "/v1beta/models/gemini-2.5-pro:generateContent");
+  CHECK(gemini_dialect().upstream_target("models/m", true) == "/v1beta/models/m:streamGenerateContent?alt=sse");
+  CHECK(gemini_dialect().upstream_target("a/b?c#d:e", false) == "/v1beta/models/a%2Fb%3Fc%23d%3Ae:generateContent");
+  CHECK(gemini_dialect().upstream_target("..", false) == "/v1beta/models/%2E%2E:generateContent");
+  CHECK(decoded_segment("a%2Fb%3fc%%41%4") == "a/b?c%A%4");
+}
+
+TEST_CASE("gemini: what a schema says in Google's subset of OpenAPI") {
+  CHECK(openapi(R"({"const":"a"})", R"({"type":"STRING","enum":["a"]})") == "");
+  CHECK(openapi(R"({"const":7})", R"({"type":"NUMBER"})") == "");
+  CHECK(openapi(R"({"enum":["a",null,""]})", R"({"type":"STRING","nullable":true,"enum":["a"]})") == "");
+  CHECK(openapi(R"({"type":["string","null"]})", R"({"type":"STRING","nullable":true})") == "");
+  CHECK(openapi(R"({"type":["string","integer"]})", R"({"anyOf":[{"type":"STRING"},{"type":"INTEGER"}]})") == "");
+  CHECK(openapi(R"({"type":"integer","exclusiveMinimum":0,"exclusiveMaximum":9})", R"({"type":"INTEGER","minimum":1,"maximum":8})") == "");
+  CHECK(openapi(R"({"type":"number","exclusiveMinimum":0.5})", R"({"type":"NUMBER","minimum":0.5})") == "");
+  CHECK(openapi(R"({"type":"string","format":"uri"})", R"({"type":"STRING"})") == "");
+  CHECK(openapi(R"({"type":"string","format":"date-time"})", R"({"type":"STRING","format":"date-time"})") == "");
+  CHECK(openapi(R"({"anyOf":[{"type":"integer"},{"type":"null"}],"description":"d"})",
+                R"({"type":"INTEGER","nullable":true,"description":"d"})") == "");
+  CHECK(openapi(R"({"type":"object","properties":{"a":true},"required":["a","b"],"additionalProperties":false})",
+                R"({"type":"OBJECT","properties":{"a":{"type":"STRING"}},"required":["a"]})") == "");
+  CHECK(openapi(R"({"type":"array"})", R"({"type":"ARRAY","items":{"type":"STRING"}})") == "");
+  CHECK(openapi("{}", R"({"type":"STRING"})") == "");
+}
+
+TEST_CASE("gemini: references are put in place, circles end, and doubling ones end too") {
+  CHECK(openapi(R"({"$defs":{"p":{"type":"object","properties":{"x":{"type":"number"}}}},"type":"object","properties":{"a":{"$ref":"#/$defs/p"}}})",
+                R"({"type":"OBJECT","properties":{"a":{"type":"OBJECT","properties":{"x":{"type":"NUMBER"}}}}})") == "");
+  CHECK(openapi(R"({"definitions":{"n":{"properties":{"next":{"$ref":"#/definitions/n"}}}},"$ref":"#/definitions/n"})",
+                R"({"type":"OBJECT","properties":{"next":{"type":"OBJECT"}}})") == "");
+  CHECK(openapi(R"({"$ref":"https://example.com/other"})", R"({"type":"OBJECT"})") == "");
+  std::string defs;
+  for (int i = 0; i < 23; ++i) {
+    const std::string next = R"({"$ref":"#/$defs/d)" + std::to_string(i + 1) + "\"}";
+    defs += (i > 0 ? "," : "") + ("\"d" + std::to_string(i)) + R"(":{"properties":{"a":)" + next + R"(,"b":)" + next + "}}";
+  }
+  const std::string made = gemini::openapi_schema(R"({"$defs":{)" + defs + R"(},"$ref":"#/$defs/d0"})");
+  CHECK(json::is_valid(made));
+  CHECK(made.size() < 4'000'000);
+}
+
+TEST_CASE("gemini: JSON Schema stays as it is, but const, also as the name of a property") {
+  CHECK(gemini::google_json_schema(R"({"type":"object","$ref":"#/x"})") == R"({"type":"object","$ref":"#/x"})");
+  CHECK(gemini::google_json_schema(R"({"properties":{"const":{"const":1}},"default":{"const":2}})") ==
+        R"({"properties":{"const":{"enum":[1]}},"default":{"const":2}})");
+  CHECK(gemini::takes_nothing(R"({"type":"object","properties":{},"additionalProperties":false})"));
+  CHECK_FALSE(gemini::takes_nothing(R"({"type":"object","properties":{"a":{}}})"));
+  CHECK_FALSE(gemini::takes_nothing(R"({"$ref":"#/$defs/a"})"));
+  CHECK(gemini::schema_from_openapi(R"({"type":"OBJECT","properties":{"type":{"type":"STRING","nullable":true}},"minProperties":"1"})") ==
+        R"({"type":"object","properties":{"type":{"type":["string","null"]}},"minProperties":1})");
+}
+
+TEST_CASE("gemini: another provider's signature survives a client that keeps bytes") {
+  const std::string signature = "ccr1.openai,gpt-x:Zm9v";
+  std::string wrapped = gemini::wrap_signature(signature);
+  CHECK(gemini::unwrap_signature(wrapped) == signature);
+  for (char& c : wrapped) c = c == '+' ? '-' : c == '/' ? '_' : c;
+  while (wrapped.ends_with('=')) wrapped.pop_back();
+  CHECK(gemini::unwrap_signature(wrapped) == signature);
+  CHECK_FALSE(gemini::unwrap_signature("EqQFCqEFARFNMg/n1ZU9kj5y"));
+  CHECK_FALSE(gemini::unwrap_signature(""));
+}
+
+TEST_CASE("gemini: the outline finds what rules decide on, in either spelling of the names") {
+  const chat::Outline outline = outline_of(
+      R"({"system_instruction":{"parts":[{"text":"sys"}]},"generationConfig":{"max_output_tokens":77,"thinkingConfig":{"thinkingLevel":"LOW"},)"
+      R"("responseSchema":{}},"tools":[{"function_declarations":[{"name":"f"},{"name":"g"}]},{"googleSearch":{}}],)"
+      R"("contents":[{"role":"user","parts":[{"text":"one"},{"inline_data":{"mime_type":"image/png","data":"AAAA"}}]},)"
+      R"({"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},)"
+      R"({"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]}]})");
+  CHECK(outline.max_tokens == 77);
+  CHECK(outline.effort == "low");
+  CHECK(outline.thinking.kind == chat::ThinkingKind::kAdaptive);
+  CHECK(outline.json_schema_answer);
+  CHECK(outline.tools == 3);
+  CHECK(outline.tool_names == std::vector<std::string_view>{"f", "g"});
+  CHECK(outline.messages == 3);
+  CHECK(outline.images == 1);
+  CHECK(outline.media_bytes == 4);
+  CHECK(outline.tool_results == 1);
+  CHECK(outline.last_role == "tool");
+  CHECK(outline.first_user_json == "\"one\"");
+  CHECK(outline.system_json == std::vector<std::string_view>{"\"sys\""});
+  CHECK_FALSE(gemini_dialect().outline(R"({"contents":[],"contents":[]})").ok());
+}
+
+TEST_CASE("gemini: two spellings of one member are one member sent twice") {
+  CHECK_FALSE(gemini_dialect().outline(R"({"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{},"generation_config":{}})").ok());
+}
+
+TEST_CASE("gemini: an answer's signature returns to its call byte for byte, for its own provider and model only") {
+  ReaderOptions options;
+  options.provider = "google";
+  options.model = "gemini-3.5-flash";
+  const auto reply = gemini_dialect().read_reply(
+      R"({"candidates":[{"content":{"parts":[{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"EqQ/+w=="}]},"finishReason":"STOP"}]})",
+      options);
+  REQUIRE(reply.ok());
+  REQUIRE(reply->blocks.size() == 2);
+  chat::Request request;
+  request.dialect = "anthropic";
+  chat::Text hello;
+  hello.text = "hi";
+  chat::Message asked;
+  asked.blocks.push_back(chat::Block{hello});
+  chat::Message answered;
+  answered.role = chat::Role::kAssistant;
+  answered.blocks = reply->blocks;
+  chat::ToolResult result;
+  result.call_id = "a";
+  chat::Message returned;
+  returned.blocks.push_back(chat::Block{result});
+  request.messages = {asked, answered, returned};
+  Capabilities target;
+  target.provider = "google";
+  target.model = "gemini-3.5-flash";
+  chat::LossNotes losses;
+  CHECK(gemini_dialect().write_request(request, target, losses)->find(R"("thoughtSignature":"EqQ/+w==")") != std::string::npos);
+  target.provider = "other";
+  CHECK(gemini_dialect().write_request(request, target, losses)->find("EqQ") == std::string::npos);
+}
+
+TEST_CASE("gemini: usage counts thoughts as output and takes what the cache served out of the input") {
+  const auto reply = gemini_dialect().peek_reply(
+      R"({"candidates":[{}],"usageMetadata":{"promptTokenCount":100,"cachedContentTokenCount":80,"toolUsePromptTokenCount":5,)"
+      R"("candidatesTokenCount":7,"thoughtsTokenCount":3}})");
+  CHECK(reply.usage.input_tokens == 25);
+  CHECK(reply.usage.cache_read_tokens == 80);
+  CHECK(reply.usage.output_tokens == 10);
+  CHECK(reply.usage.reasoning_tokens == 3);
+  const auto hostile = gemini_dialect().peek_reply(
+      R"({"candidates":[{}],"usageMetadata":{"promptTokenCount":-5,"cachedContentTokenCount":9e18,"candidatesTokenCount":"x"}})");
+  CHECK(hostile.usage.input_tokens == 0);
+  CHECK_FALSE(hostile.usage.output_tokens);
+}
+
+TEST_CASE("gemini: names tell the generation, and the newest is assumed") {
+  using gemini::Generation;
+  CHECK(gemini::generation_of("gemini-2.5-flash") == Generation::k25);
+  CHECK(gemini::generation_of("google/gemini-2.0-flash") == Generation::kBefore25);
+  CHECK(gemini::generation_of("gemini-3-pro-preview") == Generation::k3);
+  CHECK(gemini::generation_of("gemini-pro-latest") == Generation::k3);
+  CHECK(gemini::generation_of("gemma-3") == Generation::kBefore25);
+}
