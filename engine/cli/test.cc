@@ -42,6 +42,7 @@ std::optional<Asked> read_arguments(const Arguments& arguments, Io& io) {
   asked.tap = arguments.has("tap");
   asked.json = arguments.json();
   asked.tests.update = arguments.has("update");
+  asked.tests.pack = arguments.value("pack");
   asked.tests.coverage = arguments.has("coverage") || (arguments.has("min") && !arguments.has("mutate"));
   asked.tests.mutate = arguments.has("mutate");
   if (arguments.has("min")) {
@@ -185,6 +186,7 @@ Command test_command() {
                    {"failures", "", "only what failed", {}},
                    {"coverage", "", "what the tests do not reach", {}},
                    {"mutate", "", "which mistakes in the rules the tests would not notice", {}},
+                   {"pack", "NAME", "coverage and mutations of a pack's rules, or of `default`'s, instead of your own", {}},
                    {"min", "N", "exit code 3 when less than N percent are covered (or noticed, with --mutate)", {}},
                    {"watch", "", "run again whenever a file changes", {}},
                    {"update", "", "write the golden bodies that `upstream` names as they come now", {}},

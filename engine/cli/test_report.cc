@@ -1,16 +1,21 @@
 #include "cli/test_report.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cli/load.h"
 #include "cli/paint.h"
 #include "cli/trace.h"
+#include "core/text.h"
 
 namespace ccrules::cli {
 namespace {
 
-constexpr std::size_t kWidest = 72;  ///< columns; a longer cell pushes its own line only
-constexpr std::size_t kNamed = 3;    ///< tests named beside a mutant that nobody noticed
+// Columns: a longer cell pushes its own line only.
+constexpr std::size_t kWidestName = 48;
+constexpr std::size_t kWidestOutcome = 28;
+constexpr std::size_t kWidestText = 72;
+constexpr std::size_t kNamed = 2;  ///< tests named beside a mutant that nobody noticed
 
 std::string milliseconds(std::int64_t us) {
   const std::int64_t tenths = (us + 50) / 100;
@@ -30,6 +35,19 @@ std::string place(const Io& io, const std::string& file, rules::Spot at) {
   std::string out = shown_path(io, file) + ":" + std::to_string(at.line);
   if (at.column > 1) out += ":" + std::to_string(at.column);
   return out;
+}
+
+/// Lines of at most kWidestText columns, broken at blanks.
+std::vector<std::string> wrapped(std::string_view text) {
+  std::vector<std::string> lines;
+  std::string line;
+  for (const std::string_view word : text::split(text, ' ')) {
+    if (!line.empty() && width_of(line) + 1 + width_of(word) > kWidestText) lines.push_back(std::exchange(line, {}));
+    if (!line.empty()) line += ' ';
+    line += word;
+  }
+  if (!line.empty()) lines.push_back(std::move(line));
+  return lines;
 }
 
 class Printer {
@@ -80,7 +98,7 @@ class Printer {
     for (const auto& survivor : report.survivors) {
       io_.out << "  " << marks_.no << " " << paint_.dim(place(io_, survivor.mutant.file, survivor.mutant.at)) << "  "
               << survivor.mutant.rule << ": " << paint_.yellow(survivor.mutant.change) << "\n";
-      io_.out << kInner << paint_.dim(should_have(survivor.tests)) << "\n";
+      for (const std::string& line : wrapped(should_have(survivor.tests))) io_.out << kInner << paint_.dim(line) << "\n";
     }
     io_.out << "\n";
   }
@@ -100,8 +118,8 @@ class Printer {
   void measure() {
     for (const rules::CaseResult& result : report_.cases) {
       if (options_.only_failures && result.passed) continue;
-      name_width_ = std::max(name_width_, std::min(kWidest, width_of(result.name)));
-      outcome_width_ = std::max(outcome_width_, std::min(kWidest, width_of(came(result))));
+      name_width_ = std::max(name_width_, std::min(kWidestName, width_of(result.name)));
+      outcome_width_ = std::max(outcome_width_, std::min(kWidestOutcome, width_of(came(result))));
     }
   }
 
@@ -114,7 +132,7 @@ class Printer {
 
   void line(const rules::CaseResult& result) {
     std::string text = "  " + (result.passed ? marks_.yes : marks_.no) + " ";
-    text += pad_right(result.passed ? result.name : paint_.bold(result.name), name_width_) + "  ";
+    text += pad_right(result.passed ? plain_text(result.name) : paint_.bold(plain_text(result.name)), name_width_) + "  ";
     const bool sweep = result.kind == std::string_view("sweep") && result.passed;
     text += pad_right(sweep ? paint_.dim(came(result)) : came(result), outcome_width_) + "  ";
     if (!sweep) text += paint_.dim(result.decision.rule);
@@ -124,8 +142,8 @@ class Printer {
 
   void failure(const rules::CaseResult& result) {
     Table lines({Table::Align::kLeft, Table::Align::kLeft});
-    lines.row({"expected", paint_.green(result.expected)});
-    lines.row({"actual", paint_.red(result.actual)});
+    lines.row({"expected", paint_.green(plain_text(result.expected))});
+    lines.row({"actual", paint_.red(plain_text(result.actual))});
     if (!result.note.empty()) lines.row({result.kind, result.note});
     if (!result.decision.reason.empty()) lines.row({"reason", result.decision.reason});
     lines.row({"at", paint_.dim(shown_path(io_, result.file) + ":" + std::to_string(result.line))});

@@ -24,10 +24,10 @@ void leaves(const Condition& condition, std::vector<const Condition*>& out) {
 }
 
 template <class Visit>
-void each_own_rule(const RuleSet& set, Visit&& visit) {
+void each_rule(const RuleSet& set, const std::string& pack, Visit&& visit) {
   for (const std::vector<Rule>* rules : rule_lists(set)) {
     for (const Rule& rule : *rules) {
-      if (rule.pack.empty() && rule.file != nullptr) visit(rule);
+      if (rule.pack == pack && rule.file != nullptr) visit(rule);
     }
   }
 }
@@ -42,10 +42,11 @@ void MatchedRules::decided(const Trace& trace) {
   }
 }
 
-CoverageReport coverage_of(const RuleSet& set, const MatchedRules& matched, const OutcomeLog& outcomes, const Vm::Lines& lines) {
+CoverageReport coverage_of(const RuleSet& set, const std::string& pack, const MatchedRules& matched, const OutcomeLog& outcomes,
+                           const Vm::Lines& lines) {
   CoverageReport report;
   std::map<const SourceFile*, CoverageReport::File> files;
-  each_own_rule(set, [&](const Rule& rule) {
+  each_rule(set, pack, [&](const Rule& rule) {
     CoverageReport::File& file = files[rule.file];
     const auto gap = [&](Spot at, std::string text) {
       report.gaps.push_back({rule.file->path, at.line != 0 ? at : rule.at, std::move(text)});
@@ -71,14 +72,26 @@ CoverageReport coverage_of(const RuleSet& set, const MatchedRules& matched, cons
     const bool ours = files.count(source.get()) != 0;
     if (!ours || !source->path.ends_with(".lua")) continue;
     const auto ran = lines.find(chunk_name(*source));
+    CoverageCount& count = files[source.get()].lines;
+    int first = 0;  // of a run of lines that never ran
+    int last = 0;
+    const auto end_run = [&] {
+      if (first == 0) return;
+      const std::string text = first == last ? "this line" : "lines " + std::to_string(first) + " to " + std::to_string(last);
+      report.gaps.push_back({source->path, {first, 1}, text + " never ran"});
+      first = 0;
+    };
     for (const int line : inspect_lua(source->text).lines) {
-      ++files[source.get()].lines.total;
+      ++count.total;
       if (ran != lines.end() && ran->second.count(line) != 0) {
-        ++files[source.get()].lines.hit;
+        ++count.hit;
+        end_run();
       } else {
-        report.gaps.push_back({source->path, {line, 1}, "this line never ran"});
+        if (first == 0) first = line;
+        last = line;
       }
     }
+    end_run();
   }
   for (const auto& source : set.files) {
     const auto found = files.find(source.get());

@@ -37,6 +37,14 @@ void note_files(const std::vector<std::shared_ptr<const SourceFile>>& sources,
   }
 }
 
+// The user's own files may hold none.
+bool has_rules_of(const RuleSet& set, const std::string& pack) {
+  const auto lists = rule_lists(set);
+  return pack.empty() || std::any_of(lists.begin(), lists.end(), [&pack](const std::vector<Rule>* rules) {
+           return std::any_of(rules->begin(), rules->end(), [&pack](const Rule& rule) { return rule.pack == pack; });
+         });
+}
+
 }  // namespace
 
 std::size_t TestReport::failed() const {
@@ -53,6 +61,7 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
   OutcomeLog outcomes;
   MatchedRules matched;
   if (options.coverage) {
+    hooks.pack = options.pack;
     hooks.lines = &lines;
     hooks.log = &outcomes;
   }
@@ -61,6 +70,12 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
   std::vector<TestCase> tests;
   for (const auto& source : sources) (void)read_tests(source, files, tests, report.problems);
   note_files(sources, tests, report);
+  if (engine != nullptr && !has_rules_of(engine->rules(), options.pack)) {
+    config::Diagnostic none;
+    none.where.file = snapshot.file;
+    none.message = "no rules of a pack '" + options.pack + "' are loaded";
+    report.problems.push_back(std::move(none));
+  }
   const bool broken = std::any_of(report.problems.begin(), report.problems.end(),
                                   [](const config::Diagnostic& problem) { return !problem.warning; });
   if (engine == nullptr || broken) return report;
@@ -74,11 +89,12 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
   report.cases.resize(tests.size());
   for (const std::size_t i : order_of(tests.size(), options.shuffle)) report.cases[i] = runner.run(tests[i]);
   report.updates = std::move(runner.updates);
-  if (options.coverage) report.coverage = coverage_of(engine->rules(), matched, outcomes, lines);
+  if (options.coverage) report.coverage = coverage_of(engine->rules(), options.pack, matched, outcomes, lines);
   if (options.mutate && report.failed() == 0 && report.updates.empty()) {
     MutationOptions mutating;
     mutating.running = std::move(running);
     mutating.running.watcher = nullptr;
+    mutating.pack = options.pack;
     mutating.progress = options.progress;
     report.mutation = mutate(snapshot, files, tests, mutating);
   }

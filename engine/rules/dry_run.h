@@ -32,6 +32,7 @@ struct TestOptions {
   std::function<Result<std::string>(const Sample&, const Decision&)> upstream;
   bool update = false;
   std::optional<std::uint64_t> shuffle;  ///< seed of another order of running
+  std::string pack;                      ///< whose rules the two below are about; empty: the user's own files
   bool coverage = false;
   bool mutate = false;                   ///< only when all tests pass
   /// See MutationOptions.

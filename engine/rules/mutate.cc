@@ -10,6 +10,7 @@
 namespace ccrules::rules {
 namespace {
 
+constexpr double kUsualDenyStatus = 403;
 constexpr const char* kElsewhere = "sim,mutant";  // the simulator is always there
 
 std::string brief(const Tree& value) {
@@ -85,13 +86,20 @@ class Maker {
 
   void facts(Tree& tree) {
     for (std::size_t i = 0; i < tree.members.size(); ++i) {
-      without(tree.members, i, "the condition on " + tree.members[i].key + " was dropped");
+      if (!asks_itself(tree.members[i])) without(tree.members, i, "the condition on " + tree.members[i].key + " was dropped");
       fact(tree.members[i].key, tree.members[i].value);
     }
     items(tree, "any { }");
     for (Tree& item : tree.items) {
       if (item.is(Tree::Kind::kTable) || item.is(Tree::Kind::kMarker)) facts(item);
     }
+  }
+
+  // `to = requested` claims nothing where the model names no target: dropping the condition that says so changes nothing.
+  [[nodiscard]] bool asks_itself(const Tree::Member& condition) const {
+    const Tree::Member* to = rule_.body.find("to");
+    return to != nullptr && to->value.is(Tree::Kind::kMarker) && to->value.text == "requested" && condition.key == "model" &&
+           condition.value.is(Tree::Kind::kText) && condition.value.text == "*,*";
   }
 
   void fact(const std::string& name, Tree& value) {
@@ -189,8 +197,11 @@ class Maker {
   void parts(const std::string& name, Tree& value) {
     for (std::size_t i = 0; i < value.members.size(); ++i) {
       const std::string inner = name + "." + value.members[i].key;
-      if (value.members.size() > 1) without(value.members, i, inner + " was dropped");
       Tree::Member& part = value.members[i];
+      // What is written out and means the same when it is not: dropping it changes nothing.
+      const bool usual = (inner == "deny.status" && part.value.number == kUsualDenyStatus) ||
+                         (inner == "retry.after" && part.value.text == "retry-after");
+      if (value.members.size() > 1 && !usual) without(value.members, i, inner + " was dropped");
       for (const auto& [from, to] : {std::pair("max", "min"), std::pair("min", "max")}) {
         if (part.key != from) continue;
         with(part.key, std::string(to), part.at, name + ": " + from + " became " + to);
@@ -229,9 +240,10 @@ struct Candidate {
   Tree body;
 };
 
-std::vector<Candidate> candidates(const config::Snapshot& snapshot, const Files& files) {
+std::vector<Candidate> candidates(const config::Snapshot& snapshot, const Files& files, const std::string& pack) {
   std::vector<Candidate> out;
   LoadHooks hooks;
+  hooks.pack = pack;
   std::size_t before = 0;  // of the sources read so far
   hooks.declared = [&out, &before](std::vector<Declaration>& declarations) {
     for (std::size_t i = 0; i < declarations.size(); ++i) {
@@ -241,7 +253,15 @@ std::vector<Candidate> candidates(const config::Snapshot& snapshot, const Files&
     before += declarations.size();
   };
   std::vector<config::Diagnostic> ignored;
-  (void)Engine::load(snapshot, files, ignored, &hooks);
+  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, ignored, &hooks);
+  if (engine == nullptr) return {};
+  std::set<std::string> live;  // without those that are switched off
+  for (const std::vector<Rule>* rules : rule_lists(engine->rules())) {
+    for (const Rule& rule : *rules) {
+      if (rule.pack == pack) live.insert(rule.name);
+    }
+  }
+  std::erase_if(out, [&live](const Candidate& one) { return live.count(one.mutant.rule) == 0; });
   return out;
 }
 
@@ -252,7 +272,7 @@ std::vector<std::pair<Mutant, Tree>> mutants_of(const Declaration& rule) { retur
 MutationReport mutate(const config::Snapshot& snapshot, const Files& files, const std::vector<TestCase>& tests,
                       const MutationOptions& options) {
   MutationReport report;
-  const std::vector<Candidate> all = candidates(snapshot, files);
+  const std::vector<Candidate> all = candidates(snapshot, files, options.pack);
   // Which rules decide something in which test.
   std::vector<std::set<std::string>> deciders(tests.size());
   {
@@ -266,10 +286,18 @@ MutationReport mutate(const config::Snapshot& snapshot, const Files& files, cons
       deciders[i] = std::move(watcher.rules);
     }
   }
+  // Sweeps take longest: what a case notices needs none.
+  std::vector<const TestCase*> order;
+  for (const bool sweeps : {false, true}) {
+    for (const TestCase& test : tests) {
+      if ((test.kind == TestCase::Kind::kSweep) == sweeps) order.push_back(&test);
+    }
+  }
   std::size_t done = 0;
   for (const Candidate& candidate : all) {
     if (options.progress) options.progress(done++, all.size());
     LoadHooks hooks;
+    hooks.pack = options.pack;
     // Functions keep their references: the same files load in the same order.
     std::size_t before = 0;
     hooks.declared = [&candidate, &before](std::vector<Declaration>& declarations) {
@@ -284,7 +312,7 @@ MutationReport mutate(const config::Snapshot& snapshot, const Files& files, cons
     RunOptions running = options.running;
     running.brief = true;
     TestRunner runner(*engine, snapshot, running);
-    if (std::any_of(tests.begin(), tests.end(), [&runner](const TestCase& test) { return !runner.run(test).passed; })) continue;
+    if (std::any_of(order.begin(), order.end(), [&runner](const TestCase* test) { return !runner.run(*test).passed; })) continue;
     MutationReport::Survivor survivor{candidate.mutant, {}};
     for (std::size_t i = 0; i < tests.size(); ++i) {
       if (deciders[i].count(candidate.mutant.rule) != 0) survivor.tests.push_back(tests[i].name);

@@ -34,6 +34,7 @@ struct MutationReport {
 
 struct MutationOptions {
   RunOptions running;  ///< how tests run
+  std::string pack;    ///< whose rules get mistakes; empty: the user's own files
   /// Told before each mutant how many there are and which comes; may be empty.
   std::function<void(std::size_t done, std::size_t total)> progress;
 };

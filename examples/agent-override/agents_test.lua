@@ -9,7 +9,7 @@ case "a subagent named in the configuration goes to the local model" {
 }
 case "reviews get the best model" {
   given = { agent = "code-reviewer" },
-  expect = { to = "anthropic,claude-opus-5-5", by = "reviewer" },
+  expect = { to = "anthropic,claude-opus-5-5", by = "reviewer", set = { effort = "high" }, tag = { why = "review" } },
 }
 case "a pattern covers a family of agents" {
   given = { agent = "security-audit" },

@@ -10,6 +10,7 @@ case "from $20 on subagents work for nothing" {
   given = { spend_today = 20, agent = "reviewer" },
   expect = { to = "cheap", by = "save", reason = "saving: $20 spent today", deny = false },
 }
+case "a cent before that they do not" { given = { spend_today = 19.99, agent = "reviewer" }, expect = { by = "default" } }
 case "the main loop keeps its model" { given = { spend_today = 20 }, expect = { by = "default" } }
 case "and at $25 subagents still work" { given = { spend_today = 25, agent = "reviewer" }, expect = { by = "save", deny = false } }
 case "a project that used $10 goes local" { given = { spend = 10 }, expect = { to = "cheap", by = "fair-share" } }

@@ -162,3 +162,24 @@ rule "global" { when = function(req) last = req.model; return true end, tag = { 
 11:38 error: a function sets the global 'last', which fails when it runs
 )");
 }
+
+TEST_CASE("coverage and mutations may be about a pack's rules, and rules that are switched off make no mistakes") {
+  test::MemoryFiles files;
+  files.files["/etc/ccrules/rules/my.lua"] = "override \"default#serving\" { off = true }\n";
+  files.files["/etc/ccrules/my_test.lua"] = "case \"a\" { given = { model = \"sim,x\" }, expect = { to = \"sim,x\", by = \"explicit\" } }\n";
+  TestOptions options;
+  options.coverage = true;
+  options.mutate = true;
+  options.pack = "default";
+  const TestReport report = run_tests({"/etc/ccrules/my_test.lua"}, test::snapshot(), files, options);
+  REQUIRE(report.problems.empty());
+  REQUIRE(report.mutation);
+  CHECK(report.coverage->rules.hit >= 1);
+  CHECK(survivors(report).find("direct-route") != std::string::npos);
+  CHECK(survivors(report).find("explicit: to was dropped") == std::string::npos);
+  CHECK(survivors(report).find("serving") == std::string::npos);
+  options.pack = "nobody";
+  const TestReport none = run_tests({"/etc/ccrules/my_test.lua"}, test::snapshot(), files, options);
+  REQUIRE(none.problems.size() == 1);
+  CHECK(none.problems[0].message == "no rules of a pack 'nobody' are loaded");
+}
