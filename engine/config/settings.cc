@@ -70,7 +70,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 20> kSwitches = {"vision",
+constexpr std::array<std::string_view, 21> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
