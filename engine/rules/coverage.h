@@ -71,6 +71,7 @@ class MatchedRules final : public DecisionWatcher {
 };
 
 /// How much of a pack's rules a test run exercised (empty: the user's own). `lines`: those that ran, by chunk_name() of the file.
-CoverageReport coverage_of(const RuleSet& set, const std::string& pack, const MatchedRules& matched, const OutcomeLog& outcomes, const Vm::Lines& lines);
+CoverageReport coverage_of(const RuleSet& set, const std::string& pack, const MatchedRules& matched, const OutcomeLog& outcomes,
+                           const Vm::Lines& lines);
 
 }  // namespace ccrules::rules

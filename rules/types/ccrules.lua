@@ -62,6 +62,10 @@
 ---@field tokens number
 ---False when `tokens` is an estimate.
 ---@field tokens_exact boolean
+---95 of 100 such counts are off by no more tokens; 0 when exact.
+---@field tokens_p95 number
+---How `tokens` was counted: exact, anchored or estimated.
+---@field tokens_grade string
 ---The answer's limit as the client set it.
 ---@field max_tokens number|nil
 ---The client wants the answer as a stream.
@@ -84,7 +88,7 @@
 ---@field project string|nil
 ---claude-code, anthropic-sdk, openai-sdk ...
 ---@field client string|nil
----The dialect the client speaks: anthropic, openai_chat, ollama.
+---The dialect the client speaks: anthropic, openai_chat, ollama, gemini.
 ---@field dialect string
 ---The request's path without query.
 ---@field path string
@@ -167,6 +171,10 @@
 ---@field tokens? ccrules.NumberCondition
 ---False when `tokens` is an estimate.
 ---@field tokens_exact? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
+---95 of 100 such counts are off by no more tokens; 0 when exact.
+---@field tokens_p95? ccrules.NumberCondition
+---How `tokens` was counted: exact, anchored or estimated.
+---@field tokens_grade? ccrules.TextCondition
 ---The answer's limit as the client set it.
 ---@field max_tokens? ccrules.NumberCondition
 ---The client wants the answer as a stream.
@@ -189,7 +197,7 @@
 ---@field project? ccrules.TextCondition
 ---claude-code, anthropic-sdk, openai-sdk ...
 ---@field client? ccrules.TextCondition
----The dialect the client speaks: anthropic, openai_chat, ollama.
+---The dialect the client speaks: anthropic, openai_chat, ollama, gemini.
 ---@field dialect? ccrules.TextCondition
 ---The request's path without query.
 ---@field path? ccrules.TextCondition
@@ -291,6 +299,8 @@
 ---@field model? string
 ---@field tokens? number
 ---@field tokens_exact? boolean
+---@field tokens_p95? number
+---@field tokens_grade? string
 ---@field max_tokens? number|nil
 ---@field stream? boolean
 ---@field thinking? boolean

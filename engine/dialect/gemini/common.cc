@@ -141,8 +141,7 @@ Generation generation_of(std::string_view model) noexcept {
   if (at == std::string_view::npos) return model.find("gemma") == std::string_view::npos ? Generation::k3 : Generation::kBefore25;
   model.remove_prefix(at + kFamily.size());
   if (model.starts_with("2.5")) return Generation::k25;
-  if (model.starts_with("2.") || model.starts_with("1.") || model.starts_with("1-") || model.starts_with("2-")) return Generation::kBefore25;
-  return Generation::k3;
+  return model.starts_with('1') || model.starts_with('2') ? Generation::kBefore25 : Generation::k3;
 }
 
 std::string wrap_signature(std::string_view signature) {

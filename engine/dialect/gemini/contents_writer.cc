@@ -63,8 +63,8 @@ class ContentsWriter {
         write_user_turn(turn);
       }
     }
+    if (first_) text_part("user", " ");  // a system prompt alone, or empty texts: Google wants something to answer
     close();
-    if (first_) return bad_request("the conversation says nothing; send at least one message with text");
     out_ += ']';
     return {};
   }
@@ -189,7 +189,7 @@ class ContentsWriter {
     out_.append(",\"args\":").append(call_arguments(call.arguments_json)).append("}");
     std::string signature = signature_for(call.extra_json);
     // One of another model's history, or lost by the client: without the sentinel the whole request is refused.
-    if (signature.empty() && third_ && !called_) signature = kNoSignature;
+    if (signature.empty() && third_ && !called_ && !same_format_) signature = kNoSignature;
     called_ = true;
     append_signature(signature);
     out_ += '}';

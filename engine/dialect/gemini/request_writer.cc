@@ -163,7 +163,8 @@ class RequestWriter {
     }
     const bool named = choice.kind == chat::ToolChoiceKind::kTool;
     const bool forced = named || choice.kind == chat::ToolChoiceKind::kAny;
-    const bool offered = !named || std::any_of(sent.begin(), sent.end(), [&](std::size_t i) { return request_.tools[i].name == choice.name; });
+    const auto is_chosen = [&](std::size_t i) { return request_.tools[i].name == choice.name; };
+    const bool offered = !named || std::any_of(sent.begin(), sent.end(), is_chosen);
     std::string_view mode = choice.kind == chat::ToolChoiceKind::kNone ? "NONE" : forced ? "ANY" : "AUTO";
     if (forced && (!target_.forced_tool_choice || !offered)) {
       losses_.add("tool_choice", offered ? "this model takes no forced tool choice" : "the chosen tool could not be sent");

@@ -127,8 +127,8 @@ class OpenApi {
     take_constant(schema);
     take_union(schema);
     std::string type = take_type(schema);
-    const bool nullable = nullable_;
     take_enum(schema, type);
+    const bool nullable = nullable_;  // the members' schemas come to use it too
     take_bounds(schema, type);
     std::string out = write(schema, std::move(type), nullable, depth);
     entered_.resize(entered);
@@ -316,7 +316,9 @@ class OpenApi {
     }
     if (const std::string* required = find(schema, "required")) {
       std::vector<std::string> known = items_of(*required);
-      std::erase_if(known, [&](const std::string& name) { return std::find(properties.begin(), properties.end(), name) == properties.end(); });
+      std::erase_if(known, [&](const std::string& name) {
+        return std::find(properties.begin(), properties.end(), name) == properties.end();
+      });
       if (!known.empty()) writer.member_raw("required", array_of(known));
     }
     writer.end_object();

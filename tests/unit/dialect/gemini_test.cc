@@ -27,7 +27,8 @@ std::string openapi(const std::string& schema, const std::string& wanted) {
   return difference(*left, *right);
 }
 
-chat::Outline outline_of(const std::string& body) {
+/// The outline's views point into `body`.
+chat::Outline outline_of(std::string_view body) {
   auto outline = gemini_dialect().outline(body);
   INFO(body);
   REQUIRE(outline.ok());
