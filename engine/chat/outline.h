@@ -31,6 +31,7 @@ struct Outline {
   std::int64_t media_bytes = 0;  ///< base64 bytes
   bool json_schema_answer = false;          ///< output_config.format / response_format asks for a schema
   std::vector<std::string_view> tool_names; ///< escaped as in the body (names need no escapes)
+  std::vector<std::string> custom_tools;  ///< names of tools that are called with a text (OpenAI responses)
   /// The system prompt's texts, raw: JSON string literals with their quotes, in order.
   std::vector<std::string_view> system_json;
   /// Texts of Anthropic messages of role system (claude-code 2.1.329 names its working directory there), raw, in order.

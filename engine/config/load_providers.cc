@@ -10,8 +10,7 @@ namespace {
 constexpr std::string_view kVariablePrefix = "CCRULES_PROVIDERS_";
 constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
-constexpr std::array<std::string_view, 5> kDialects = {"anthropic", "openai_chat", "gemini", "ollama", "sim"};
-constexpr std::array<std::string_view, 1> kLaterDialects = {"openai_responses"};
+constexpr std::array<std::string_view, 6> kDialects = {"anthropic", "openai_chat", "openai_responses", "gemini", "ollama", "sim"};
 constexpr std::array<std::string_view, 6> kAuths = {"default", "bearer", "x-api-key", "x-goog-api-key", "none", "passthrough"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
@@ -356,10 +355,8 @@ void Loader::find_key(Provider& provider) {
 void Loader::check_provider(Provider& provider) {
   const std::string path = std::string(kPathPrefix) + provider.id;
   if (provider.dialect.empty()) {
-    error(place_of("dialect", provider), path + ".dialect must be set: anthropic, openai_chat, gemini or ollama");
-  } else if (contains(kLaterDialects, provider.dialect)) {
     error(place_of("dialect", provider),
-          path + ".dialect: " + provider.dialect + " is not in this version; use openai_chat");
+          path + ".dialect must be set: anthropic, openai_chat, openai_responses, gemini or ollama");
   } else if (!contains(kDialects, provider.dialect)) {
     const std::vector<std::string> known(kDialects.begin(), kDialects.end());
     const std::string near = text::did_you_mean(provider.dialect, known);

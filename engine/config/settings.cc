@@ -70,7 +70,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 21> kSwitches = {"vision",
+constexpr std::array<std::string_view, 22> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -90,7 +90,8 @@ constexpr std::array<std::string_view, 21> kSwitches = {"vision",
                                                         "user_identifiers",
                                                         "tools_need_no_effort",
                                                         "count_tokens",
-                                                        "json_schema"};
+                                                        "json_schema",
+                                                        "encrypted_reasoning"};
 
 constexpr std::array<std::string_view, 8> kSections = {"$schema",   "providers", "routes", "agents",
                                                        "fallbacks", "tiers",     "prices", "budgets"};

@@ -45,7 +45,8 @@ struct Capabilities {
   bool cache_control =
       false;  ///< openai_chat: cache_control on text parts is understood (OpenRouter, DashScope; G-25)
   bool user_identifiers =
-      false;  ///< openai_chat: safety_identifier and prompt_cache_key are understood (OpenAI itself)
+      false;  ///< openai_*: safety_identifier and prompt_cache_key are understood (OpenAI itself)
+  bool encrypted_reasoning = true;  ///< openai_responses: reasoning.encrypted_content may be asked for
   std::string reasoning_replay;      ///< "" drop | "reasoning_content" | "reasoning_details"
   std::vector<std::string> efforts;  ///< accepted effort words; empty: all
   bool thinking_enabled = true;      ///< anthropic: {type:"enabled", budget_tokens} is accepted
@@ -87,6 +88,7 @@ struct StreamWriterOptions {
   std::int64_t estimated_input_tokens = 0;  ///< shown in message_start until the provider says more (G-4)
   std::int64_t created_s = 0;               ///< OpenAI `created`
   std::string id;                           ///< used when the provider gave no id
+  std::vector<std::string> custom_tools;    ///< chat::Outline::custom_tools of the request: their calls carry text
 };
 
 /// What an upstream answered instead of a reply: enough to say so in any dialect.
@@ -118,7 +120,7 @@ struct ReaderOptions {
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  /// "anthropic", "openai_chat", "ollama", "gemini".
+  /// "anthropic", "openai_chat", "openai_responses", "gemini", "ollama".
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
   /// "/chat/completions" (base with it).
@@ -182,6 +184,7 @@ class Dialect {
 
 const Dialect& anthropic();
 const Dialect& openai_chat();
+const Dialect& openai_responses();
 const Dialect& ollama_chat();
 const Dialect& gemini_dialect();
 /// By name; nullptr when there is no such dialect.
@@ -199,11 +202,13 @@ enum class Endpoint : std::uint8_t {
   kShow,
   kHealth,
   kReady,
-  kStatus
+  kStatus,
+  kWebSocket,  ///< not offered here
+  kStored      ///< about an answer that would have to be kept here
 };
 struct Route {
   Endpoint endpoint = Endpoint::kNone;
-  const Dialect* spoken = nullptr;  ///< set for kGenerate and kCountTokens; for kModels decided by headers
+  const Dialect* spoken = nullptr;  ///< as the path says; for kModels decided by headers
   std::string_view model;           ///< from the path, still percent-encoded: kModel, and where it names the model
   bool stream = false;              ///< the path asks for a stream
 };

@@ -59,7 +59,7 @@ Result<chat::Request> Dialect::read_request(std::string_view body) const {
 }
 
 const Dialect* by_name(std::string_view name) {
-  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &ollama_chat(), &gemini_dialect()}) {
+  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat(), &gemini_dialect()}) {
     if (dialect->name() == name) return dialect;
   }
   return nullptr;
@@ -80,6 +80,7 @@ std::string decoded_segment(std::string_view segment) {
 
 Route find(std::string_view method, std::string_view path) {
   constexpr std::string_view kModel = "/models/";
+  constexpr std::string_view kResponses = "/responses/";
   constexpr std::string_view kGoogle = "/v1beta/";
   std::string_view below = below_version(path);
   const bool google = below.starts_with(kGoogle);
@@ -87,13 +88,18 @@ Route find(std::string_view method, std::string_view path) {
   if (method == "POST") {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
+    if (below == "/responses") return route(Endpoint::kGenerate, &openai_responses());
+    if (below == "/responses/input_tokens") return route(Endpoint::kCountTokens, &openai_responses());
     if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
+    if (below.starts_with(kResponses)) return route(Endpoint::kStored, &openai_responses());
     if (below == "/api/chat") return route(Endpoint::kGenerate, &ollama_chat());
     if (const Route found = gemini_route(below); found.endpoint != Endpoint::kNone) return found;
     if (below == "/api/show") return route(Endpoint::kShow, &ollama_chat());
     return {};
   }
+  if (below.starts_with(kResponses)) return route(Endpoint::kStored, &openai_responses());
   if (method != "GET" && method != "HEAD") return {};
+  if (below == "/responses") return route(Endpoint::kWebSocket, &openai_responses());
   if (below == "/api/tags") return route(Endpoint::kModels, &ollama_chat());
   if (below == "/api/version") return route(Endpoint::kVersion, &ollama_chat());
   const Dialect* of_prefix = google ? &gemini_dialect() : nullptr;

@@ -6,6 +6,8 @@
 
 #include "core/digest.h"
 #include "core/json.h"
+#include "core/text.h"
+#include "dialect/words.h"
 
 namespace ccrules::dialect {
 namespace {
@@ -84,6 +86,25 @@ const KnownTool* known_tool(std::string_view type) noexcept {
 
 bool is_function(const chat::Tool& tool) noexcept {
   return tool.type.empty() || tool.type == "custom" || tool.type == "function";
+}
+
+bool starts_object(std::string_view text) noexcept {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && text[first] == '{';
+}
+
+std::string unwrapped_arguments(std::string_view text) {
+  text = text::trim(text);
+  if (text == "null") return {};
+  if (!text.starts_with('"')) return std::string(text);
+  auto document = json::Document::open(text);
+  if (!document) return std::string(text);
+  auto root = document->root();
+  if (!root) return std::string(text);
+  const auto inner = root->string();
+  if (!inner || !document->at_end().ok()) return std::string(text);
+  if (is_blank(*inner) || *inner == "null") return {};
+  return starts_object(*inner) ? std::string(*inner) : std::string(text);
 }
 
 bool is_tool_name(std::string_view name) noexcept {

@@ -23,6 +23,12 @@ std::vector<RenamedTool> shortened_tools(const chat::Request& request);
 /// Appends the name as a JSON string, shortened when it must be.
 void append_tool_name(std::string& out, std::string_view name);
 
+/// Whether the first byte that says something opens a JSON object.
+[[nodiscard]] bool starts_object(std::string_view text) noexcept;
+/// The object the model meant when a server sent null, nothing, or the object inside a string (G-7); other
+/// text stays as it is.
+std::string unwrapped_arguments(std::string_view text);
+
 /// A tool that the client runs itself and whose inputs it knows: other models must be told them.
 struct KnownTool {
   std::string_view type_prefix;

@@ -48,6 +48,7 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "json_schema", target.json_schema);
   apply(switches, "cache_control", target.cache_control);
   apply(switches, "user_identifiers", target.user_identifiers);
+  apply(switches, "encrypted_reasoning", target.encrypted_reasoning);
   apply(switches, "tools_need_no_effort", target.tools_need_no_effort);
   apply(switches, "thinking_enabled", target.thinking_enabled);
   apply(switches, "thinking_adaptive", target.thinking_adaptive);
@@ -107,7 +108,7 @@ dialect::Capabilities capabilities(const config::Provider& provider, std::string
   dialect::Capabilities target;
   target.provider = provider.id;
   target.model = model;
-  target.mid_system = dialect_of(provider).name() == "anthropic";
+  target.mid_system = dialect_of(provider).name() != "openai_chat";
   if (const config::Model* known = config::ModelTable::built_in().find(model, provider.id))
     apply_model(*known, target);
   apply_switches(provider, target);

@@ -36,7 +36,8 @@ std::vector<std::string> path_of(std::string_view field, std::string_view dialec
   if (dialect == "ollama") {
     if (field == "max_tokens") return {"options", "num_predict"};
     if (field == "stop_sequences") return {"options", "stop"};
-    if (field == "temperature" || field == "top_p" || field == "top_k") return {"options", std::string(field)};
+    if (field == "temperature" || field == "top_p" || field == "top_k")
+      return {"options", std::string(field)};
     if (field == "effort") return {"think"};
     if (field == "metadata.user_id" || field.starts_with("thinking")) return {};
   }
@@ -44,6 +45,12 @@ std::vector<std::string> path_of(std::string_view field, std::string_view dialec
     if (field == "stop_sequences") return {"stop"};
     if (field == "metadata.user_id") return {"user"};
     if (field == "top_k" || field.starts_with("thinking")) return {};
+  }
+  if (dialect == "openai_responses") {
+    if (field == "max_tokens") return {"max_output_tokens"};
+    if (field == "effort") return {"reasoning", "effort"};
+    if (field == "metadata.user_id") return {"safety_identifier"};
+    if (field == "top_k" || field == "stop_sequences" || field.starts_with("thinking")) return {};
   }
   if (field == "effort")
     return anthropic ? std::vector<std::string>{"output_config", "effort"}
@@ -227,6 +234,13 @@ void edit_tool_choice(const FieldEdit& edit, std::optional<chat::ToolChoice>& fi
   if (choice.kind == chat::ToolChoiceKind::kTool) choice.name = text_of(member_json(*now, "name"));
 }
 
+/// Reasoning that another dialect's provider gave to a responses client before: OpenAI would refuse what it
+/// did not encrypt, so the writer sorts it out.
+bool holds_our_reasoning(const OutgoingRequest& outgoing) {
+  return outgoing.spoken == &dialect::openai_responses() &&
+         outgoing.body.find("ccr1.") != std::string_view::npos;
+}
+
 /// Where `part` lies inside `whole`; npos when it is not a view into it.
 std::size_t place_of(std::string_view part, std::string_view whole) {
   const std::less_equal<> at_most;
@@ -272,7 +286,7 @@ Result<std::string> native_body(const NativeRequest& request) {
 Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
                                   chat::LossNotes& losses) {
   const dialect::Dialect& upstream = provider::dialect_of(*outgoing.provider);
-  if (&upstream == outgoing.spoken) {
+  if (&upstream == outgoing.spoken && !holds_our_reasoning(outgoing)) {
     NativeRequest request;
     request.body = outgoing.body;
     request.outline = outgoing.outline;

@@ -20,6 +20,7 @@ dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& v
   options.estimated_input_tokens = visit.estimated_input_tokens;
   options.created_s = worker.clock.wall_us() / 1'000'000;
   options.id = visit.row.id;
+  options.custom_tools = visit.custom_tools;
   return options;
 }
 

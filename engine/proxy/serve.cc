@@ -283,6 +283,15 @@ bool answers_anyone(dialect::Endpoint endpoint) {
          endpoint == Endpoint::kStatus;
 }
 
+Error not_offered(int status, std::string message) {
+  Error error;
+  error.code = status == 404 ? ErrorCode::kNotFound : ErrorCode::kUnsupported;
+  error.origin = Origin::kClient;
+  error.http_status = status;
+  error.message = std::move(message);
+  return error;
+}
+
 /// Everything that is not a request to a model.
 Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
   switch (route.endpoint) {
@@ -301,6 +310,11 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
       co_return co_await show_model(worker, exchange);
     case dialect::Endpoint::kCountTokens:
       co_return co_await count_tokens(worker, exchange, *route.spoken);
+    case dialect::Endpoint::kWebSocket:
+      co_return not_offered(426, "responses are not served over WebSocket here; send POST /v1/responses");
+    case dialect::Endpoint::kStored:
+      co_return not_offered(
+          404, "responses are not kept by this proxy; send the whole conversation to POST /v1/responses");
     case dialect::Endpoint::kGenerate:
     case dialect::Endpoint::kNone:
       break;
@@ -313,7 +327,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
   error.origin = Origin::kClient;
   error.http_status = 404;
   error.message = exchange.head().method + " " + std::string(exchange.head().path()) +
-                  " is not served here; clients use POST /v1/messages or POST /v1/chat/completions";
+                  " is not served here; clients use POST /v1/messages, /v1/chat/completions or /v1/responses";
   co_return error;
 }
 

@@ -49,6 +49,7 @@ void Visit::asked(const chat::Outline& outline) {
   row.requested_model = outline.model;
   row.stream = outline.stream;
   include_usage = outline.include_usage;
+  custom_tools = outline.custom_tools;
 }
 
 void Visit::belongs_to(const rules::Identity& who) {

@@ -40,6 +40,7 @@ class Visit {
   std::optional<CountedPrompt> counted;  ///< set when the decision needed a close count
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
   bool include_usage = true;           ///< the client wants usage in its stream
+  std::vector<std::string> custom_tools;  ///< chat::Outline::custom_tools
   std::string loss;                    ///< x-ccrules-loss
   Reservation reservation;             ///< money set aside until the cost is known
   http::Headers more_headers;          ///< of a refusal

@@ -507,6 +507,7 @@ TEST_CASE("a recorded stream that stops anywhere before its end is never a clean
 TEST_CASE("a recorded whole reply goes out in every dialect with the same answer") {
   for (const Recording& one : recordings()) {
     if (one.streamed || one.status != 200 || !generates(one)) continue;
+    if (one.endpoint.find(":streamGenerateContent") != std::string::npos) continue;  // a stream as one JSON array
     INFO(one.spoken->name() << " " << one.name);
     const auto reply = one.spoken->read_reply(one.response, reader_options());
     if (one.response.find("\"UNEXPECTED_TOOL_CALL\"") != std::string::npos) {

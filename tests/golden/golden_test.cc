@@ -60,6 +60,8 @@ void set_capability(dialect::Capabilities& target, const std::string& name, cons
       {"thinking_enabled", &target.thinking_enabled},
       {"thinking_adaptive", &target.thinking_adaptive},
       {"thinking_disabled", &target.thinking_disabled},
+      {"encrypted_reasoning", &target.encrypted_reasoning},
+      {"user_identifiers", &target.user_identifiers},
   };
   if (const auto found = switches.find(name); found != switches.end()) {
     *found->second = value.boolean;
@@ -117,6 +119,9 @@ Case load(const std::string& folder) {
   one.options.id = "made-id";
   one.options.created_s = 1700000000;
   one.options.estimated_input_tokens = one.about.integer("estimated_input_tokens").value_or(0);
+  if (const Tree* names = one.about.get("custom_tools")) {
+    for (const Tree& name : names->items) one.options.custom_tools.push_back(name.text);
+  }
   if (const Tree* usage = one.about.get("include_usage")) one.options.include_usage = usage->boolean;
   one.reader.provider = one.target.provider;
   one.reader.model = one.target.model;

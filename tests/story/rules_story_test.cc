@@ -202,6 +202,8 @@ bool asks_a_model(dialect::Endpoint endpoint) {
     case dialect::Endpoint::kCountTokens:  // counted here, nothing is sent
     case dialect::Endpoint::kModels:
     case dialect::Endpoint::kModel:
+    case dialect::Endpoint::kWebSocket:
+    case dialect::Endpoint::kStored:
     case dialect::Endpoint::kVersion:
     case dialect::Endpoint::kShow:
     case dialect::Endpoint::kHello:

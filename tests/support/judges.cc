@@ -5,6 +5,7 @@
 
 #include "support/gemini_validator.h"
 #include "support/ollama_validator.h"
+#include "support/responses_validator.h"
 
 namespace ccrules::test {
 namespace {
@@ -24,6 +25,9 @@ const Judge& judge_of(std::string_view dialect) {
       {"gemini",
        {[](std::string_view bytes, bool, bool may_be_cut) { return check_gemini_stream(bytes, may_be_cut); },
         &check_gemini_reply, &check_gemini_error, &check_gemini_request, &split_events, ".sse"}},
+      {"openai_responses",
+       {[](std::string_view bytes, bool, bool may_be_cut) { return check_responses_stream(bytes, may_be_cut); },
+        &check_responses_reply, &check_openai_chat_error, &check_responses_request, &split_events, ".sse"}},
       {"ollama",
        {[](std::string_view bytes, bool, bool may_be_cut) { return check_ollama_stream(bytes, may_be_cut); },
         &check_ollama_reply, &check_ollama_error, &check_ollama_request, &split_lines, ".ndjson"}},

@@ -104,7 +104,7 @@ bool HistoryWriter::carry(chat::Block& block) {
     return !is_blank(words->text);  // white space alone is refused too (G-13)
   }
   if (const auto* thinking = as<chat::Thinking>(block)) {
-    if (thinking->redacted && request_.dialect == kName) return true;
+    if (thinking->redacted) return true;  // only Anthropic makes it
     if (!thinking->signature.empty() && !signature::is_ours(thinking->signature)) return true;
     losses_.add("thinking", "reasoning of another provider cannot be replayed to Anthropic");
     return false;
@@ -115,11 +115,22 @@ bool HistoryWriter::carry(chat::Block& block) {
       block = text_block("[image omitted: model has no vision]");
       return true;
     }
+    if (image->kind == chat::SourceKind::kFile && request_.dialect != kName) {
+      losses_.add("image.file", "an uploaded file is known to its own provider only");
+      block = text_block("[image omitted: an uploaded file of another provider]");
+      return true;
+    }
     if (!image->detail.empty()) losses_.add("image.detail", "Anthropic has no detail setting");
     if (request_.dialect != kName) image->extra_json.clear();
     return true;
   }
   if (auto* document = std::get_if<chat::Document>(&block.value)) {
+    if (document->kind == chat::SourceKind::kFile && request_.dialect != kName) {
+      losses_.add("document", "an uploaded file is known to its own provider only");
+      block = text_block(
+          "[document omitted: " + (document->title.empty() ? "document.pdf" : document->title) + "]");
+      return true;
+    }
     if (request_.dialect != kName) document->extra_json.clear();
     return true;
   }

@@ -9,20 +9,11 @@
 #include "core/text.h"
 #include "dialect/openai_chat/finish.h"
 #include "dialect/signature.h"
+#include "dialect/tools.h"
+#include "dialect/words.h"
 
 namespace ccrules::dialect::openai {
 namespace {
-
-constexpr std::string_view kBlanks = " \t\r\n";
-
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(kBlanks) == std::string_view::npos;
-}
-
-bool starts_object(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
-  return first != std::string_view::npos && text[first] == '{';
-}
 
 bool is_id_char(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
@@ -50,21 +41,6 @@ Error too_much(std::string_view what) {
   error.message = "the provider sent " + std::string(what) +
                   " in one reply; route this request to another provider or model";
   return error;
-}
-
-/// The object the model meant when a server sent null, nothing, or the object inside a string (G-7).
-std::string unwrapped_arguments(std::string_view text) {
-  text = text::trim(text);
-  if (text == "null") return {};
-  if (!text.starts_with('"')) return std::string(text);
-  auto document = json::Document::open(text);
-  if (!document) return std::string(text);
-  auto root = document->root();
-  if (!root) return std::string(text);
-  const auto inner = root->string();
-  if (!inner || !document->at_end().ok()) return std::string(text);
-  if (is_blank(*inner) || *inner == "null") return {};
-  return starts_object(*inner) ? std::string(*inner) : std::string(text);
 }
 
 }  // namespace

@@ -49,6 +49,12 @@ std::string error_body(std::string_view message, std::string_view anthropic_type
   return body_of(message, kind, {});
 }
 
+std::string_view error_code(std::string_view message, std::string_view anthropic_type) {
+  const Kind kind = kind_of(anthropic_type);
+  if (!kind.code.empty()) return kind.code;
+  return find_overflow(message, {}) ? "context_length_exceeded" : "invalid_request_error";
+}
+
 std::string error_body(const Error& error, std::string_view request_id) {
   Kind kind = kind_of(error_type(error));
   if (error.code == ErrorCode::kContextExceeded)

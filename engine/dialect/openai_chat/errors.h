@@ -8,6 +8,8 @@
 /// Errors as OpenAI's clients read them.
 namespace ccrules::dialect::openai {
 
+/// `code` alone, never empty: what the events of responses carry.
+std::string_view error_code(std::string_view message, std::string_view anthropic_type);
 /// {"error":{"message","type","param":null,"code"}} for an Anthropic error type.
 std::string error_body(std::string_view message, std::string_view anthropic_type);
 std::string error_body(const Error& error, std::string_view request_id);

@@ -304,8 +304,6 @@ TEST_CASE("providers are checked one by one") {
   const std::string rest = R"("base_url":"http://localhost/v1",)";
   CHECK(mentions(said(R"({"providers":{"p":{"base_url":"http://x"}}})"),
                  "1:15: error: providers.p.dialect must be set"));
-  CHECK(mentions(said(R"({"providers":{"p":{"dialect":"openai_responses","base_url":"http://x"}}})"),
-                 "openai_responses is not in this version; use openai_chat"));
   CHECK(mentions(said(R"({"providers":{"p":{"dialect":"openai-chat","base_url":"http://x"}}})"),
                  "did you mean 'openai_chat'?"));
   CHECK(mentions(said(R"({"providers":{"a,b":{}}})"), "a provider's name may hold"));
