@@ -16,17 +16,20 @@ using namespace ccrules::rules;
 
 namespace {
 
-/// A rule file, and a sample under every other name.
+/// A rule file, and a sample under every other name that ends in .json; no packs.
 class FewFiles final : public Files {
  public:
   [[nodiscard]] Result<std::string> read(const std::string& path) const override {
+    if (!exists(path)) return bad_request("there is no " + path);
     if (path == "/rules.lua") {
       return std::string("rule 'long' { when = { tokens = { gt = 5 } }, to = 'sim,long' }\nrule 'rest' { to = 'sim,x' }\n"
                          "rule 'busy' { on = 'error', when = { status = 529 }, retry = true }");
     }
     return std::string(R"({"model":"x","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]})");
   }
-  [[nodiscard]] bool exists(const std::string&) const override { return true; }
+  [[nodiscard]] bool exists(const std::string& path) const override {
+    return path == "/rules.lua" || (path.ends_with(".json") && !path.ends_with("pack.json"));
+  }
   [[nodiscard]] std::vector<std::string> list(const std::string&) const override { return {}; }
 };
 
