@@ -38,14 +38,15 @@ void print_problem(Io& io, const std::string& path, const std::string& text, con
   config::Diagnostic diagnostic;
   diagnostic.where.file = shown_path(io, path);
   const std::size_t colon = message.find(": ");
-  const auto line = colon == std::string::npos ? std::nullopt : text::to_int(std::string_view(message).substr(0, colon));
-  diagnostic.message = line ? message.substr(colon + 2) : message;
+  const std::int64_t line =
+      colon == std::string::npos ? 0 : text::to_int(std::string_view(message).substr(0, colon)).value_or(0);
+  diagnostic.message = line > 0 ? message.substr(colon + 2) : message;
   diagnostic.hint = "the file was left as it is";
-  if (line && *line > 0) {
-    diagnostic.where.line = static_cast<int>(*line);
+  if (line > 0) {
+    diagnostic.where.line = static_cast<int>(line);
     diagnostic.where.column = 1;
     const auto lines = text::split(text, '\n');
-    if (static_cast<std::size_t>(*line) <= lines.size()) diagnostic.source_line = lines[static_cast<std::size_t>(*line) - 1];
+    if (static_cast<std::size_t>(line) <= lines.size()) diagnostic.source_line = lines[static_cast<std::size_t>(line) - 1];
   }
   io.err << config::render(diagnostic, paint_for_err(io).on());
 }

@@ -61,18 +61,19 @@ void add_cap(std::vector<ledger::Cap>& caps, const config::Budget& budget, std::
 
 /// The output that the request asks for once the rules have edited it.
 std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const rules::Target& target) {
-  std::optional<std::int64_t> tokens = outline.max_tokens;
+  constexpr std::int64_t kUnsaid = -1;
+  std::int64_t tokens = outline.max_tokens.value_or(kUnsaid);
   for (const rules::FieldEdit& edit : decision.edits) {
     if (edit.field != "max_tokens") continue;
-    const std::optional<std::int64_t> value = text::to_int(edit.value_json);
-    if (edit.kind == rules::FieldEdit::Kind::kRemove) tokens.reset();
-    if (!value) continue;
+    const std::int64_t value = text::to_int(edit.value_json).value_or(kUnsaid);
+    if (edit.kind == rules::FieldEdit::Kind::kRemove) tokens = kUnsaid;
+    if (value < 0) continue;
     if (edit.kind == rules::FieldEdit::Kind::kSet) tokens = value;
-    if (edit.kind == rules::FieldEdit::Kind::kAtMost && tokens) tokens = std::min(*tokens, *value);
-    if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens) tokens = std::max(*tokens, *value);
-    if (edit.kind == rules::FieldEdit::Kind::kDefault && !tokens) tokens = value;
+    if (edit.kind == rules::FieldEdit::Kind::kAtMost && tokens >= 0) tokens = std::min(tokens, value);
+    if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens >= 0) tokens = std::max(tokens, value);
+    if (edit.kind == rules::FieldEdit::Kind::kDefault && tokens < 0) tokens = value;
   }
-  if (tokens) return std::max<std::int64_t>(*tokens, 0);
+  if (tokens >= 0) return tokens;
   const config::Model* model = config::ModelTable::built_in().find(target.model, target.provider);
   return model != nullptr && model->max_output_tokens ? *model->max_output_tokens : limits::kUnknownOutputTokens;
 }

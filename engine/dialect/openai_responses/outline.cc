@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include "dialect/members.h"
@@ -31,8 +32,10 @@ class OutlineReader {
     if (outline_.model.empty()) return bad_request("model is missing: send the name of a model");
     if (outline_.messages == 0 && !stateful_)
       return bad_request("input is missing or empty: send a text or at least one item");
-    if (!instructions_json_.empty())
-      outline_.system_json.insert(outline_.system_json.begin(), instructions_json_);
+    if (!instructions_json_.empty()) {  // they stand before everything else
+      outline_.system_json.push_back(instructions_json_);
+      std::rotate(outline_.system_json.begin(), outline_.system_json.end() - 1, outline_.system_json.end());
+    }
     return std::move(outline_);
   }
 

@@ -470,9 +470,9 @@ class RequestReader {
         CCR_TRY(id, take_string(member));
         image.kind = chat::SourceKind::kFile;
         image.data = std::move(id);
-      } else if (key == "detail") {
-        CCR_TRY(detail, take_optional_string(member));
-        if (detail != "auto") image.detail = std::move(detail);
+      } else if (key == "detail" && member.is(Type::kString)) {
+        CCR_TRY(detail, member.string());
+        if (detail != "auto") image.detail = detail;
       } else if (key != "type") {
         CCR_CHECK(keep_unknown(image.extra_json, key, member));
       }
