@@ -51,7 +51,7 @@ class AttemptMerge {
 
   bool ask(const Rule& rule, Evaluation& evaluation, Asked& asked) {
     return judge_.deny(rule, evaluation, asked.deny) && ask_retry(rule, evaluation, asked) && ask_next(rule, evaluation, asked) &&
-           ask_to(rule, evaluation, asked) && ask_tags(rule, evaluation, asked);
+           ask_to(rule, evaluation, asked) && judge_.tags(rule, evaluation, asked.tags);
   }
 
   bool ask_retry(const Rule& rule, Evaluation& evaluation, Asked& asked) {
@@ -100,24 +100,6 @@ class AttemptMerge {
     if (asked.to && !set_.targets.enabled(asked.to->target.provider)) {
       evaluation.error = "provider '" + asked.to->target.provider + "' is disabled";
       return false;
-    }
-    return Judge::accept(problems, evaluation);
-  }
-
-  bool ask_tags(const Rule& rule, Evaluation& evaluation, Asked& asked) {
-    if (rule.tag.empty()) return true;
-    Problems problems;
-    EffectReader reader(rule.context, problems);
-    asked.tags = rule.tag.fixed;
-    for (const auto& [name, ref] : rule.tag.functions) {
-      Tree result;
-      if (!judge_.call(rule, ref, evaluation, result)) return false;
-      if (!result.is(Tree::Kind::kNil)) reader.tag_value(name, result, asked.tags);
-    }
-    if (rule.tag.function != 0) {
-      Tree result;
-      if (!judge_.call(rule, rule.tag.function, evaluation, result)) return false;
-      if (!result.is(Tree::Kind::kNil)) asked.tags = reader.tag(result).fixed;
     }
     return Judge::accept(problems, evaluation);
   }

@@ -97,6 +97,24 @@ bool Judge::deny(const Rule& rule, Evaluation& evaluation, std::optional<Deny>& 
   return accept(problems, evaluation);
 }
 
+bool Judge::tags(const Rule& rule, Evaluation& evaluation, std::vector<std::pair<std::string, std::string>>& out) {
+  if (rule.tag.empty()) return true;
+  Problems problems;
+  EffectReader reader(rule.context, problems);
+  out = rule.tag.fixed;
+  for (const auto& [name, ref] : rule.tag.functions) {
+    Tree result;
+    if (!call(rule, ref, evaluation, result)) return false;
+    if (!result.is(Tree::Kind::kNil)) reader.tag_value(name, result, out);
+  }
+  if (rule.tag.function != 0) {
+    Tree result;
+    if (!call(rule, rule.tag.function, evaluation, result)) return false;
+    if (!result.is(Tree::Kind::kNil)) out = reader.tag(result).fixed;
+  }
+  return accept(problems, evaluation);
+}
+
 bool Judge::accept(const Problems& problems, Evaluation& evaluation) {
   if (problems.empty()) return true;
   evaluation.error = problems.front().message;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/limits.h"
@@ -55,6 +56,8 @@ class Judge {
   bool call(const Rule& rule, int ref, Evaluation& evaluation, Tree& result);
   /// The rule's deny, its function called; false when that failed.
   bool deny(const Rule& rule, Evaluation& evaluation, std::optional<Deny>& out);
+  /// The rule's tags, its functions called; false when one failed.
+  bool tags(const Rule& rule, Evaluation& evaluation, std::vector<std::pair<std::string, std::string>>& out);
   /// False, with the evaluation's error set, when there are problems.
   static bool accept(const Problems& problems, Evaluation& evaluation);
   /// Notes that the rule failed with the evaluation's error.

@@ -135,7 +135,7 @@ class Merge {
 
   bool ask(const Rule& rule, Evaluation& evaluation, Asked& asked) {
     return ask_to(rule, evaluation, asked) && ask_fallback(rule, evaluation, asked) && ask_deny(rule, evaluation, asked) &&
-           ask_set(rule, evaluation, asked) && ask_headers(rule, evaluation, asked) && ask_tags(rule, evaluation, asked) &&
+           ask_set(rule, evaluation, asked) && ask_headers(rule, evaluation, asked) && judge_.tags(rule, evaluation, asked.tags) &&
            ask_cache(rule, evaluation, asked) && ask_budget(rule, evaluation, asked);
   }
 
@@ -253,24 +253,6 @@ class Merge {
       Tree result;
       if (!judge_.call(rule, rule.headers.function, evaluation, result)) return false;
       if (!result.is(Tree::Kind::kNil)) asked.headers = reader.headers(result).fixed;
-    }
-    return Judge::accept(problems, evaluation);
-  }
-
-  bool ask_tags(const Rule& rule, Evaluation& evaluation, Asked& asked) {
-    if (rule.tag.empty()) return true;
-    Problems problems;
-    EffectReader reader(rule.context, problems);
-    asked.tags = rule.tag.fixed;
-    for (const auto& [name, ref] : rule.tag.functions) {
-      Tree result;
-      if (!judge_.call(rule, ref, evaluation, result)) return false;
-      if (!result.is(Tree::Kind::kNil)) reader.tag_value(name, result, asked.tags);
-    }
-    if (rule.tag.function != 0) {
-      Tree result;
-      if (!judge_.call(rule, rule.tag.function, evaluation, result)) return false;
-      if (!result.is(Tree::Kind::kNil)) asked.tags = reader.tag(result).fixed;
     }
     return Judge::accept(problems, evaluation);
   }
