@@ -1,0 +1,149 @@
+#include "proxy/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/limits.h"
+#include "proxy/identity.h"
+#include "proxy/token_count.h"
+#include "tokens/counter.h"
+
+namespace ccrules::proxy {
+namespace {
+
+/// What the rules refuse, as the error the client sees.
+Result<void> allowed(const rules::Decision& decision) {
+  if (decision.deny) {
+    Error error;
+    error.code = ErrorCode::kDenied;
+    error.origin = Origin::kClient;
+    error.http_status = decision.deny->status;
+    error.type = decision.deny->type;
+    error.message = decision.deny->message;
+    error.should_retry_false = true;
+    return error;
+  }
+  if (!decision.bad_request.empty()) return bad_request(decision.bad_request);
+  if (decision.targets.empty()) {
+    Error error;
+    error.code = ErrorCode::kNotFound;
+    error.origin = Origin::kClient;
+    error.http_status = 404;
+    error.message = decision.no_target;
+    return error;
+  }
+  return {};
+}
+
+void set_tokens(const tokens::Count& count, Visit& visit, rules::Facts& facts) {
+  visit.estimated_input_tokens = count.tokens;
+  visit.row.counted_tokens = count.tokens;
+  visit.row.counted_grade = tokens::grade_name(count.grade);
+  facts.tokens = count.tokens;
+  facts.tokens_exact = count.grade == tokens::Grade::kExact;
+  facts.tokens_p95 = count.p95;
+  facts.tokens_grade = tokens::grade_name(count.grade);
+}
+
+/// What is done, not why.
+bool same_effect(const rules::Decision& a, const rules::Decision& b) {
+  const auto same_edit = [](const rules::FieldEdit& x, const rules::FieldEdit& y) {
+    return x.field == y.field && x.kind == y.kind && x.value_json == y.value_json;
+  };
+  const auto same_header = [](const rules::HeaderEdit& x, const rules::HeaderEdit& y) {
+    return x.name == y.name && x.value == y.value;
+  };
+  return a.rule == b.rule && a.targets == b.targets && a.deny.has_value() == b.deny.has_value() &&
+         a.bad_request == b.bad_request && a.no_target == b.no_target && a.tags == b.tags &&
+         std::equal(a.edits.begin(), a.edits.end(), b.edits.begin(), b.edits.end(), same_edit) &&
+         std::equal(a.headers.begin(), a.headers.end(), b.headers.begin(), b.headers.end(), same_header);
+}
+
+/// True when the decision could be another one within what the cheap count leaves open.
+bool hangs_on_tokens(Visit& visit, Plan& plan) {
+  if (plan.tokens_use.near) return true;
+  if (!plan.tokens_use.seen) return false;
+  // A rule's own code read the count: what it would have done at both ends tells.
+  for (const std::int64_t end : {plan.tokens_use.low, plan.tokens_use.high}) {
+    rules::Facts at_end = plan.facts;
+    at_end.tokens = end;
+    if (!same_effect(visit.policy->rules->decide(at_end), plan.decision)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+const chat::Request* Plan::request() {
+  if (whole) return &*whole;
+  auto read = spoken->read_request(json::padded(*body));
+  if (!read.ok()) return nullptr;
+  whole = *std::move(read);
+  if (spoken->model_in_path()) {
+    whole->model = outline.model;
+    whole->stream = outline.stream;
+  }
+  return &*whole;
+}
+
+Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Route& route,
+                    std::string& body, Visit& visit, Plan& plan) {
+  const dialect::Dialect& spoken = *route.spoken;
+  CCR_TRY(document, json::Document::open_view(body));
+  plan.document = std::move(document);
+  CCR_TRY(outline, spoken.outline(*plan.document));
+  if (spoken.model_in_path()) {
+    outline.model = dialect::decoded_segment(route.model);
+    outline.stream = route.stream;
+  }
+  if (outline.model.size() > limits::kModelNameBytes) {
+    return bad_request("the model's name is longer than " + std::to_string(limits::kModelNameBytes) +
+                       " bytes");
+  }
+  plan.outline = std::move(outline);
+  visit.asked(plan.outline);
+  plan.who = identify(worker, head, plan.outline);
+  visit.belongs_to(plan.who);
+  const tokens::Count count = cheap_count(worker, plan.outline);
+  visit.cheap_estimate = tokens::count(plan.outline).tokens;
+  rules::Facts& facts = plan.facts;
+  facts.outline = &plan.outline;
+  facts.identity = &plan.who;
+  facts.dialect = spoken.name();
+  facts.path = head.path();
+  facts.wall_us = visit.row.at_us;
+  plan.spoken = &spoken;
+  plan.body = &body;
+  facts.body = body;
+  facts.request = [&plan] { return plan.request(); };
+  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us, visit.policy->config);
+  facts.counters = worker.counters;
+  facts.header = [&head](std::string_view name) { return head.headers.get(name); };
+  plan.recorder.listen(facts);
+  set_tokens(count, visit, facts);
+  facts.tokens_use = &plan.tokens_use;
+  plan.tokens_use.low = std::max<std::int64_t>(0, count.tokens - count.p95);
+  plan.tokens_use.high = count.tokens + count.p95;
+  plan.decision = visit.policy->rules->decide(facts);
+  facts.tokens_use = nullptr;
+  return {};
+}
+
+Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan) {
+  if (!plan.spoken->counts_by_block() || !hangs_on_tokens(visit, plan)) co_return;
+  Result<CloseCount> close = co_await close_count(worker, body, plan.outline.model, plan.who.session);
+  if (!close) co_return;
+  visit.counted = std::move(close->prompt);
+  set_tokens(close->count, visit, plan.facts);
+  plan.decision = visit.policy->rules->decide(plan.facts);
+}
+
+Result<void> settle(Visit& visit, Plan& plan) {
+  visit.row.ruleset = visit.policy->rules->hash();
+  visit.row.facts_json = plan.recorder.json(plan.facts);
+  if (visit.policy->shadow) visit.row.shadow_json = visit.policy->shadow->compare(plan.facts, plan.decision);
+  visit.decided(plan.decision);
+  return allowed(plan.decision);
+}
+
+}  // namespace ccrules::proxy

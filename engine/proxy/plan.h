@@ -1,0 +1,50 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "async/task.h"
+#include "chat/outline.h"
+#include "chat/request.h"
+#include "core/json.h"
+#include "core/result.h"
+#include "dialect/dialect.h"
+#include "http/message.h"
+#include "proxy/visit.h"
+#include "proxy/worker.h"
+#include "rules/decision.h"
+#include "rules/facts.h"
+#include "rules/recorded.h"
+
+namespace ccrules::proxy {
+
+/// What is known of a request before it is sent, and what was decided from it; given back once a provider has answered.
+/// Stays where it is: the facts point into it.
+struct Plan {
+  std::optional<json::Document> document;  ///< over the body, until the first attempt has been written
+  chat::Outline outline;
+  rules::Identity who;
+  rules::Facts facts;
+  rules::FactRecorder recorder;
+  rules::TokensUse tokens_use;
+  rules::Decision decision;
+  const dialect::Dialect* spoken = nullptr;
+  std::string* body = nullptr;
+  std::optional<chat::Request> whole;  ///< once a rule asked for the messages
+
+  /// The whole request; null when it cannot be read.
+  const chat::Request* request();
+};
+
+/// Steps 4 to 6 of docs/life-of-a-request.md: outline, identity, a cheap count, the rules' decision. Reads no more than agent
+/// files. `body` must live as long as the plan. Error: the client's mistake.
+Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Route& route, std::string& body,
+                    Visit& visit, Plan& plan);
+
+/// Counts block by block and decides again where the decision could be another one within what the cheap count leaves open.
+/// A body that cannot be counted so is for the provider to judge.
+Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan);
+
+/// The decision stands: notes it in the row. Error: what it refuses.
+Result<void> settle(Visit& visit, Plan& plan);
+
+}  // namespace ccrules::proxy
