@@ -133,7 +133,7 @@ std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bo
     std::int64_t automatic, any;
   };
   // Anthropic's tool-use overview, copies of 2026; what is not listed takes its family's usual figure.
-  static constexpr std::array<Row, 12> kRows{{{"opus-4-8", 290, 410},
+  static constexpr std::array<Row, 14> kRows{{{"opus-4-8", 290, 410},
                                               {"opus-4-7", 675, 804},
                                               {"opus-4-6", 497, 589},
                                               {"opus-4-5", 496, 588},
@@ -142,6 +142,8 @@ std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bo
                                               {"sonnet-5", 354, 474},
                                               {"sonnet-4-6", 497, 589},
                                               {"sonnet-4-5", 496, 588},
+                                              {"sonnet-4-0", 313, 315},
+                                              {"sonnet-4-2", 313, 315},  // claude-sonnet-4-20250514
                                               {"haiku-4-5", 496, 588},
                                               {"3-5-haiku", 264, 355},
                                               {"haiku-3-5", 264, 355}}};
@@ -149,6 +151,20 @@ std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bo
     if (text::contains_ignore_case(model, row.part)) return any ? row.any : row.automatic;
   }
   return family.tool_prompt_tokens;
+}
+
+std::int64_t server_tool_tokens(std::string_view type) noexcept {
+  struct Row {
+    std::string_view beginning;
+    std::int64_t tokens;
+  };
+  // Of recorded answers, 2025-2026: what is left of the first iteration's prompt once everything else is counted.
+  static constexpr std::array<Row, 4> kRows{
+      {{"web_search_", 1700}, {"web_fetch_", 760}, {"code_execution_", 1700}, {"advisor_", 730}}};
+  for (const Row& row : kRows) {
+    if (type.starts_with(row.beginning)) return row.tokens;
+  }
+  return 0;
 }
 
 bool keeps_thinking(std::string_view model) noexcept {

@@ -39,6 +39,11 @@ const Family& family_of(std::string_view model) noexcept;
 
 /// The system prompt that Anthropic adds once a request has tools. `any`: tool_choice any or tool.
 std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bool any) noexcept;
+/// What Anthropic tells the model about a tool that it runs itself, by the tool's type; 0 for those that clients run.
+std::int64_t server_tool_tokens(std::string_view type) noexcept;
+/// Around the schema of a structured output, and once thinking has a budget: what Anthropic says to the model about them.
+inline constexpr std::int64_t kClaudeSchemaTokens = 150;
+inline constexpr std::int64_t kClaudeThinkingTokens = 22;
 /// False when the server drops thinking blocks of earlier turns before it counts.
 bool keeps_thinking(std::string_view model) noexcept;
 

@@ -219,6 +219,10 @@ class PromptReader {
       } else if (root.key() == "tool_choice" && value.is(Type::kObject)) {
         const std::string_view type = value.peek_string("type").value_or(std::string_view());
         any_tool = type == "any" || type == "tool";
+      } else if (is_claude() && (root.key() == "output_config" || root.key() == "output_format") && value.is(Type::kObject)) {
+        CCR_CHECK(output_schema(value));
+      } else if (is_claude() && root.key() == "thinking" && value.is(Type::kObject)) {
+        if (value.peek_string("type").value_or(std::string_view()) == "enabled") extra_tokens_ += kClaudeThinkingTokens;
       }
     }
     CCR_CHECK(root.done());
@@ -259,6 +263,24 @@ class PromptReader {
     return items.done();
   }
 
+  [[nodiscard]] bool is_claude() const {
+    return family_.kind == FamilyKind::kClaudeNew || family_.kind == FamilyKind::kClaudeOld;
+  }
+
+  /// The schema that the answer must keep to: in `output_config.format`, or in `output_format` of earlier clients.
+  Result<void> output_schema(json::Value& value) {
+    CCR_TRY(object, value.object());
+    while (object.next()) {
+      if (object.key() == "format" && object.value().is(Type::kObject)) {
+        CCR_CHECK(output_schema(object.value()));
+      } else if (object.key() == "schema") {
+        CCR_CHECK(part(object.value(), PartKind::kOther, -1, 0, formats_));
+        extra_tokens_ += kClaudeSchemaTokens;
+      }
+    }
+    return object.done();
+  }
+
   /// A text or a list of blocks; each becomes a part.
   Result<void> list(json::Value& value, PartKind kind, std::int32_t message, std::vector<Part>& out) {
     if (value.is_null()) return {};
@@ -281,6 +303,7 @@ class PromptReader {
     std::string joined;
     if (value.is(Type::kObject)) {
       const std::string_view type = value.peek_string("type").value_or(std::string_view());
+      if (kind == PartKind::kTool && is_claude()) extra_tokens_ += server_tool_tokens(type);
       if (kind == PartKind::kText || (kind == PartKind::kSystem && type != "text")) part.kind = kind_of(type);
       if (raw.find("\"cache_control\"") != std::string_view::npos) {
         CCR_CHECK(without_cache_control(raw, joined));
@@ -299,7 +322,8 @@ class PromptReader {
     if (const auto known = cache().find(part.hash)) {
       part.tokens = *known;
     } else {
-      CCR_TRY(tokens, kind == PartKind::kTool ? blocks_.raw(value) : blocks_.block(value));
+      const bool is_json = kind == PartKind::kTool || kind == PartKind::kOther;
+      CCR_TRY(tokens, is_json ? blocks_.raw(value) : blocks_.block(value));
       part.tokens = tokens;
       cache().keep(part.hash, static_cast<std::uint32_t>(std::min<std::int64_t>(tokens, UINT32_MAX)));
     }
@@ -326,11 +350,11 @@ class PromptReader {
     for (std::size_t i = 0; i < prompt_.messages.size(); ++i) {
       if (prompt_.messages[i].user_text) last_turn = static_cast<std::int32_t>(i);
     }
-    const bool claude = family_.kind == FamilyKind::kClaudeNew || family_.kind == FamilyKind::kClaudeOld;
+    const bool claude = is_claude();
     const bool drops = claude ? !keeps_thinking(model_) : true;
     std::int64_t uncertain = 0;  // tokens that are a rule of thumb
-    prompt_.parts.reserve(tools_.size() + system_.size() + said_.size());
-    for (std::vector<Part>* group : {&tools_, &system_, &said_}) {
+    prompt_.parts.reserve(tools_.size() + system_.size() + said_.size() + formats_.size());
+    for (std::vector<Part>* group : {&tools_, &system_, &formats_, &said_}) {
       for (Part& part : *group) {
         if (part.kind == PartKind::kThinking && drops && part.message < last_turn) {
           prompt_.dropped_thinking_tokens += part.tokens;
@@ -345,6 +369,7 @@ class PromptReader {
     prompt_.frame_tokens = static_cast<std::int64_t>(prompt_.messages.size()) * family_.message_tokens +
                            family_.reply_tokens +
                            static_cast<std::int64_t>(tools_.size()) * family_.tool_tokens;
+    prompt_.frame_tokens += extra_tokens_;
     if (prompt_.has_tools) prompt_.frame_tokens += tool_prompt_tokens(model_, family_, any_tool);
     prompt_.tokens = std::max<std::int64_t>(1, prompt_.tokens + prompt_.frame_tokens);
     if (family_.exact && !prompt_.has_tools && !prompt_.has_media) {
@@ -362,7 +387,8 @@ class PromptReader {
   std::string_view model_;
   BlockCounter blocks_;
   Prompt prompt_;
-  std::vector<Part> tools_, system_, said_;
+  std::vector<Part> tools_, system_, said_, formats_;
+  std::int64_t extra_tokens_ = 0;  ///< what the provider adds for what the request asks for
 };
 
 /// The body's `model`, without a pass over the rest where it stands first.

@@ -1,5 +1,5 @@
 // The speed of npm's token counters on the texts of tests/bench/tokens.cc: node bench.mjs FOLDER_WITH_NODE_MODULES FOLDER...
-// Each counts a text whole, three times; the best time stands. Hard texts are a tenth as long: some counters are quadratic there.
+// Each counts a text whole, three times; the best time stands. Hard texts are short: some counters are quadratic there.
 import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
@@ -38,12 +38,12 @@ async function counters() {
   return [
     ['tiktoken (WebAssembly)', (text) => tiktoken.encode_ordinary(text).length],
     ['gpt-tokenizer', (text) => gpt.countTokens(text, { disallowedSpecial: new Set() })],
-    ['ai-tokenizer', (text) => ai.count(text)],
+    ['ai-tokenizer', (text) => ai.encode(text, 'all').length],
   ];
 }
 
 const texts = [['code', files(['.cc', '.h', '.lua'])], ['JSON', files(['.json'])], ['Markdown', files(['.md'])],
-  ['one letter', 'a'.repeat(1e5)], ['spaces', ' '.repeat(1e5)]];
+  ['one letter', 'a'.repeat(2e4)], ['spaces', ' '.repeat(2e4)]];
 for (const [name, count] of await counters()) {
   for (const [kind, text] of texts) {
     if (text.length === 0) continue;
