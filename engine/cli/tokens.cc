@@ -1,4 +1,6 @@
+#include <optional>
 #include <sstream>
+#include <string>
 
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -6,6 +8,7 @@
 #include "config/interpolate.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/countable.h"
 #include "tokens/prompt.h"
 #include "tokens/tokenizer.h"
 
@@ -15,6 +18,7 @@ namespace {
 std::string place_of(const tokens::Part& part) {
   const std::string block = "[" + std::to_string(part.block) + "]";
   if (part.message >= 0) return "messages[" + std::to_string(part.message) + "]" + block;
+  if (part.kind == tokens::PartKind::kSchema) return "output schema";
   return (part.kind == tokens::PartKind::kTool ? "tools" : "system") + block;
 }
 
@@ -76,6 +80,30 @@ void print_text(Io& io, std::string_view content, std::string_view model, bool j
   io.out << sum_text(tokens, grade, 0) << " (" << family.name << ")\n";
 }
 
+/// A request taken apart, whatever its dialect; nothing when it is no request.
+std::optional<tokens::Prompt> read_request(const std::string& content, std::string model) {
+  if (!text::trim(content).starts_with('{')) return std::nullopt;
+  auto prompt = tokens::read_prompt(content, model);
+  if (prompt.ok() && !prompt->messages.empty()) return *std::move(prompt);
+  const dialect::Dialect* spoken = nullptr;
+  auto document = json::Document::open(content);
+  if (!document.ok()) return std::nullopt;
+  auto root = document->root_object();
+  while (root.ok() && root->next()) {
+    if (root->key() == "contents") spoken = &dialect::gemini_dialect();
+    if (root->key() == "input") spoken = &dialect::openai_responses();
+    if (root->key() != "model" || !model.empty() || !root->value().is(json::Type::kString)) continue;
+    if (auto named = root->value().string()) model = *named;
+  }
+  if (spoken == nullptr) return std::nullopt;
+  if (model.empty() && spoken->model_in_path()) model = "gemini";  // its requests name the model in their path
+  const auto countable = dialect::countable_body(*spoken, content, model);
+  if (!countable.ok()) return std::nullopt;
+  prompt = tokens::read_prompt(*countable, model);
+  if (!prompt.ok() || prompt->messages.empty()) return std::nullopt;
+  return *std::move(prompt);
+}
+
 Exit run_tokens(const Arguments& arguments, Io& io) {
   const std::string& path = arguments.words().front();
   std::string content;
@@ -90,12 +118,9 @@ Exit run_tokens(const Arguments& arguments, Io& io) {
     content = *std::move(read);
   }
   const std::string model = arguments.value("model");
-  if (text::trim(content).starts_with('{')) {
-    const Result<tokens::Prompt> prompt = tokens::read_prompt(content, model);
-    if (prompt.ok() && !prompt->messages.empty()) {
-      print_prompt(io, *prompt, arguments.json());
-      return Exit::kOk;
-    }
+  if (const auto prompt = read_request(content, model)) {
+    print_prompt(io, *prompt, arguments.json());
+    return Exit::kOk;
   }
   print_text(io, content, model, arguments.json());
   return Exit::kOk;
@@ -109,8 +134,7 @@ Command tokens_command() {
   command.summary = "How many tokens a request or a text has, block by block";
   command.arguments = "FILE|-";
   command.about =
-      "Counts the body of an Anthropic or OpenAI chat request block by block, with the tokenizer and the "
-      "rules of its\n"
+      "Counts the body of a request of any dialect block by block, with the tokenizer and the rules of its\n"
       "model: exact where the tokenizer is published, else an estimate with its error. Any other file is "
       "counted as one\n"
       "text.";

@@ -125,7 +125,7 @@ class Dialect {
   /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
   /// "/chat/completions" (base with it).
   [[nodiscard]] virtual std::string_view upstream_path() const = 0;
-  /// True when tokens::read_prompt() takes its requests apart; else they are counted by their outline.
+  /// True when tokens::read_prompt() takes its requests apart as they are; else dialect/countable.h comes first.
   [[nodiscard]] virtual bool counts_by_block() const { return false; }
   /// Media type of its streams.
   [[nodiscard]] virtual std::string_view stream_type() const { return "text/event-stream"; }

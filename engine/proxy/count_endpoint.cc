@@ -104,11 +104,13 @@ Task<std::optional<std::string>> ask_provider(Worker& worker, const Question& qu
 
 }  // namespace
 
-Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken) {
+Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
+  const dialect::Dialect& spoken = *route.spoken;
   Question question;
   question.policy = worker.policy;
   CCR_CO_TRY(body, co_await exchange.read_body(question.policy->config->limits.body));
   CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
+  if (spoken.model_in_path()) outline.model = dialect::decoded_segment(route.model);
   question.head = &exchange.head();
   question.spoken = &spoken;
   question.body = &body;
@@ -125,14 +127,13 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
     }
   }
   if (answer.empty()) {
-    tokens::Count count = cheap_count(worker, outline);
-    if (spoken.counts_by_block()) {
-      // No session: a question must not change what the session's next request is taken for.
-      CCR_CO_TRY(close, co_await close_count(worker, body, outline.model, std::string_view()));
-      count = close.count;
-    }
-    answer = spoken.write_token_count(count.tokens);
-    headers.add("x-ccrules-tokens", tokens::grade_name(count.grade));
+    Countable request;  // without a session: a question must not change what its next request is taken for
+    request.spoken = &spoken;
+    request.body = body;
+    request.model = outline.model;
+    CCR_CO_TRY(close, co_await close_count(worker, request));
+    answer = spoken.write_token_count(close.count.tokens);
+    headers.add("x-ccrules-tokens", tokens::grade_name(close.count.grade));
   }
   co_return co_await exchange.send(200, headers, answer);
 }

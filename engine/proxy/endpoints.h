@@ -11,8 +11,8 @@ namespace ccrules::proxy {
 /// GET /v1/models, /v1/models/{id} and /api/tags, in the shape of the client's dialect (anthropic-version header:
 /// Anthropic's).
 Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const dialect::Route& route);
-/// POST /v1/messages/count_tokens: our own estimate.
-Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken);
+/// POST /v1/messages/count_tokens and its like in other dialects: asks the provider where it counts, else counts block by block.
+Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const dialect::Route& route);
 /// POST /api/show: what is known of a model, as Ollama's clients ask for it.
 Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange);
 /// GET /api/version.

@@ -130,8 +130,13 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
 }
 
 Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan) {
-  if (!plan.spoken->counts_by_block() || !hangs_on_tokens(visit, plan)) co_return;
-  Result<CloseCount> close = co_await close_count(worker, body, plan.outline.model, plan.who.session);
+  if (!hangs_on_tokens(visit, plan)) co_return;
+  Countable request;
+  request.spoken = plan.spoken;
+  request.body = body;
+  request.model = plan.outline.model;
+  request.session = plan.who.session;
+  Result<CloseCount> close = co_await close_count(worker, request);
   if (!close) co_return;
   visit.counted = std::move(close->prompt);
   set_tokens(close->count, visit, plan.facts);

@@ -155,7 +155,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kShow:
       co_return co_await show_model(worker, exchange);
     case dialect::Endpoint::kCountTokens:
-      co_return co_await count_tokens(worker, exchange, *route.spoken);
+      co_return co_await count_tokens(worker, exchange, route);
     case dialect::Endpoint::kWebSocket:
       co_return not_offered(426, "responses are not served over WebSocket here; send POST /v1/responses");
     case dialect::Endpoint::kStored:

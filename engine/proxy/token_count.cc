@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "dialect/countable.h"
 #include "ledger/record.h"
 #include "tokens/calibration.h"
 #include "tokens/family.h"
@@ -15,14 +16,21 @@ namespace {
 
 /// What the pool works on and leaves behind; on the heap, for the pool's thread writes it.
 struct Job {
+  const dialect::Dialect* spoken = nullptr;
   std::string_view body;
   std::string model;
   std::optional<Result<tokens::Prompt>> prompt;
   std::vector<digest::Hash128> chain;
 
   void run() {
-    prompt = tokens::read_prompt(body, model);
+    prompt = read();
     if (prompt->ok()) chain = tokens::chain_of(**prompt);
+  }
+
+  [[nodiscard]] Result<tokens::Prompt> read() const {
+    if (spoken->counts_by_block()) return tokens::read_prompt(body, model);
+    CCR_TRY(countable, dialect::countable_body(*spoken, body, model));
+    return tokens::read_prompt(countable, model);
   }
 };
 
@@ -54,12 +62,12 @@ tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
   return count;
 }
 
-Task<Result<CloseCount>> close_count(Worker& worker, std::string_view body, std::string_view model,
-                                     std::string_view session) {
+Task<Result<CloseCount>> close_count(Worker& worker, Countable request) {
   const auto job = std::make_unique<Job>();
-  job->body = body;
-  job->model = model;
-  if (body.size() <= limits::kCountInlineBytes) {
+  job->spoken = request.spoken;
+  job->body = request.body;
+  job->model = request.model;
+  if (request.body.size() <= limits::kCountInlineBytes) {
     job->run();
   } else {
     Job* const at = job.get();
@@ -71,7 +79,7 @@ Task<Result<CloseCount>> close_count(Worker& worker, std::string_view body, std:
   CloseCount out;
   const std::string target = worker.calibration->usual_target(job->model);
   out.count = tokens::best_count(prompt, target, job->chain, *worker.calibration);
-  out.count.tokens = worker.calibration->steady(session, out.count, prompt.messages.size());
+  out.count.tokens = worker.calibration->steady(request.session, out.count, prompt.messages.size());
   out.prompt.chain = job->chain.back();
   out.prompt.ratio_kinds = tokens::ratio_key({}, prompt);
   out.prompt.estimate = prompt.tokens;

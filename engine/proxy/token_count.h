@@ -8,6 +8,7 @@
 #include "async/task.h"
 #include "core/digest.h"
 #include "core/result.h"
+#include "dialect/dialect.h"
 #include "proxy/worker.h"
 #include "tokens/counter.h"
 
@@ -33,10 +34,15 @@ struct CloseCount {
 /// billed before.
 tokens::Count cheap_count(Worker& worker, const chat::Outline& outline);
 
-/// Counts block by block; bodies that take longer than a millisecond are counted on the pool. `body` must
-/// live until then. A growing session's count is steady.
-Task<Result<CloseCount>> close_count(Worker& worker, std::string_view body, std::string_view model,
-                                     std::string_view session);
+/// A request whose blocks are to be counted; all of it must live until then.
+struct Countable {
+  const dialect::Dialect* spoken = nullptr;
+  std::string_view body;
+  std::string_view model;
+  std::string_view session;  ///< whose count shall be steady while it grows; may be empty
+};
+/// Counts block by block; bodies that take longer than a millisecond are counted on the pool.
+Task<Result<CloseCount>> close_count(Worker& worker, Countable request);
 
 /// Lets the billed size of an answered prompt improve later counts and puts the estimate beside it in the
 /// row; only when the model asked for answered, or one of its family.

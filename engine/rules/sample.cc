@@ -5,7 +5,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
-#include "dialect/dialect.h"
+#include "dialect/countable.h"
 #include "rules/agents.h"
 #include "tokens/prompt.h"
 
@@ -165,15 +165,16 @@ Result<void> Sample::read(std::string_view bytes) {
     if (outline.model.empty()) return bad_request("the request names no model; add \"model\": \"NAME\" to it, or save it as a .http file");
     if (route.model.empty()) path = "/v1beta/models/" + outline.model + (outline.stream ? ":streamGenerateContent" : ":generateContent");
   }
-  tokens::Count count = tokens::count(outline);
-  if (spoken->counts_by_block()) {
-    CCR_TRY(prompt, tokens::read_prompt(body, outline.model));
-    count = {prompt.tokens, prompt.grade, prompt.p95};
+  std::string countable;
+  if (!spoken->counts_by_block()) {
+    CCR_TRY(written, dialect::countable_body(*spoken, body, outline.model));
+    countable = std::move(written);
   }
-  facts.tokens = count.tokens;
-  facts.tokens_p95 = count.p95;
-  facts.tokens_grade = tokens::grade_name(count.grade);
-  facts.tokens_exact = count.grade == tokens::Grade::kExact;
+  CCR_TRY(prompt, tokens::read_prompt(countable.empty() ? body : countable, outline.model));
+  facts.tokens = prompt.tokens;
+  facts.tokens_p95 = prompt.p95;
+  facts.tokens_grade = tokens::grade_name(prompt.grade);
+  facts.tokens_exact = prompt.grade == tokens::Grade::kExact;
 
   const auto header = [this](const char* name) {
     const auto found = headers.find(name);

@@ -274,7 +274,7 @@ class PromptReader {
       if (object.key() == "format" && object.value().is(Type::kObject)) {
         CCR_CHECK(output_schema(object.value()));
       } else if (object.key() == "schema") {
-        CCR_CHECK(part(object.value(), PartKind::kOther, -1, 0, formats_));
+        CCR_CHECK(part(object.value(), PartKind::kSchema, -1, 0, formats_));
         extra_tokens_ += kClaudeSchemaTokens;
       }
     }
@@ -322,7 +322,7 @@ class PromptReader {
     if (const auto known = cache().find(part.hash)) {
       part.tokens = *known;
     } else {
-      const bool is_json = kind == PartKind::kTool || kind == PartKind::kOther;
+      const bool is_json = kind == PartKind::kTool || kind == PartKind::kSchema;
       CCR_TRY(tokens, is_json ? blocks_.raw(value) : blocks_.block(value));
       part.tokens = tokens;
       cache().keep(part.hash, static_cast<std::uint32_t>(std::min<std::int64_t>(tokens, UINT32_MAX)));
@@ -425,6 +425,8 @@ std::string_view part_kind_name(PartKind kind) noexcept {
       return "image";
     case PartKind::kDocument:
       return "document";
+    case PartKind::kSchema:
+      return "schema";
     case PartKind::kOther:
       break;
   }

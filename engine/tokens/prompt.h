@@ -20,9 +20,10 @@ enum class PartKind : std::uint8_t {
   kToolResult,
   kImage,
   kDocument,
+  kSchema,  ///< that the answer must keep to
   kOther
 };
-/// "tool", "system", "text", "thinking", "tool_call", "tool_result", "image", "document", "other".
+/// "tool", "system", "text", "thinking", "tool_call", "tool_result", "image", "document", "schema", "other".
 std::string_view part_kind_name(PartKind kind) noexcept;
 
 /// One content block of a request, counted by itself.

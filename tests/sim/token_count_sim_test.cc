@@ -97,6 +97,14 @@ TEST_CASE("where the provider cannot count or refuses to, we count") {
   }
 }
 
+TEST_CASE("the Responses API's question for input tokens is answered exactly where the tokenizer is published") {
+  Counting counting(settings());
+  const Message answer = counting.proxy.answer("/v1/responses/input_tokens", R"({"model":"gpt-5.5","input":"hello world"})");
+  CHECK(answer.first_line == "HTTP/1.1 200 OK");
+  CHECK(answer.field("x-ccrules-tokens") == "exact");
+  CHECK(answer.body.find("\"input_tokens\":9") != std::string::npos);
+}
+
 TEST_CASE("a request far from every threshold is counted by its bytes, one near it block by block") {
   Counting counting(
       settings(R"(,"thresholds":{"longContext":8000},"routes":{"longContext":"mute,other-1"})"));

@@ -42,3 +42,15 @@ TEST_CASE("tokens says which file it cannot read, and counts broken bytes all th
   CHECK(broken.code == 0);
   CHECK_THAT(broken.out, Catch::Contains("tokens, exact"));
 }
+
+TEST_CASE("tokens takes requests of every dialect apart") {
+  const test::Scratch scratch;
+  const CliResult responses = scratch.run({"tokens", "-"}, R"({"model":"gpt-5.5","input":"hello world"})");
+  CHECK_THAT(responses.out, Catch::Contains("messages[0][0]") && Catch::Contains("9 tokens, exact (o200k_base)"));
+  const CliResult gemini = scratch.run({"tokens", "--model", "gemini-3.5-pro", "-"}, R"({"contents":[{"parts":[{"text":"one two three"}]}]})");
+  CHECK_THAT(gemini.out, Catch::Contains("messages[0][0]") && Catch::Contains("7 tokens, estimated") && Catch::Contains("gemini"));
+  const CliResult schema = scratch.run(
+      {"tokens", "-"},
+      R"({"model":"claude-opus-5-5","messages":[{"role":"user","content":"hi"}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}})");
+  CHECK_THAT(schema.out, Catch::Contains("output schema"));
+}
