@@ -239,7 +239,9 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   outgoing.stream = ask.outline->stream;
   // A Gemini client's query says how to stream and may hold its key: both are ours to say.
-  if (attempt.native && !attempt.upstream->model_in_path()) outgoing.query = ask.head->query();
+  std::string query;
+  if (attempt.native && !attempt.upstream->model_in_path()) query = forwarded_query(ask.head->query());
+  outgoing.query = query;
   outgoing.headers = request_headers(ask, attempt);
   const std::string& proxy_key = visit.policy->config->listen.api_key;
   const auto for_provider = [&proxy_key](std::string_view credential) {

@@ -353,6 +353,17 @@ void apply_edits(const std::vector<FieldEdit>& edits, chat::Request& request) {
   }
 }
 
+std::string forwarded_query(std::string_view from_client) {
+  if (from_client.find("key=") == std::string_view::npos) return std::string(from_client);
+  std::string out;
+  for (const std::string_view part : text::split(from_client, '&')) {
+    if (part.starts_with("key=")) continue;
+    if (!out.empty()) out += '&';
+    out += part;
+  }
+  return out;
+}
+
 http::Headers forwarded_headers(const http::Headers& from_client) {
   http::Headers headers;
   const std::string_view connection = from_client.get("connection");  // names fields of this hop only

@@ -59,6 +59,8 @@ void apply_edits(const std::vector<rules::FieldEdit>& edits, chat::Request& requ
 /// The client's headers that a provider of the same dialect may see: everything but credentials, cookies,
 /// hop-by-hop fields and what browsers add (claude-code-gateway 2.1-2.8).
 http::Headers forwarded_headers(const http::Headers& from_client);
+/// The client's query without its key ("key=..."): that one is for us (proxy/gate.h).
+std::string forwarded_query(std::string_view from_client);
 
 /// The provider's headers that the client may see in the native lane.
 void forward_reply_headers(const http::Headers& from_provider, http::Headers& to_client);

@@ -339,6 +339,15 @@ TEST_CASE("the proxy's own key never reaches a provider that gets the client's c
   CHECK_THAT(world.scripted_requests, !Contains("proxy-key") && Contains("Bearer theirs"));
 }
 
+TEST_CASE("a key in the query opens the proxy and goes no further") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kWholeReply));
+  const std::string config = only_anth("");
+  ProxyWorld proxy(world, config.substr(0, config.size() - 1) + R"(,"listen":{"api_key":"proxy-key"}})");
+  CHECK_THAT(proxy.answer("/v1/messages?key=proxy-key&beta=true", messages("claude-sonnet-4-5", false)).first_line, Contains("200"));
+  CHECK_THAT(world.scripted_requests, !Contains("proxy-key") && Contains("POST /v1/messages?beta=true HTTP/1.1"));
+}
+
 TEST_CASE("a provider's error that repeats our key is told without it") {
   SimWorld world;
   world.script("anth", 80,
