@@ -75,3 +75,13 @@ class FramePool {
 };
 
 }  // namespace ccrules::detail
+
+namespace ccrules {
+
+/// Base of what every request makes anew and is too large for the allocator's quick path: its memory comes from the frames'.
+struct Pooled {
+  static void* operator new(std::size_t bytes) { return detail::FramePool::allocate(bytes); }
+  static void operator delete(void* memory, std::size_t bytes) noexcept { detail::FramePool::release(memory, bytes); }
+};
+
+}  // namespace ccrules

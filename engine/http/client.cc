@@ -122,7 +122,7 @@ struct Client::Impl {
 
 namespace {
 
-class Reply final : public ReplyStream {
+class Reply final : public ReplyStream, public Pooled {
  public:
   Reply(std::shared_ptr<Client::Impl> client, std::unique_ptr<Upstream> upstream)
       : client_(std::move(client)), upstream_(std::move(upstream)) {}

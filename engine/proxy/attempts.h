@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "async/frame_pool.h"
 #include "async/loop.h"
 #include "chat/event.h"
 #include "chat/loss.h"
@@ -30,7 +31,7 @@ struct Ask {
 };
 
 /// One attempt's right to run: stops with the request, or when its deadline passes.
-struct AttemptClock {
+struct AttemptClock : Pooled {
   AttemptClock(Loop& loop, StopToken request) : stop(request), deadline(loop, stop) {}
   StopSource stop;
   Deadline deadline;
@@ -38,7 +39,7 @@ struct AttemptClock {
 
 /// A reply whose first real content has arrived (or that was silent for limits::kCommitTime after a good
 /// head). Until now nothing has gone to the client; from now on there is no way back.
-struct FirstReply {
+struct FirstReply : Pooled {
   const config::Provider* provider = nullptr;
   std::string model;
   const dialect::Dialect* upstream = nullptr;

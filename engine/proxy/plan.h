@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 
+#include "async/frame_pool.h"
 #include "async/task.h"
 #include "chat/outline.h"
 #include "chat/request.h"
@@ -19,7 +20,7 @@ namespace ccrules::proxy {
 
 /// What is known of a request before it is sent, and what was decided from it; given back once a provider has answered.
 /// Stays where it is: the facts point into it.
-struct Plan {
+struct Plan : Pooled {
   std::optional<json::Document> document;  ///< over the body, until the first attempt has been written
   chat::Outline outline;
   rules::Identity who;
