@@ -21,6 +21,7 @@ const std::vector<Command>& commands() {
       pack_command(),
       trust_command(),
       stats_command(),
+      budget_command(),
       tokens_command(),
       completion_command(),
       help_command(),

@@ -19,6 +19,7 @@ Command fmt_command();
 Command facts_command();
 Command bench_command();
 Command stats_command();
+Command budget_command();
 Command tokens_command();
 Command completion_command();
 Command help_command();

@@ -168,6 +168,8 @@ void Loader::read_sections(const Node& root) {
       read_prices(member.value);
     } else if (member.key == "budgets") {
       read_budgets(member.value);
+    } else if (member.key == "rate_limits") {
+      read_rate_limits(member.value);
     } else if (contains(section_names(), member.key)) {
       continue;  // providers and routes are read when the environment is known
     } else if (is_section(member.key)) {
@@ -263,12 +265,25 @@ void Loader::read_budgets(const Node& node) {
   for (std::size_t i = 0; i < node.items.size(); ++i) read_budget(node.items[i], "budgets[" + std::to_string(i) + "]");
 }
 
+/// "all", "project", "project:/srv/web".
+void Loader::read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
+                        std::string& key) {
+  constexpr std::array<std::string_view, 9> kGroupings = {"session", "user", "project",  "client", "agent",
+                                                          "model",   "key",  "subagent", "tag"};
+  const std::size_t colon = text.find(':');
+  by = text == "all" ? std::string() : text.substr(0, colon);
+  key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
+  const bool whose = colon == std::string::npos || !key.empty();
+  if (text == "all" || (contains(kGroupings, by) && whose)) return;
+  error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model, key, subagent, tag (each has the " +
+                what + " of its own), or one of them such as \"project:/srv/web\"");
+}
+
 void Loader::read_budget(const Node& node, const std::string& path) {
   if (!node.is(json::Type::kObject)) {
     return error(Place::in_file(node.offset), path + " must be an object: { \"scope\": \"all\", \"usd\": 25, \"per\": \"day\" }");
   }
   static const std::vector<std::string> known = {"scope", "usd", "per", "mode"};
-  constexpr std::array<std::string_view, 6> kGroupings = {"session", "user", "project", "client", "agent", "model"};
   Budget budget;
   budget.where = where(Place::in_file(node.offset));
   bool has_usd = false;
@@ -276,14 +291,7 @@ void Loader::read_budget(const Node& node, const std::string& path) {
     const Place at = Place::in_file(member.value.offset);
     const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
     if (member.key == "scope") {
-      const std::size_t colon = text.find(':');
-      budget.by = text == "all" ? std::string() : text.substr(0, colon);
-      budget.key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-      const bool whose = colon == std::string::npos || !budget.key.empty();
-      if (text != "all" && (!contains(kGroupings, budget.by) || !whose)) {
-        error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model (each has the budget of "
-                  "its own), or one of them such as \"project:/srv/web\"");
-      }
+      read_scope(text, at, path, "budget", budget.by, budget.key);
     } else if (member.key == "usd") {
       const std::string number = number_text(member.value);
       has_usd = true;
@@ -296,8 +304,8 @@ void Loader::read_budget(const Node& node, const std::string& path) {
       }
     } else if (member.key == "per") {
       budget.per = text;
-      if (text != "hour" && text != "day" && text != "week" && text != "month") {
-        error(at, path + ".per must be \"hour\", \"day\", \"week\" or \"month\"");
+      if (text != "hour" && text != "day" && text != "week" && text != "month" && text != "total") {
+        error(at, path + ".per must be \"hour\", \"day\", \"week\", \"month\" or \"total\"");
       }
     } else if (member.key == "mode") {
       budget.hard = text != "soft";
@@ -308,6 +316,52 @@ void Loader::read_budget(const Node& node, const std::string& path) {
   }
   if (!has_usd) error(Place::in_file(node.offset), path + " needs usd: how many US dollars may be spent");
   snapshot_->budgets.push_back(std::move(budget));
+}
+
+void Loader::read_rate_limits(const Node& node) {
+  if (!node.is(json::Type::kArray)) {
+    return error(Place::in_file(node.offset),
+                 "rate_limits must be a list: [ { \"scope\": \"session\", \"requests\": 60, \"per\": \"1m\" } ]");
+  }
+  for (std::size_t i = 0; i < node.items.size(); ++i)
+    read_rate_limit(node.items[i], "rate_limits[" + std::to_string(i) + "]");
+}
+
+void Loader::read_rate_limit(const Node& node, const std::string& path) {
+  if (!node.is(json::Type::kObject)) {
+    return error(Place::in_file(node.offset),
+                 path + " must be an object: { \"scope\": \"session\", \"requests\": 60, \"per\": \"1m\" }");
+  }
+  static const std::vector<std::string> known = {"scope", "requests", "tokens", "concurrent", "per", "wait"};
+  RateLimit limit;
+  limit.where = where(Place::in_file(node.offset));
+  for (const Node::Member& member : node.members) {
+    const Place at = Place::in_file(member.value.offset);
+    const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
+    if (member.key == "scope") {
+      read_scope(text, at, path, "limit", limit.by, limit.key);
+    } else if (member.key == "requests" || member.key == "tokens" || member.key == "concurrent") {
+      const auto number = text::to_int(number_text(member.value));
+      if (!number || *number < 0) {
+        error(at, path + "." + member.key + " must be a whole number, not negative");
+      } else {
+        (member.key == "requests" ? limit.requests : member.key == "tokens" ? limit.tokens : limit.concurrent) = *number;
+      }
+    } else if (member.key == "per" || member.key == "wait") {
+      const auto time = parse_duration(text);
+      const bool per = member.key == "per";
+      if (!time || time->count() < (per ? 1 : 0)) {
+        error(at, path + "." + member.key + " must be a duration such as \"1m\"");
+      } else {
+        (per ? limit.per : limit.wait) = *time;
+      }
+    } else {
+      unknown(member, path + "." + member.key, known);
+    }
+  }
+  if (limit.requests < 0 && limit.tokens < 0 && limit.concurrent < 0)
+    error(Place::in_file(node.offset), path + " needs requests, tokens or concurrent: how many there may be");
+  snapshot_->rate_limits.push_back(std::move(limit));
 }
 
 void Loader::read_environment() {

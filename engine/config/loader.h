@@ -42,6 +42,10 @@ class Loader {
   void read_later(const LaterSection& section, const Node::Member& member);
   void read_prices(const Node& node);
   void read_budgets(const Node& node);
+  void read_rate_limits(const Node& node);
+  void read_rate_limit(const Node& node, const std::string& path);
+  void read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
+                  std::string& key);
   void read_budget(const Node& node, const std::string& path);
   void read_environment();
   void read_overrides();

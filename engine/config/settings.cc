@@ -49,6 +49,8 @@ const std::array kSettings = {
     Of{"retry.max_attempts", [](Snapshot& s) -> Slot { return &s.retry.max_attempts; }, {1, 20}},
     Of{"retry.base", [](Snapshot& s) -> Slot { return &s.retry.base; }, kTimeOrNone},
     Of{"retry.at_most", [](Snapshot& s) -> Slot { return &s.retry.at_most; }, kTimeOrNone},
+    Of{"circuit.failures", [](Snapshot& s) -> Slot { return &s.circuit.failures; }, {0, 1000}},
+    Of{"circuit.open_for", [](Snapshot& s) -> Slot { return &s.circuit.open_for; }, kSomeTime},
 };
 
 using OfProvider = Setting<Provider>;
@@ -93,15 +95,11 @@ constexpr std::array<std::string_view, 22> kSwitches = {"vision",
                                                         "json_schema",
                                                         "encrypted_reasoning"};
 
-constexpr std::array<std::string_view, 8> kSections = {"$schema",   "providers", "routes", "agents",
-                                                       "fallbacks", "tiers",     "prices", "budgets"};
+constexpr std::array<std::string_view, 9> kSections = {"$schema", "providers", "routes",  "agents",     "fallbacks",
+                                                       "tiers",   "prices",    "budgets", "rate_limits"};
 
 constexpr std::array<std::string_view, 3> kCacheMembers = {"enabled", "max_bytes", "ttl"};
-constexpr std::array<std::string_view, 3> kRateMembers = {"scope", "requests", "per"};
-constexpr std::array<std::string_view, 2> kCircuitMembers = {"failures", "open_for"};
-constexpr std::array<LaterSection, 3> kLater = {{{"cache", false, kCacheMembers},
-                                                 {"rate_limits", true, kRateMembers},
-                                                 {"circuit", false, kCircuitMembers}}};
+constexpr std::array<LaterSection, 1> kLater = {{{"cache", false, kCacheMembers}}};
 
 }  // namespace
 

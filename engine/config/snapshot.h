@@ -79,6 +79,31 @@ struct Retry {
   std::chrono::milliseconds at_most{10000};
 };
 
+/// When a provider that fails is left alone.
+struct Circuit {
+  int failures = 5;  ///< in a row; 0: never
+  std::chrono::milliseconds open_for{30000};
+};
+
+/// One row of `rate_limits`: at most so much within each stretch of time.
+struct RateLimit {
+  std::string by;   ///< as in Budget
+  std::string key;  ///< whose; empty: each has this limit of its own
+  std::int64_t requests = -1;    ///< -1: any number
+  std::int64_t tokens = -1;      ///< of prompts and answers
+  std::int64_t concurrent = -1;  ///< requests under way at one time
+  std::chrono::milliseconds per{60000};
+  std::chrono::milliseconds wait{0};  ///< so long a request may wait for its turn before it is refused
+  Where where;
+};
+
+/// Answers that are kept for requests that come again.
+struct Cache {
+  bool enabled = false;  ///< for requests of which no rule says something else
+  std::size_t max_bytes = 500u * 1024 * 1024;
+  std::chrono::milliseconds ttl{3600000};
+};
+
 /// One row of `prices`: over the built-in table, member by member.
 struct Price {
   std::string model;  ///< glob over the model id, or over `provider,model` when it holds a comma
@@ -94,10 +119,10 @@ struct Ledger {
 
 /// One row of `budgets`: at most so much in each calendar period, in UTC.
 struct Budget {
-  std::string by;   ///< "session", "user", "project", "client", "agent", "model"; empty: all requests together
+  std::string by;   ///< "session", "user", "project", "client", "agent", "model", "key", "subagent", "tag"; empty: all requests
   std::string key;  ///< whose; empty: each has this budget of its own
   std::int64_t nanousd = 0;
-  std::string per = "day";  ///< hour, day, week, month
+  std::string per = "day";  ///< hour, day, week, month, total
   bool hard = true;         ///< requests that might overspend are refused; else only rules see it
   Where where;
 };
@@ -131,6 +156,9 @@ struct Snapshot {
   Timeouts timeouts;
   Limits limits;
   Retry retry;
+  Circuit circuit;
+  std::vector<RateLimit> rate_limits;
+  Cache cache;
 
   [[nodiscard]] const Provider* provider(std::string_view id) const;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/embedded.h"
+#include "core/log.h"
 #include "core/text.h"
 
 namespace ccrules::ledger {
@@ -25,8 +26,8 @@ constexpr char kInsert[] =
     " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, "
     "cost_nanousd,"
     " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts,"
-    " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow, key, subagent, payer)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Database::Trouble trouble_of(int code) {
   switch (code & 0xff) {
@@ -137,37 +138,71 @@ std::optional<Database::Failure> Database::ensure_open() {
   Result<Statement> insert = Statement::prepare(*connection, kInsert);
   if (!begin || !commit || !insert)
     return fail(insert ? "no memory" : insert.error().message, connection->last_code());
-  open_.emplace(Open{*std::move(connection), *std::move(begin), *std::move(commit), *std::move(insert),
-                     inode_of(settings_.path)});
+  auto spend = SpendTable::prepare(*connection);
+  if (!spend) return fail(spend.error().message, connection->last_code());
+  auto holds = HoldTable::prepare(*connection);
+  if (!holds) return fail(holds.error().message, connection->last_code());
+  if (!recovered_) {
+    const Result<int> recovered = HoldTable::recover(*connection, *spend, settings_.owner);
+    if (!recovered) return fail(recovered.error().message, connection->last_code());
+    if (*recovered > 0)
+      log::warn("ledger: " + std::to_string(*recovered) +
+                " requests were under way when a proxy was killed; they count with what was set aside for them");
+    recovered_ = true;
+  }
+  if (Result<void> known = remember_spending(*connection); !known) return fail(known.error().message, connection->last_code());
+  open_.emplace(Open{*std::move(connection), *std::move(begin), *std::move(commit), *std::move(insert), *std::move(spend),
+                     *std::move(holds), inode_of(settings_.path)});
   return std::nullopt;
 }
 
 std::optional<Database::Failure> Database::write(std::span<const std::span<const Record>> chunks) {
   if (auto failure = ensure_open()) return failure;
+  SumMap spent;
   const auto insert_all = [&](std::span<const Record> rows) -> Result<void> {
     for (const Record& row : rows) {
       Result<void> inserted = insert(row);
-      if (inserted) continue;
+      if (inserted) {
+        add_row(spent, row);
+        if (row.held) CCR_CHECK(open_->holds.remove(row.id));
+        continue;
+      }
       if (!only_this_row(open_->connection.last_code())) return inserted;
       ++refused_;  // one impossible row must not keep all others from being written
     }
     return {};
   };
-  const auto transact = [&]() -> Result<void> {
+  const std::uint64_t refused_before = refused_;
+  auto failure = transact([&]() -> Result<void> {
+    for (const std::span<const Record> rows : chunks) CCR_CHECK(insert_all(rows));
+    return open_->spend.add(spent);
+  });
+  if (failure) refused_ = refused_before;
+  return failure;
+}
+
+std::optional<Database::Failure> Database::hold(std::span<const Record> rows) {
+  if (auto failure = ensure_open()) return failure;
+  return transact([&]() -> Result<void> {
+    for (const Record& row : rows) CCR_CHECK(open_->holds.put(row, settings_.owner));
+    return {};
+  });
+}
+
+std::optional<Database::Failure> Database::transact(const std::function<Result<void>()>& work) {
+  const auto all = [&]() -> Result<void> {
     CCR_CHECK(open_->begin.step());
     open_->begin.reset();
-    for (const std::span<const Record> rows : chunks) CCR_CHECK(insert_all(rows));
+    CCR_CHECK(work());
     CCR_CHECK(open_->commit.step());
     open_->commit.reset();
     return {};
   };
-  const std::uint64_t refused_before = refused_;
-  Result<void> written = transact();
-  if (written) return std::nullopt;
+  Result<void> done = all();
+  if (done) return std::nullopt;
   const int code = open_->connection.last_code();
   open_.reset();  // rolls back
-  refused_ = refused_before;
-  return fail(written.error().message, code);
+  return fail(done.error().message, code);
 }
 
 Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit) {
@@ -179,7 +214,31 @@ Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit)
   statement.bind(1, before_us);
   statement.bind(2, limit);
   CCR_CHECK(statement.step());
-  return std::int64_t{sqlite3_changes(open_->connection.get())};
+  const std::int64_t deleted = sqlite3_changes(open_->connection.get());
+  CCR_CHECK(SpendTable::prune(open_->connection, before_us));
+  return deleted;
+}
+
+/// Before the first row is written: the proxy's own sums hold only what has no row yet.
+Result<void> Database::remember_spending(Connection& connection) {
+  if (settings_.spend == nullptr || spending_known_) return {};
+  CCR_TRY(sums, SpendTable::load(connection));
+  CCR_TRY(since_us, SpendTable::known_since(connection));
+  settings_.spend->add(sums);
+  settings_.spend->known_since(since_us);
+  spending_known_ = true;
+  return {};
+}
+
+Result<bool> Database::catch_up(std::int64_t most_rows) {
+  if (!open_) return true;
+  CCR_TRY(added, open_->spend.catch_up(open_->connection, most_rows));
+  CCR_TRY(since_us, SpendTable::known_since(open_->connection));
+  if (settings_.spend != nullptr) {
+    settings_.spend->add(added);
+    settings_.spend->known_since(since_us);
+  }
+  return since_us != Spend::kAlways;
 }
 
 Result<void> Database::insert(const Record& row) {
@@ -224,6 +283,9 @@ Result<void> Database::insert(const Record& row) {
   to.bind(++at, row.estimate_tokens);
   to.bind(++at, row.estimate_key);
   to.bind(++at, row.shadow_json);
+  to.bind(++at, row.key);
+  to.bind(++at, row.subagent);
+  to.bind(++at, row.payer);
   Result<bool> stepped = to.step();
   to.reset();
   if (!stepped) return std::move(stepped).error();

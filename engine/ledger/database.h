@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -7,7 +8,10 @@
 #include <vector>
 
 #include "core/result.h"
+#include "ledger/holds.h"
 #include "ledger/record.h"
+#include "ledger/spend.h"
+#include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
 
 namespace ccrules::ledger {
@@ -18,6 +22,8 @@ class Database {
   struct Settings {
     std::string path;
     bool durable = false;
+    Spend* spend = nullptr;  ///< gets what was spent before; null: nobody asks
+    std::string owner;       ///< this process, for requests under way (holds.h)
   };
   /// What a failure means for the caller.
   enum class Trouble : std::uint8_t {
@@ -35,8 +41,12 @@ class Database {
   std::optional<Failure> ensure_open();
   /// One transaction. After a failure nothing of it is stored and the connection is closed.
   std::optional<Failure> write(std::span<const std::span<const Record>> chunks);
+  /// The same for requests under way.
+  std::optional<Failure> hold(std::span<const Record> rows);
   /// Rows that write() left out because SQLite will never take them; since the start.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  /// Adds one portion of the rows that are older than the sums of what was spent. Returns whether there are more.
+  Result<bool> catch_up(std::int64_t most_rows);
   /// Deletes at most `limit` rows older than `before_us`. Returns how many.
   Result<std::int64_t> prune(std::int64_t before_us, std::int64_t limit);
 
@@ -44,14 +54,21 @@ class Database {
   struct Open {
     Connection connection;
     Statement begin, commit, insert;
+    SpendTable spend;
+    HoldTable holds;
     ino_t inode = 0;
   };
   std::optional<Failure> fail(const std::string& what, int code);
   [[nodiscard]] bool file_was_replaced() const;
   Result<void> insert(const Record& row);
+  Result<void> remember_spending(Connection& connection);
+  /// One transaction; after a failure the connection is closed.
+  std::optional<Failure> transact(const std::function<Result<void>()>& work);
 
   Settings settings_;
   std::uint64_t refused_ = 0;
+  bool recovered_ = false;       ///< requests of killed processes have their rows
+  bool spending_known_ = false;  ///< settings_.spend holds what the table does
   std::optional<Open> open_;
 };
 

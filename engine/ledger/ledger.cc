@@ -20,6 +20,7 @@ namespace ccrules::ledger {
 namespace {
 
 using Steady = std::chrono::steady_clock;
+constexpr std::int64_t kCatchUpRows = 10000;  ///< of an old ledger, added to its sums in one transaction
 constexpr std::int64_t kMicrosecondsPerDay = 86'400'000'000;
 constexpr std::size_t kSpareChunks = 2 * limits::kLedgerBatchRows / limits::kLedgerChunkRows;
 
@@ -45,13 +46,18 @@ struct Chunk {
 }  // namespace
 
 struct Ledger::Impl {
+  struct Hold {
+    Record row;
+    std::function<void(bool)> done;
+  };
   explicit Impl(const Settings& settings)
       : keep_days(settings.keep_days),
         durable(settings.durable),
-        database({settings.path, settings.durable}) {}
+        database({settings.path, settings.durable, settings.spend, settings.owner.empty() ? process_name() : settings.owner}) {}
 
   // Producers.
   void record(const Record& row, std::function<void()>& attempted) noexcept;
+  void hold(const Record& row, std::function<void(bool)>& done) noexcept;
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -60,7 +66,9 @@ struct Ledger::Impl {
   void run();
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   bool write_all();
+  void write_holds(std::vector<Hold>& waiting);
   void prune();
+  void catch_up();
   void report(const Database::Failure& failure);
   void report_recovery();
 
@@ -71,6 +79,8 @@ struct Ledger::Impl {
   std::uint64_t dropped_told = 0;      ///< the writer's: lost rows that the log has spoken of
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
+  Steady::time_point next_catch_up{};
+  bool behind = true;  ///< the writer's: rows are not in the sums of what was spent
 
   mutable std::mutex mutex;
   std::condition_variable wake, flushed;
@@ -83,8 +93,10 @@ struct Ledger::Impl {
   bool stopping = false;
   std::uint64_t flushes_asked = 0, flushes_done = 0;
   std::vector<std::function<void()>> waiters;  ///< for rows in `queue`
+  std::vector<Hold> holds;                     ///< requests that wait to be sent
   std::string problem;
 
+  std::atomic<bool> trouble{false};  ///< `problem` is not empty
   std::atomic<std::uint64_t> rows_written{0}, rows_dropped{0};
   std::thread thread;
 };
@@ -119,6 +131,20 @@ void Ledger::Impl::record(const Record& row, std::function<void()>& attempted) n
   if (wake_writer) wake.notify_one();
 }
 
+/// Takes `done` when the writer will call it; otherwise it stays with the caller.
+void Ledger::Impl::hold(const Record& row, std::function<void(bool)>& done) noexcept {
+  try {
+    const std::lock_guard lock(mutex);
+    if (!problem.empty() || stopping || holds.size() >= limits::kLedgerQueueRows) return;
+    holds.push_back({row, {}});
+    holds.back().done.swap(done);
+    asleep = false;
+  } catch (...) {  // no memory
+    return;
+  }
+  wake.notify_one();
+}
+
 void Ledger::Impl::flush() {
   std::unique_lock lock(mutex);
   const std::uint64_t ticket = ++flushes_asked;
@@ -151,6 +177,7 @@ void Ledger::Impl::run() {
     std::uint64_t ticket = 0;
     bool last = false;
     std::vector<std::function<void()>> waiting_for_these;
+    std::vector<Hold> to_hold;
     {
       std::unique_lock lock(mutex);
       wait_for_work(lock);
@@ -160,10 +187,13 @@ void Ledger::Impl::run() {
       queue.clear();
       queued_rows = 0;
       waiting_for_these.swap(waiters);
+      to_hold.swap(holds);
     }
+    write_holds(to_hold);
     const bool written = write_all();
     for (const std::function<void()>& attempted : waiting_for_these) attempted();
     if (written) prune();
+    if (written && !last) catch_up();
     {
       const std::lock_guard lock(mutex);
       flushes_done = ticket;
@@ -183,14 +213,15 @@ void Ledger::Impl::run() {
 
 /// Returns when there is something to write (or to try again), with the interval's rows gathered.
 void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
-  const auto hurry = [this] { return stopping || flushes_asked != flushes_done; };
+  const auto hurry = [this] { return stopping || flushes_asked != flushes_done || !holds.empty(); };
   if (pause > std::chrono::milliseconds(0)) {
     wake.wait_for(lock, pause, hurry);
     return;
   }
   asleep = queue.empty();
-  if (keep_days > 0) {
-    wake.wait_until(lock, next_prune, [&] { return hurry() || !queue.empty(); });
+  if (keep_days > 0 || behind) {
+    const Steady::time_point due = std::min(keep_days > 0 ? next_prune : next_catch_up, behind ? next_catch_up : next_prune);
+    wake.wait_until(lock, due, [&] { return hurry() || !queue.empty(); });
   } else {
     wake.wait(lock, [&] { return hurry() || !queue.empty(); });
   }
@@ -200,6 +231,17 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
   // disk.
   if (!queue.empty() && !durable)
     wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || full(); });
+}
+
+/// Before rows: somebody waits for each of them.
+void Ledger::Impl::write_holds(std::vector<Hold>& waiting) {
+  if (waiting.empty()) return;
+  std::vector<Record> rows;
+  rows.reserve(waiting.size());
+  for (Hold& hold : waiting) rows.push_back(std::move(hold.row));
+  const auto failure = database.hold(rows);
+  if (failure) report(*failure);
+  for (const Hold& hold : waiting) hold.done(!failure);
 }
 
 /// True when nothing is left to write.
@@ -257,12 +299,21 @@ void Ledger::Impl::prune() {
                                      : Steady::duration(limits::kLedgerPruneTime));
 }
 
+void Ledger::Impl::catch_up() {
+  if (!behind || Steady::now() < next_catch_up) return;
+  const Result<bool> more = database.catch_up(kCatchUpRows);
+  behind = !more.ok() || *more;
+  next_catch_up = Steady::now() + (more.ok() ? Steady::duration(0) : Steady::duration(limits::kLedgerRetryMost));
+  if (!more) log::warn("ledger: what was spent before this start is not known yet: " + more.error().message);
+}
+
 void Ledger::Impl::report(const Database::Failure& failure) {
   pause =
       std::clamp<std::chrono::milliseconds>(pause * 2, limits::kLedgerRetryFirst, limits::kLedgerRetryMost);
   const std::lock_guard lock(mutex);
   if (problem != failure.error.message) log::error(failure.error.message + "; rows are kept and tried again");
   problem = failure.error.message;
+  trouble.store(true, std::memory_order_relaxed);
 }
 
 void Ledger::Impl::report_recovery() {
@@ -274,6 +325,7 @@ void Ledger::Impl::report_recovery() {
   log::info("ledger: rows are written again" +
             (lost == 0 ? std::string() : "; " + std::to_string(lost) + " were lost meanwhile"));
   problem.clear();
+  trouble.store(false, std::memory_order_relaxed);
 }
 
 Ledger::Ledger(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -283,6 +335,7 @@ Ledger::~Ledger() {
 }
 
 Result<std::unique_ptr<Ledger>> Ledger::open(const Settings& settings) {
+  if (settings.spend != nullptr) settings.spend->known_since(Spend::kNever);
   auto impl = std::make_unique<Impl>(settings);
   if (auto failure = impl->database.ensure_open()) {
     if (failure->trouble == Database::Trouble::kStays) return std::move(failure->error);
@@ -300,6 +353,13 @@ void Ledger::record(const Record& row) noexcept {
 void Ledger::record(const Record& row, std::function<void()> attempted) noexcept {
   impl_->record(row, attempted);
   if (attempted) attempted();
+}
+void Ledger::hold(const Record& row, std::function<void(bool kept)> done) noexcept {
+  impl_->hold(row, done);
+  if (done) done(false);
+}
+bool Ledger::in_trouble() const noexcept {
+  return impl_->trouble.load(std::memory_order_relaxed);
 }
 bool Ledger::durable() const noexcept {
   return impl_->durable;

@@ -6,6 +6,7 @@
 
 #include "core/result.h"
 #include "ledger/record.h"
+#include "ledger/spend.h"
 
 namespace ccrules::ledger {
 
@@ -13,6 +14,10 @@ struct Settings {
   std::string path;  ///< file; its directory is made (0700), the file is 0600
   int keep_days = 90;
   bool durable = false;
+  /// Gets what was spent before this start: at once from a ledger that has kept its sums, later, portion by portion, from the
+  /// rows of an older one (Spend::known_since). Outlives the ledger; null: nobody asks.
+  Spend* spend = nullptr;
+  std::string owner;  ///< for tests: another process's name, see holds.h; empty: this one
 };
 
 struct Health {
@@ -41,6 +46,13 @@ class Ledger {
   /// thread, or at once on the caller's when there is nothing to wait for (trouble, a full queue); must
   /// neither block nor throw.
   void record(const Record& row, std::function<void()> attempted) noexcept;
+  /// Remembers, on the disk, a request that is about to be sent, its `cost_nanousd` what it may cost at most, until the row of
+  /// the same id is recorded with Record::held; again with the same id to change it. When the proxy is killed before, the
+  /// request gets its row at the next start. `done(true)`: it is committed; false: it is not and will not be. On the writer's
+  /// thread or the caller's; must neither block nor throw.
+  void hold(const Record& row, std::function<void(bool kept)> done) noexcept;
+  /// True while rows cannot be written: health() says why.
+  [[nodiscard]] bool in_trouble() const noexcept;
   /// Settings::durable: a committed row survives a loss of power.
   [[nodiscard]] bool durable() const noexcept;
   /// Waits until everything recorded before the call is committed. For tests and shutdown.

@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
 
 namespace ccrules::ledger {
@@ -267,13 +268,33 @@ Result<void> each_row(const std::string& path, const std::string& which, std::in
 
 }  // namespace
 
+Result<Spending> spending(const std::string& path) {
+  const auto read = [&path]() -> Result<Spending> {
+    CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
+    CCR_TRY(version, connection.number("PRAGMA user_version"));
+    constexpr std::int64_t kWithSums = 5;
+    Spending spending;
+    spending.complete = version >= kWithSums;
+    if (!spending.complete) return spending;
+    CCR_CHECK(connection.run("BEGIN"));
+    CCR_TRY(sums, SpendTable::load(connection));
+    CCR_TRY(left, connection.number("SELECT until_seq FROM spend_state"));
+    spending.sums = std::move(sums);
+    spending.complete = left <= 0;
+    return spending;
+  };
+  Result<Spending> result = read();
+  if (!result) return unreadable(path, std::move(result).error());
+  return result;
+}
+
 Result<std::vector<LearnedCount>> learned_counts(const std::string& path, std::int64_t limit) {
   CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
   const std::string billed(kBilled);
   CCR_TRY(rows, Statement::prepare(connection, "SELECT estimate_key, estimate_tokens, " + billed +
-                                                   " FROM (SELECT * FROM requests WHERE estimate_tokens IS NOT NULL AND"
-                                                   " input_tokens IS NOT NULL AND usage_estimated = 0"
-                                                   " ORDER BY seq DESC LIMIT ?) ORDER BY seq"));
+                                                   " FROM (SELECT * FROM requests WHERE seq > (SELECT max(seq) FROM requests) - 4 * ?1"
+                                                   " AND estimate_tokens IS NOT NULL AND input_tokens IS NOT NULL AND"
+                                                   " usage_estimated = 0 ORDER BY seq DESC LIMIT ?1) ORDER BY seq"));
   rows.bind(1, limit);
   std::vector<LearnedCount> counts;
   for (;;) {
@@ -288,7 +309,7 @@ Result<void> each_decision(const std::string& path, std::int64_t since_us, const
 }
 
 Result<void> last_decisions(const std::string& path, int most, const std::function<bool(const Record&)>& take) {
-  return each_row(path, "WHERE facts IS NOT NULL ORDER BY seq DESC LIMIT ?", most, take);
+  return each_row(path, "WHERE facts IS NOT NULL AND seq > (SELECT max(seq) FROM requests) - 20 * ?1 ORDER BY seq DESC LIMIT ?1", most, take);
 }
 
 Result<void> each_comparison(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take) {

@@ -8,6 +8,7 @@
 
 #include "core/result.h"
 #include "ledger/record.h"
+#include "ledger/spend_sum.h"
 
 /// Reading the ledger, on a connection of its own; works while the proxy writes.
 namespace ccrules::ledger {
@@ -44,13 +45,20 @@ struct StatsQuery {
 Result<Stats> stats(const StatsQuery& query);
 std::string to_json(const StatsQuery& query, const Stats& stats);
 
+/// What was spent by everybody, from the ledger's own sums: no row is read.
+struct Spending {
+  SumMap sums;
+  bool complete = true;  ///< false: rows of an older version are still to be added; a running proxy does that
+};
+Result<Spending> spending(const std::string& path);
+
 /// One row as it was written, by request id or decision id. nullopt: there is no such row. An id may be given without its
 /// prefix or by its beginning, when only one row has it.
 Result<std::optional<Record>> find(const std::string& path, std::string_view id);
 
 /// Rows that were decided by rules since `since_us`, oldest first, each with its facts. Stops when `take` says false.
 Result<void> each_decision(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
-/// The last `most` of them, newest first.
+/// The last `most` of them, newest first, as far as they are among the newest 20 times as many rows.
 Result<void> last_decisions(const std::string& path, int most, const std::function<bool(const Record&)>& take);
 /// Rows that candidate rules have decided too (Record::shadow_json), as each_decision().
 Result<void> each_comparison(const std::string& path, std::int64_t since_us, const std::function<bool(const Record&)>& take);
@@ -61,7 +69,7 @@ struct LearnedCount {
   std::int64_t estimate_tokens = 0;
   std::int64_t billed_tokens = 0;
 };
-/// The newest `limit`, oldest first.
+/// The newest `limit`, oldest first, as far as they are among the newest 4 times as many rows.
 Result<std::vector<LearnedCount>> learned_counts(const std::string& path, std::int64_t limit);
 
 }  // namespace ccrules::ledger

@@ -13,6 +13,9 @@ struct Record {
   std::string id;          ///< "req_..."; unique
   std::int64_t at_us = 0;  ///< wall clock at arrival
   std::string client, dialect, path, session, user, project, agent, request_class;
+  std::string key;       ///< fingerprint of the credential that the client came with, never the credential
+  std::string subagent;  ///< the subagent run, or the outermost one of several nested ones
+  std::string payer;     ///< whose budget pays in place of the request's own: "project:web"
   std::string requested_model;
   std::string decision_id, rule, reason;
   std::string provider, model;  ///< the target that answered (or failed last)
@@ -37,6 +40,7 @@ struct Record {
   std::string tags_json;
   std::string ruleset;     ///< hash of the rules that decided
   std::string facts_json;  ///< what they decided from, rules/recorded.h
+  bool held = false;        ///< Ledger::hold() has set money aside for it
   std::string shadow_json;  ///< what candidate rules would have done, rules/shadow.h
 };
 

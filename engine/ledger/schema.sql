@@ -54,3 +54,57 @@ ALTER TABLE requests ADD COLUMN estimate_key    TEXT;     -- whose ratio: "provi
 
 -- version 4: what candidate rules would have done
 ALTER TABLE requests ADD COLUMN shadow TEXT;  -- JSON object, see rules/shadow.h
+
+-- version 5: what was spent, kept as sums beside the rows they are made of; money set aside for requests under way
+ALTER TABLE requests ADD COLUMN key      TEXT;  -- fingerprint of the credential that the client came with
+ALTER TABLE requests ADD COLUMN subagent TEXT;  -- the subagent run, or the outermost one of several nested ones
+ALTER TABLE requests ADD COLUMN payer    TEXT;  -- the budget that paid in place of its own, "project:web"
+
+CREATE TABLE spend (
+  scope         TEXT    NOT NULL,  -- session, user, project, client, agent, model, key, subagent, tag; empty: all requests
+  key           TEXT    NOT NULL,
+  hour          INTEGER NOT NULL,  -- number of the last hour in which something was spent, see span_number() in ledger/spend.h
+  hour_nanousd  INTEGER NOT NULL,  -- what was spent in it
+  day           INTEGER NOT NULL,
+  day_nanousd   INTEGER NOT NULL,
+  week          INTEGER NOT NULL,
+  week_nanousd  INTEGER NOT NULL,
+  month         INTEGER NOT NULL,
+  month_nanousd INTEGER NOT NULL,
+  total_nanousd INTEGER NOT NULL,
+  PRIMARY KEY (scope, key)
+) STRICT, WITHOUT ROWID;
+
+-- Rows that are older than the sums are added portion by portion, from the newest to the oldest.
+CREATE TABLE spend_state (
+  one       INTEGER PRIMARY KEY CHECK (one = 1),
+  until_seq INTEGER NOT NULL,  -- rows from 1 to this are not in the sums yet
+  zone      TEXT    NOT NULL   -- time zone of the calendar periods
+) STRICT;
+INSERT INTO spend_state VALUES (1, coalesce((SELECT max(seq) FROM requests), 0), 'UTC');
+
+CREATE TABLE holds (
+  id              TEXT    PRIMARY KEY,  -- of the request
+  owner           TEXT    NOT NULL,     -- the process that sends it: "pid start-time"
+  at_us           INTEGER NOT NULL,
+  nanousd         INTEGER NOT NULL,     -- what it may cost at most
+  client          TEXT,
+  dialect         TEXT,
+  path            TEXT,
+  session         TEXT,
+  user            TEXT,
+  project         TEXT,
+  agent           TEXT,
+  request_class   TEXT,
+  requested_model TEXT,
+  decision_id     TEXT,
+  rule            TEXT,
+  reason          TEXT,
+  provider        TEXT,
+  model           TEXT,
+  stream          INTEGER NOT NULL,
+  tags            TEXT,
+  key             TEXT,
+  subagent        TEXT,
+  payer           TEXT
+) STRICT, WITHOUT ROWID;

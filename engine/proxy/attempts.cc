@@ -9,7 +9,9 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "dialect/failure.h"
+#include "proxy/circuit.h"
 #include "proxy/native.h"
+#include "proxy/paying.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -351,8 +353,7 @@ Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& er
 }
 
 /// What response rules make of a reply before any of it goes to the client; give_up: the client gets it.
-Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::int64_t ttft_ms) {
-  chat::Usage usage;
+Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::int64_t ttft_ms, chat::Usage& usage) {
   const char* stop_reason = "";
   if (attempt.reply) {
     usage = attempt.reply->usage;
@@ -405,27 +406,59 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
   const int most_attempts = std::max(visit.policy->config->retry.max_attempts, 1);
   std::size_t at = 0;
   int tries_here = 0;
+  std::optional<Error> failure;  // of the last attempt
   for (;;) {
+    const Circuits::Admission admission = worker.tallies.circuits.admit(targets[at].provider, worker.loop.now_ms());
+    if (admission.pass == Circuits::Pass::kClosed) {
+      log::info(targets[at].provider + "," + targets[at].model + " is not asked: its circuit is open", visit.row.id);
+      if (!failure) {
+        visit.row.provider = targets[at].provider;
+        visit.row.model = targets[at].model;
+        failure = circuit_open(targets[at].provider, admission.wait_ms);
+      }
+      if (++at == targets.size()) co_return *std::move(failure);
+      tries_here = 0;
+      continue;
+    }
+    CircuitPass pass(worker.tallies.circuits, targets[at].provider, admission.pass);
     ++visit.row.attempts;
     ++tries_here;
+    const std::int64_t sent_ms = worker.loop.now_ms();
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
     if (stop.stopped()) co_return attempt;
     const bool last = visit.row.attempts >= most_attempts;
+    const std::int64_t now_ms = worker.loop.now_ms();
+    const std::int64_t wasted_before = visit.wasted_nanousd;
     Next next;
     if (attempt.ok()) {
-      worker.tallies.health.answered(targets[at].provider);
+      pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
       if (!visit.policy->rules->has_response_rules()) co_return attempt;
-      next = after_reply(ask, visit, **attempt, visit.elapsed_ms());
-      if (next.deny) co_return *std::move(next.deny);
+      chat::Usage usage;
+      next = after_reply(ask, visit, **attempt, visit.elapsed_ms(), usage);
+      if (next.deny) {
+        visit.waste(usage);
+        co_return *std::move(next.deny);
+      }
       // An answer that a rule does not like is better than none.
       const bool elsewhere = next.same_target || next.to || at + 1 < targets.size();
       if (next.give_up || last || !elsewhere) co_return attempt;
+      visit.waste(usage);
+      const rules::Target& then = next.to ? *next.to : targets[next.same_target ? at : at + 1];
+      const Result<void> affordable = co_await reserve_more(worker, visit, then, *ask.decision, *ask.outline);
+      if (!affordable.ok()) {
+        visit.wasted_nanousd = wasted_before;  // the answer is used after all
+        co_return attempt;
+      }
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
                     targets[at].model + " answered, and a rule goes on",
                 visit.row.id);
     } else {
       Error& error = attempt.error();
-      if (speaks_against_provider(error)) worker.tallies.health.failed(targets[at].provider, worker.clock.wall_us());
+      if (speaks_against_provider(error)) {
+        pass.failed(visit.policy->config->circuit, error.retry_after_ms, now_ms, worker.clock.wall_us());
+      } else if (error.origin == Origin::kUpstream) {
+        pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
+      }
       if (const config::Provider* provider = visit.policy->config->provider(targets[at].provider))
         error.message = provider::without_key(std::move(error.message), *provider);
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
@@ -435,6 +468,8 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       next = after_failure(worker, ask, visit, error, tries_here);
       if (next.deny) co_return *std::move(next.deny);
       if (next.give_up) co_return attempt;
+      failure = error;
+      if (next.to) CCR_CO_CHECK(co_await reserve_more(worker, visit, *next.to, *ask.decision, *ask.outline));
     }
     if (next.to) {
       targets.insert(targets.begin() + static_cast<std::ptrdiff_t>(at) + 1, *next.to);

@@ -17,6 +17,7 @@ constexpr std::int64_t kSecondUs = 1'000'000;
 ledger::Span span_named(std::string_view per) {
   if (per == "hour") return ledger::Span::kHour;
   if (per == "week") return ledger::Span::kWeek;
+  if (per == "total") return ledger::Span::kTotal;
   return per == "month" ? ledger::Span::kMonth : ledger::Span::kDay;
 }
 
@@ -28,19 +29,12 @@ const char* adverb(ledger::Span span) {
       return "daily";
     case ledger::Span::kWeek:
       return "weekly";
+    case ledger::Span::kTotal:
+      return "total";
     case ledger::Span::kMonth:
       break;
   }
   return "monthly";
-}
-
-std::string_view key_of(std::string_view by, const rules::Identity& who, std::string_view model) {
-  if (by == "session") return who.session;
-  if (by == "user") return who.user;
-  if (by == "project") return who.project;
-  if (by == "client") return who.client;
-  if (by == "agent") return who.agent;
-  return by == "model" ? model : std::string_view();
 }
 
 /// Two budgets of the same scope and period are one: the smaller.
@@ -73,9 +67,10 @@ std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline&
     if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens >= 0) tokens = std::max(tokens, value);
     if (edit.kind == rules::FieldEdit::Kind::kDefault && tokens < 0) tokens = value;
   }
-  if (tokens >= 0) return tokens;
   const config::Model* model = config::ModelTable::built_in().find(target.model, target.provider);
-  return model != nullptr && model->max_output_tokens ? *model->max_output_tokens : limits::kUnknownOutputTokens;
+  const std::optional<std::int64_t> most = model == nullptr ? std::nullopt : model->max_output_tokens;
+  if (tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
+  return most ? std::min(tokens, *most) : tokens;
 }
 
 std::string dollars(std::int64_t nanousd) {
@@ -85,7 +80,23 @@ std::string dollars(std::int64_t nanousd) {
   return text.append(cents % 100 < 10 ? "0" : "").append(std::to_string(cents % 100));
 }
 
+/// "for all requests", "of project 'web'".
+std::string whose(const ledger::Cap& cap) {
+  return cap.by.empty() ? std::string("for all requests") : "of " + cap.by + " '" + cap.key + "'";
+}
+
+/// How much of a cap is used up, in thousandths.
+std::int64_t used_permille(const ledger::Cap& cap, std::int64_t left_nanousd) {
+  constexpr std::int64_t kAll = 1000;
+  if (cap.nanousd <= 0) return kAll;
+  const double part = 1.0 - static_cast<double>(left_nanousd) / static_cast<double>(cap.nanousd);
+  return static_cast<std::int64_t>(part * kAll);
+}
+
+}  // namespace
+
 Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
+  const bool for_ever = cap.span == ledger::Span::kTotal;
   const std::int64_t end_us = ledger::span_end_us(cap.span, wall_us);
   const std::string end_s = std::to_string(end_us / kSecondUs);
   Error error;
@@ -93,16 +104,18 @@ Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& heade
   error.origin = Origin::kClient;
   error.http_status = 429;
   error.type = "billing_error";
-  error.retry_after_ms = (end_us - wall_us) / 1000;
+  if (!for_ever) error.retry_after_ms = (end_us - wall_us) / 1000;
   error.should_retry_false = true;
-  const std::string whose = cap.by.empty() ? std::string("for all requests") : "of " + cap.by + " '" + cap.key + "'";
-  error.message = "the " + std::string(adverb(cap.span)) + " budget " + whose + " (" + dollars(cap.nanousd) +
-                  ") has no room for this request; it is free again in " +
-                  std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) +
-                  " minutes. Ask for less output, choose a cheaper model, or raise `budgets` in ccrules.json";
+  error.message = "the " + std::string(adverb(cap.span)) + " budget " + whose(cap) + " (" + dollars(cap.nanousd) +
+                  ") has no room for this request" +
+                  (for_ever ? std::string(". Ask")
+                            : "; it is free again in " + std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) + " minutes. Ask") +
+                  " for less output, choose a cheaper model, or raise `budgets` in ccrules.json";
   headers.add("anthropic-ratelimit-unified-status", "rejected");
-  headers.add("anthropic-ratelimit-unified-reset", end_s);
-  headers.add("anthropic-ratelimit-unified-overage-reset", end_s);
+  if (!for_ever) {
+    headers.add("anthropic-ratelimit-unified-reset", end_s);
+    headers.add("anthropic-ratelimit-unified-overage-reset", end_s);
+  }
   headers.add("anthropic-ratelimit-unified-overage-utilization", "1");
   headers.add("anthropic-ratelimit-unified-overage-surpassed-threshold", "1");
   headers.add("anthropic-ratelimit-unified-overage-period", adverb(cap.span));
@@ -110,17 +123,18 @@ Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& heade
   return error;
 }
 
-}  // namespace
-
-std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const rules::Identity& who, std::string_view model,
-                                  BudgetMode mode) {
+std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::Record& row, BudgetMode mode) {
   std::vector<ledger::Cap> caps;
   for (const config::Budget& budget : config.budgets) {
     if (mode == BudgetMode::kHard && !budget.hard) continue;
-    const std::string_view key = key_of(budget.by, who, model);
-    const bool applies = budget.by.empty() || (!key.empty() && (budget.key.empty() || budget.key == key));
-    if (applies) add_cap(caps, budget, key);
+    if (budget.by.empty()) add_cap(caps, budget, {});
   }
+  ledger::each_scope(row, [&](std::size_t scope, std::string_view key) {
+    for (const config::Budget& budget : config.budgets) {
+      if (mode == BudgetMode::kHard && !budget.hard) continue;
+      if (budget.by == ledger::kScopes[scope] && (budget.key.empty() || budget.key == key)) add_cap(caps, budget, key);
+    }
+  });
   return caps;
 }
 
@@ -132,11 +146,12 @@ std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_vie
   return caps;
 }
 
-std::optional<std::int64_t> worst_case_nanousd(const rules::Decision& decision, const chat::Outline& outline,
-                                               std::int64_t estimated_input_tokens, const config::Snapshot& config) {
-  const std::int64_t input = estimated_input_tokens + estimated_input_tokens / 10 + 1;
+std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
+                                               const chat::Outline& outline, std::int64_t input_tokens,
+                                               const config::Snapshot& config) {
+  const std::int64_t input = std::max<std::int64_t>(input_tokens, 0) + 1;
   std::int64_t worst = 0;
-  for (const rules::Target& target : decision.targets) {
+  for (const rules::Target& target : targets) {
     std::array<chat::Usage, 3> ways;
     ways[0].input_tokens = input;
     ways[1].cache_write_tokens = input;
@@ -163,6 +178,52 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 void Reservation::release() noexcept {
   if (spend_ != nullptr) spend_->release(caps_, nanousd_);
   spend_ = nullptr;
+}
+
+std::optional<ledger::Cap> Reservation::grow(std::int64_t more_nanousd, std::int64_t wall_us) {
+  if (spend_ == nullptr || more_nanousd <= 0) return std::nullopt;
+  if (auto cap = spend_->reserve(caps_, more_nanousd, wall_us)) return cap;
+  nanousd_ += more_nanousd;
+  return std::nullopt;
+}
+
+Error budget_unknown(std::string why) {
+  constexpr std::int64_t kComeBackMs = 5000;
+  Error error;
+  error.code = ErrorCode::kBudgetExceeded;
+  error.origin = Origin::kClient;
+  error.http_status = 503;
+  error.type = "overloaded_error";
+  error.retry_after_ms = kComeBackMs;
+  error.message = "a hard budget applies to this request and what it has left is not known: " + why;
+  return error;
+}
+
+void warn_of_budgets(const ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::int64_t wall_us, http::Headers& headers) {
+  constexpr std::int64_t kWarn = 750;
+  constexpr std::int64_t kUrgent = 950;
+  constexpr std::int64_t kMost = 1000;
+  const ledger::Cap* tightest = nullptr;
+  std::int64_t used = 0;
+  for (const ledger::Cap& cap : caps) {
+    const std::int64_t permille = used_permille(cap, spend.left_nanousd(cap, wall_us));
+    if (permille < kWarn || permille <= used) continue;
+    tightest = &cap;
+    used = permille;
+  }
+  if (tightest == nullptr) return;
+  std::string part = std::to_string(std::min(used, kMost) % kMost);
+  part.insert(0, 3 - part.size(), '0');
+  headers.set("anthropic-ratelimit-unified-status", "allowed_warning");
+  headers.set("anthropic-ratelimit-unified-representative-claim", "overage");
+  headers.set("anthropic-ratelimit-unified-overage-status", "allowed_warning");
+  headers.set("anthropic-ratelimit-unified-overage-utilization", used >= kMost ? "1" : "0." + part);
+  headers.set("anthropic-ratelimit-unified-overage-surpassed-threshold", used >= kUrgent ? "0.95" : "0.75");
+  headers.set("anthropic-ratelimit-unified-overage-period", adverb(tightest->span));
+  if (tightest->span == ledger::Span::kTotal) return;
+  const std::string end_s = std::to_string(ledger::span_end_us(tightest->span, wall_us) / kSecondUs);
+  headers.set("anthropic-ratelimit-unified-reset", end_s);
+  headers.set("anthropic-ratelimit-unified-overage-reset", end_s);
 }
 
 Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::optional<std::int64_t> worst_nanousd,

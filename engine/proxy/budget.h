@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -9,24 +10,26 @@
 #include "config/snapshot.h"
 #include "core/result.h"
 #include "http/message.h"
+#include "ledger/record.h"
 #include "ledger/spend.h"
 #include "rules/decision.h"
-#include "rules/facts.h"
 
 /// `budgets` of the configuration: what a request may cost at most is set aside before it is sent, and settled afterwards.
 namespace ccrules::proxy {
 
 enum class BudgetMode : std::uint8_t { kHard, kAll };
 /// The budgets that a request falls under.
-std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const rules::Identity& who, std::string_view model,
-                                  BudgetMode mode);
+/// @param row who asks for what; its `payer` stands in place of its own key
+std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::Record& row, BudgetMode mode);
 /// Those of a scope as rules name it.
 std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_view by, std::string_view key);
 
-/// The most that one answer can cost at the dearest of the decision's targets: all of the prompt (a tenth more than estimated)
-/// written to the prompt cache, all the output asked for. nullopt: the price of some target is not known.
-std::optional<std::int64_t> worst_case_nanousd(const rules::Decision& decision, const chat::Outline& outline,
-                                               std::int64_t estimated_input_tokens, const config::Snapshot& config);
+/// The most that one answer can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the
+/// output that is asked for once the decision's edits are made. nullopt: the price of some target is not known.
+/// @param input_tokens the prompt, as large as it may be
+std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
+                                               const chat::Outline& outline, std::int64_t input_tokens,
+                                               const config::Snapshot& config);
 
 /// Money set aside; given back at the end of its life.
 class Reservation {
@@ -41,6 +44,11 @@ class Reservation {
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
   void release() noexcept;
+  [[nodiscard]] bool active() const noexcept { return spend_ != nullptr; }
+  [[nodiscard]] std::int64_t nanousd() const noexcept { return nanousd_; }
+  /// Sets more aside, all of it or nothing.
+  /// @return the cap in the way; nothing: it is reserved
+  [[nodiscard]] std::optional<ledger::Cap> grow(std::int64_t more_nanousd, std::int64_t wall_us);
 
  private:
   ledger::Spend* spend_ = nullptr;
@@ -52,5 +60,11 @@ class Reservation {
 /// shows go to `headers` (claude-code-gateway 5.8).
 Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::optional<std::int64_t> worst_nanousd,
                             std::int64_t wall_us, http::Headers& headers);
+/// That error.
+Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers);
+/// 503: the state of a hard budget is not known, so nothing is spent.
+Error budget_unknown(std::string why);
+/// Tells the client, on an answer it gets, that a budget is three quarters used up or more (claude-code-gateway 5.9).
+void warn_of_budgets(const ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::int64_t wall_us, http::Headers& headers);
 
 }  // namespace ccrules::proxy

@@ -35,6 +35,14 @@ std::int64_t enabled_providers(const config::Snapshot& config) {
                        [](const config::Provider& provider) { return provider.enabled; });
 }
 
+/// "disabled"; "enabled"; "open": left alone after too many failures; "half_open": one request at a time may try.
+std::string_view state_of(const Worker& worker, const config::Provider& provider) {
+  if (!provider.enabled) return "disabled";
+  const std::string_view state = worker.tallies.circuits.state(provider.id, worker.loop.now_ms());
+  if (state == "down") return "open";
+  return state == "trial" ? "half_open" : "enabled";
+}
+
 ledger::Health ledger_health(const Worker& worker) {
   if (worker.ledger != nullptr) return worker.ledger->health();
   ledger::Health none;
@@ -67,8 +75,10 @@ void write_health(json::Writer& writer, const Worker& worker, const ledger::Heal
       .member("misses", 0)
       .member("entries", 0)
       .end_object();
-  // Nobody asks providers how they are: an enabled one counts as healthy.
-  writer.key("providers").begin_object().member("healthy", providers).member("total", providers).end_object();
+  // Nobody asks providers how they are: an enabled one counts as healthy until its circuit opens.
+  const std::int64_t healthy = std::count_if(worker.policy->config->providers.begin(), worker.policy->config->providers.end(),
+                                             [&worker](const config::Provider& p) { return state_of(worker, p) == "enabled"; });
+  writer.key("providers").begin_object().member("healthy", healthy).member("total", providers).end_object();
   write_ledger(writer, ledger);
 }
 
@@ -77,8 +87,21 @@ void write_status(json::Writer& writer, const Worker& worker, const ledger::Heal
   writer.key("providers").begin_array();
   for (const config::Provider& provider : policy.config->providers) {
     writer.begin_object().member("name", std::string_view(provider.id));
-    writer.member("status", provider.enabled ? std::string_view("enabled") : std::string_view("disabled"));
-    writer.key("last_check").null().key("response_time_ms").null().end_object();
+    writer.member("status", state_of(worker, provider));
+    const auto seen = worker.tallies.circuits.seen(provider.id);
+    writer.key("last_check");
+    if (seen) {
+      writer.string(iso_time(seen->last_us));
+    } else {
+      writer.null();
+    }
+    writer.key("response_time_ms");
+    if (seen && seen->took_ms >= 0) {
+      writer.integer(seen->took_ms);
+    } else {
+      writer.null();
+    }
+    writer.member("failures", std::int64_t{seen ? seen->failures : 0}).member("opened", seen ? seen->opened : 0).end_object();
   }
   writer.end_array().key("rules").begin_object();
   writer.member("hash", policy.rules->hash())

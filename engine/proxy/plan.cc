@@ -37,6 +37,7 @@ Result<void> allowed(const rules::Decision& decision) {
 
 void set_tokens(const tokens::Count& count, Visit& visit, rules::Facts& facts) {
   visit.estimated_input_tokens = count.tokens;
+  visit.input_p95_tokens = count.p95;
   visit.row.counted_tokens = count.tokens;
   visit.row.counted_grade = tokens::grade_name(count.grade);
   facts.tokens = count.tokens;
@@ -116,7 +117,7 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   plan.body = &body;
   facts.body = body;
   facts.request = [&plan] { return plan.request(); };
-  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us, visit.policy->config);
+  worker.live_counters.begin(plan.who, plan.outline.model, visit.row.at_us, worker.loop.now_ms(), visit.policy->config);
   facts.counters = worker.counters;
   facts.header = [&head](std::string_view name) { return head.headers.get(name); };
   plan.recorder.listen(facts);

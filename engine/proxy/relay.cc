@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <variant>
 
 #include "core/limits.h"
 #include "proxy/native.h"
+#include "proxy/paying.h"
 #include "proxy/stream_bytes.h"
 
 namespace ccrules::proxy {
@@ -24,7 +26,7 @@ dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& v
   return options;
 }
 
-http::Headers stream_headers(const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
+http::Headers stream_headers(const Worker& worker, const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
   http::Headers headers;
   if (from.native && from.reader) {
     forward_reply_headers(from.stream->headers(), headers);
@@ -35,6 +37,7 @@ http::Headers stream_headers(const FirstReply& from, const dialect::Dialect& spo
   headers.set("cache-control", "no-cache");
   headers.set("x-accel-buffering", "no");
   visit.describe(headers);
+  describe_budgets(worker, visit, headers);
   return headers;
 }
 
@@ -42,13 +45,14 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
                                 Visit& visit, http::Exchange& to) {
   StreamBytes::Lane lane;
   lane.native = from.native;
+  lane.only_listens = from.native && from.upstream->name() == "anthropic";
   lane.drop_usage_chunk = from.native && !visit.include_usage;
   lane.provider = from.provider;
   lane.spoken = &spoken;
   lane.options = writer_options(worker, visit);
   StreamBytes bytes(std::move(lane), *from.reader, visit);
 
-  to.start(200, stream_headers(from, spoken, visit));
+  to.start(200, stream_headers(worker, from, spoken, visit));
   std::string_view out = bytes.begin(from.held, from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
   for (;;) {
@@ -87,6 +91,14 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       from.clock->deadline.set(from.provider->timeouts.idle);
       out = bytes.take(chunk->bytes);
       from.upstream_ended = chunk->end;
+      if (!bytes.complete() && !bytes.broken() && overspends(worker, visit)) {
+        CCR_CO_CHECK(co_await to.write(out));
+        const Error failure = overspent();
+        const std::string_view last = bytes.end(&failure);
+        if (visit.must_commit()) co_await visit.commit();
+        from.stream.reset();
+        co_return co_await to.finish(last);
+      }
     } else if (only_usage_left) {
       from.upstream_ended = true;  // all but the usage is there, and it does not come
       from.stream.reset();
@@ -120,12 +132,12 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
     visit.observe(event);
     writer->write(event, bytes);
   }
-  to.start(200, stream_headers(from, spoken, visit));
+  to.start(200, stream_headers(worker, from, spoken, visit));
   if (visit.must_commit()) co_await visit.commit();
   co_return co_await to.finish(bytes);
 }
 
-Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {
+Task<Result<void>> send_whole(const Worker& worker, FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {
   http::Headers headers;
   if (from.native && !from.reader) {
     forward_reply_headers(from.stream->headers(), headers);
@@ -134,6 +146,7 @@ Task<Result<void>> send_whole(FirstReply& from, Visit& visit, http::Exchange& to
     headers.add("request-id", visit.row.id);
   }
   visit.describe(headers);
+  describe_budgets(worker, visit, headers);
   if (const auto cost = visit.cost_nanousd()) {
     const std::string nano = std::to_string(*cost % 1'000'000'000);
     const std::string usd =
@@ -156,10 +169,16 @@ Error too_large(const config::Provider& provider) {
   return error;
 }
 
-/// Reads a stream to its end for a client that asked for a whole reply.
-Task<Result<chat::Reply>> collect(FirstReply& from) {
+/// Reads a stream to its end for a client that asked for a whole reply. What it says of its usage counts even when it breaks.
+Task<Result<chat::Reply>> collect(FirstReply& from, Visit& visit) {
   chat::Collector collector;
-  for (const chat::Event& event : from.events) collector.add(event);
+  const auto take = [&collector, &visit](const std::vector<chat::Event>& some) {
+    for (const chat::Event& event : some) {
+      collector.add(event);
+      if (!std::holds_alternative<chat::StreamError>(event)) visit.observe(event);
+    }
+  };
+  take(from.events);
   std::vector<chat::Event> events;
   std::size_t bytes = 0;
   while (!from.upstream_ended && !from.reader->ended()) {
@@ -176,13 +195,13 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
     if (auto fed = from.reader->feed(chunk->bytes, events); !fed)
       co_return name_provider(std::move(fed).error(), *from.provider);
     from.upstream_ended = chunk->end;
-    for (const chat::Event& event : events) collector.add(event);
+    take(events);
   }
   if (!from.reader->ended()) {
     events.clear();
     if (auto finished = from.reader->finish(events); !finished)
       co_return name_provider(std::move(finished).error(), *from.provider);
-    for (const chat::Event& event : events) collector.add(event);
+    take(events);
   }
   if (collector.complete()) co_return collector.take();
   Error error;
@@ -197,14 +216,17 @@ Task<Result<chat::Reply>> collect(FirstReply& from) {
 Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
                                http::Exchange& to) {
   if (from.reader) {
-    CCR_CO_TRY(collected, co_await collect(from));
+    CCR_CO_TRY(collected, co_await collect(from, visit));
     from.reply = std::move(collected);
   }
   visit.observe(*from.reply);
-  if (from.native && !from.reader) co_return co_await send_whole(from, visit, to, from.whole);
+  const bool unbilled = !from.reply->usage.output_tokens;
+  if (unbilled) visit.output_text_bytes = static_cast<std::int64_t>(from.whole.size());
+  if (from.native && !from.reader) co_return co_await send_whole(worker, from, visit, to, from.whole);
   const std::string body = spoken.write_reply(*from.reply, writer_options(worker, visit), from.losses);
+  if (unbilled) visit.output_text_bytes = static_cast<std::int64_t>(body.size());
   visit.loss = from.losses.header_value();
-  co_return co_await send_whole(from, visit, to, body);
+  co_return co_await send_whole(worker, from, visit, to, body);
 }
 
 }  // namespace

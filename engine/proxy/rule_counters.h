@@ -5,7 +5,9 @@
 
 #include "ledger/spend.h"
 #include "proxy/budget.h"
-#include "proxy/provider_health.h"
+#include "proxy/circuit.h"
+#include "proxy/rate_limit.h"
+#include "proxy/subagents.h"
 #include "proxy/warm_caches.h"
 #include "rules/counters.h"
 #include "rules/facts.h"
@@ -17,7 +19,9 @@ namespace ccrules::proxy {
 struct Tallies {
   rules::Rates rates;
   ledger::Spend spend;
-  ProviderHealth health;
+  Circuits circuits;
+  RateLimits limits;
+  Subagents subagents;
   WarmCaches caches;
 };
 
@@ -28,9 +32,11 @@ class RuleCounters final : public rules::Counters {
   explicit RuleCounters(Tallies& tallies) : tallies_(tallies) {}
 
   /// The request whose rules are decided next: counts it.
-  void begin(const rules::Identity& who, std::string_view model, std::int64_t wall_us,
+  /// @param now_ms of the loop's clock
+  void begin(const rules::Identity& who, std::string_view model, std::int64_t wall_us, std::int64_t now_ms,
              const std::shared_ptr<const config::Snapshot>& config) {
     wall_us_ = wall_us;
+    now_ms_ = now_ms;
     config_ = config;
     tallies_.rates.arrived(who, model, wall_us);
   }
@@ -46,6 +52,7 @@ class RuleCounters final : public rules::Counters {
     std::optional<std::int64_t> least;
     if (config_ == nullptr) return std::nullopt;
     for (const ledger::Cap& cap : caps_of(*config_, scope.by, scope.key)) {
+      if (!tallies_.spend.knows(cap, wall_us_)) return std::nullopt;
       const std::int64_t left = tallies_.spend.left_nanousd(cap, wall_us_);
       least = std::min(least.value_or(left), left);
     }
@@ -53,7 +60,7 @@ class RuleCounters final : public rules::Counters {
     return static_cast<double>(*least) / kNanousdPerUsd;
   }
   [[nodiscard]] std::string_view health(std::string_view provider) const override {
-    return tallies_.health.state(provider, wall_us_);
+    return tallies_.circuits.state(provider, now_ms_);
   }
   [[nodiscard]] std::optional<rules::Warmth> warm(const rules::Target& target, std::string_view session) const override {
     return tallies_.caches.find(session, target, wall_us_);
@@ -78,6 +85,7 @@ class RuleCounters final : public rules::Counters {
 
   Tallies& tallies_;
   std::int64_t wall_us_ = 0;
+  std::int64_t now_ms_ = 0;
   std::shared_ptr<const config::Snapshot> config_;  ///< of the request that began last
 };
 

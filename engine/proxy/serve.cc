@@ -12,7 +12,9 @@
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
 #include "proxy/health.h"
+#include "proxy/paying.h"
 #include "proxy/plan.h"
+#include "proxy/rate_limit.h"
 #include "proxy/relay.h"
 #include "proxy/visit.h"
 
@@ -29,18 +31,6 @@ Result<void> uncompressed(const http::Headers& headers) {
   return error;
 }
 
-/// Sets aside what the request may cost, where a hard budget applies to it.
-Result<void> reserve_budget(Worker& worker, const Plan& plan, Visit& visit) {
-  const config::Snapshot& config = *visit.policy->config;
-  if (config.budgets.empty()) return {};
-  const std::vector<ledger::Cap> caps = caps_for(config, plan.who, plan.outline.model, BudgetMode::kHard);
-  if (caps.empty()) return {};
-  const auto worst = worst_case_nanousd(plan.decision, plan.outline, visit.estimated_input_tokens, config);
-  CCR_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
-  visit.reservation = std::move(reservation);
-  return {};
-}
-
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
 Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route,
                           Visit& visit) {
@@ -54,7 +44,9 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   }
   co_await decide_closely(worker, body, visit, *plan);
   CCR_CO_CHECK(settle(visit, *plan));
-  CCR_CO_CHECK(reserve_budget(worker, *plan, visit));
+  note_payer(worker, exchange.head(), plan->decision, visit);
+  CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
+  CCR_CO_CHECK(co_await reserve_budget(worker, visit, plan->decision, plan->outline));
 
   Ask ask;
   ask.head = &exchange.head();

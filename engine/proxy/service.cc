@@ -116,12 +116,11 @@ class Service final : public Control {
     settings.path = config_->ledger.path;
     settings.keep_days = config_->ledger.keep_days;
     settings.durable = config_->ledger.durable;
+    settings.spend = &tallies_.spend;
     auto ledger = ledger::Ledger::open(settings);
     if (ledger.ok()) {
       ledger_ = *std::move(ledger);
       learn_again(settings.path);
-      const Result<void> restored = tallies_.spend.restore(settings.path, system_clock().wall_us());
-      if (!restored.ok()) log::error("what was spent before this start is not known: " + restored.error().message);
     } else {
       log::error("requests are served but not recorded: " + ledger.error().message);
     }
@@ -292,9 +291,9 @@ class Service final : public Control {
   std::shared_ptr<const config::Snapshot> config_;
   UvLoop loop_;
   Vitals vitals_{loop_.now_ns()};
-  std::unique_ptr<ledger::Ledger> ledger_;
-  std::shared_ptr<tokens::Calibration> calibration_ = std::make_shared<tokens::Calibration>();
   Tallies tallies_;
+  std::unique_ptr<ledger::Ledger> ledger_;  ///< fills in the tallies
+  std::shared_ptr<tokens::Calibration> calibration_ = std::make_shared<tokens::Calibration>();
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::size_t running_ = 0;  ///< workers that have not drained

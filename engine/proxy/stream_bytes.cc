@@ -40,6 +40,19 @@ bool is_usage_chunk(std::string_view event) {
          event.find("\"choices\": []") != std::string_view::npos;
 }
 
+/// Bytes of the texts in whole events of Anthropic's, about: what stands around them is the same in each.
+std::int64_t listened_bytes(std::string_view events) {
+  constexpr std::string_view kDelta = "data: {\"type\":\"content_block_delta\"";
+  constexpr std::size_t kAround = 88;  // data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}
+  std::size_t bytes = 0;
+  for (std::size_t at = events.find(kDelta); at != std::string_view::npos; at = events.find(kDelta, at)) {
+    const std::size_t end = std::min(events.find('\n', at), events.size());
+    bytes += end - at > kAround ? end - at - kAround : 1;
+    at = end;
+  }
+  return static_cast<std::int64_t>(bytes);
+}
+
 void without_usage_chunks(std::string_view events, std::string& out) {
   while (!events.empty()) {
     const std::string_view event = events.substr(0, first_event(events));
@@ -107,6 +120,7 @@ void StreamBytes::show(const chat::Event& event) {
 
 std::string_view StreamBytes::forward(std::string_view bytes) {
   const std::string_view whole = whole_.take(bytes);
+  if (lane_.only_listens) visit_.output_text_bytes += listened_bytes(whole);
   if (!lane_.drop_usage_chunk && !hide_key_) return whole;
   if (lane_.drop_usage_chunk) {
     without_usage_chunks(whole, out_);
@@ -148,7 +162,9 @@ std::string_view StreamBytes::end(const Error* failure) {
   for (const chat::Event& event : events_) {
     if (const auto* cut = std::get_if<chat::StreamError>(&event)) {
       return failure != nullptr
-                 ? fail(failure->code == ErrorCode::kUpstreamTimeout ? "timeout_error" : "api_error",
+                 ? fail(failure->code == ErrorCode::kUpstreamTimeout  ? "timeout_error"
+                        : failure->code == ErrorCode::kBudgetExceeded ? "billing_error"
+                                                                      : "api_error",
                         failure->message)
                  : fail(cut->type, cut->message);
     }

@@ -45,6 +45,7 @@ class StreamBytes {
   struct Lane {
     bool native = false;
     bool drop_usage_chunk = false;  ///< we asked for usage (OpenAI stream_options), the client did not
+    bool only_listens = false;  ///< the reader does not say what texts there are: see listened_bytes()
     const config::Provider* provider = nullptr;  ///< whose key must not go out
     const dialect::Dialect* spoken = nullptr;
     dialect::StreamWriterOptions options;

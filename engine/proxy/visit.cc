@@ -108,6 +108,7 @@ void Visit::observe(const chat::Event& event) {
   } else if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
     row.usage.merge(end->usage);
     row.stop_reason = stop_reason_name(end->reason);
+    message_over = true;
   } else if (const auto* failed = std::get_if<chat::StreamError>(&event)) {
     row.error = failed->type + ": " + failed->message;
   }
@@ -142,23 +143,36 @@ void Visit::record() {
 }
 
 std::optional<std::int64_t> Visit::cost_nanousd() {
-  if (!row.cost_nanousd)
-    row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  if (row.cost_nanousd) return row.cost_nanousd;
+  row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
   return row.cost_nanousd;
+}
+
+void Visit::waste(const chat::Usage& usage) {
+  wasted_nanousd += ledger::cost_nanousd(usage, row.provider, row.model, *policy->config).value_or(0);
 }
 
 void Visit::close() {
   settle();
   reservation.release();
+  const std::int64_t used = ledger::prompt_tokens(row.usage) + row.usage.output_tokens.value_or(0);
+  rate_lease.end(used, worker_.loop.now_ms());
 }
 
 void Visit::settle() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
-  if (!row.usage.output_tokens && output_text_bytes > 0) {
-    row.usage.output_tokens = tokens::count_bytes(output_text_bytes, row.model);
+  // What it reported so far (Anthropic: a token or so, at the start) is not what it had sent by then.
+  const std::int64_t sent = output_text_bytes > 0 ? tokens::count_bytes(output_text_bytes, row.model) : 0;
+  if (!row.usage.output_tokens ? sent > 0 : !message_over && sent > *row.usage.output_tokens) {
+    row.usage.output_tokens = sent;
     if (!row.usage.input_tokens) row.usage.input_tokens = estimated_input_tokens;
     row.usage_estimated = true;
+  }
+  if (row.usage.empty() && wasted_nanousd > 0) {
+    (void)cost_nanousd();  // for the row
+    worker_.tallies.spend.add(row);
   }
   if (row.provider.empty() || row.usage.empty()) return;
   learn_count(worker_, row, cheap_estimate, counted);

@@ -13,6 +13,7 @@
 #include "ledger/record.h"
 #include "proxy/token_count.h"
 #include "proxy/budget.h"
+#include "proxy/rate_limit.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
 #include "rules/facts.h"
@@ -39,10 +40,16 @@ class Visit {
   std::int64_t cheap_estimate = 0;       ///< by bytes, not corrected: what ratios are learned from
   std::optional<CountedPrompt> counted;  ///< set when the decision needed a close count
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
+  bool message_over = false;           ///< the provider ended its message: its usage is final
   bool include_usage = true;           ///< the client wants usage in its stream
   std::vector<std::string> custom_tools;  ///< chat::Outline::custom_tools
   std::string loss;                    ///< x-ccrules-loss
   Reservation reservation;             ///< money set aside until the cost is known
+  RateLease rate_lease;                ///< of rate limits; ends with the request
+  std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too
+  std::int64_t input_p95_tokens = 0;   ///< how far the estimate may be off
+  std::int64_t wasted_nanousd = 0;     ///< what answers cost that a rule did not want
+  std::int64_t look_at_spending_at_bytes = 0;  ///< of output_text_bytes: the next time a stream's cost is worked out
   http::Headers more_headers;          ///< of a refusal
 
   void asked(const chat::Outline& outline);
@@ -55,6 +62,8 @@ class Visit {
   void observe(const chat::Event& event);
   /// Notes a whole reply.
   void observe(const chat::Reply& reply);
+  /// A paid answer that the client does not get: its cost counts all the same.
+  void waste(const chat::Usage& usage);
   /// What the answer cost; unset when the price is not known. Call once all usage is in.
   std::optional<std::int64_t> cost_nanousd();
   /// The x-ccrules-* headers of an answer.

@@ -653,7 +653,8 @@ TEST_CASE("health and status count what was served and show the ledger") {
   CHECK_THAT(
       status.body,
       Contains(R"("requests_served":1)") &&
-          Contains(R"({"name":"anth","status":"enabled","last_check":null,"response_time_ms":null})") &&
+          Contains(R"({"name":"anth","status":"enabled","last_check":null,"response_time_ms":null,"failures":0,"opened":0})") &&
+          Contains(R"({"name":"sim","status":"enabled","last_check":"2026-11-18T)") &&
           Contains(R"("rules":{"hash":")"));
   CHECK_THAT(looked_up(world, proxy, "/ready").body, Catch::StartsWith(R"({"ready":true,"version":")"));
 
@@ -672,4 +673,78 @@ TEST_CASE("who has no key is told that the proxy is well and nothing else") {
   CHECK_THAT(looked_up(world, proxy, "/status").body, !Contains("rules") && !Contains("sim"));
   CHECK_THAT(looked_up(world, proxy, "/health", "x-api-key: proxy-key\r\n").body, Contains("\"ledger\""));
   CHECK_THAT(looked_up(world, proxy, "/v1/models").first_line, Contains("401"));
+}
+
+namespace {
+
+/// Lets a moment pass, not the time until idle connections close.
+Message asked_soon(SimWorld& world, ProxyWorld& proxy, const std::string& body) {
+  const auto client = proxy.ask("/v1/messages", body);
+  world.loop.run_for(std::chrono::milliseconds(1));
+  return read_message(client->received());
+}
+Message seen_soon(SimWorld& world, ProxyWorld& proxy, const std::string& path) {
+  MemoryClient client(world.loop, proxy.server());
+  client.send("GET " + path + " HTTP/1.1\r\nhost: localhost\r\n\r\n");
+  world.loop.run_for(std::chrono::milliseconds(1));
+  return read_message(client.received());
+}
+
+constexpr const char* kSpareReply =
+    R"({"id":"c","object":"chat.completion","created":1,"model":"spare-1","choices":[{"index":0,"finish_reason":"stop",)"
+    R"("message":{"role":"assistant","content":"from the spare"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}})";
+
+}  // namespace
+
+TEST_CASE("a provider that keeps failing is left alone until one request that tries it is answered") {
+  SimWorld world;
+  int asked = 0;
+  bool well = false;
+  world.serve("anth", 80, [&asked, &well](http::Exchange& exchange) -> Task<void> {
+    ++asked;
+    const http::Headers none;
+    const std::string body = well ? std::string(kWholeReply) : error_json("overloaded_error", "busy");
+    auto sent = co_await exchange.send(well ? 200 : 529, none, body);
+    (void)sent;  // the test looks at what arrives
+  });
+  world.script("spare", 80, http_reply(200, "application/json", kSpareReply));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "circuit": { "failures": 3, "open_for": "30s" })");
+  ProxyWorld proxy(world, config);
+  const auto ask = [&] { return asked_soon(world, proxy, messages("claude-sonnet-4-5", false)); };
+  for (int i = 0; i < 3; ++i) CHECK(ask().field("x-ccrules-attempts") == "2");
+  CHECK(asked == 3);
+  const Message skipped = ask();
+  CHECK_THAT(skipped.body, Contains("from the spare"));
+  CHECK(skipped.field("x-ccrules-attempts") == "1");
+  CHECK(asked == 3);
+  CHECK_THAT(seen_soon(world, proxy, "/status").body, Contains(R"({"name":"anth","status":"open",)"));
+  CHECK_THAT(seen_soon(world, proxy, "/health").body, Contains(R"("providers":{"healthy":3,"total":4})"));
+  world.loop.run_for(std::chrono::seconds(30));
+  CHECK_THAT(seen_soon(world, proxy, "/status").body, Contains(R"({"name":"anth","status":"half_open",)"));
+  (void)ask();  // the one that tries: it fails
+  CHECK(asked == 4);
+  (void)ask();
+  CHECK(asked == 4);
+  world.loop.run_for(std::chrono::seconds(30));
+  well = true;
+  CHECK_THAT(ask().body, Contains("hello"));
+  CHECK_THAT(ask().body, Contains("hello"));
+  CHECK(asked == 6);
+  CHECK_THAT(seen_soon(world, proxy, "/status").body, Contains(R"({"name":"anth","status":"enabled",)"));
+}
+
+TEST_CASE("where nothing else is configured, a provider that is left alone is told as overloaded, with when to come back") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(529, "application/json", error_json("overloaded_error", "busy"), "retry-after: 20\r\n"));
+  ProxyWorld proxy(world, only_anth());
+  CHECK_THAT(asked_soon(world, proxy, messages("claude-sonnet-4-5", false)).first_line, Contains("529"));
+  const Message refused = asked_soon(world, proxy, messages("claude-sonnet-4-5", false));
+  CHECK_THAT(refused.first_line, Contains("529"));
+  CHECK(refused.field("retry-after") == "20");
+  CHECK_THAT(refused.body, Contains("'anth' has failed too often lately") && Contains("circuit"));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[1].at("attempts") == "0");
+  CHECK(rows[1].at("provider") == "anth");
 }

@@ -38,7 +38,8 @@ class CountingRandom final : public Random {
 
 }  // namespace
 
-ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files)
+ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files,
+                       const std::string& ledger_copy)
     : world_(world) {
   log::Settings silent;
   silent.level = log::Level::kOff;
@@ -68,6 +69,16 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   ledger::Settings settings;
   settings.path = folder_ + "/ledger.db";
   settings.durable = loaded.snapshot->ledger.durable;
+  settings.spend = &tallies_.spend;
+  settings.owner = "0 0";  // of no process: to another world, requests of this one are those of a killed proxy
+  if (!ledger_copy.empty()) {
+    settings.owner = "0 1";
+    for (const char* part : {"", "-wal", "-shm"}) {
+      std::error_code absent;
+      std::filesystem::copy_file(ledger_copy + part, settings.path + part, absent);
+    }
+  }
+  waits_for_ledger_ = settings.durable || !loaded.snapshot->budgets.empty();
   auto ledger = ledger::Ledger::open(settings);
   if (!ledger) throw std::runtime_error(ledger.error().message);
   ledger_ = *std::move(ledger);
@@ -81,6 +92,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   below.files = &files_;
   below.dialer = &world.dialer;
   below.ledger = ledger_.get();
+  below.tallies = &tallies_;
   below.vitals = &vitals_;
   below.home = "/home/tester";
   below.board = &board_;
@@ -116,10 +128,21 @@ Message ProxyWorld::answer(const std::string& path, const std::string& body, con
 }
 
 void ProxyWorld::run() {
+  constexpr int kWaits = 3;  // of one request: until it is held, held for more, and recorded
   world_.loop.run();
-  if (!ledger_->durable()) return;
-  ledger_->flush();
-  world_.loop.run();
+  for (int i = 0; waits_for_ledger_ && i < kWaits; ++i) {
+    ledger_->flush();
+    world_.loop.run();
+  }
+}
+
+std::string ProxyWorld::crash() const {
+  const std::string copy = folder_ + "/crashed.db";
+  for (const char* part : {"", "-wal"}) {
+    std::error_code absent;
+    std::filesystem::copy_file(folder_ + "/ledger.db" + part, copy + part, std::filesystem::copy_options::overwrite_existing, absent);
+  }
+  return copy;
 }
 
 std::vector<Row> ProxyWorld::rows() {

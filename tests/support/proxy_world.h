@@ -22,8 +22,9 @@ class ProxyWorld {
  public:
   /// @param config ccrules.json as text; the test fails when it does not load
   /// @param files other files the configuration names (rules), by absolute path
+  /// @param ledger a database to start with, as crash() left it
   explicit ProxyWorld(SimWorld& world, const std::string& config,
-                      std::map<std::string, std::string> files = {});
+                      std::map<std::string, std::string> files = {}, const std::string& ledger = {});
   ~ProxyWorld();
 
   /// A client connection that has sent one request.
@@ -35,19 +36,25 @@ class ProxyWorld {
   std::vector<Row> rows();
   /// What is committed at this moment.
   [[nodiscard]] std::vector<Row> committed_rows() const;
+  /// What a kill at this moment leaves on the disk: the path of a copy.
+  [[nodiscard]] std::string crash() const;
   /// Runs the loop to rest, waiting for a durable ledger's commits.
   void run();
 
   [[nodiscard]] http::Server& server() { return *server_; }
   [[nodiscard]] proxy::Vitals& vitals() { return vitals_; }
   [[nodiscard]] proxy::Worker& worker() { return *worker_; }
+  [[nodiscard]] proxy::Tallies& tallies() { return tallies_; }
+  [[nodiscard]] ledger::Ledger& ledger() { return *ledger_; }
 
  private:
   SimWorld& world_;
   MemoryFiles files_;
   std::string folder_;
+  proxy::Tallies tallies_;
   std::unique_ptr<ledger::Ledger> ledger_;
   proxy::Vitals vitals_{0};
+  bool waits_for_ledger_ = false;
   proxy::Board board_;
   std::unique_ptr<proxy::Worker> worker_;
   std::unique_ptr<http::Server> server_;

@@ -412,7 +412,31 @@ TEST_CASE("sections of later versions are checked for their names and otherwise 
   CHECK(mentions(text, "warning: cache is not used by this version"));
   CHECK(mentions(text, "unknown setting 'cache.ttll'"));
   CHECK_FALSE(mentions(text, "rate_limits is"));
-  CHECK(mentions(text, "circuit must hold objects"));
+  CHECK(mentions(text, "circuit must be an object"));
+}
+
+TEST_CASE("rate limits say whose, how many and how long, and every mistake in them is told") {
+  const config::Loaded loaded = load(
+      R"({"rate_limits":[{"scope":"session","requests":60},{"scope":"tag:team=core","tokens":100000,"per":"1h","wait":"5s"},{"concurrent":4}]})");
+  REQUIRE(loaded.snapshot);
+  const auto& limits = loaded.snapshot->rate_limits;
+  REQUIRE(limits.size() == 3);
+  CHECK(limits[0].by == "session");
+  CHECK(limits[0].requests == 60);
+  CHECK(limits[0].tokens == -1);
+  CHECK(limits[0].per == std::chrono::minutes(1));
+  CHECK(limits[1].key == "team=core");
+  CHECK(limits[1].wait == std::chrono::seconds(5));
+  CHECK(limits[2].by.empty());
+  CHECK(limits[2].concurrent == 4);
+  const std::string text = said(
+      R"({"rate_limits":[{"scope":"planet","requests":1},{"requests":-1},{"tokens":1.5},{"scope":"all"},{"requests":1,"per":"0"},{"requests":1,"pre":"1m"}]})");
+  CHECK(mentions(text, "rate_limits[0].scope must be \"all\", one of session"));
+  CHECK(mentions(text, "rate_limits[1].requests must be a whole number"));
+  CHECK(mentions(text, "rate_limits[2].tokens must be a whole number"));
+  CHECK(mentions(text, "rate_limits[3] needs requests, tokens or concurrent"));
+  CHECK(mentions(text, "rate_limits[4].per must be a duration"));
+  CHECK(mentions(text, "did you mean 'per'"));
 }
 
 TEST_CASE("budgets say whose, how much and how long, and every mistake in them is told") {

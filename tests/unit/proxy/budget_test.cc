@@ -46,12 +46,15 @@ TEST_CASE("a request falls under everybody's budget, its own and those that each
   config.budgets = {budget("", "", 100, "month"), budget("project", "/srv/web", 5), budget("project", "/srv/api", 6),
                     budget("session", "", 1, "hour"), budget("user", "", 7), budget("project", "", 3),
                     budget("model", "claude-a", 2, "week", false)};
-  rules::Identity who;
+  ledger::Record who;
   who.project = "/srv/web";
   who.session = "s-1";
-  CHECK(text(caps_for(config, who, "claude-a", BudgetMode::kHard)) == ": 100 span 3\nproject:/srv/web 3 span 1\nsession:s-1 1 span 0\n");
-  CHECK(text(caps_for(config, who, "claude-a", BudgetMode::kAll)) ==
-        ": 100 span 3\nproject:/srv/web 3 span 1\nsession:s-1 1 span 0\nmodel:claude-a 2 span 2\n");
+  who.requested_model = "claude-a";
+  CHECK(text(caps_for(config, who, BudgetMode::kHard)) == ": 100 span 3\nsession:s-1 1 span 0\nproject:/srv/web 3 span 1\n");
+  CHECK(text(caps_for(config, who, BudgetMode::kAll)) ==
+        ": 100 span 3\nsession:s-1 1 span 0\nproject:/srv/web 3 span 1\nmodel:claude-a 2 span 2\n");
+  who.payer = "project:/srv/api";
+  CHECK(text(caps_for(config, who, BudgetMode::kHard)) == ": 100 span 3\nsession:s-1 1 span 0\nproject:/srv/api 3 span 1\n");
   CHECK(text(caps_of(config, "user", "ann")) == "user:ann 7 span 1\n");
   CHECK(caps_of(config, "client", "x").empty());
 }
@@ -110,18 +113,63 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   chat::Outline outline;
   rules::Decision decision;
   decision.targets = {{"x", "m"}};
-  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 32000 * 10'000);
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 32000 * 10'000);
   outline.max_tokens = 100;
-  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 100 * 10'000);
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 100 * 10'000);
   rules::FieldEdit edit;
   edit.field = "max_tokens";
   edit.kind = rules::FieldEdit::Kind::kAtMost;
   edit.value_json = "50";
   decision.edits = {edit};
-  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 50 * 10'000);
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 50 * 10'000);
   decision.edits.front().kind = rules::FieldEdit::Kind::kAtLeast;
   decision.edits.front().value_json = "200";
-  CHECK(worst_case_nanousd(decision, outline, 1000, config) == 2 * 1101 * 1000 + 200 * 10'000);
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 200 * 10'000);
   decision.targets.push_back({"x", "nobody-knows"});
-  CHECK_FALSE(worst_case_nanousd(decision, outline, 1000, config).has_value());
+  CHECK_FALSE(worst_case_nanousd(decision.targets, decision, outline, 1100, config).has_value());
+}
+
+TEST_CASE("an answer that uses up a budget says so in the headers that clients show") {
+  ledger::Spend spend;
+  const std::vector<ledger::Cap> caps = {{"project", "web", ledger::Span::kDay, 10 * kUsd}, {"", "", ledger::Span::kMonth, 100 * kUsd}};
+  spend.add(row("web", 7 * kUsd));
+  http::Headers quiet;
+  warn_of_budgets(spend, caps, kNowUs, quiet);
+  CHECK_FALSE(quiet.has("anthropic-ratelimit-unified-status"));
+  spend.add(row("web", kUsd));
+  http::Headers headers;
+  warn_of_budgets(spend, caps, kNowUs, headers);
+  CHECK(headers.get("anthropic-ratelimit-unified-status") == "allowed_warning");
+  CHECK(headers.get("anthropic-ratelimit-unified-overage-utilization") == "0.800");
+  CHECK(headers.get("anthropic-ratelimit-unified-overage-surpassed-threshold") == "0.75");
+  CHECK(headers.get("anthropic-ratelimit-unified-overage-period") == "daily");
+  spend.add(row("web", 20 * kUsd));
+  http::Headers over;
+  warn_of_budgets(spend, caps, kNowUs, over);
+  CHECK(over.get("anthropic-ratelimit-unified-overage-utilization") == "1");
+  CHECK(over.get("anthropic-ratelimit-unified-overage-surpassed-threshold") == "0.95");
+}
+
+TEST_CASE("a budget for all time says no time at which it is free again") {
+  ledger::Spend spend;
+  http::Headers headers;
+  const auto refused = reserve(spend, {{"", "", ledger::Span::kTotal, kUsd}}, 2 * kUsd, kNowUs, headers);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.error().retry_after_ms == -1);
+  CHECK_THAT(refused.error().message, Contains("the total budget for all requests ($1.00) has no room for this request. Ask"));
+  CHECK_FALSE(headers.has("anthropic-ratelimit-unified-reset"));
+}
+
+TEST_CASE("a reservation grows by what there is room for, and gives back all of it") {
+  ledger::Spend spend;
+  const std::vector<ledger::Cap> caps = {{"project", "web", ledger::Span::kDay, 10 * kUsd}};
+  http::Headers headers;
+  auto reservation = reserve(spend, caps, 6 * kUsd, kNowUs, headers);
+  REQUIRE(reservation.ok());
+  CHECK(reservation->grow(5 * kUsd, kNowUs).has_value());
+  CHECK_FALSE(reservation->grow(4 * kUsd, kNowUs).has_value());
+  CHECK(reservation->nanousd() == 10 * kUsd);
+  CHECK(spend.left_nanousd(caps[0], kNowUs) == 0);
+  reservation->release();
+  CHECK(spend.left_nanousd(caps[0], kNowUs) == 10 * kUsd);
 }

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/limits.h"
-#include "proxy/provider_health.h"
+#include "proxy/circuit.h"
 #include "proxy/warm_caches.h"
 
 using namespace ccrules;
@@ -32,24 +32,63 @@ const rules::Target kTarget{"anthropic", "claude-sonnet-5-5"};
 
 }  // namespace
 
-TEST_CASE("a provider is down after three failures in a row, on trial half a minute later, and well with the first answer") {
-  ProviderHealth health;
-  CHECK(health.state("a", kNowUs) == "ok");
-  health.failed("a", kNowUs);
-  health.failed("a", kNowUs);
-  health.answered("a");
-  health.failed("a", kNowUs);
-  health.failed("a", kNowUs);
-  CHECK(health.state("a", kNowUs) == "ok");
-  health.failed("a", kNowUs);
-  CHECK(health.state("a", kNowUs) == "down");
-  CHECK(health.state("b", kNowUs) == "ok");
-  CHECK(health.state("a", kNowUs + 29 * kSecondUs) == "down");
-  CHECK(health.state("a", kNowUs + 30 * kSecondUs) == "trial");
-  health.failed("a", kNowUs + 31 * kSecondUs);
-  CHECK(health.state("a", kNowUs + 32 * kSecondUs) == "down");
-  health.answered("a");
-  CHECK(health.state("a", kNowUs + 32 * kSecondUs) == "ok");
+TEST_CASE("a circuit opens after so many failures in a row, lets one request try after a while, and closes with its answer") {
+  Circuits circuits;
+  const config::Circuit rules;
+  std::int64_t now_ms = 1000;
+  using Pass = Circuits::Pass;
+  const auto fail = [&](Pass pass = Pass::kFree) { circuits.failed("a", pass, rules, -1, now_ms, kNowUs); };
+  CHECK(circuits.state("a", now_ms) == "ok");
+  for (int i = 0; i < 4; ++i) fail();
+  circuits.answered("a", Pass::kFree, now_ms, kNowUs, 12);
+  for (int i = 0; i < 4; ++i) fail();
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kFree);
+  fail();
+  CHECK(circuits.state("a", now_ms) == "down");
+  CHECK(circuits.state("b", now_ms) == "ok");
+  CHECK(circuits.admit("b", now_ms).pass == Pass::kFree);
+  now_ms += 29'000;
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kClosed);
+  CHECK(circuits.admit("a", now_ms).wait_ms == 1000);
+  now_ms += 1000;
+  CHECK(circuits.state("a", now_ms) == "trial");
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kTrial);
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kClosed);  // one at a time
+  circuits.left("a", Pass::kTrial);
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kTrial);
+  fail(Pass::kTrial);
+  CHECK(circuits.admit("a", now_ms).wait_ms == 30'000);
+  now_ms += 30'000;
+  CHECK(circuits.admit("a", now_ms).pass == Pass::kTrial);
+  circuits.answered("a", Pass::kTrial, now_ms, kNowUs, 250);
+  CHECK(circuits.state("a", now_ms) == "ok");
+  REQUIRE(circuits.seen("a").has_value());
+  CHECK(circuits.seen("a")->took_ms == 250);
+  CHECK(circuits.seen("a")->failures == 0);
+  CHECK(circuits.seen("a")->opened == 2);
+  CHECK_FALSE(circuits.seen("b").has_value());
+}
+
+TEST_CASE("a provider that says when to come back is left alone until then, within reason") {
+  Circuits circuits;
+  const config::Circuit rules;
+  circuits.failed("a", Circuits::Pass::kFree, rules, 7000, 0, kNowUs);
+  CHECK(circuits.admit("a", 6999).wait_ms == 1);
+  CHECK(circuits.admit("a", 7000).pass == Circuits::Pass::kTrial);
+  circuits.failed("b", Circuits::Pass::kFree, rules, std::int64_t{1} << 60, 0, kNowUs);
+  CHECK(circuits.admit("b", 0).wait_ms == 300'000);
+}
+
+TEST_CASE("answers that were asked for before a circuit opened do not close it, and 0 failures never open one") {
+  Circuits circuits;
+  config::Circuit rules;
+  rules.failures = 1;
+  circuits.failed("a", Circuits::Pass::kFree, rules, -1, 0, kNowUs);
+  circuits.answered("a", Circuits::Pass::kFree, 10, kNowUs, 5);
+  CHECK(circuits.state("a", 10) == "down");
+  rules.failures = 0;
+  for (int i = 0; i < 100; ++i) circuits.failed("b", Circuits::Pass::kFree, rules, 5000, 0, kNowUs);
+  CHECK(circuits.state("b", 0) == "ok");
 }
 
 TEST_CASE("what the client did wrong, or a limit it has reached, does not speak against the provider") {

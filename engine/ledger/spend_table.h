@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+#include <utility>
+
+#include "core/result.h"
+#include "ledger/spend_sum.h"
+#include "ledger/sqlite.h"
+
+namespace ccrules::ledger {
+
+/// The table `spend` on the writer's connection: what was spent, in sums that are written in the same transaction as the rows
+/// they are made of, so that a start reads a few of them instead of all rows. Used by one thread.
+class SpendTable {
+ public:
+  static Result<SpendTable> prepare(Connection& connection);
+
+  /// Adds to the stored sums; inside the caller's transaction.
+  Result<void> add(const SumMap& sums);
+  /// The sums of those that spent most recently, at most limits::kSpendKeys of a scope.
+  static Result<SumMap> load(Connection& connection);
+  /// Everything that was spent from then on is in the sums; Spend::kAlways: all there is.
+  static Result<std::int64_t> known_since(Connection& connection);
+  /// One portion of the rows that are older than the sums, the newest first, in a transaction of its own.
+  /// @return what was added; nothing when there is no more
+  Result<SumMap> catch_up(Connection& connection, std::int64_t most_rows);
+  /// Forgets sessions and subagent runs that have spent nothing since.
+  static Result<void> prune(Connection& connection, std::int64_t before_us);
+
+ private:
+  SpendTable(Statement read, Statement write) : read_(std::move(read)), write_(std::move(write)) {}
+  Result<SumMap> add_older(Connection& connection, std::int64_t until_seq, std::int64_t most_rows);
+
+  Statement read_, write_;
+};
+
+}  // namespace ccrules::ledger

@@ -1,0 +1,135 @@
+#include "proxy/paying.h"
+
+#include <algorithm>
+#include <coroutine>
+#include <optional>
+#include <utility>
+
+#include "core/digest.h"
+#include "core/log.h"
+#include "ledger/cost.h"
+#include "tokens/counter.h"
+
+namespace ccrules::proxy {
+namespace {
+
+/// Resumes on the loop's thread once the ledger has committed what is held, or cannot.
+class Kept {
+ public:
+  Kept(Loop& loop, ledger::Ledger& ledger, ledger::Record row) : loop_(loop), ledger_(ledger), row_(std::move(row)) {}
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> waiter) {
+    ledger_.hold(row_, [this, waiter](bool kept) {
+      loop_.post([this, waiter, kept] {
+        kept_ = kept;
+        waiter.resume();
+      });
+    });
+  }
+  [[nodiscard]] bool await_resume() const noexcept { return kept_; }
+
+ private:
+  Loop& loop_;
+  ledger::Ledger& ledger_;
+  ledger::Record row_;
+  bool kept_ = false;
+};
+
+std::string fingerprint(const http::Headers& headers) {
+  constexpr std::size_t kDigits = 12;
+  for (const std::string_view name : {"x-api-key", "authorization", "x-goog-api-key", "api-key"}) {
+    std::string_view credential = headers.get(name);
+    if (credential.starts_with("Bearer ")) credential.remove_prefix(7);
+    if (!credential.empty()) return digest::sha256_hex(credential).substr(0, kDigits);
+  }
+  return {};
+}
+
+std::int64_t most_input_tokens(const Visit& visit) { return visit.estimated_input_tokens + visit.input_p95_tokens; }
+
+Error ledger_trouble(const Worker& worker) {
+  return budget_unknown(worker.ledger == nullptr ? "the ledger could not be opened (the log says why)" : worker.ledger->health().problem);
+}
+
+Task<Result<void>> keep(Worker& worker, Visit& visit) {
+  ledger::Record row = visit.row;
+  row.cost_nanousd = visit.reservation.nanousd();
+  Kept keeping(worker.loop, *worker.ledger, std::move(row));
+  const bool kept = co_await keeping;
+  if (!kept) co_return ledger_trouble(worker);
+  visit.row.held = true;
+  co_return Result<void>();
+}
+
+}  // namespace
+
+void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
+  visit.row.payer = decision.budget;
+  visit.row.key = fingerprint(head.headers);
+  constexpr std::size_t kLongestId = 200;
+  const std::string_view agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
+  const std::string_view parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);
+  if (!agent.empty()) visit.row.subagent = worker.tallies.subagents.root(agent, parent);
+}
+
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline) {
+  const config::Snapshot& config = *visit.policy->config;
+  if (config.budgets.empty()) co_return Result<void>();
+  visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
+  const std::vector<ledger::Cap> caps = caps_for(config, visit.row, BudgetMode::kHard);
+  if (caps.empty()) co_return Result<void>();
+  if (worker.ledger == nullptr || worker.ledger->in_trouble()) co_return ledger_trouble(worker);
+  const ledger::Spend& spend = worker.tallies.spend;
+  if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
+    co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
+  }
+  const auto worst = worst_case_nanousd(decision.targets, decision, outline, most_input_tokens(visit), config);
+  CCR_CO_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
+  visit.reservation = std::move(reservation);
+  co_return co_await keep(worker, visit);
+}
+
+Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
+                                const chat::Outline& outline) {
+  if (!visit.reservation.active()) co_return Result<void>();
+  const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, most_input_tokens(visit), *visit.policy->config);
+  if (!worst) co_return budget_unknown("the price of " + target.provider + "," + target.model + " is not known");
+  const std::int64_t more = visit.wasted_nanousd + *worst - visit.reservation.nanousd();
+  if (more <= 0) co_return Result<void>();
+  if (const auto cap = visit.reservation.grow(more, visit.row.at_us)) co_return used_up(*cap, visit.row.at_us, visit.more_headers);
+  co_return co_await keep(worker, visit);
+}
+
+bool overspends(Worker& worker, Visit& visit) {
+  constexpr std::int64_t kLookEveryBytes = 4096;
+  if (!visit.reservation.active() || visit.output_text_bytes < visit.look_at_spending_at_bytes) return false;
+  visit.look_at_spending_at_bytes = visit.output_text_bytes + kLookEveryBytes;
+  chat::Usage usage = visit.row.usage;
+  if (!usage.input_tokens) usage.input_tokens = visit.estimated_input_tokens;
+  usage.output_tokens = std::max(usage.output_tokens.value_or(0), tokens::count_bytes(visit.output_text_bytes, visit.row.model));
+  const auto cost = ledger::cost_nanousd(usage, visit.row.provider, visit.row.model, *visit.policy->config);
+  if (!cost) return false;
+  const std::int64_t over = *cost + visit.wasted_nanousd - visit.reservation.nanousd();
+  if (over <= 0) return false;
+  const bool full = visit.reservation.grow(over, visit.row.at_us).has_value();
+  if (full) log::warn("the answer was cut: it costs more than the request asked for, and its budget is used up", visit.row.id);
+  (void)worker;
+  return full;
+}
+
+Error overspent() {
+  Error error;
+  error.code = ErrorCode::kBudgetExceeded;
+  error.origin = Origin::kClient;
+  error.http_status = 429;
+  error.type = "billing_error";
+  error.should_retry_false = true;
+  error.message = "the answer was cut here: the provider sends more than was asked for, and the budget has no room for it";
+  return error;
+}
+
+void describe_budgets(const Worker& worker, const Visit& visit, http::Headers& headers) {
+  if (!visit.caps.empty()) warn_of_budgets(worker.tallies.spend, visit.caps, visit.row.at_us, headers);
+}
+
+}  // namespace ccrules::proxy

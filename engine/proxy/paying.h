@@ -1,0 +1,36 @@
+#pragma once
+#include <span>
+#include <string>
+
+#include "async/task.h"
+#include "chat/outline.h"
+#include "core/result.h"
+#include "http/message.h"
+#include "proxy/visit.h"
+#include "proxy/worker.h"
+#include "rules/decision.h"
+
+/// Hard budgets along a request's way: set aside before it is sent, kept on the disk, settled when it is over.
+namespace ccrules::proxy {
+
+/// Notes who pays: the decision's `budget`, the fingerprint of the client's credential, the tree of subagents.
+void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit);
+
+/// Sets aside what the request may cost, where a hard budget applies to it, and waits until that is on the disk. Error: 429 when
+/// it does not fit, 503 when what is left cannot be known.
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline);
+
+/// Before an attempt at a target that the decision does not name, and after an answer that was paid for and is not used: sets
+/// more aside where it takes more.
+Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
+                                const chat::Outline& outline);
+
+/// True when a stream has cost more than is set aside for it, and its budgets have no room for more.
+bool overspends(Worker& worker, Visit& visit);
+/// What the client is told then.
+Error overspent();
+
+/// The budget headers of an answer.
+void describe_budgets(const Worker& worker, const Visit& visit, http::Headers& headers);
+
+}  // namespace ccrules::proxy

@@ -1,0 +1,277 @@
+#include "proxy/rate_limit.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+
+#include "async/loop.h"
+#include "ledger/spend_sum.h"
+#include "proxy/visit.h"
+#include "proxy/worker.h"
+
+namespace ccrules::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::size_t kMostStates = 20000;   ///< Sessions, users ... whose limits are kept.
+constexpr std::size_t kMostWaiting = 1000;   ///< Requests that wait for one limit.
+constexpr milliseconds kLookAgain{50};       ///< Who waits for others to end looks so often.
+
+std::int64_t per_us(const RateRule& rule) { return std::max<std::int64_t>(rule.limit.per.count(), 1) * 1000; }
+
+/// How long it takes until so much has flowed out of a bucket of `most`; more than all of it counts as all of it.
+std::int64_t share_us(const RateRule& rule, std::int64_t amount, std::int64_t most) {
+  if (amount >= most) return per_us(rule);
+  return static_cast<std::int64_t>(static_cast<double>(per_us(rule)) * static_cast<double>(amount) / static_cast<double>(most));
+}
+
+/// Until `amount` more fits into the bucket; not positive: it does now.
+std::int64_t wait_us(const RateRule& rule, std::int64_t empty_us, std::int64_t amount, std::int64_t most, std::int64_t now_us) {
+  return std::max(empty_us, now_us) + share_us(rule, amount, most) - per_us(rule) - now_us;
+}
+
+std::int64_t left_of(const RateRule& rule, std::int64_t empty_us, std::int64_t most, std::int64_t now_us) {
+  const std::int64_t room_us = std::max<std::int64_t>(per_us(rule) - std::max<std::int64_t>(empty_us - now_us, 0), 0);
+  return static_cast<std::int64_t>(static_cast<double>(most) * static_cast<double>(room_us) / static_cast<double>(per_us(rule)));
+}
+
+std::string whose(const RateRule& rule) {
+  return rule.limit.by.empty() ? std::string("all requests together") : rule.limit.by + " '" + rule.key + "'";
+}
+
+std::string rfc3339(std::int64_t wall_us) {
+  const std::time_t seconds = wall_us / 1'000'000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const RateLimits::Left& left, std::int64_t wall_us,
+              http::Headers& headers) {
+  constexpr std::int64_t kSecondMs = 1000;
+  Error error;
+  error.code = ErrorCode::kDenied;
+  error.origin = Origin::kClient;
+  error.http_status = 429;
+  error.type = "rate_limit_error";
+  error.retry_after_ms = std::max(refused.wait_ms, kSecondMs);
+  const std::string seconds = std::to_string((error.retry_after_ms + kSecondMs - 1) / kSecondMs);
+  if (refused.concurrent) {
+    error.message = "more than " + std::to_string(rule.limit.concurrent) + " requests of " + whose(rule) +
+                    " are under way; try again when one has ended, or raise `rate_limits` in ccrules.json";
+  } else {
+    error.message = "the rate limit of " + whose(rule) + " is reached; there is room again in " + seconds +
+                    " seconds, or raise `rate_limits` in ccrules.json";
+  }
+  const std::string reset = rfc3339(wall_us + left.full_ms * 1000);
+  const auto tell = [&](const char* what, std::int64_t limit, std::int64_t rest) {
+    if (limit < 0) return;
+    const std::string anthropic = std::string("anthropic-ratelimit-") + what;
+    headers.add(anthropic + "-limit", std::to_string(limit));
+    headers.add(anthropic + "-remaining", std::to_string(rest));
+    headers.add(anthropic + "-reset", reset);
+    headers.add(std::string("x-ratelimit-limit-") + what, std::to_string(limit));
+    headers.add(std::string("x-ratelimit-remaining-") + what, std::to_string(rest));
+    headers.add(std::string("x-ratelimit-reset-") + what, seconds + "s");
+  };
+  tell("requests", rule.limit.requests, left.requests);
+  tell("tokens", rule.limit.tokens, left.tokens);
+  return error;
+}
+
+}  // namespace
+
+std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row) {
+  std::vector<RateRule> rules;
+  for (const config::RateLimit& limit : config.rate_limits) {
+    if (limit.by.empty()) rules.push_back({limit, {}});
+  }
+  ledger::each_scope(row, [&](std::size_t scope, std::string_view key) {
+    for (const config::RateLimit& limit : config.rate_limits) {
+      if (limit.by == ledger::kScopes[scope] && (limit.key.empty() || limit.key == key)) rules.push_back({limit, std::string(key)});
+    }
+  });
+  return rules;
+}
+
+std::string RateLimits::name_of(const RateRule& rule) {
+  // The same limit after a reload is the same bucket; one that was changed begins anew.
+  std::string name = rule.limit.by;
+  name.append("\n").append(rule.key);
+  for (const std::int64_t part :
+       {rule.limit.requests, rule.limit.tokens, rule.limit.concurrent, std::int64_t{rule.limit.per.count()}}) {
+    name.append("\n").append(std::to_string(part));
+  }
+  return name;
+}
+
+RateLimits::State& RateLimits::of(const RateRule& rule, std::int64_t now_us) {
+  std::string name = name_of(rule);
+  const auto found = states_.find(name);
+  if (found != states_.end()) return found->second;
+  if (states_.size() >= kMostStates) forget_idle(now_us);
+  return states_.emplace(std::move(name), State()).first->second;
+}
+
+void RateLimits::forget_idle(std::int64_t now_us) {
+  const auto idle = [now_us](const auto& entry) {
+    const State& state = entry.second;
+    return state.running == 0 && state.waiting.empty() && state.requests_us <= now_us && state.tokens_us <= now_us;
+  };
+  std::erase_if(states_, idle);
+  if (states_.size() < kMostStates) return;
+  // A flood of new names that are all in use: those that nothing is under way for begin anew.
+  std::erase_if(states_, [](const auto& entry) { return entry.second.running == 0 && entry.second.waiting.empty(); });
+}
+
+std::optional<RateLimits::Refusal> RateLimits::take(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms) {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now_us = now_ms * 1000;
+  std::optional<Refusal> refusal;
+  const auto refuse = [&](std::size_t rule, std::int64_t us, bool concurrent) {
+    Refusal mine{rule, (us + 999) / 1000, concurrent};
+    if (!refusal || mine.wait_ms > refusal->wait_ms) refusal = mine;
+  };
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const config::RateLimit& limit = rules[i].limit;
+    const State& state = of(rules[i], now_us);
+    if (limit.concurrent >= 0 && state.running >= limit.concurrent) refuse(i, 0, true);
+    if (limit.requests >= 0) {
+      const std::int64_t us = limit.requests == 0 ? per_us(rules[i]) : wait_us(rules[i], state.requests_us, 1, limit.requests, now_us);
+      if (us > 0) refuse(i, us, false);
+    }
+    if (limit.tokens >= 0) {
+      const std::int64_t us = limit.tokens == 0 ? per_us(rules[i]) : wait_us(rules[i], state.tokens_us, tokens, limit.tokens, now_us);
+      if (us > 0) refuse(i, us, false);
+    }
+  }
+  if (refusal) return refusal;
+  for (const RateRule& rule : rules) {
+    State& state = of(rule, now_us);
+    ++state.running;
+    if (rule.limit.requests > 0) state.requests_us = std::max(state.requests_us, now_us) + share_us(rule, 1, rule.limit.requests);
+    if (rule.limit.tokens > 0) state.tokens_us = std::max(state.tokens_us, now_us) + share_us(rule, tokens, rule.limit.tokens);
+  }
+  return std::nullopt;
+}
+
+void RateLimits::end(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms) {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now_us = now_ms * 1000;
+  for (const RateRule& rule : rules) {
+    State& state = of(rule, now_us);
+    state.running = std::max<std::int64_t>(state.running - 1, 0);
+    if (rule.limit.tokens <= 0) continue;
+    const std::int64_t us = share_us(rule, std::abs(tokens), rule.limit.tokens);
+    state.tokens_us = tokens < 0 ? state.tokens_us - us : std::max(state.tokens_us, now_us) + us;
+  }
+}
+
+std::optional<std::uint64_t> RateLimits::queue(const RateRule& rule) {
+  const std::lock_guard lock(mutex_);
+  State& state = of(rule, 0);
+  if (state.waiting.size() >= kMostWaiting) return std::nullopt;
+  state.waiting.push_back(next_ticket_);
+  return next_ticket_++;
+}
+
+bool RateLimits::is_first(const RateRule& rule, std::uint64_t ticket) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = states_.find(name_of(rule));
+  return found == states_.end() || found->second.waiting.empty() || found->second.waiting.front() == ticket;
+}
+
+void RateLimits::leave_queue(const RateRule& rule, std::uint64_t ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto found = states_.find(name_of(rule));
+  if (found != states_.end()) std::erase(found->second.waiting, ticket);
+}
+
+RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = states_.find(name_of(rule));
+  const State state = found == states_.end() ? State() : found->second;
+  const std::int64_t now_us = now_ms * 1000;
+  Left left;
+  if (rule.limit.requests >= 0) left.requests = left_of(rule, state.requests_us, rule.limit.requests, now_us);
+  if (rule.limit.tokens >= 0) left.tokens = left_of(rule, state.tokens_us, rule.limit.tokens, now_us);
+  left.full_ms = std::max<std::int64_t>(std::max(state.requests_us, state.tokens_us) - now_us, 0) / 1000;
+  return left;
+}
+
+RateLease& RateLease::operator=(RateLease&& other) noexcept {
+  end(tokens_, last_ms_);
+  limits_ = std::exchange(other.limits_, nullptr);
+  rules_ = std::move(other.rules_);
+  tokens_ = other.tokens_;
+  last_ms_ = other.last_ms_;
+  return *this;
+}
+
+void RateLease::end(std::int64_t used_tokens, std::int64_t now_ms) noexcept {
+  if (limits_ != nullptr) limits_->end(rules_, used_tokens - tokens_, now_ms);
+  limits_ = nullptr;
+}
+
+namespace {
+
+/// A place in a queue, left at the end of its life.
+class Ticket {
+ public:
+  Ticket(RateLimits& limits, RateRule rule, std::uint64_t number) : limits_(limits), rule_(std::move(rule)), number_(number) {}
+  ~Ticket() { limits_.leave_queue(rule_, number_); }
+  Ticket(const Ticket&) = delete;
+  Ticket& operator=(const Ticket&) = delete;
+  [[nodiscard]] bool is_first() const { return limits_.is_first(rule_, number_); }
+
+ private:
+  RateLimits& limits_;
+  RateRule rule_;
+  std::uint64_t number_;
+};
+
+}  // namespace
+
+Task<Result<void>> pass_rate_limits(Worker& worker, Visit& visit, StopToken stop) {
+  const config::Snapshot& config = *visit.policy->config;
+  if (config.rate_limits.empty()) co_return Result<void>();
+  std::vector<RateRule> rules = rates_for(config, visit.row);
+  if (rules.empty()) co_return Result<void>();
+  RateLimits& limits = worker.tallies.limits;
+  const std::int64_t tokens = visit.estimated_input_tokens;
+  const std::int64_t began_ms = worker.loop.now_ms();
+  std::unique_ptr<Ticket> ticket;
+  std::size_t waits_for = 0;
+  for (;;) {
+    const std::int64_t now_ms = worker.loop.now_ms();
+    std::optional<RateLimits::Refusal> refused;
+    if (!ticket) {
+      const auto busy = std::find_if(rules.begin(), rules.end(), [&](const RateRule& rule) { return !limits.is_first(rule, 0); });
+      if (busy != rules.end()) refused = RateLimits::Refusal{static_cast<std::size_t>(busy - rules.begin()), 0, false};
+    } else if (!ticket->is_first()) {
+      refused = RateLimits::Refusal{waits_for, 0, false};
+    }
+    if (!refused) refused = limits.take(rules, tokens, now_ms);
+    if (!refused) break;
+    const RateRule& rule = rules[refused->rule];
+    const std::int64_t patience_ms = began_ms + rule.limit.wait.count() - now_ms;
+    const std::int64_t pause_ms = std::max<std::int64_t>(refused->wait_ms, kLookAgain.count());
+    const bool hopeless = pause_ms > patience_ms;
+    if (!hopeless && !ticket) {
+      if (const auto number = limits.queue(rule)) {
+        ticket = std::make_unique<Ticket>(limits, rule, *number);
+        waits_for = refused->rule;
+      }
+    }
+    if (hopeless || !ticket) co_return refusal(rule, *refused, limits.left(rule, now_ms), visit.row.at_us, visit.more_headers);
+    CCR_CO_CHECK(co_await sleep_for(worker.loop, milliseconds(pause_ms), stop));
+  }
+  visit.rate_lease = RateLease(limits, std::move(rules), tokens);
+  co_return Result<void>();
+}
+
+}  // namespace ccrules::proxy

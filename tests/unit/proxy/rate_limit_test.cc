@@ -1,0 +1,97 @@
+#include "proxy/rate_limit.h"
+
+#include <catch2/catch.hpp>
+
+using namespace ccrules;
+using namespace ccrules::proxy;
+
+namespace {
+
+RateRule rule(std::string by, std::string key, std::int64_t requests, std::int64_t tokens = -1, std::int64_t concurrent = -1) {
+  RateRule rule;
+  rule.limit.by = std::move(by);
+  rule.key = std::move(key);
+  rule.limit.requests = requests;
+  rule.limit.tokens = tokens;
+  rule.limit.concurrent = concurrent;
+  rule.limit.per = std::chrono::seconds(60);
+  return rule;
+}
+
+}  // namespace
+
+TEST_CASE("so many requests may come at once, then one each time that a share of the period has passed") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("session", "s1", 6)};
+  std::int64_t now_ms = 5000;
+  for (int i = 0; i < 6; ++i) CHECK_FALSE(limits.take(rules, 0, now_ms).has_value());
+  auto refused = limits.take(rules, 0, now_ms);
+  REQUIRE(refused.has_value());
+  CHECK(refused->wait_ms == 10'000);
+  CHECK(limits.left(rules[0], now_ms).requests == 0);
+  CHECK(limits.left(rules[0], now_ms + 30'000).requests == 3);
+  CHECK(limits.take(rules, 0, now_ms + 9'999).has_value());
+  CHECK_FALSE(limits.take(rules, 0, now_ms + 10'000).has_value());
+  CHECK(limits.take(rules, 0, now_ms + 10'000).has_value());
+  CHECK_FALSE(limits.take({rule("session", "s2", 6)}, 0, now_ms).has_value());
+}
+
+TEST_CASE("in no window of the period do more than twice as many requests pass, and over long times never more than allowed") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", 60)};
+  int passed = 0;
+  for (std::int64_t now_ms = 0; now_ms < 3'600'000; now_ms += 100) passed += limits.take(rules, 0, now_ms).has_value() ? 0 : 1;
+  CHECK(passed >= 3600);
+  CHECK(passed <= 3600 + 60);
+}
+
+TEST_CASE("what one limit refuses takes nothing from the others") {
+  RateLimits limits;
+  const std::vector<RateRule> both = {rule("", "", 10), rule("user", "ann", 1)};
+  CHECK_FALSE(limits.take(both, 0, 0).has_value());
+  for (int i = 0; i < 20; ++i) CHECK(limits.take(both, 0, 0)->rule == 1);
+  CHECK(limits.left(both[0], 0).requests == 9);
+}
+
+TEST_CASE("tokens are taken by estimate and settled by what was used") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", -1, 1000)};
+  CHECK_FALSE(limits.take(rules, 300, 0).has_value());
+  limits.end(rules, 500, 0);  // 800 were used
+  CHECK(limits.left(rules[0], 0).tokens == 200);
+  auto refused = limits.take(rules, 300, 0);
+  REQUIRE(refused.has_value());
+  CHECK(refused->wait_ms == 6000);
+  CHECK_FALSE(limits.take(rules, 200, 0).has_value());
+  limits.end(rules, -200, 0);  // it was not sent
+  CHECK(limits.left(rules[0], 0).tokens == 200);
+  CHECK_FALSE(limits.take(rules, 5000, 60'000).has_value());  // larger than the bucket: when it is empty
+  CHECK(limits.take(rules, 1, 60'000).has_value());
+}
+
+TEST_CASE("so many requests may be under way, and each that ends makes room") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", -1, -1, 2)};
+  {
+    CHECK_FALSE(limits.take(rules, 0, 0).has_value());
+    RateLease first(limits, rules, 0);
+    CHECK_FALSE(limits.take(rules, 0, 0).has_value());
+    const RateLease second(limits, rules, 0);
+    auto refused = limits.take(rules, 0, 0);
+    REQUIRE(refused.has_value());
+    CHECK(refused->concurrent);
+    first.end(0, 0);
+    CHECK_FALSE(limits.take(rules, 0, 0).has_value());
+    limits.end(rules, 0, 0);
+  }
+  CHECK_FALSE(limits.take(rules, 0, 0).has_value());
+}
+
+TEST_CASE("memory for limits is bounded, whatever clients call themselves") {
+  RateLimits limits;
+  for (int i = 0; i < 100'000; ++i) {
+    const std::vector<RateRule> rules = {rule("session", std::to_string(i), 1)};
+    CHECK_FALSE(limits.take(rules, 0, i).has_value());
+    limits.end(rules, 0, i);
+  }
+}
