@@ -88,11 +88,11 @@ inline constexpr std::int64_t kLearnAgainRows = 2000;        ///< Of the ledger,
 
 // --- rules (rules.md, chapter 7)
 inline constexpr std::size_t kLuaBytes = 8u * 1024 * 1024;  ///< Per LuaJIT state.
-inline constexpr auto kRuleTime = 5ms;                      ///< CPU time per decision.
+inline constexpr auto kRuleTime = 5ms;                      ///< CPU time of one rule in a decision.
 inline constexpr std::size_t kLuaSteps =
     2'000'000;                                 ///< Work units of our own library functions per decision.
 inline constexpr auto kRuleLoadTime = 1000ms;  ///< CPU time for loading one rule file.
-inline constexpr int kRuleStops = 3;      ///< Rules stopped in one decision before no more Lua runs in it.
+inline constexpr int kRuleStops = 3;      ///< Rules stopped in one decision, or as many kRuleTime used, before no more Lua runs in it.
 inline constexpr int kLuaCallDepth = 32;  ///< Library functions calling back into Lua (pcall, gsub, sort).
 inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;  ///< Longest string a library function makes.
 inline constexpr std::size_t kLuaSort = 10000;             ///< Most items of table.sort and pairs.

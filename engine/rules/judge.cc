@@ -1,6 +1,8 @@
 #include "rules/judge.h"
 
+#include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "core/limits.h"
 #include "core/log.h"
@@ -52,35 +54,91 @@ void Quarantine::describe(const Rule& rule, std::vector<RuleStatus>& out) const 
   out.push_back(std::move(status));
 }
 
-// --- judging
+// --- time
 
-bool Judge::begin() {
-  last_stopped_ = false;
-  if (stops_ >= limits::kRuleStops) return false;
+void TimeKeeper::charge() {
+  const std::optional<std::chrono::nanoseconds> began = since_ ? since_ : CpuBudget::seen_since();
+  if (!began || running_ == nullptr) return;
+  const std::chrono::nanoseconds now = thread_cpu_time();
+  since_ = now;
+  auto spent = std::find_if(spent_.begin(), spent_.end(), [this](const Spent& one) { return one.rule == running_; });
+  if (spent == spent_.end()) spent = spent_.insert(spent_.end(), Spent{running_, {}, false});
+  // Where the watchdog came late a rule had more than its share; the others do not pay for that.
+  const std::chrono::nanoseconds time = std::min<std::chrono::nanoseconds>(now - *began, limits::kRuleTime);
+  spent->time += time;
+  all_ += time;
+}
+
+bool TimeKeeper::turn(const Rule& rule) {
+  charge();
+  const Rule* before = std::exchange(running_, nullptr);
+  if (stops_ >= limits::kRuleStops || all_ >= limits::kRuleStops * limits::kRuleTime) return false;
   if (!budget_) {
     budget_.emplace(limits::kRuleTime);
-  } else if (CpuBudget::spent()) {
+  } else if ((since_ && before != &rule) || CpuBudget::spent()) {
     budget_->renew();
   }
+  running_ = &rule;
   return true;
 }
 
-Outcome Judge::when(const Rule& rule, Evaluation& evaluation) {
-  if (rule.when.uses_lua && !begin()) {
-    evaluation.error = "not evaluated: other rules used up the time for Lua";
-    return Outcome::kFailed;
+void TimeKeeper::stopped() {
+  charge();
+  ++stops_;
+  for (Spent& spent : spent_) spent.stopped = spent.stopped || spent.rule == running_;
+}
+
+const Rule* TimeKeeper::spender() const {
+  const auto most = std::max_element(spent_.begin(), spent_.end(), [](const Spent& a, const Spent& b) { return a.time < b.time; });
+  return stops_ >= limits::kRuleStops || most == spent_.end() || most->stopped ? nullptr : most->rule;
+}
+
+// --- judging
+
+bool Judge::begin(const Rule& rule, Evaluation& evaluation) {
+  last_stopped_ = false;
+  if (time_.turn(rule)) return true;
+  evaluation.error = "not evaluated: other rules used up the time for Lua";
+  const Rule* spender = blamed_ != nullptr ? blamed_ : time_.spender();
+  if (spender == nullptr || spender == &rule) return false;
+  evaluation.error += ", most of it '" + spender->name + "' (" + spender->where + ")";
+  if (blamed_ == nullptr) {
+    quarantine_.failed(*spender, true, reader_.wall_us(), "used up the time that all rules of a decision have together");
   }
+  blamed_ = spender;
+  return false;
+}
+
+void Judge::leave(const Rule& rule) {
+  if (!rule.script->hoards()) return;
+  quarantine_.failed(rule, true, reader_.wall_us(),
+                     "kept more than " + std::to_string(limits::kLuaBytes >> 21U) + " MiB of memory after it had returned");
+  renew(rule);
+}
+
+void Judge::renew(const Rule& rule) {
+  time_.pause();
+  rule.script->renew();
+}
+
+Outcome Judge::when(const Rule& rule, Evaluation& evaluation) {
+  if (!rule.when.uses_lua) return evaluate(rule.when, evaluation);
+  if (!begin(rule, evaluation)) return Outcome::kFailed;
   const Outcome outcome = evaluate(rule.when, evaluation);
-  if (outcome == Outcome::kFailed) last_stopped_ = rule.script != nullptr && rule.script->stopped();
+  if (outcome == Outcome::kFailed) {
+    last_stopped_ = rule.script->stopped();
+  } else {
+    leave(rule);
+  }
   return outcome;
 }
 
 bool Judge::call(const Rule& rule, int ref, Evaluation& evaluation, Tree& result) {
-  if (!begin()) {
-    evaluation.error = "not evaluated: other rules used up the time for Lua";
-    return false;
+  if (!begin(rule, evaluation)) return false;
+  if (rule.script->evaluate(ref, reader_, result, evaluation.error)) {
+    leave(rule);
+    return true;
   }
-  if (rule.script->evaluate(ref, reader_, result, evaluation.error)) return true;
   last_stopped_ = rule.script->stopped();
   return false;
 }
@@ -125,12 +183,9 @@ void Judge::failed(const Rule& rule, const Evaluation& evaluation) {
   quarantine_.failed(rule, last_stopped_, reader_.wall_us(), evaluation.error);
   if (!last_stopped_) return;
   last_stopped_ = false;
-  ++stops_;
+  time_.stopped();
   // Without it one rule that hoards memory would stop all others of its file.
-  if (rule.script->hoards()) {
-    budget_.reset();  // loading has a budget of its own
-    (void)rule.script->renew();  // else the old state goes on, as far as it can
-  }
+  if (rule.script->hoards()) renew(rule);
 }
 
 // --- traces

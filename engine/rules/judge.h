@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -38,8 +39,37 @@ class Quarantine {
   std::size_t quarantined_ = 0;
 };
 
-/// Judges the rules of one decision, one after the other: conditions, functions within the decision's CPU budget, failures,
-/// trace rows.
+/// Who spent the CPU time of a decision's Lua. Until the watchdog has seen the decision run nobody asks and no clock is read: the
+/// usual decision is over by then. From there on every rule has its limits::kRuleTime to itself, and all of them together have
+/// limits::kRuleStops times as much.
+class TimeKeeper {
+ public:
+  /// Lua of `rule` runs next. False when there is no time left for it.
+  bool turn(const Rule& rule);
+  /// The rule whose turn it is was stopped by a limit, and answers for that.
+  void stopped();
+  /// Loading rules takes a budget of its own; the next turn() begins another one.
+  void pause() { budget_.reset(); }
+  /// The rule that spent the most, once there is no time left; null: rules were stopped, and answered for that.
+  [[nodiscard]] const Rule* spender() const;
+
+ private:
+  struct Spent {
+    const Rule* rule;
+    std::chrono::nanoseconds time;
+    bool stopped;
+  };
+  void charge();
+
+  std::optional<CpuBudget> budget_;
+  const Rule* running_ = nullptr;
+  std::optional<std::chrono::nanoseconds> since_;  ///< thread_cpu_time() of the last charge; absent: the watchdog saw nothing
+  std::vector<Spent> spent_;
+  std::chrono::nanoseconds all_{0};
+  int stops_ = 0;
+};
+
+/// Judges the rules of one decision, one after the other: conditions, functions within their CPU time, failures, trace rows.
 class Judge {
  public:
   Judge(const RuleSet& set, Quarantine& quarantine, const Facts& facts, api::On on, Trace* trace)
@@ -77,14 +107,18 @@ class Judge {
   std::optional<Refusal> refusal(const Target& target);
 
  private:
-  bool begin();
+  /// Before Lua of the rule runs. False, with the evaluation's error set, when other rules used up the time.
+  bool begin(const Rule& rule, Evaluation& evaluation);
+  /// After Lua of the rule ran well: what it leaves behind must not be laid at another rule's door.
+  void leave(const Rule& rule);
+  void renew(const Rule& rule);
 
   const RuleSet& set_;
   Quarantine& quarantine_;
   Reader reader_;
   Trace* trace_;
-  std::optional<CpuBudget> budget_;
-  int stops_ = 0;
+  TimeKeeper time_;
+  const Rule* blamed_ = nullptr;  ///< spent the others' time
   bool last_stopped_ = false;
 };
 

@@ -19,13 +19,6 @@ namespace {
 
 constexpr lua_Number kMostMessages = 1e6;
 
-/// Of this thread: what a busy machine does meanwhile does not count.
-std::chrono::nanoseconds cpu_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
 void push(lua_State* state, std::string_view text) { lua_pushlstring(state, text.data(), text.size()); }
 
 std::string_view text_at(lua_State* state, int index) {
@@ -806,7 +799,7 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     diagnostics.push_back(file.error({}, "the file is larger than " + std::to_string(limits::kRuleFileBytes >> 20U) + " MiB"));
     return false;
   }
-  const std::chrono::nanoseconds begin = cpu_time();
+  const std::chrono::nanoseconds begin = thread_cpu_time();  // what a busy machine does meanwhile does not count
   Loading loading{file, scan(file.text), declarations, diagnostics, {}};
   loading_ = &loading;
   std::string error;
@@ -826,13 +819,15 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
   if (ran && zones_ != nullptr) read_zones(file, *zones_, diagnostics);
   files_.push_back(&file);
   declarations_ += declarations.size() - declared_before;
-  load_time_ += cpu_time() - begin;
+  load_time_ += thread_cpu_time() - begin;
   return diagnostics.size() == before;
 }
 
-bool Script::hoards() const { return vm_->used_bytes() > limits::kLuaBytes / 2; }
+void Script::renew() {
+  if (!load_again()) vm_->keep();
+}
 
-bool Script::renew() {
+bool Script::load_again() {
   if (load_time_ > limits::kRuleRenewTime || config_ == nullptr) return false;
   std::unique_ptr<Vm> old = std::move(vm_);
   const std::vector<const SourceFile*> files = std::move(files_);

@@ -67,16 +67,17 @@ class Script {
   /// True when the last failure was a limit.
   [[nodiscard]] bool stopped() const { return vm_->stopped(); }
   /// True when the state keeps so much memory that its rules can hardly run: functions hoard it in their upvalues.
-  [[nodiscard]] bool hoards() const;
-  /// Replaces the state by a fresh one that loaded the same files; functions keep their references. False, and nothing changed,
-  /// when that would take too long or gives something else. Precondition: no function runs.
-  bool renew();
+  [[nodiscard]] bool hoards() const { return vm_->hoards(); }
+  /// Replaces the state by a fresh one that loaded the same files; functions keep their references. When that would take too long
+  /// or gives something else, the old state goes on, as far as it can. Precondition: no function runs.
+  void renew();
 
  private:
   struct Loading;
   struct Binding;
   Script() = default;
   bool start(std::string& error);
+  bool load_again();
   bool call(int ref, Reader& reader, const Value* value, std::string& error);
 
   std::unique_ptr<Vm> vm_;

@@ -1,5 +1,6 @@
 #include "rules/vm.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <lua.hpp>
@@ -63,6 +64,7 @@ std::unique_ptr<Vm> Vm::create() {
   luaJIT_setmode(vm->lua_, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
   lua_gc(vm->lua_, LUA_GCSETPAUSE, kCollectAtPercent);
   std::string error;
+  vm->collect_above_ = limits::kLuaBytes / 2;
   if (!vm->protect([](lua_State* state) { install_sandbox(state); }, error)) return nullptr;
   return vm;
 }
@@ -129,6 +131,12 @@ void Vm::stop_from_signal() noexcept {
   lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
 }
 
+void Vm::keep() noexcept {
+  lua_gc(lua_, LUA_GCCOLLECT, 0);
+  const std::size_t half_of_the_rest = used_bytes_ + (limits::kLuaBytes - std::min(used_bytes_, limits::kLuaBytes)) / 2;
+  collect_above_ = std::max(limits::kLuaBytes / 2, half_of_the_rest);
+}
+
 void Vm::note_lines(Lines* lines) noexcept {
   lines_ = lines;
   idle();
@@ -168,7 +176,10 @@ bool Vm::finish(int status, std::string& error) {
     abort_ = 0;
   }
   out_of_memory_ = false;
-  if (status == 0) return true;
+  if (status == 0) {
+    if (used_bytes_ > collect_above_) lua_gc(lua_, LUA_GCCOLLECT, 0);
+    return true;
+  }
 
   stopped_ = memory || aborted;
   if (memory) {

@@ -39,11 +39,18 @@ class Vm {
   }
 
   /// From now on globals cannot be changed. Before, rule files may define their own.
-  void freeze() noexcept { frozen_ = true; }
+  void freeze() noexcept {
+    frozen_ = true;
+    keep();
+  }
   [[nodiscard]] bool frozen() const noexcept { return frozen_; }
   /// True when the last failure was a limit (time, memory, work), not an error of the code.
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
   [[nodiscard]] std::size_t used_bytes() const noexcept { return used_bytes_; }
+  /// True when calls left behind so much that cannot be collected that little memory remains for others.
+  [[nodiscard]] bool hoards() const noexcept { return used_bytes_ > collect_above_; }
+  /// What is in use now belongs to the state: only more than that is hoarded.
+  void keep() noexcept;
 
   /// Notes every line that runs, by name of its chunk; null ends it. Slow: for coverage of tests. `lines` must outlive the calls.
   using Lines = std::map<std::string, std::set<int>>;
@@ -73,6 +80,7 @@ class Vm {
   lua_State* lua_ = nullptr;
   Lines* lines_ = nullptr;
   std::size_t used_bytes_ = 0;
+  std::size_t collect_above_ = 0;  ///< at the end of a call, so that its garbage does not stop the next one; set by keep()
   bool out_of_memory_ = false;
   bool frozen_ = false;
   bool stopped_ = false;

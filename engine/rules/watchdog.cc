@@ -22,18 +22,18 @@ constexpr auto kPeriod = std::chrono::milliseconds(1);
 constexpr int kQuietRounds = 50;  // rounds without a decision before the watchdog sleeps until the next one
 const int kSignal = SIGURG;       // ignored by default, so a late one cannot harm
 
-/// One per thread that runs Lua. The thread writes sequence and running; the watchdog writes kill.
+/// One per thread that runs Lua. The thread writes sequence and running; the watchdog writes kill and seen.
 struct Slot {
-  std::atomic<std::uint64_t> sequence{0};  ///< number of the decision that runs; 0: none
-  std::atomic<std::uint64_t> kill{0};      ///< number of the decision whose time is used up
-  std::atomic<std::uint64_t> count{0};     ///< decisions so far
+  std::atomic<std::uint64_t> sequence{0};  ///< number of the budget that runs; 0: none
+  std::atomic<std::uint64_t> kill{0};      ///< number of the budget that is used up
+  std::atomic<std::uint64_t> count{0};     ///< budgets so far
+  std::atomic<std::uint64_t> seen{0};      ///< number of the budget that the watchdog saw last, since cpu_start_ns
+  std::atomic<std::int64_t> cpu_start_ns{0};
   std::atomic<Vm*> running{nullptr};
   std::atomic<std::int64_t> cpu_time_ns{0};
   pid_t thread_id = 0;
   // Only the watchdog's:
-  std::uint64_t seen_sequence = 0;
   std::uint64_t seen_count = 0;
-  std::int64_t cpu_start_ns = 0;
 };
 
 // The clock of a thread by its id: Linux's encoding of per-thread CPU clocks. Unlike pthread_getcpuclockid it only fails when
@@ -133,10 +133,10 @@ class Watchdog {
       if (sequence == 0) continue;
       busy = true;
       const std::int64_t now = cpu_ns(slot->thread_id);
-      if (sequence != slot->seen_sequence) {
-        slot->seen_sequence = sequence;
-        slot->cpu_start_ns = now;
-      } else if (now - slot->cpu_start_ns >= slot->cpu_time_ns.load(std::memory_order_relaxed)) {
+      if (sequence != slot->seen.load(std::memory_order_relaxed)) {
+        slot->cpu_start_ns.store(now, std::memory_order_relaxed);
+        slot->seen.store(sequence, std::memory_order_release);
+      } else if (now - slot->cpu_start_ns.load(std::memory_order_relaxed) >= slot->cpu_time_ns.load(std::memory_order_relaxed)) {
         slot->kill.store(sequence, std::memory_order_release);
         stop(*slot);
       }
@@ -193,6 +193,12 @@ void arm(Slot& slot, std::chrono::nanoseconds cpu_time) {
 
 }  // namespace
 
+std::chrono::nanoseconds thread_cpu_time() noexcept {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 CpuBudget::CpuBudget(std::chrono::nanoseconds cpu_time) : cpu_time_(cpu_time) { arm(my_slot(), cpu_time_); }
 
 CpuBudget::~CpuBudget() { my_slot().sequence.store(0, std::memory_order_release); }
@@ -202,6 +208,14 @@ bool CpuBudget::spent() noexcept {
   if (slot == nullptr) return false;
   const std::uint64_t sequence = slot->sequence.load(std::memory_order_relaxed);
   return sequence != 0 && slot->kill.load(std::memory_order_acquire) == sequence;
+}
+
+std::optional<std::chrono::nanoseconds> CpuBudget::seen_since() noexcept {
+  const Slot* slot = t_slot;
+  if (slot == nullptr) return std::nullopt;
+  const std::uint64_t sequence = slot->sequence.load(std::memory_order_relaxed);
+  if (sequence == 0 || slot->seen.load(std::memory_order_acquire) != sequence) return std::nullopt;
+  return std::chrono::nanoseconds(slot->cpu_start_ns.load(std::memory_order_relaxed));
 }
 
 void CpuBudget::renew() {
