@@ -27,7 +27,7 @@ constexpr FactRow kFacts[] = {
     {"user", Fact::kUser, Kind::kText, Phase::kAlways, "string or nil", "Who asks."},
     {"project", Fact::kProject, Kind::kText, Phase::kAlways, "string or nil", "Working directory, or the x-ccrules-project header."},
     {"client", Fact::kClient, Kind::kText, Phase::kAlways, "string or nil", "claude-code, anthropic-sdk, openai-sdk ..."},
-    {"dialect", Fact::kDialect, Kind::kText, Phase::kAlways, "string", "The dialect the client speaks: anthropic, openai_chat, ollama, gemini."},
+    {"dialect", Fact::kDialect, Kind::kText, Phase::kAlways, "string", "The dialect the client speaks: anthropic, openai_chat, openai_responses, gemini, ollama."},
     {"path", Fact::kPath, Kind::kText, Phase::kAlways, "string", "The request's path without query."},
     {"turns", Fact::kTurns, Kind::kNumber, Phase::kAlways, "number", "How many messages the request carries."},
     {"images", Fact::kImages, Kind::kNumber, Phase::kAlways, "number", "How many images, those in tool results too."},

@@ -195,7 +195,8 @@ function pick(fact, entries) end
 ---@field bad_request? boolean
 ---file with the body that must be sent
 ---@field upstream? string
----@field retry? boolean
+---whether it tries again, after how long ("2s", or seconds), or both limits as in the rule
+---@field retry? boolean|string|number|{ after: string?, at_most: string? }
 ---@field next_fallback? boolean
 ---sweeps: percent by target
 ---@field share? table<string, number|number[]>

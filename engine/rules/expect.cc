@@ -1,13 +1,18 @@
 #include "rules/expect.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 #include <set>
 
 #include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
+
+constexpr double kLongestWaitSeconds = 1e6;
 
 std::string joined(const std::vector<std::string>& words) {
   std::string out;
@@ -56,6 +61,21 @@ const char* kind_word(FieldEdit::Kind kind) {
       return "values";
   }
   return "";
+}
+
+/// As a rule says how long to wait, or as a number of seconds; kAsAsked for "retry-after". nullopt: none of these.
+constexpr std::chrono::milliseconds kAsAsked{-1};
+std::optional<std::chrono::milliseconds> read_wait(const Tree& value) {
+  if (value.is(Tree::Kind::kNumber) && value.number >= 0 && value.number <= kLongestWaitSeconds) {
+    return std::chrono::milliseconds(std::llround(value.number * 1000));
+  }
+  if (!value.is(Tree::Kind::kText)) return std::nullopt;
+  return value.text == "retry-after" ? kAsAsked : parse_duration(value.text);
+}
+
+std::string wait_text(std::optional<std::chrono::milliseconds> wait) {
+  if (!wait || *wait == kAsAsked) return "retry-after";
+  return number_text(static_cast<double>(wait->count()) / 1000) + "s";
 }
 
 // What an expect may hold.
@@ -124,7 +144,7 @@ class Comparison {
     if (member.key == "by") {
       differ("by", rule(member.value), decision.rule.empty() ? "none" : decision.rule);
     } else if (member.key == "retry") {
-      differ("retry", scalar(member.value), decision.retry.value_or(false) ? "true" : "false");
+      retry(member.value, decision);
     } else if (member.key == "next_fallback") {
       differ("next_fallback", scalar(member.value),
              decision.next_fallback.value_or(false) ? "true" : "false");
@@ -138,6 +158,21 @@ class Comparison {
   }
 
  private:
+  /// true or false, after how long ("2s", or 2 in seconds), or { after =, at_most = } as in the rule.
+  void retry(const Tree& value, const AttemptDecision& decision) {
+    const bool retried = decision.retry.value_or(false);
+    if (value.is(Tree::Kind::kFlag)) {
+      differ("retry", scalar(value), retried ? "true" : "false");
+    } else if (!value.is(Tree::Kind::kTable)) {
+      differ("retry", wait_text(read_wait(value)), retried ? wait_text(decision.retry_after) : "false");
+    } else {
+      for (const Tree::Member& part : value.members) {
+        const std::chrono::milliseconds actual = part.key == "after" ? decision.retry_after : decision.retry_at_most;
+        differ("retry." + part.key, wait_text(read_wait(part.value)), retried ? wait_text(actual) : "not retried");
+      }
+    }
+  }
+
   void tags(const Tree& value, const std::map<std::string, std::string>& actual) {
     for (const Tree::Member& part : value.members) {
       const auto tag = actual.find(part.key);
@@ -270,6 +305,23 @@ void compare_shares(const Tree::Member& wanted, const std::map<std::string, std:
   }
 }
 
+void check_retry(const Tree& value, Problems& problems) {
+  constexpr const char* kForms = "retry is true, false, how long it waits (\"2s\") or { after = \"retry-after\", at_most = \"20s\" }";
+  if (value.is(Tree::Kind::kFlag)) return;
+  if (!value.is(Tree::Kind::kTable)) {
+    if (!read_wait(value)) problems.push_back({value.at, kForms, {}});
+    return;
+  }
+  if (value.members.empty() || !value.items.empty()) problems.push_back({value.at, kForms, {}});
+  for (const Tree::Member& part : value.members) {
+    if (part.key != "after" && part.key != "at_most") {
+      problems.push_back({part.at, "retry has no '" + part.key + "'", "retry has after, at_most"});
+    } else if (!read_wait(part.value)) {
+      problems.push_back({part.value.at, "a duration is written \"250ms\", \"20s\" or \"2m\"", {}});
+    }
+  }
+}
+
 }  // namespace
 
 std::string percent_text(double percent) {
@@ -305,6 +357,8 @@ void check_expect(const Tree& expect, api::On on, bool sweep, Problems& problems
     } else if ((member.key == "set" || member.key == "headers" || member.key == "tag") &&
                (!value.is(Tree::Kind::kTable) || !value.items.empty())) {
       problems.push_back({value.at, member.key + " is a table of names and what they become", {}});
+    } else if (member.key == "retry") {
+      check_retry(value, problems);
     } else if (member.key == "upstream" && !value.is(Tree::Kind::kText)) {
       problems.push_back({value.at, "upstream is the path of a file: \"golden/plan-mode.json\"", {}});
     } else if (member.key == "share" || member.key == "rules") {

@@ -88,7 +88,7 @@
 ---@field project string|nil
 ---claude-code, anthropic-sdk, openai-sdk ...
 ---@field client string|nil
----The dialect the client speaks: anthropic, openai_chat, ollama, gemini.
+---The dialect the client speaks: anthropic, openai_chat, openai_responses, gemini, ollama.
 ---@field dialect string
 ---The request's path without query.
 ---@field path string
@@ -197,7 +197,7 @@
 ---@field project? ccrules.TextCondition
 ---claude-code, anthropic-sdk, openai-sdk ...
 ---@field client? ccrules.TextCondition
----The dialect the client speaks: anthropic, openai_chat, ollama, gemini.
+---The dialect the client speaks: anthropic, openai_chat, openai_responses, gemini, ollama.
 ---@field dialect? ccrules.TextCondition
 ---The request's path without query.
 ---@field path? ccrules.TextCondition
@@ -473,7 +473,8 @@ function pick(fact, entries) end
 ---@field bad_request? boolean
 ---file with the body that must be sent
 ---@field upstream? string
----@field retry? boolean
+---whether it tries again, after how long ("2s", or seconds), or both limits as in the rule
+---@field retry? boolean|string|number|{ after: string?, at_most: string? }
 ---@field next_fallback? boolean
 ---sweeps: percent by target
 ---@field share? table<string, number|number[]>

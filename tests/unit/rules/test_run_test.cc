@@ -100,6 +100,36 @@ flow "a bad request ends it" {
 )");
 }
 
+TEST_CASE("how long a retry waits can be expected: as a duration, in seconds, or as the rule says it") {
+  Folder folder(R"(
+case "as a duration" { on = "error", given = { status = 500 }, expect = { retry = "2000ms" } }
+case "in seconds"    { on = "error", given = { status = 500 }, expect = { retry = 2 } }
+case "as the rule"   { on = "error", given = { status = 500 }, expect = { retry = { after = "2s", at_most = "20s" } } }
+case "as asked"      { on = "error", given = { status = 529 }, expect = { retry = "retry-after" } }
+case "too long"      { on = "error", given = { status = 500 }, expect = { retry = 2.5 } }
+case "too short"     { on = "error", given = { status = 500 }, expect = { retry = { after = "retry-after", at_most = "1m" } } }
+case "not at all"    { on = "error", given = { status = 400 }, expect = { retry = "2s" } }
+)");
+  folder.files.files["/etc/ccrules/rules/my.lua"] += "rule \"later\" { on = \"error\", when = { status = 500 }, retry = { after = \"2s\", at_most = \"20s\" } }";
+  CHECK(folder.run() == R"(2 as a duration: ok
+3 in seconds: ok
+4 as the rule: ok
+5 as asked: ok
+6 too long: retry = 2.5s | retry = 2s
+7 too short: retry.after = retry-after; retry.at_most = 60s | retry.after = 2s; retry.at_most = 20s
+8 not at all: retry = 2s | retry = false
+)");
+  Folder wrong(R"(case "a" { on = "error", given = { status = 500 }, expect = { retry = "soon" } }
+case "b" { on = "error", given = { status = 500 }, expect = { retry = { afte = "2s", at_most = -1 } } }
+case "c" { on = "error", given = { status = 500 }, expect = { retry = {} } }
+)");
+  CHECK(wrong.run() == R"(1:71 retry is true, false, how long it waits ("2s") or { after = "retry-after", at_most = "20s" }
+2:73 retry has no 'afte'
+2:96 a duration is written "250ms", "20s" or "2m"
+3:71 retry is true, false, how long it waits ("2s") or { after = "retry-after", at_most = "20s" }
+)");
+}
+
 TEST_CASE(
     "the upstream body of a whole request is compared byte for byte, and the first difference has a path") {
   Folder folder(R"(base { bucket = 50 }

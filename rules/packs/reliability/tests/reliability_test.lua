@@ -7,7 +7,7 @@ case "every request has a backup" {
 case "a first 529 is waited out" {
   on = "error",
   given = { status = 529, error = "upstream_overloaded", attempt = 1 },
-  expect = { by = "wait", retry = true },
+  expect = { by = "wait", retry = { after = "retry-after", at_most = "20s" } },
 }
 case "after that the next target is tried" {
   on = "error",
