@@ -4,6 +4,7 @@
 #include "cli/load.h"
 #include "cli/paint.h"
 #include "cli/trace.h"
+#include "cli/why.h"
 #include "core/json.h"
 #include "rules/dry_run.h"
 
@@ -53,7 +54,14 @@ void print_text(Io& io, const rules::Explanation& explanation) {
   print_trace(io.out, paint, marks_for(io, paint), explanation.trace, "");
 }
 
+/// True when a word names a past request: its id ("req_..."), its decision's, or the beginning of one, and no file.
+bool is_id(const std::string& word, const Files& files) {
+  if (word == "-" || word.find_first_of("./\\") != std::string::npos || files.exists(word)) return false;
+  return word.starts_with("req_") || word.starts_with("dec_");
+}
+
 Exit run_explain(const Arguments& arguments, Io& io) {
+  if (is_id(arguments.words().front(), io.files)) return tell_why(arguments.words().front(), arguments, io);
   config::Options options = config_options(arguments, io);
   options.dry_run = true;  // the same result on a machine without keys
   const auto config = load_config(options, io);
@@ -98,16 +106,17 @@ Exit run_explain(const Arguments& arguments, Io& io) {
 Command explain_command() {
   Command command;
   command.name = "explain";
-  command.summary = "What would happen to a request, and why";
-  command.arguments = "FILE|-";
+  command.summary = "What would happen to a request, or did, and why";
+  command.arguments = "FILE|-|ID";
   command.about =
-      "Decides one sample request without sending it: the body of an Anthropic or OpenAI request as JSON, or "
-      "a saved .http\n"
-      "file with its head. Shows the decision, for every rule the condition that failed with the value it "
-      "saw, and every\n"
-      "claim with its place, shadowed ones too.";
+      "Decides one sample request without sending it: the body of an Anthropic, OpenAI, Gemini or Ollama request as JSON, or a\n"
+      "saved .http file with its head. Shows the decision, for every rule the condition that failed with the value it saw, and\n"
+      "every claim with its place, shadowed ones too. With the id of a past request or decision (req_..., dec_...) it tells what\n"
+      "`ccrules why` does.";
+  command.flags = {{"ledger", "FILE", "with an ID: this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules explain request.json", "a request from a file"},
-                      {"ccrules explain - < request.http", "with its headers, from standard input"}};
+                      {"ccrules explain - < request.http", "with its headers, from standard input"},
+                      {"ccrules explain req_7Gq2", "a past one, by the beginning of its id"}};
   command.least = 1;
   command.most = 1;
   command.run = &run_explain;

@@ -1,3 +1,5 @@
+#include "cli/why.h"
+
 #include <ctime>
 
 #include "cli/commands.h"
@@ -96,14 +98,17 @@ void print_json(Io& io, const Answer& answer) {
   io.out << text << "\n";
 }
 
-Exit run_why(const Arguments& arguments, Io& io) {
+Exit run_why(const Arguments& arguments, Io& io) { return tell_why(arguments.words().front(), arguments, io); }
+
+}  // namespace
+
+Exit tell_why(const std::string& id, const Arguments& arguments, Io& io) {
   config::Options options = config_options(arguments, io);
   options.dry_run = true;
   const auto config = load_config(options, io);
   if (!config) return Exit::kUsage;
   const std::string path = arguments.has("ledger") ? arguments.value("ledger") : config->ledger.path;
   if (!io.files.exists(path)) return usage_error(io, "there is no ledger at " + path + " yet");
-  const std::string& id = arguments.words().front();
   auto found = ledger::find(path, id);
   if (!found.ok()) return usage_error(io, found.error().message);
   if (!*found) {
@@ -132,8 +137,6 @@ Exit run_why(const Arguments& arguments, Io& io) {
   }
   return Exit::kOk;
 }
-
-}  // namespace
 
 Command why_command() {
   Command command;

@@ -56,6 +56,13 @@ Head read_head(std::string_view bytes) {
   return head;
 }
 
+/// Where clients of a dialect send such a body; Gemini's names its model and is made when that is known.
+const char* path_of(std::string_view dialect) {
+  if (dialect == "anthropic") return "/v1/messages";
+  if (dialect == "openai_responses") return "/v1/responses";
+  return dialect == "ollama" ? "/api/chat" : "/v1/chat/completions";
+}
+
 /// Which dialect a body is in, by the members only one of them has.
 class Shape {
  public:
@@ -64,7 +71,10 @@ class Shape {
     CCR_TRY(root, document.root_object());
     while (root.next()) {
       const std::string_view key = root.key();
-      if (key == "contents") return std::string("gemini");  // nobody else has it
+      // Nobody else has these.
+      if (key == "contents") return std::string("gemini");
+      if (key == "input" || key == "instructions") return std::string("openai_responses");
+      if (key == "keep_alive" || key == "options") return std::string("ollama");
       if (std::find(std::begin(kAnthropic), std::end(kAnthropic), key) != std::end(kAnthropic)) ++anthropic_;
       if (std::find(std::begin(kOpenai), std::end(kOpenai), key) != std::end(kOpenai)) ++openai_;
       if (key == "max_tokens") max_tokens_ = true;
@@ -153,7 +163,7 @@ Result<void> Sample::read(std::string_view bytes) {
     CCR_TRY(name, shape.dialect(text));
     spoken = dialect::by_name(name);
     if (spoken == nullptr) return bad_request("this version cannot read requests of dialect " + name);
-    path = name == "anthropic" ? "/v1/messages" : "/v1/chat/completions";
+    path = path_of(name);
   }
   dialect = spoken->name();
   body = std::string(text::trim(text));
@@ -181,7 +191,10 @@ Result<void> Sample::read(std::string_view bytes) {
     return found == headers.end() ? std::string() : found->second;
   };
   const auto either = [](std::string first, const std::string& second) { return first.empty() ? second : std::move(first); };
-  identity.session = either(header("x-claude-code-session-id"), outline.session_id);
+  identity.session = outline.session_id;
+  for (const char* name : {"x-session-id", "x-claude-code-session-id", "x-ccrules-session"}) {
+    identity.session = either(header(name), identity.session);
+  }
   identity.project = either(header("x-ccrules-project"), working_directory(outline));
   identity.user = either(header("x-ccrules-user"), outline.user_id.starts_with('{') ? std::string() : outline.user_id);
   identity.request_class = header("x-claude-code-request-class");

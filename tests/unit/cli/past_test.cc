@@ -71,6 +71,20 @@ TEST_CASE("why tells where a past request went, and for each rule the condition 
   }
 }
 
+TEST_CASE("explain with the id of a past request tells what why tells") {
+  const Past past;
+  past.write({Past::row("req_abc1", 1234)});
+  for (const char* id : {"req_abc1", "dec_abc1", "req_a"}) {
+    const CliResult explained = past.scratch.run({"explain", id});
+    CHECK(explained.code == 0);
+    CHECK(explained.out == past.scratch.run({"why", id}).out);
+    CHECK_THAT(past.scratch.run({"explain", id, "--json"}).out, Catch::Contains(R"("schema":"ccrules.why/1","id":"req_abc1")"));
+  }
+  CHECK(past.scratch.run({"explain", "req_zzz"}).code == 1);
+  const CliResult no_file = past.scratch.run({"explain", "request"});
+  CHECK(no_file.code == 2);
+}
+
 TEST_CASE("what clients and providers wrote reaches the terminal as text, in one line") {
   const Past past;
   const std::string hostile = "x\x1b]0;title\x07\xc2\x9b" "2J\nstatus 200";

@@ -232,3 +232,27 @@ rule "tags"    { tag = { a = "b" } }
 2 alias 'unused' is not used
 )");
 }
+
+TEST_CASE("a sample body tells its dialect, and with it the path a client would send it to") {
+  struct Row {
+    const char* body;
+    const char* dialect;
+    const char* path;
+  };
+  constexpr Row kRows[] = {
+      {R"({"model":"m","max_tokens":5,"system":"s","messages":[{"role":"user","content":"hi"}]})", "anthropic", "/v1/messages"},
+      {R"({"model":"m","max_completion_tokens":5,"messages":[{"role":"user","content":"hi"}]})", "openai_chat", "/v1/chat/completions"},
+      {R"({"model":"m","input":"hi"})", "openai_responses", "/v1/responses"},
+      {R"({"model":"m","options":{"num_ctx":4096},"messages":[{"role":"user","content":"hi"}]})", "ollama", "/api/chat"},
+      {R"({"model":"m","contents":[{"role":"user","parts":[{"text":"hi"}]}]})", "gemini", "/v1beta/models/m:generateContent"},
+  };
+  for (const Row& row : kRows) {
+    INFO(row.body);
+    Sample sample;
+    const Result<void> read = sample.read(row.body);
+    REQUIRE(read.ok());
+    CHECK(sample.dialect == row.dialect);
+    CHECK(sample.path == row.path);
+    CHECK(sample.outline.model == "m");
+  }
+}
