@@ -24,6 +24,7 @@ Exit run_reload(const Arguments& arguments, Io& io) {
   Call call;
   call.method = "POST";
   call.path = "/reload";
+  call.changes = true;
   call.url = arguments.value("url");
   json::Writer(call.body).begin_object().member("accept", arguments.value("accept")).end_object();
   const Result<std::string> answer = talk(*config, call);

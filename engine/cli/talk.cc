@@ -35,7 +35,9 @@ Task<Result<std::string>> ask(http::Client& client, Conversation& conversation) 
   origin.ca_file = conversation.listen->tls_cert;
   http::Headers headers;
   headers.add("content-type", "application/json");
-  if (!conversation.listen->api_key.empty()) headers.add("x-api-key", conversation.listen->api_key);
+  const config::Listen& listen = *conversation.listen;
+  const std::string& key = conversation.call->changes && !listen.admin_key.empty() ? listen.admin_key : listen.api_key;
+  if (!key.empty()) headers.add("x-api-key", key);
   http::ClientRequest request;
   request.method = conversation.call->method;
   request.target = conversation.call->path;

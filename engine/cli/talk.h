@@ -11,6 +11,7 @@ struct Call {
   const char* method = "GET";
   const char* path = "/status";
   std::string body;
+  bool changes = false;  ///< the proxy: takes the operator's key
   std::string url;  ///< where the proxy is; empty: where the configuration says
 };
 

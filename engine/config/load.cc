@@ -471,6 +471,12 @@ void Loader::check_listen() {
   }
   if (listen.api_key.find_first_of("\r\n") != std::string::npos)
     error(place("listen.api_key"), "listen.api_key must be one line");
+  if (listen.admin_key.find_first_of("\r\n") != std::string::npos)
+    error(place("listen.admin_key"), "listen.admin_key must be one line");
+  if (!listen.admin_key.empty() && listen.admin_key == listen.api_key) {
+    error(place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",
+          "give it another value, or leave it out: then it takes listen.api_key and this machine");
+  }
   for (const std::string& host : listen.allowed_hosts) {
     const bool plain = !host.empty() && host.find_first_of(" /@#?\t\r\n") == std::string::npos;
     if (!plain)

@@ -19,6 +19,7 @@ const std::array kSettings = {
     Of{"listen.host", [](Snapshot& s) -> Slot { return &s.listen.host; }},
     Of{"listen.port", [](Snapshot& s) -> Slot { return &s.listen.port; }, {0, kPortMost}},
     Of{"listen.api_key", [](Snapshot& s) -> Slot { return &s.listen.api_key; }},
+    Of{"listen.admin_key", [](Snapshot& s) -> Slot { return &s.listen.admin_key; }},
     Of{"listen.allowed_hosts", [](Snapshot& s) -> Slot { return &s.listen.allowed_hosts; }},
     Of{"listen.tls.cert", [](Snapshot& s) -> Slot { return &s.listen.tls_cert; }},
     Of{"listen.tls.key", [](Snapshot& s) -> Slot { return &s.listen.tls_key; }},

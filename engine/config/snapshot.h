@@ -25,7 +25,8 @@ struct Where {
 struct Listen {
   std::string host = "127.0.0.1";
   int port = 3456;  ///< 0: any free port
-  std::string api_key;
+  std::string api_key;    ///< clients must have it; empty: this machine's need none
+  std::string admin_key;  ///< who may change something must have it; empty: see proxy/gate.h
   std::vector<std::string> allowed_hosts;  ///< beyond loopback names
   std::string tls_cert, tls_key;           ///< PEM paths; both or none
 };

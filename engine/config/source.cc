@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 /// Keys whose values are not shown in messages.
-constexpr std::array<std::string_view, 6> kSecretKeys = {"api_key", "apikey", "authorization",
+constexpr std::array<std::string_view, 7> kSecretKeys = {"api_key", "apikey", "admin_key", "authorization",
                                                          "token",   "secret", "password"};
 
 bool is_space(char c) {

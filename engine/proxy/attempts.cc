@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "dialect/failure.h"
 #include "proxy/circuit.h"
+#include "proxy/gate.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
 
@@ -245,10 +246,9 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   if (attempt.native && !attempt.upstream->model_in_path()) query = forwarded_query(ask.head->query());
   outgoing.query = query;
   outgoing.headers = request_headers(ask, attempt);
-  const std::string& proxy_key = visit.policy->config->listen.api_key;
-  const auto for_provider = [&proxy_key](std::string_view credential) {
-    const bool ours = !proxy_key.empty() && credential.find(proxy_key) != std::string_view::npos;
-    return ours ? std::string_view() : credential;
+  const config::Listen& listen = visit.policy->config->listen;
+  const auto for_provider = [&listen](std::string_view credential) {
+    return holds_own_key(credential, listen) ? std::string_view() : credential;
   };
   outgoing.client_authorization = for_provider(ask.head->headers.get("authorization"));
   outgoing.client_api_key = for_provider(ask.head->headers.get(attempt.upstream->model_in_path() ? "x-goog-api-key" : "x-api-key"));

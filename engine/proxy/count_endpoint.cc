@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "http/client.h"
 #include "proxy/endpoints.h"
+#include "proxy/gate.h"
 #include "proxy/identity.h"
 #include "proxy/native.h"
 #include "proxy/token_count.h"
@@ -79,10 +80,9 @@ Task<std::optional<std::string>> ask_provider(Worker& worker, const Question& qu
   attempt.body = written->empty() ? std::string_view(*question.body) : std::string_view(*written);
   attempt.below = "/count_tokens";
   attempt.headers = forwarded_headers(question.head->headers);
-  const std::string& proxy_key = question.policy->config->listen.api_key;
-  const auto for_provider = [&proxy_key](std::string_view credential) {
-    const bool ours = !proxy_key.empty() && credential.find(proxy_key) != std::string_view::npos;
-    return ours ? std::string_view() : credential;
+  const config::Listen& listen = question.policy->config->listen;
+  const auto for_provider = [&listen](std::string_view credential) {
+    return holds_own_key(credential, listen) ? std::string_view() : credential;
   };
   attempt.client_authorization = for_provider(question.head->headers.get("authorization"));
   attempt.client_api_key = for_provider(question.head->headers.get("x-api-key"));

@@ -79,6 +79,7 @@ std::string_view key_in_query(std::string_view query) {
 }
 
 bool key_matches(const http::RequestHead& head, const std::string& key) {
+  if (key.empty()) return false;
   const http::Headers& headers = head.headers;
   const std::string_view places[] = {headers.get("x-api-key"), headers.get("x-goog-api-key"), key_in_query(head.query())};
   for (const std::string_view plain : places) {
@@ -90,9 +91,8 @@ bool key_matches(const http::RequestHead& head, const std::string& key) {
          digest::equal_constant_time(text::trim(authorization.substr(kBearer.size())), key);
 }
 
-}  // namespace
-
-std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapshot& config, bool needs_key) {
+/// Who asks, whatever for: Host and Origin.
+std::optional<Error> refuse_stranger(const http::Exchange& exchange, const config::Snapshot& config) {
   const http::Headers& headers = exchange.head().headers;
   const std::string_view host = headers.get("host");
   if (!host_allowed(host_name(host), config.listen)) {
@@ -101,15 +101,42 @@ std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapsh
   if (is_foreign(headers, host) || headers.get("sec-fetch-site") == "cross-site") {
     return forbidden("web pages of another origin may not use this proxy");
   }
-  if (!needs_key) return std::nullopt;
-  if (config.listen.api_key.empty()) {
+  return std::nullopt;
+}
+
+std::optional<Error> refuse_without_key(const http::Exchange& exchange, const config::Listen& listen) {
+  if (key_matches(exchange.head(), listen.admin_key)) return std::nullopt;
+  if (listen.api_key.empty()) {
     if (exchange.peer_is_loopback()) return std::nullopt;
     return forbidden("without listen.api_key only this machine may use the proxy");
   }
-  if (key_matches(exchange.head(), config.listen.api_key)) return std::nullopt;
+  if (key_matches(exchange.head(), listen.api_key)) return std::nullopt;
   return unauthorized(
       "the proxy's key is missing or wrong; send listen.api_key as 'Authorization: Bearer KEY', "
       "'x-api-key: KEY' or 'x-goog-api-key: KEY'");
+}
+
+}  // namespace
+
+std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapshot& config, bool needs_key) {
+  if (auto refused = refuse_stranger(exchange, config)) return refused;
+  return needs_key ? refuse_without_key(exchange, config.listen) : std::nullopt;
+}
+
+std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const config::Snapshot& config) {
+  if (auto refused = refuse(exchange, config, true)) return refused;
+  const config::Listen& listen = config.listen;
+  if (listen.admin_key.empty()) {
+    if (exchange.peer_is_loopback()) return std::nullopt;
+    return forbidden("without listen.admin_key only this machine may change the proxy");
+  }
+  if (key_matches(exchange.head(), listen.admin_key)) return std::nullopt;
+  return unauthorized("this takes the operator's key; send listen.admin_key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'");
+}
+
+bool holds_own_key(std::string_view credential, const config::Listen& listen) {
+  const auto holds = [credential](const std::string& key) { return !key.empty() && credential.find(key) != std::string_view::npos; };
+  return holds(listen.api_key) || holds(listen.admin_key);
 }
 
 }  // namespace ccrules::proxy

@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <string_view>
 
 #include "config/snapshot.h"
 #include "core/error.h"
@@ -12,5 +13,12 @@ namespace ccrules::proxy {
 /// @param needs_key false for the few paths that answer anyone (HEAD /, /health, /ready, /status)
 /// @return what to refuse with, or nothing
 std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapshot& config, bool needs_key);
+
+/// The same for what changes the proxy (POST /reload), which a client may not do: it takes listen.admin_key; where there is none,
+/// a caller on this machine, with listen.api_key when there is one. An admin may do all that a client may.
+std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const config::Snapshot& config);
+
+/// True when a credential holds a key of this proxy: no provider may see it.
+bool holds_own_key(std::string_view credential, const config::Listen& listen);
 
 }  // namespace ccrules::proxy

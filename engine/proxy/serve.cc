@@ -130,6 +130,9 @@ Error not_offered(int status, std::string message) {
   return error;
 }
 
+/// Requests that change the proxy are for its operator.
+bool is_reload(const http::RequestHead& head) { return head.path() == "/reload" && head.method == "POST"; }
+
 /// Everything that is not a request to a model.
 Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
   switch (route.endpoint) {
@@ -157,9 +160,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kNone:
       break;
   }
-  const std::string& method = exchange.head().method;
-  const std::string_view path = exchange.head().path();
-  if (path == "/reload" && method == "POST") co_return co_await reload(worker, exchange);
+  if (is_reload(exchange.head())) co_return co_await reload(worker, exchange);
   Error error;
   error.code = ErrorCode::kNotFound;
   error.origin = Origin::kClient;
@@ -184,7 +185,9 @@ Task<void> serve(Worker& worker, http::Exchange& exchange) {
                                                                                     : dialect::anthropic();
   const http::Headers none;
   const std::string no_id;
-  if (auto refused = refuse(exchange, *worker.policy->config, !answers_anyone(route.endpoint))) {
+  const config::Snapshot& config = *worker.policy->config;
+  if (auto refused = is_reload(exchange.head()) ? refuse_unless_admin(exchange, config)
+                                                : refuse(exchange, config, !answers_anyone(route.endpoint))) {
     co_await tell_error(exchange, spoken, *refused, none, no_id);
     co_return;
   }

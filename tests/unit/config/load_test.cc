@@ -392,6 +392,10 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
                  "listen.host 0.0.0.0 is reachable from other machines, so listen.api_key must be set"));
   CHECK(mentions(said("{}", {{"CCRULES_HOST", "::"}}), "CCRULES_HOST: error: listen.host :: is reachable"));
   CHECK(said(R"({"listen":{"host":"0.0.0.0","api_key":"k"}})").empty());
+  CHECK(said(R"({"listen":{"host":"0.0.0.0","api_key":"k","admin_key":"a"}})").empty());
+  CHECK(mentions(said(R"({"listen":{"api_key":"k","admin_key":"k"}})"),
+                 "1:38: error: listen.admin_key is the same as listen.api_key, so every client could change this proxy"));
+  CHECK(mentions(said("{}", {{"CCRULES_ADMIN_KEY", "a\nb"}}), "listen.admin_key must be one line"));
   for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"})
     CHECK(said("{}", {{"CCRULES_HOST", host}}).empty());
   CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));

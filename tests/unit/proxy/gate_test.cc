@@ -74,3 +74,54 @@ TEST_CASE("with a key every caller needs it, as Bearer or x-api-key; without one
   CHECK(status(Visitor({{"host", "localhost"}, {"x-forwarded-for", "127.0.0.1"}}, false)) == 403);
   CHECK(status(Visitor({{"host", "localhost"}}), "k", false) == 200);
 }
+
+namespace {
+
+struct Keys {
+  const char* api = "";
+  const char* admin = "";
+};
+
+/// Status of the refusal of what only an admin may do, 200 when let in.
+int admin_status(const Visitor& visitor, const Keys& keys) {
+  config::Snapshot config;
+  config.listen.api_key = keys.api;
+  config.listen.admin_key = keys.admin;
+  const auto refused = proxy::refuse_unless_admin(visitor, config);
+  return refused ? refused->http_status : 200;
+}
+
+}  // namespace
+
+TEST_CASE("what changes the proxy takes the admin's key, wherever the caller is; a client's is not enough") {
+  constexpr Keys kBoth{"client", "admin"};
+  for (const bool loopback : {true, false}) {
+    CHECK(admin_status(Visitor({{"host", "localhost"}, {"x-api-key", "admin"}}, loopback), kBoth) == 200);
+    CHECK(admin_status(Visitor({{"host", "localhost"}, {"authorization", "Bearer admin"}}, loopback), kBoth) == 200);
+    CHECK(admin_status(Visitor({{"host", "localhost"}, {"x-api-key", "client"}}, loopback), kBoth) == 401);
+    CHECK(admin_status(Visitor({{"host", "localhost"}}, loopback), kBoth) == 401);
+  }
+  CHECK(admin_status(Visitor({{"host", "localhost"}}), Keys{"", "admin"}) == 401);
+  CHECK(admin_status(Visitor({{"host", "localhost"}, {"x-api-key", "admin"}}), Keys{"", "admin"}) == 200);
+  CHECK(admin_status(Visitor({{"host", "evil.example"}, {"x-api-key", "admin"}}), kBoth) == 403);
+  CHECK(admin_status(Visitor({{"host", "localhost"}, {"origin", "http://evil.example"}, {"x-api-key", "admin"}}), kBoth) == 403);
+}
+
+TEST_CASE("without an admin's key whoever is on this machine may change the proxy, with the client's key when there is one") {
+  CHECK(admin_status(Visitor({{"host", "localhost"}}), Keys{}) == 200);
+  CHECK(admin_status(Visitor({{"host", "localhost"}}, false), Keys{}) == 403);
+  CHECK(admin_status(Visitor({{"host", "localhost"}, {"x-api-key", "client"}}), Keys{"client", ""}) == 200);
+  CHECK(admin_status(Visitor({{"host", "localhost"}}), Keys{"client", ""}) == 401);
+  CHECK(admin_status(Visitor({{"host", "localhost"}, {"x-api-key", "client"}}, false), Keys{"client", ""}) == 403);
+}
+
+TEST_CASE("an admin may do what a client may, and neither key is shown to a provider") {
+  config::Snapshot config;
+  config.listen.api_key = "client";
+  config.listen.admin_key = "admin";
+  CHECK_FALSE(proxy::refuse(Visitor({{"host", "localhost"}, {"x-api-key", "admin"}}), config, true).has_value());
+  CHECK(proxy::holds_own_key("Bearer admin", config.listen));
+  CHECK(proxy::holds_own_key("client", config.listen));
+  CHECK_FALSE(proxy::holds_own_key("sk-of-a-provider", config.listen));
+  CHECK_FALSE(proxy::holds_own_key("", config::Listen()));
+}
