@@ -41,7 +41,7 @@ void take(const ledger::Record& row, const rules::Comparison& comparison, Findin
     Difference& difference = findings.differences[{change.slot, change.before, change.after}];
     if (difference.requests++ > 0) continue;
     difference.change = change;
-    difference.rule = comparison.rule;
+    difference.rule = change.rule.empty() ? comparison.rule : change.rule;
     difference.example = row.id;
   }
 }
@@ -134,9 +134,10 @@ Command shadow_command() {
   command.name = "shadow";
   command.summary = "What candidate rules would do with the requests of now";
   command.about =
-      "The rules that `shadow` of ccrules.json names decide every request beside the rules in force. They see all that those\n"
-      "see, prompts included, and nothing of their decision reaches the request. This shows what they would have done\n"
-      "otherwise, by how many requests. Only the newest candidate counts. Exit code 1 when something differs.";
+      "The rules that `shadow` of ccrules.json names decide every request beside the rules in force, and every failed attempt and\n"
+      "reply that those look at. They see all that those see, prompts included, and nothing of their decision reaches the request.\n"
+      "This shows what they would have done otherwise, by how many requests. Only the newest candidate counts. Exit code 1 when\n"
+      "something differs.";
   command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules shadow --since 24h", "since yesterday"},

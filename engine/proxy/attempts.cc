@@ -318,14 +318,26 @@ rules::Facts facts_of_attempt(const Ask& ask, const Visit& visit, int status) {
   return facts;
 }
 
+/// What the candidate rules would have done about an attempt, for the ledger.
+void compare_shadow(rules::api::On on, const rules::Facts& facts, const rules::AttemptDecision& live, Visit& visit) {
+  if (visit.policy->shadow) visit.policy->shadow->compare(on, facts, live, visit.row.shadow_json);
+}
+
+/// True when rules, those in force or candidates, look at failed attempts or at replies.
+bool is_judged(rules::api::On on, const Policy& policy) {
+  const bool live = on == rules::api::On::kError ? policy.rules->has_error_rules() : policy.rules->has_response_rules();
+  return live || (policy.shadow && policy.shadow->asks(on));
+}
+
 Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& error, int tries_here) {
   const config::Snapshot& config = *visit.policy->config;
   Next next;
   rules::AttemptDecision wish;
-  if (visit.policy->rules->has_error_rules()) {
+  if (is_judged(rules::api::On::kError, *visit.policy)) {
     rules::Facts facts = facts_of_attempt(ask, visit, error.http_status);
     facts.error = error_code_name(error.code);
     wish = visit.policy->rules->decide_error(facts);
+    compare_shadow(rules::api::On::kError, facts, wish, visit);
     visit.decided(wish);
   }
   if (wish.deny) {
@@ -371,6 +383,7 @@ Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::i
   facts.usage = &usage;
   facts.ttft_ms = ttft_ms;
   rules::AttemptDecision wish = visit.policy->rules->decide_response(facts);
+  compare_shadow(rules::api::On::kResponse, facts, wish, visit);
   visit.decided(wish);
   Next next;
   next.give_up = !wish.moves_on();
@@ -432,7 +445,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     Next next;
     if (attempt.ok()) {
       pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
-      if (!visit.policy->rules->has_response_rules()) co_return attempt;
+      if (!is_judged(rules::api::On::kResponse, *visit.policy)) co_return attempt;
       chat::Usage usage;
       next = after_reply(ask, visit, **attempt, visit.elapsed_ms(), usage);
       if (next.deny) {

@@ -3,6 +3,8 @@
 #include <map>
 #include <utility>
 
+#include "rules/api.h"
+
 namespace ccrules::rules {
 namespace {
 
@@ -37,13 +39,46 @@ Slots slots_of(const Decision& decision) {
   return slots;
 }
 
+std::string retry_text(const AttemptDecision& decision) {
+  if (!*decision.retry) return "no";
+  std::string text = decision.retry_after.count() < 0 ? "as asked" : "after " + std::to_string(decision.retry_after.count()) + " ms";
+  append(text, "at most " + std::to_string(decision.retry_at_most.count()) + " ms");
+  return text;
+}
+
+Slots slots_of(const AttemptDecision& decision) {
+  Slots slots;
+  if (decision.deny) slots["deny"] = std::to_string(decision.deny->status);
+  if (decision.to) slots["to"] = target_text(*decision.to);
+  if (decision.retry) slots["retry"] = retry_text(decision);
+  if (decision.next_fallback) slots["next_fallback"] = *decision.next_fallback ? "yes" : "no";
+  for (const auto& [name, value] : decision.tags) slots[std::string(kTag) + name] = value;
+  return slots;
+}
+
 std::string shown(const std::string& slot, const std::string& value) {
   return slot.starts_with(kHeaders) && value.starts_with('=') ? "set" : value;
 }
 
+void compare(const Slots& before, Slots after, std::vector<Change>& changes) {
+  for (const auto& [slot, value] : before) after.try_emplace(slot);
+  for (const auto& [slot, value] : after) {
+    const auto old = before.find(slot);
+    const std::string old_value = old == before.end() ? std::string() : old->second;
+    if (old_value != value) changes.push_back({slot, shown(slot, old_value), shown(slot, value)});
+  }
+}
+
 }  // namespace
 
-bool Change::outside() const { return !slot.starts_with(kTag) && slot != "budget"; }
+bool Change::outside() const {
+  std::string_view inner = slot;
+  for (const api::On on : {api::On::kError, api::On::kResponse}) {
+    const std::string prefix = std::string(api::on_name(on)) + ".";
+    if (inner.starts_with(prefix)) inner.remove_prefix(prefix.size());
+  }
+  return !inner.starts_with(kTag) && inner != "budget";
+}
 
 std::string destination(const Decision& decision) {
   if (decision.deny) return "denied (" + std::to_string(decision.deny->status) + ")";
@@ -69,14 +104,14 @@ std::vector<Change> changes_between(const Decision& before, const Decision& afte
   const std::string from = destination(before);
   const std::string to = destination(after);
   if (from != to) changes.push_back({"to", from, to});
-  const Slots old_slots = slots_of(before);
-  Slots slots = slots_of(after);
-  for (const auto& [slot, value] : old_slots) slots.try_emplace(slot);
-  for (const auto& [slot, value] : slots) {
-    const auto old = old_slots.find(slot);
-    const std::string old_value = old == old_slots.end() ? std::string() : old->second;
-    if (old_value != value) changes.push_back({slot, shown(slot, old_value), shown(slot, value)});
-  }
+  compare(slots_of(before), slots_of(after), changes);
+  return changes;
+}
+
+std::vector<Change> changes_between(const AttemptDecision& before, const AttemptDecision& after) {
+  std::vector<Change> changes;
+  compare(slots_of(before), slots_of(after), changes);
+  for (Change& change : changes) change.rule = after.rule;
   return changes;
 }
 

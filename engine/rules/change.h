@@ -8,9 +8,12 @@ namespace ccrules::rules {
 
 /// What two decisions about the same request do differently in one slot.
 struct Change {
-  std::string slot;    ///< "to", "fallback", "set.max_tokens", "headers.x-team", "tag.experiment", "cache", "budget"
+  /// "to", "fallback", "set.max_tokens", "headers.x-team", "tag.experiment", "cache", "budget"; of a failed attempt or a reply
+  /// with that in front: "error.retry", "response.next_fallback"
+  std::string slot;
   std::string before;  ///< as text; empty: nothing. What headers are set to is not told: it may be a credential
   std::string after;
+  std::string rule = {};  ///< that asks for `after`; empty: the one that chose the target
   /// Somebody outside notices: all but tags and who pays.
   [[nodiscard]] bool outside() const;
 };
@@ -22,5 +25,8 @@ std::string edit_text(const FieldEdit& edit);
 
 /// `to` first, then by slot. Names of rules, reasons and messages do not count.
 std::vector<Change> changes_between(const Decision& before, const Decision& after);
+/// About the same attempt: "deny", "to", "retry", "next_fallback", "tag.NAME". What no rule claims is the built-in policy's, and
+/// empty here.
+std::vector<Change> changes_between(const AttemptDecision& before, const AttemptDecision& after);
 
 }  // namespace ccrules::rules

@@ -21,6 +21,7 @@ Result<Change> read_change(json::Value& value) {
     std::string* slot = members.key() == "slot"     ? &change.slot
                         : members.key() == "before" ? &change.before
                         : members.key() == "after"  ? &change.after
+                        : members.key() == "rule"   ? &change.rule
                                                     : nullptr;
     if (slot == nullptr) continue;
     CCR_TRY(text, text_of(members.value()));
@@ -43,6 +44,7 @@ std::string to_json(const Comparison& comparison) {
       writer.begin_object().member("slot", change.slot);
       if (!change.before.empty()) writer.member("before", change.before);
       if (!change.after.empty()) writer.member("after", change.after);
+      if (!change.rule.empty()) writer.member("rule", change.rule);
       writer.end_object();
     }
     writer.end_array();
@@ -99,6 +101,26 @@ std::string Shadow::compare(const Facts& facts, const Decision& live) {
   std::string told = to_json(comparison);
   share_.took(steady_ns() - began_ns);
   return told;
+}
+
+void Shadow::compare(api::On on, const Facts& facts, const AttemptDecision& live, std::string& told) {
+  if (told.empty()) return;  // its request was left out
+  const std::int64_t began_ns = steady_ns();
+  if (!share_.may_begin(began_ns)) return;
+  AttemptDecision decision = on == api::On::kError ? candidate_->decide_error(facts) : candidate_->decide_response(facts);
+  std::vector<Change> changes = changes_between(live, decision);
+  if (!changes.empty() || !decision.failed_rules.empty()) {
+    Result<Comparison> comparison = read_comparison(told);
+    if (comparison.ok()) {
+      for (Change& change : changes) {
+        change.slot.insert(0, std::string(api::on_name(on)) + ".");
+        comparison->changes.push_back(std::move(change));
+      }
+      for (std::string& rule : decision.failed_rules) comparison->failed_rules.push_back(std::move(rule));
+      told = to_json(*comparison);
+    }
+  }
+  share_.took(steady_ns() - began_ns);
 }
 
 }  // namespace ccrules::rules

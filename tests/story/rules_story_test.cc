@@ -289,6 +289,30 @@ rule "stops" { when = { stream = true }, deny = "no streams" })"}});
   CHECK_THAT(rows[0].at("shadow"), Contains(R"("rule":"next","changes":[{"slot":"to","before":"anth,claude-sonnet-4-5","after":"home,qwen"})"));
 }
 
+TEST_CASE("candidate rules judge failed attempts and replies too, and change nothing about them") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(500, "application/json", R"({"type":"error","error":{"type":"api_error","message":"x"}})"));
+  world.script("home", 80, http_reply(200, "application/json", kChatReply));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "shadow": ["/rules/next.lua"])");
+  ProxyWorld proxy(world, config, {{"/rules/my.lua", R"(rule "net" { fallback = "home,qwen" })"},
+                                   {"/rules/next.lua", R"(
+rule "net"    { fallback = "home,qwen" }
+rule "again"  { on = "error", when = { status = 500 }, retry = { after = "2s" } }
+rule "picky"  { on = "response", when = { provider = "home" }, next_fallback = true, tag = { seen = "home" } })"}});
+  const Message answer = proxy.answer("/v1/messages", messages(false));
+  CHECK_THAT(answer.first_line, Contains("200"));
+  CHECK(answer.field("x-ccrules-target") == "home,qwen");
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("attempts") == "2");
+  CHECK(rows[0].at("tags").empty());
+  CHECK_THAT(rows[0].at("shadow"),
+             Contains(R"({"slot":"error.retry","after":"after 2000 ms; at most 10000 ms","rule":"again"})") &&
+                 Contains(R"({"slot":"response.next_fallback","after":"yes","rule":"picky"})") &&
+                 Contains(R"({"slot":"response.tag.seen","after":"home","rule":"picky"})"));
+}
+
 TEST_CASE("GET /status tells which rules are in force and which of them are in trouble") {
   SimWorld world;
   world.script("anth", 80, http_reply(200, "application/json", reply("end_turn", R"([{"type":"text","text":"hello"}])")));

@@ -82,6 +82,36 @@ TEST_CASE("a candidate that fails is told, and one that loops costs no more than
   CHECK(left_out > 0);
 }
 
+TEST_CASE("about an attempt, both are asked; what they say alike and what its request left out is not told") {
+  const auto live = engine(R"lua(rule "wait" { on = "error", when = { status = 529 }, retry = true, tag = { busy = "1" } })lua");
+  Shadow shadow(engine(R"lua(
+    rule "wait"  { on = "error", when = { status = 529 }, retry = true }
+    rule "no"    { on = "error", when = { status = 400 }, deny = { status = 418, message = "no" } }
+    rule "fails" { on = "error", when = { status = 401 }, to = function() error("oh") end })lua"));
+  CHECK(shadow.asks(api::On::kError));
+  CHECK_FALSE(shadow.asks(api::On::kResponse));
+  Sample sample;
+  std::string told = shadow.compare(sample.facts, live->decide(sample.facts));
+  const auto attempt = [&](int status) {
+    sample.facts.status = status;
+    sample.facts.attempt = 1;
+    shadow.compare(api::On::kError, sample.facts, live->decide_error(sample.facts), told);
+  };
+  const std::string before = told;
+  attempt(500);
+  CHECK(told == before);
+  for (const int status : {529, 400, 401}) attempt(status);
+  const auto comparison = read_comparison(told);
+  REQUIRE(comparison.ok());
+  CHECK(lines(comparison->changes) == "error.tag.busy: 1 -> \nerror.deny:  -> 418\n");
+  CHECK(comparison->changes.back().rule == "no");
+  CHECK_FALSE(comparison->changes.front().outside());
+  CHECK(comparison->failed_rules == std::vector<std::string>{"fails"});
+  told.clear();
+  attempt(400);
+  CHECK(told.empty());
+}
+
 TEST_CASE("a share of the time fills its reserve again as time passes, and never beyond") {
   TimeShare share(10, 1000);
   CHECK(share.may_begin(5'000'000));
