@@ -3,7 +3,7 @@
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/pack/author.h"
-#include "cli/pack/install.h"
+#include "cli/pack/verbs.h"
 #include "core/text.h"
 
 namespace ccrules::cli {

@@ -2,7 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/load.h"
-#include "cli/pack/install.h"
+#include "cli/pack/choices.h"
 #include "cli/pack/report.h"
 #include "cli/pack/store.h"
 

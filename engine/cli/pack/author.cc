@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "cli/load.h"
-#include "cli/pack/install.h"
 #include "cli/pack/report.h"
 #include "cli/pack/store.h"
+#include "cli/pack/workspace.h"
 #include "packs/archive.h"
 
 namespace ccrules::cli {
