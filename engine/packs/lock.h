@@ -15,7 +15,7 @@ struct LockedPack {
   std::string name;
   std::string version;
   std::string path;      ///< its folder; relative to the lock when below it
-  std::string source;    ///< where it came from, for `update`
+  std::string source;    ///< where it came from, for `update`; "./" is the lock's folder
   std::string identity;  ///< "sha256:..." of its pack.sums
   std::string key;       ///< "ed25519:..."; empty: it was not signed
   std::vector<std::string> granted;           ///< of what it needs, sorted

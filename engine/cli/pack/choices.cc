@@ -84,7 +84,7 @@ Result<void> Choices::enter(const Workspace& workspace, const Candidate& candida
   pack.name = manifest.name;
   pack.version = manifest.version.text();
   pack.path = home_of(candidate);
-  pack.source = candidate.source;
+  pack.source = source_in_lock(workspace, candidate.source);
   pack.identity = candidate.seal.identity;
   pack.key = candidate.seal.key;
   pack.granted = granted_for(manifest, pack.granted);

@@ -49,7 +49,7 @@ Exit pack_diff(const Arguments& arguments, Io& io) {
     if (before) after = side_of(words[1], place, arguments, io);
   } else if (const packs::LockedPack* locked = place->lock.find(words[0])) {
     before = side_of(words[0], place, arguments, io);
-    if (before) after = side_of(locked->source, place, arguments, io);
+    if (before) after = side_of(source_of(*place, *locked), place, arguments, io);
   } else {
     after = side_of(words[0], place, arguments, io);
     if (after && place->lock.find(after->manifest.name) == nullptr) {

@@ -90,7 +90,7 @@ Exit pack_update(const Arguments& arguments, Io& io) {
   for (const std::string& name : names) {
     const packs::LockedPack* locked = workspace->lock.find(name);
     if (locked == nullptr) return usage_error(io, "pack " + name + " is not installed");
-    sources.push_back(locked->source);
+    sources.push_back(source_of(*workspace, *locked));
   }
   return install(*workspace, sources, true, arguments, io);
 }

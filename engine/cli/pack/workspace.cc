@@ -61,6 +61,15 @@ void forget_folders(const Workspace& workspace, const packs::Lock& lock) {
   }
 }
 
+std::string source_in_lock(const Workspace& workspace, const std::string& source) {
+  if (!source.starts_with(workspace.directory)) return source;
+  return "./" + source.substr(workspace.directory.size());
+}
+
+std::string source_of(const Workspace& workspace, const packs::LockedPack& locked) {
+  return locked.source.starts_with("./") ? workspace.directory + locked.source.substr(2) : locked.source;
+}
+
 IndexPlace index_place(const Arguments& arguments, const Io& io) {
   const auto found = io.environment.find("CCRULES_PACK_INDEX");
   std::string location = arguments.value("index");

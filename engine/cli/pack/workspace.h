@@ -26,6 +26,12 @@ std::optional<Candidate> installed(const Workspace& workspace, const packs::Lock
 /// Takes away the folders of installed packs that `lock` no longer names, where they are of our making.
 void forget_folders(const Workspace& workspace, const packs::Lock& lock);
 
+/// A source as rules.lock keeps it: what lies below the lock's folder is named from there ("./house-rules"), so that a lock in
+/// version control serves everybody who has the rest.
+std::string source_in_lock(const Workspace& workspace, const std::string& source);
+/// The source of an installed pack, as fetch() takes it.
+std::string source_of(const Workspace& workspace, const packs::LockedPack& locked);
+
 /// Where packs are found by name: --index, else $CCRULES_PACK_INDEX.
 IndexPlace index_place(const Arguments& arguments, const Io& io);
 

@@ -203,6 +203,17 @@ TEST_CASE("a pack stays with the key it was installed with: unsigned, foreign an
   CHECK_THAT(desk.refused({"pack", "install", "cost", "--yes"}), Contains("was changed"));
 }
 
+TEST_CASE("a lock names what lies beside it without the machine's paths, and updates from there") {
+  const Desk desk;
+  REQUIRE(desk.run({"pack", "install", desk.path("cost"), "--yes"}).code == 0);
+  const std::string lock = read_file(desk.path("rules.lock"));
+  CHECK_THAT(lock, Contains(R"("source": "./cost")") && !Contains(desk.path("")));
+  CHECK_THAT(desk.run({"pack", "update", "--yes"}).out, Contains("up to date"));
+  desk.pack("cost", manifest("acme/cost", "1.1.0"), R"(rule "big" { when = { tokens = { gt = 7 } }, to = "sim,sim-big" })");
+  CHECK_THAT(desk.run({"pack", "diff", "acme/cost"}).out, Contains("acme/cost 1.0.0 -> acme/cost 1.1.0"));
+  CHECK_THAT(desk.run({"pack", "update", "--yes"}).out, Contains("installed acme/cost 1.1.0"));
+}
+
 TEST_CASE("an installed pack that is tampered with is an error when rules are loaded") {
   const Desk desk;
   REQUIRE(desk.run({"pack", "sign", "cost", "--key", "key.pem"}).code == 0);
