@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <istream>
 #include <ostream>
@@ -19,6 +20,7 @@ struct Io {
   const Clock& clock;
   Environment environment;
   std::string working_directory;
+  std::size_t columns = 0;  ///< of the terminal that `out` is; 0: it is none, and nothing is cut to fit
 };
 
 /// What the process returns; scripts depend on these numbers (docs/commands.md).

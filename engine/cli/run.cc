@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <iostream>
+#include <string>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -17,7 +19,8 @@ Exit run_parsed(const std::vector<std::string>& line, Io& io) {
   if (!parsed.error.empty()) {
     io.err << paint.red("error:") << " " << parsed.error;
     if (!parsed.hint.empty()) io.err << "; " << parsed.hint;
-    io.err << "\n" << paint.dim("see: ccrules help") << "\n";
+    const Command* meant = line.empty() ? nullptr : find_command(line.front());
+    io.err << "\n" << paint.dim("see: ccrules help" + (meant == nullptr ? std::string() : " " + meant->name)) << "\n";
     return Exit::kUsage;
   }
   if (parsed.arguments.has("version")) {
@@ -36,6 +39,12 @@ Exit run_parsed(const std::vector<std::string>& line, Io& io) {
   return parsed.command->run(parsed.arguments, io);
 }
 
+/// 0 when stdout is no terminal.
+std::size_t terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 }  // namespace
 
 int run(const std::vector<std::string>& line, Io& io) {
@@ -52,7 +61,8 @@ int run(int argc, char** argv) {
         .files = system_files(),
         .clock = system_clock(),
         .environment = system_environment(),
-        .working_directory = std::filesystem::current_path(unknown_directory).string()};
+        .working_directory = std::filesystem::current_path(unknown_directory).string(),
+        .columns = terminal_columns()};
   const int code = run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), io);
   std::cout.flush();
   if (!std::cout) return static_cast<int>(Exit::kFailed);  // a full disk must not look like success

@@ -5,9 +5,9 @@
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/paint.h"
+#include "cli/seen_files.h"
 #include "cli/test_report.h"
 #include "cli/write_file.h"
-#include "core/digest.h"
 #include "core/text.h"
 #include "proxy/native.h"
 #include "rules/dry_run.h"
@@ -89,12 +89,9 @@ Exit threshold(Io& io, const rules::TestReport& report, std::int64_t least) {
   return failed ? Exit::kThreshold : Exit::kOk;
 }
 
-/// One run. `watched` takes the files it depends on.
-Exit run_once(Asked asked, Io& io, std::vector<std::string>& watched) {
+Exit run_once(Asked asked, Io& io) {
   const auto config = load_config(asked.config, io);
   if (!config) return Exit::kUsage;
-  watched.insert(watched.end(), config->rules.begin(), config->rules.end());
-  if (!config->file.empty()) watched.push_back(config->file);
   if (asked.paths.empty()) {
     const std::size_t slash = config->file.find_last_of('/');
     asked.paths.push_back(slash == std::string::npos ? io.working_directory : config->file.substr(0, slash));
@@ -108,7 +105,6 @@ Exit run_once(Asked asked, Io& io, std::vector<std::string>& watched) {
     };
   }
   const rules::TestReport report = rules::run_tests(asked.paths, *config, io.files, asked.tests);
-  watched.insert(watched.end(), report.read.begin(), report.read.end());
   if (asked.json) {
     print_json(io.out, report);
   } else if (!report.problems.empty()) {
@@ -134,30 +130,26 @@ Exit run_once(Asked asked, Io& io, std::vector<std::string>& watched) {
   return asked.least_percent ? threshold(io, report, *asked.least_percent) : Exit::kOk;
 }
 
-/// Contents of files, and names in folders.
-std::string state_of(const std::vector<std::string>& paths, const Files& files) {
-  std::string state;
-  for (const std::string& path : paths) {
-    const Result<std::string> text = files.read(path);
-    state += path + "\n" + (text.ok() ? *text : std::string());
-    for (const std::string& name : files.list(path)) {
-      const Result<std::string> inner = files.read(path + "/" + name);
-      state += name + "\n" + (inner.ok() ? *inner : std::string());
-    }
-  }
-  return digest::sha256_hex(state);
-}
-
-/// Runs again whenever a file changes, until the process is ended.
+/// Runs again whenever something changed that the last run saw, until the process is ended.
 Exit watch(const Asked& asked, Io& io) {
   for (;;) {
     if (io.out_is_terminal) io.out << "\x1b[2J\x1b[H";
-    std::vector<std::string> watched = asked.paths;
-    (void)run_once(asked, io, watched);  // the next run may be better
+    // What changes while the tests run counts: they saw it as it was.
+    const SeenFiles seen(io.files);
+    Io watched{.in = io.in,
+               .out = io.out,
+               .err = io.err,
+               .out_is_terminal = io.out_is_terminal,
+               .err_is_terminal = io.err_is_terminal,
+               .files = seen,
+               .clock = io.clock,
+               .environment = io.environment,
+               .working_directory = io.working_directory,
+               .columns = io.columns};
+    (void)run_once(asked, watched);  // the next run may be better
     io.out << std::flush;
-    io.err << "watching " << watched.size() << " files and folders; Ctrl-C ends\n" << std::flush;
-    const std::string before = state_of(watched, io.files);
-    while (state_of(watched, io.files) == before) std::this_thread::sleep_for(kLookAgain);
+    io.err << "watching " << seen.count() << " files and folders; Ctrl-C ends\n" << std::flush;
+    while (!seen.changed()) std::this_thread::sleep_for(kLookAgain);
   }
 }
 
@@ -165,8 +157,7 @@ Exit run_test(const Arguments& arguments, Io& io) {
   const std::optional<Asked> asked = read_arguments(arguments, io);
   if (!asked) return Exit::kUsage;
   if (arguments.has("watch")) return watch(*asked, io);
-  std::vector<std::string> watched;
-  return run_once(*asked, io, watched);
+  return run_once(*asked, io);
 }
 
 }  // namespace

@@ -26,17 +26,6 @@ std::vector<std::size_t> order_of(std::size_t count, const std::optional<std::ui
   return order;
 }
 
-void note_files(const std::vector<std::shared_ptr<const SourceFile>>& sources,
-                const std::vector<TestCase>& tests, TestReport& report) {
-  for (const auto& source : sources) report.read.push_back(source->path);
-  for (const TestCase& test : tests) {
-    for (const TestStep& step : test.steps) {
-      if (!step.request.empty()) report.read.push_back(step.request);
-      if (!step.golden.empty()) report.read.push_back(step.golden);
-    }
-  }
-}
-
 // The user's own files may hold none.
 bool has_rules_of(const RuleSet& set, const std::string& pack) {
   const auto lists = rule_lists(set);
@@ -69,7 +58,6 @@ TestReport run_tests(const std::vector<std::string>& paths, const config::Snapsh
   const auto sources = find_test_files(paths, files, report.problems);
   std::vector<TestCase> tests;
   for (const auto& source : sources) (void)read_tests(source, files, tests, report.problems);
-  note_files(sources, tests, report);
   if (engine != nullptr && !has_rules_of(engine->rules(), options.pack)) {
     config::Diagnostic none;
     none.where.file = snapshot.file;

@@ -20,7 +20,6 @@ struct TestReport {
   std::vector<config::Diagnostic>
       problems;                     ///< a file that cannot be loaded: exit code 2, and nothing was run
   std::vector<FileUpdate> updates;  ///< what `update` is to write
-  std::vector<std::string> read;    ///< test files and samples, for watching
   std::optional<CoverageReport> coverage;
   std::optional<MutationReport> mutation;
   std::int64_t time_us = 0;
