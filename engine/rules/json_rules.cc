@@ -27,7 +27,7 @@ class JsonRules {
     }
     Result<Tree> root = read_json(text, Spot{1, 1});
     if (!root.ok()) {
-      fail({1, 1}, "not valid JSON: " + root.error().message);
+      fail(place_of(root.error(), text, {1, 1}), "not valid JSON: " + root.error().message);
       return false;
     }
     if (!root->is(Tree::Kind::kTable) || !root->items.empty()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/json.h"
+#include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
@@ -96,6 +97,20 @@ Result<Tree> read_json(std::string_view text, Spot begin) {
   CCR_TRY(tree, TreeBuilder(text, begin).read(root));
   CCR_CHECK(document.at_end());
   return tree;
+}
+
+Spot place_of(const Error& error, std::string_view text, Spot begin) {
+  constexpr std::string_view kAtByte = " at byte ";
+  const std::size_t said = error.message.find(kAtByte);
+  if (said == std::string::npos) return begin;
+  const std::string_view rest = std::string_view(error.message).substr(said + kAtByte.size());
+  const auto offset = text::to_int(rest.substr(0, rest.find_first_not_of("0123456789")));
+  if (!offset || *offset < 0) return begin;
+  const std::string_view before = text.substr(0, std::min(text.size(), static_cast<std::size_t>(*offset)));
+  const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
+  const int column = static_cast<int>(before.size() - line_begin);
+  if (line_begin == 0) return {begin.line, begin.column + column};
+  return {begin.line + static_cast<int>(std::count(before.begin(), before.end(), '\n')), column + 1};
 }
 
 }  // namespace ccrules::rules

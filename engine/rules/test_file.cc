@@ -73,7 +73,7 @@ class TestReader {
       const Spot at{line, 1};
       const Result<Tree> tree = read_json(text, at);
       if (!tree.ok()) {
-        fail(at, "not a JSON object: " + tree.error().message);
+        fail(place_of(tree.error(), text, at), "not a JSON object: " + tree.error().message);
       } else if (!tree->is(Tree::Kind::kTable) || !tree->items.empty()) {
         fail(at, "a line is one object: {\"name\": ..., \"given\": {...}, \"expect\": {...}}");
       } else if (const Tree::Member* base = tree->find("base")) {

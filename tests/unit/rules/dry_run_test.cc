@@ -108,7 +108,7 @@ TEST_CASE("the JSONL twin runs one case a line and names the line of what is wro
 {"name":
 )"));
   CHECK_THAT(found, Catch::StartsWith(
-                        "5:25 unknown fact 'tokns' | did you mean 'tokens'?\n6:1 not a JSON object: "));
+                        "5:25 unknown fact 'tokns' | did you mean 'tokens'?\n6:9 not a JSON object: "));
   CHECK(summary(run("my.jsonl", R"({"base":{"model":"claude-sonnet-5-5","bucket":50}}
 {"name":"long","given":{"tokens":60001},"expect":{"by":"long-context"}}
 

@@ -364,7 +364,7 @@ TEST_CASE("a mistake in a JSON rule file is told at its own line") {
         std::vector<std::string>{"1:14 a rule needs a name: { \"name\": \"night\", ... }"});
   CHECK(json_errors("{ \"rule\": [] }") == std::vector<std::string>{"1:3 a rule file has no 'rule' | did you mean 'rules'?"});
   CHECK(json_errors("5") == std::vector<std::string>{"1:1 a rule file is an object: { \"rules\": [ ... ] }"});
-  CHECK_THAT(json_errors("{ \"rules\": [ }").front(), Catch::StartsWith("1:1 not valid JSON:"));
+  CHECK_THAT(json_errors("{ \"rules\": [ }").front(), Catch::StartsWith("1:14 not valid JSON:"));
   CHECK(json_errors("{ /* no end") == std::vector<std::string>{"1:3 this comment does not end"});
   CHECK(json_errors("{ \"rules\": [ { \"name\": \"a\", \"to\": null } ] }") ==
         std::vector<std::string>{"1:35 a target is a string such as \"provider,model\", not nil"});
