@@ -23,7 +23,8 @@ Exit run_check(const Arguments& arguments, Io& io) {
     std::vector<config::Diagnostic> rules = rules::check(*loaded.snapshot, io.files);
     found.insert(found.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
   }
-  const bool fails = has_error(found) || (arguments.has("strict") && !found.empty());
+  const bool broken = !loads || has_error(found);
+  const bool fails = broken || (arguments.has("strict") && !found.empty());
   if (arguments.json()) {
     std::string text;
     json::Writer writer(text);
@@ -35,8 +36,9 @@ Exit run_check(const Arguments& arguments, Io& io) {
         .end_object();
     io.out << text << "\n";
   } else if (!found.empty()) {
-    print_diagnostics(std::move(found), io, Where::kOut);
-  } else {
+    print_diagnostics(found, io, Where::kOut);
+  }
+  if (!arguments.json() && !fails) {
     const std::string file =
         loaded.snapshot->file.empty() ? "no configuration file" : shown_path(io, loaded.snapshot->file);
     io.out << paint_for_out(io).green("ok") << "  " << file << ": " << counted(loaded.snapshot->providers.size(), "provider")
@@ -44,7 +46,7 @@ Exit run_check(const Arguments& arguments, Io& io) {
     if (const std::size_t packs = installed_packs(loaded.snapshot->file, io); packs > 0) io.out << ", " << counted(packs, "pack");
     io.out << "\n";
   }
-  if (!loads) return Exit::kUsage;
+  if (broken) return Exit::kUsage;
   return fails ? Exit::kFailed : Exit::kOk;
 }
 
@@ -55,12 +57,12 @@ Command check_command() {
   command.name = "check";
   command.summary = "Look for mistakes in the configuration and the rules";
   command.about =
-      "Loads the configuration and every rule file and reports all mistakes at once, each with its file, "
-      "line and column:\n"
-      "unknown keys, facts, fields, providers and models, rules that can never match, aliases nobody uses.";
-  command.flags = {{"strict", "", "warnings count as failures", {}}};
-  command.examples = {
-      {"ccrules check", "exit code 0: all is well, 1: something was found, 2: it does not load"}};
+      "Loads the configuration and every rule file and reports all mistakes at once, each with its file, line and column: unknown\n"
+      "keys, facts, fields, providers and models. Warns of what loads and cannot work: rules that can never match, aliases nobody\n"
+      "uses, functions that remember.";
+  command.flags = {{"strict", "", "exit code 1 when there are warnings", {}}};
+  command.examples = {{"ccrules check", "exit code 0: all is well, 2: it does not load"},
+                      {"ccrules check --strict", "for CI: exit code 1 when there are warnings"}};
   command.run = &run_check;
   return command;
 }

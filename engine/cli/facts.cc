@@ -28,6 +28,13 @@ bool fits(const char* name, const std::vector<std::string>& words) {
   return true;
 }
 
+void print_section(Io& io, const Paint& paint, const char* title, const char* about, const Table& table, bool& any) {
+  if (table.empty()) return;
+  io.out << (any ? "\n" : "") << paint.bold(title) << paint.dim(about) << "\n";
+  table.print(io.out, "  ");
+  any = true;
+}
+
 void print_tables(Io& io, const std::vector<std::string>& words) {
   const Paint paint = paint_for_out(io);
   const std::vector<Table::Align> columns(5, Table::Align::kLeft);
@@ -36,20 +43,19 @@ void print_tables(Io& io, const std::vector<std::string>& words) {
     if (!fits(row.name, words)) continue;
     facts.row({paint.cyan(row.name), row.type, paint.dim(phase_name(row.phase)), paint.yellow(api::need_name(row.need)), row.doc});
   }
-  io.out << paint.bold("facts") << paint.dim("  conditions ask them, functions read req.NAME") << "\n";
-  facts.print(io.out, "  ");
   Table effects({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
   for (const api::EffectRow& row : api::effects()) {
     if (fits(row.name, words)) effects.row({paint.cyan(row.name), row.type, row.doc});
   }
-  io.out << "\n" << paint.bold("effects") << "\n";
-  effects.print(io.out, "  ");
   Table fields({Table::Align::kLeft, Table::Align::kLeft});
   for (const api::FieldRow& row : api::fields()) {
     if (fits(row.name, words)) fields.row({paint.cyan(row.name), row.doc});
   }
-  io.out << "\n" << paint.bold("members of set") << "\n";
-  fields.print(io.out, "  ");
+  bool any = false;
+  print_section(io, paint, "facts", "  conditions ask them, functions read req.NAME", facts, any);
+  print_section(io, paint, "effects", "", effects, any);
+  print_section(io, paint, "members of set", "", fields, any);
+  if (!any) io.err << "no fact, effect or member of set has that in its name; `ccrules facts` lists them all\n";
 }
 
 void print_json(std::ostream& out) {

@@ -115,9 +115,16 @@ struct Wish {
 
 struct Written {
   std::string rule;
-  std::string inside;   ///< facts of a request that matches
-  std::string outside;  ///< one fact of a request that does not; empty: none can be given
-  std::string effect;   ///< what a test expects of it
+  std::vector<std::string> inside;   ///< for each condition, the fact of a request that meets it
+  std::vector<std::string> outside;  ///< for each condition, one that just does not; empty: none can be given
+  std::string effect;                ///< what a test expects of it
+
+  /// Facts of a request that matches; of one that does not, for the condition `but`.
+  [[nodiscard]] std::string given(std::size_t but = std::string::npos) const {
+    std::string list;
+    for (std::size_t i = 0; i < inside.size(); ++i) list += (list.empty() ? "" : ", ") + (i == but ? outside[i] : inside[i]);
+    return list;
+  }
 };
 
 std::optional<Written> write(const Wish& wish, std::string& problem) {
@@ -128,10 +135,9 @@ std::optional<Written> write(const Wish& wish, std::string& problem) {
     const std::size_t end = rest.find(" and ");
     const std::optional<Part> part = read_part(text::trim(rest.substr(0, end)), problem);
     if (!part) return std::nullopt;
-    const auto add = [](std::string& list, const std::string& one) { list += (list.empty() ? "" : ", ") + one; };
-    add(conditions, part->condition);
-    add(out.inside, part->inside);
-    if (out.outside.empty()) out.outside = part->outside;
+    conditions += (conditions.empty() ? "" : ", ") + part->condition;
+    out.inside.push_back(part->inside);
+    out.outside.push_back(part->outside);
     rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 5);
   }
   out.rule = "rule " + quoted(wish.name) + " {\n";
@@ -187,7 +193,7 @@ class Author {
     const std::string old_rules = text_of(file_);
     const std::string old_tests = text_of(tests);
     const std::string expect = written.effect + ", by = " + quoted(wish.name);
-    const std::string inside = test_of(wish, wish.when.empty() ? "always" : wish.when, written.inside, expect);
+    const std::string inside = test_of(wish, wish.when.empty() ? "always" : wish.when, written.given(), expect);
     rules::TestReport report;
     for (const bool first : {false, true}) {
       draft_.changed[file_] = with_rule(old_rules, written.rule, first);
@@ -218,13 +224,14 @@ class Author {
   }
 
   Exit finish(const Wish& wish, const Written& written, const std::string& tests, const std::string& old_tests, std::string text) {
-    if (!written.outside.empty()) {
+    for (std::size_t i = 0; i < written.outside.size(); ++i) {
+      if (written.outside[i].empty()) continue;
       // What a request just outside gets is asked of the rules themselves.
-      const rules::TestReport other = run(test_of(wish, "x", written.outside, "by = false"), tests);
-      if (other.problems.empty() && !other.cases.empty()) {
-        const std::string& by = other.cases.front().decision.rule;
-        if (by != wish.name) text += test_of(wish, "not when " + written.outside, written.outside, by.empty() ? "by = false" : "by = " + quoted(by));
-      }
+      const rules::TestReport other = run(test_of(wish, "x", written.given(i), "by = false"), tests);
+      if (!other.problems.empty() || other.cases.empty()) continue;
+      const std::string& by = other.cases.front().decision.rule;
+      if (by == wish.name) continue;
+      text += test_of(wish, "not when " + written.outside[i], written.given(i), by.empty() ? "by = false" : "by = " + quoted(by));
     }
     const std::string all = old_tests + (old_tests.empty() ? "" : old_tests.ends_with("\n") ? "\n" : "\n\n") + text;
     const rules::TestReport report = run(all, tests);
@@ -300,9 +307,9 @@ Command new_command() {
   command.summary = "Write a rule and its tests";
   command.arguments = "[NAME]";
   command.about =
-      "Makes a rule from a condition and a target, and two tests: one request that it decides, one just outside. On a terminal,\n"
-      "without a NAME, it asks. The rule goes to the end of the file, or before all others when it would decide nothing there.\n"
-      "Nothing is written when the rule does not load or a test of that file would fail.";
+      "Makes a rule from a condition and a target, and tests: a request that it decides, and for every condition one just outside.\n"
+      "On a terminal, without a NAME, it asks. The rule goes to the end of the file, or before all others when it would decide\n"
+      "nothing there. Nothing is written when the rule does not load or a test of that file would fail.";
   command.flags = {{"when", "CONDITION", "tokens > 60000, model = *haiku*, thinking = true, joined by 'and'", {}},
                    {"to", "TARGET", "provider,model or an alias", {}},
                    {"deny", "MESSAGE", "refuse with 403 and this message", {}},

@@ -49,6 +49,7 @@ class Table {
   enum class Align : std::uint8_t { kLeft, kRight };
   explicit Table(std::vector<Align> columns) : columns_(std::move(columns)) {}
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
   void print(std::ostream& out, std::string_view indent = {}) const;
 
  private:

@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kWidestName = 48;
 constexpr std::size_t kWidestOutcome = 28;
 constexpr std::size_t kWidestText = 72;
+constexpr std::size_t kLeastOutcome = 16;
+constexpr std::string_view kCut = "..";  ///< where a cell does not fit
 constexpr std::size_t kNamed = 2;  ///< tests named beside a mutant that nobody noticed
 
 std::string milliseconds(std::int64_t us) {
@@ -130,12 +132,20 @@ class Printer {
     return outcome(result.decision);
   }
 
+  /// As much of a cell as a terminal's line has room for beside `taken` columns.
+  [[nodiscard]] std::string fitting(std::string text, std::size_t taken) const {
+    const std::size_t room = io_.columns > taken + kLeastOutcome ? io_.columns - taken : kLeastOutcome;
+    if (io_.columns == 0 || width_of(text) <= room) return text;
+    return text::to_valid_utf8(std::string_view(text).substr(0, room - kCut.size())) + std::string(kCut);
+  }
+
   void line(const rules::CaseResult& result) {
     std::string text = "  " + (result.passed ? marks_.yes : marks_.no) + " ";
     text += pad_right(result.passed ? plain_text(result.name) : paint_.bold(plain_text(result.name)), name_width_) + "  ";
     const bool sweep = result.kind == std::string_view("sweep") && result.passed;
-    text += pad_right(sweep ? paint_.dim(came(result)) : came(result), outcome_width_) + "  ";
-    if (!sweep) text += paint_.dim(result.decision.rule);
+    const std::string rule = sweep ? std::string() : result.decision.rule;
+    const std::string shown = fitting(came(result), width_of(text) + 2 + width_of(rule));
+    text += pad_right(sweep ? paint_.dim(shown) : shown, outcome_width_) + "  " + paint_.dim(rule);
     text.erase(text.find_last_not_of(' ') + 1);
     io_.out << text << "\n";
   }
@@ -157,10 +167,8 @@ class Printer {
         return rule.where.starts_with("rules/default/") && !rule.matched && rule.error.empty();
       });
     }
-    print_trace(io_.out, paint_, marks_, trace, kInner);
-    if (hidden > 0) {
-      io_.out << kInner << paint_.dim("  " + plural(hidden, "built-in rule") + " did not match (--explain shows them)") << "\n";
-    }
+    const std::string left_out = plural(hidden, "built-in rule") + " did not match (--explain shows them)";
+    print_trace(io_.out, paint_, marks_, trace, kInner, hidden > 0 ? left_out : std::string());
   }
 
   [[nodiscard]] std::string count(const rules::CoverageCount& count) const {

@@ -42,7 +42,7 @@ std::string outcome(const rules::Decision& decision) {
 }
 
 void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, const rules::Trace& trace,
-                 std::string_view indent) {
+                 std::string_view indent, const std::string& after_rules) {
   const std::string inner = std::string(indent) + "  ";
   if (!trace.rules.empty()) {
     out << indent << paint.bold("rules") << "\n";
@@ -55,6 +55,7 @@ void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, cons
                  because(paint, rule)});
     }
     table.print(out, inner);
+    if (!after_rules.empty()) out << inner << paint.dim(after_rules) << "\n";
   }
   if (!trace.claims.empty()) {
     out << indent << paint.bold("claims") << "\n";

@@ -75,7 +75,7 @@ void measure(const char* name, const std::string& lua, bool traced) {
   facts.outline = &outline;
   facts.identity = &identity;
   facts.tokens = 1200;
-  constexpr int kRounds = 200000;
+  constexpr int kRounds = 20000;
   std::size_t targets = 0;
   double best = 1e18;
   for (int repeat = 0; repeat < 5; ++repeat) {

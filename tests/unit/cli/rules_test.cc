@@ -84,7 +84,7 @@ TEST_CASE("without test files the exit code is 2 and the message says what was l
   CHECK_THAT(tested.err, Contains("no tests in") && Contains("*_test.lua"));
 }
 
-TEST_CASE("check is silent success on sound rules and exit code 1 with file, line and hint on others") {
+TEST_CASE("check is silent success on sound rules and exit code 2 with file, line and hint on others") {
   Scratch scratch;
   scratch.write("ccrules.json", R"({ "rules": ["rules.lua"] })");
   scratch.write("rules.lua", R"(rule "a" { to = "sim,hello" })");
@@ -93,12 +93,12 @@ TEST_CASE("check is silent success on sound rules and exit code 1 with file, lin
   CHECK_THAT(sound.out, Catch::StartsWith("ok  "));
   scratch.write("rules.lua", R"(rule "a" { when = { tokns = 1 }, to = "sim,hello" })");
   const CliResult wrong = scratch.run({"check"});
-  CHECK(wrong.code == 1);
+  CHECK(wrong.code == 2);
   CHECK_THAT(wrong.out,
              Contains("rules.lua:1:21: error: unknown fact 'tokns'") && Contains("did you mean 'tokens'?"));
   CHECK_THAT(wrong.out, Contains("\n1 error\n"));
   const CliResult json = scratch.run({"check", "--json"});
-  CHECK(json.code == 1);
+  CHECK(json.code == 2);
   CHECK(ccrules::json::is_valid(json.out));
   CHECK_THAT(json.out, Contains(R"("schema":"ccrules.check/1","ok":false)") && Contains(R"("line":1)"));
 }

@@ -112,7 +112,7 @@ TEST_CASE("new writes a rule with its tests, before what would shadow it, and no
   with_rules(scratch);
   const CliResult made = scratch.run({"new", "many turns", "--when", "turns > 50 and model = *opus*", "--to", "openai,gpt-6-luna"});
   CHECK(made.code == 0);
-  CHECK(made.err == "written to rules.lua, its tests to rules_test.lua; all 4 tests there pass\n");
+  CHECK(made.err == "written to rules.lua, its tests to rules_test.lua; all 5 tests there pass\n");
   CHECK_THAT(ccrules::test::read_file(scratch.path("rules.lua")), Catch::EndsWith(R"(
 rule "many turns" {
   when = { turns = { gt = 50 }, model = "*opus*" },
@@ -121,7 +121,7 @@ rule "many turns" {
 )"));
   CHECK_THAT(ccrules::test::read_file(scratch.path("rules_test.lua")), Contains(R"(
 case "many turns: not when turns = 50" {
-  given = { turns = 50 },
+  given = { turns = 50, model = "xopusx" },
   expect = { by = "default" },
 }
 )"));
