@@ -26,8 +26,9 @@ auto timed(const RuleSet& set, api::On on, Trace* trace, Decide&& decide) {
 }  // namespace
 
 struct Engine::Impl {
-  explicit Impl(std::unique_ptr<RuleSet> rules) : set(std::move(rules)), quarantine(set->rule_count) {}
+  explicit Impl(std::unique_ptr<RuleSet> rules) : set(std::move(rules)), sieve(set->on_request), quarantine(set->rule_count) {}
   std::unique_ptr<RuleSet> set;
+  Sieve sieve;
   Quarantine quarantine;
 };
 
@@ -55,7 +56,7 @@ std::unique_ptr<Engine> Engine::load(const config::Snapshot& snapshot, const Fil
 Decision Engine::decide(const Facts& facts, Trace* trace) {
   Impl& impl = *impl_;
   return timed(*impl.set, api::On::kRequest, trace,
-               [&impl, &facts, trace] { return decide_request(*impl.set, impl.quarantine, facts, trace); });
+               [&impl, &facts, trace] { return decide_request(*impl.set, impl.sieve, impl.quarantine, facts, trace); });
 }
 
 AttemptDecision Engine::decide_error(const Facts& facts, Trace* trace) {

@@ -10,6 +10,7 @@
 #include "core/limits.h"
 #include "rules/engine.h"
 #include "rules/ruleset.h"
+#include "rules/sieve.h"
 #include "rules/watchdog.h"
 
 namespace ccrules::rules {
@@ -126,7 +127,8 @@ class Judge {
 Deny fail_closed(const Rule& rule);
 Deny quarantine_deny(const Rule& rule);
 
-Decision decide_request(const RuleSet& set, Quarantine& quarantine, const Facts& facts, Trace* trace);
+/// `sieve`: of set.on_request.
+Decision decide_request(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace);
 /// `on`: kError or kResponse.
 AttemptDecision decide_attempt(const RuleSet& set, Quarantine& quarantine, const Facts& facts, api::On on, Trace* trace);
 

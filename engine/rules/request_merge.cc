@@ -38,11 +38,15 @@ struct Asked {
 /// One decision being made: rules add their claims from top to bottom, the first claim on a slot wins.
 class Merge {
  public:
-  Merge(const RuleSet& set, Quarantine& quarantine, const Facts& facts, Trace* trace)
-      : set_(set), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()) {}
+  Merge(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace)
+      : set_(set), sieve_(sieve), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()) {}
 
   Decision decide() {
-    apply_all(set_.on_request);
+    if (judge_.traced() || set_.log != nullptr) {
+      apply_all(set_.on_request);
+    } else {
+      sift();
+    }
     gather_targets();
     if (!set_.about_target.empty()) judge_targets();
     finish();
@@ -59,6 +63,16 @@ class Merge {
     }
   }
 
+  // The rules on requests when nobody wants to know why one did not match.
+  void sift() {
+    const std::vector<Rule>& rules = set_.on_request;
+    for (std::size_t i = 0; i < rules.size() && !denied_; ++i) {
+      const Sieve::Row& row = sieve_.row(i);
+      const bool covered = row.only_targets && (!row.to || to_claimed_) && (!row.fallback || fallback_claimed_);
+      if (!covered && sieve_.passes(row, reader_)) apply(rules[i], false, row.whole);
+    }
+  }
+
   // Nothing this rule could claim is still free.
   [[nodiscard]] bool is_covered(const Rule& rule) const {
     if (denied_) return true;
@@ -66,15 +80,15 @@ class Merge {
            (rule.fallback.kind == TargetEffect::Kind::kNone || fallback_claimed_);
   }
 
-  void apply(const Rule& rule, bool covered) {
+  /// `matched`: its condition is known to hold.
+  void apply(const Rule& rule, bool covered, bool matched = false) {
     if (judge_.quarantined(rule)) {
       apply_quarantined(rule);
       return;
     }
-    if (!judge_.traced() && !rule.when.uses_lua && !matches(rule.when, reader_)) return;
     const std::int64_t began_ns = judge_.now_ns();
     Evaluation evaluation = judge_.evaluation(rule);
-    Outcome outcome = judge_.when(rule, evaluation);
+    Outcome outcome = matched ? Outcome::kYes : judge_.when(rule, evaluation);
     if (outcome == Outcome::kNo && !judge_.traced()) return;
     Asked asked;
     if (outcome == Outcome::kYes && !ask(rule, evaluation, asked)) outcome = Outcome::kFailed;
@@ -416,6 +430,7 @@ class Merge {
   }
 
   const RuleSet& set_;
+  const Sieve& sieve_;
   Judge judge_;
   Reader& reader_;
   Decision decision_;
@@ -427,8 +442,8 @@ class Merge {
 
 }  // namespace
 
-Decision decide_request(const RuleSet& set, Quarantine& quarantine, const Facts& facts, Trace* trace) {
-  return Merge(set, quarantine, facts, trace).decide();
+Decision decide_request(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace) {
+  return Merge(set, sieve, quarantine, facts, trace).decide();
 }
 
 }  // namespace ccrules::rules
