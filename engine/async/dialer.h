@@ -14,6 +14,7 @@ struct Endpoint {
   std::string host;
   std::uint16_t port = 0;
   std::string ca_file;  ///< PEM with authorities to trust besides the system's; empty: none
+  bool http2 = false;   ///< offer HTTP/2 when TLS begins; the stream's protocol() tells what it became
 };
 
 /// Opens upstream connections: resolver, TCP and TLS in production, scripted memory streams in tests.
@@ -24,6 +25,9 @@ class Dialer {
   /// kCancelled.
   virtual Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
                                                          StopToken stop) = 0;
+  /// TLS with `endpoint` over a connection that was made some other way (through a proxy). The same errors.
+  virtual Task<Result<std::unique_ptr<ByteStream>>> secure(std::unique_ptr<ByteStream> lower, Endpoint endpoint,
+                                                           std::chrono::milliseconds timeout, StopToken stop) = 0;
 };
 
 }  // namespace ccrules

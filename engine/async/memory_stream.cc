@@ -60,8 +60,13 @@ struct Pipe : std::enable_shared_from_this<Pipe> {
 
 class MemoryStream final : public ByteStream {
  public:
-  MemoryStream(Loop& loop, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::string peer)
-      : ByteStream(loop), in_(std::move(in)), out_(std::move(out)), peer_(std::move(peer)) {
+  MemoryStream(Loop& loop, std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::string peer,
+               std::string protocol)
+      : ByteStream(loop),
+        in_(std::move(in)),
+        out_(std::move(out)),
+        peer_(std::move(peer)),
+        protocol_(std::move(protocol)) {
     in_->reader = this;
     out_->writer = this;
   }
@@ -102,6 +107,7 @@ class MemoryStream final : public ByteStream {
   }
   [[nodiscard]] std::string_view peer() const noexcept override { return peer_; }
   [[nodiscard]] bool peer_is_loopback() const noexcept override { return peer_.starts_with("127."); }
+  [[nodiscard]] std::string_view protocol() const noexcept override { return protocol_; }
 
   // For Pipe, which is a friend by being in this file only.
   void arrive(std::string& bytes) { received(bytes.data(), bytes.size()); }
@@ -127,6 +133,7 @@ class MemoryStream final : public ByteStream {
   std::shared_ptr<Pipe> in_;
   std::shared_ptr<Pipe> out_;
   std::string peer_;
+  std::string protocol_;
   bool dropped_ = false;
 };
 
@@ -183,12 +190,13 @@ void Pipe::deliver() noexcept {
 
 }  // namespace
 
-MemoryPair memory_pair(Loop& loop, Wire near_to_far, Wire far_to_near, std::string peer) {
+MemoryPair memory_pair(Loop& loop, Wire near_to_far, Wire far_to_near, std::string peer,
+                       std::string protocol) {
   auto there = std::make_shared<Pipe>(loop, near_to_far);
   auto back = std::make_shared<Pipe>(loop, far_to_near);
   MemoryPair pair;
-  pair.near = std::make_unique<MemoryStream>(loop, back, there, peer);
-  pair.far = std::make_unique<MemoryStream>(loop, there, back, std::move(peer));
+  pair.near = std::make_unique<MemoryStream>(loop, back, there, peer, protocol);
+  pair.far = std::make_unique<MemoryStream>(loop, there, back, std::move(peer), std::move(protocol));
   return pair;
 }
 

@@ -30,6 +30,6 @@ struct MemoryPair {
 /// of the loop. Closing an end drops what it has not read and ends the other's reading; what it has written
 /// still arrives.
 MemoryPair memory_pair(Loop& loop, Wire near_to_far = {}, Wire far_to_near = {},
-                       std::string peer = "127.0.0.1:9");
+                       std::string peer = "127.0.0.1:9", std::string protocol = {});
 
 }  // namespace ccrules

@@ -36,9 +36,16 @@ Task<Result<std::unique_ptr<ByteStream>>> SimDialer::dial(Endpoint endpoint,
   }
   ++dialled_;
   const SimDialer::Site& site = found->second;
-  MemoryPair pair = memory_pair(loop_, site.to_site, site.from_site, where);
+  const std::string protocol = endpoint.tls && endpoint.http2 ? site.protocol : std::string();
+  MemoryPair pair = memory_pair(loop_, site.to_site, site.from_site, where, protocol);
   site.accept(std::move(pair.far));
   co_return std::move(pair.near);
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> SimDialer::secure(std::unique_ptr<ByteStream> lower, Endpoint,
+                                                            std::chrono::milliseconds, StopToken stop) {
+  if (stop.stopped()) co_return cancelled();
+  co_return std::move(lower);
 }
 
 }  // namespace ccrules

@@ -21,6 +21,7 @@ class SimDialer final : public Dialer {
     bool silent = false;  ///< never answers the connection attempt
     Wire to_site;
     Wire from_site;
+    std::string protocol;  ///< what the site agrees to when HTTP/2 is offered to it
   };
 
   explicit SimDialer(Loop& loop) noexcept : loop_(loop) {}
@@ -31,6 +32,9 @@ class SimDialer final : public Dialer {
 
   Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
                                                  StopToken stop) override;
+  /// Nothing is encrypted here: the same stream.
+  Task<Result<std::unique_ptr<ByteStream>>> secure(std::unique_ptr<ByteStream> lower, Endpoint endpoint,
+                                                   std::chrono::milliseconds timeout, StopToken stop) override;
 
  private:
   Loop& loop_;

@@ -69,6 +69,8 @@ class ByteStream {
   /// Like close(), but lets the peer see a reset instead of an orderly end.
   virtual void reset() noexcept { close(); }
   [[nodiscard]] virtual std::string_view peer() const noexcept = 0;
+  /// What both sides agreed to speak on it when it was made (TLS's ALPN): "h2"; empty when nothing was said.
+  [[nodiscard]] virtual std::string_view protocol() const noexcept { return {}; }
   [[nodiscard]] virtual bool peer_is_loopback() const noexcept = 0;
   [[nodiscard]] Loop& loop() noexcept { return loop_; }
 

@@ -55,6 +55,8 @@ bool is_address(const std::string& host) noexcept {
 constexpr std::size_t kRecordsAtOnce = 128 * 1024;
 static_assert(kRecordsAtOnce + 2 * 16 * 1024 <= limits::kWriteCopyBytes);
 
+constexpr std::array<unsigned char, 12> kHttp2Or11 = {2,   'h', '2', 8,   'h', 't',
+                                                      't', 'p', '/', '1', '.', '1'};
 constexpr std::array<unsigned char, 9> kHttp11 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
 }  // namespace
@@ -193,6 +195,12 @@ class TlsStream final : public ByteStream, private ByteStream::Upper {
   }
   [[nodiscard]] std::string_view peer() const noexcept override { return lower_->peer(); }
   [[nodiscard]] bool peer_is_loopback() const noexcept override { return lower_->peer_is_loopback(); }
+  [[nodiscard]] std::string_view protocol() const noexcept override {
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+    return size == 0 ? std::string_view() : std::string_view(reinterpret_cast<const char*>(name), size);
+  }
 
  protected:
   void drop() noexcept override {
@@ -293,6 +301,7 @@ void TlsStream::be_client_of(const Endpoint& endpoint) {
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     SSL_set1_host(ssl, endpoint.host.c_str());
   }
+  if (endpoint.http2) SSL_set_alpn_protos(ssl, kHttp2Or11.data(), static_cast<unsigned>(kHttp2Or11.size()));
   const auto known = home_.context->sessions.find(home_.origin);
   if (known != home_.context->sessions.end()) SSL_set_session(ssl, known->second.get());
   SSL_set_connect_state(ssl);

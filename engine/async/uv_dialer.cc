@@ -29,13 +29,18 @@ Task<Result<std::unique_ptr<ByteStream>>> UvDialer::dial(Endpoint endpoint, std:
     }
   }
   if (!endpoint.tls) co_return stream;
+  const milliseconds left(std::max<std::int64_t>(give_up_ms - loop_.now_ms(), 1));
+  co_return co_await secure(std::move(stream), std::move(endpoint), left, stop);
+}
+
+Task<Result<std::unique_ptr<ByteStream>>> UvDialer::secure(std::unique_ptr<ByteStream> lower, Endpoint endpoint,
+                                                           std::chrono::milliseconds timeout, StopToken stop) {
   std::shared_ptr<TlsContext> trust = trust_[endpoint.ca_file];
   if (trust == nullptr) {
     CCR_CO_TRY(context, TlsContext::client(endpoint.ca_file));
     trust = trust_[endpoint.ca_file] = std::move(context);
   }
-  const milliseconds left(std::max<std::int64_t>(give_up_ms - loop_.now_ms(), 1));
-  co_return co_await tls_connect(std::move(stream), std::move(trust), std::move(endpoint), left, stop);
+  co_return co_await tls_connect(std::move(lower), std::move(trust), std::move(endpoint), timeout, stop);
 }
 
 }  // namespace ccrules

@@ -20,6 +20,8 @@ class UvDialer final : public Dialer {
   /// An Endpoint::ca_file that cannot be read makes the connection fail with that reason.
   Task<Result<std::unique_ptr<ByteStream>>> dial(Endpoint endpoint, std::chrono::milliseconds timeout,
                                                  StopToken stop) override;
+  Task<Result<std::unique_ptr<ByteStream>>> secure(std::unique_ptr<ByteStream> lower, Endpoint endpoint,
+                                                   std::chrono::milliseconds timeout, StopToken stop) override;
   /// Connections from now on read the certificate files anew. Open ones stay.
   void reload_trust() noexcept { trust_.clear(); }
 

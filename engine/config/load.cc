@@ -469,6 +469,8 @@ void Loader::check_listen() {
           no_key ? "listen.tls.key must be set together with listen.tls.cert"
                  : "listen.tls.cert must be set together with listen.tls.key");
   }
+  if (listen.compress != "auto" && listen.compress != "on" && listen.compress != "off")
+    error(place("listen.compress"), "listen.compress must be auto, on or off");
   if (listen.api_key.find_first_of("\r\n") != std::string::npos)
     error(place("listen.api_key"), "listen.api_key must be one line");
   if (listen.admin_key.find_first_of("\r\n") != std::string::npos)

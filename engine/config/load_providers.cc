@@ -12,6 +12,7 @@ constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
 constexpr std::array<std::string_view, 6> kDialects = {"anthropic", "openai_chat", "openai_responses", "gemini", "ollama", "sim"};
 constexpr std::array<std::string_view, 6> kAuths = {"default", "bearer", "x-api-key", "x-goog-api-key", "none", "passthrough"};
+constexpr std::array<std::string_view, 3> kCompressions = {"auto", "on", "off"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
@@ -128,6 +129,7 @@ void Loader::read_providers() {
   for (Provider& provider : snapshot_->providers) {
     find_key(provider);
     check_provider(provider);
+    if (provider.dialect != kSimulator) find_proxy(provider);
   }
   add_simulator();
 }
@@ -367,6 +369,10 @@ void Loader::check_provider(Provider& provider) {
   while (provider.base_url.ends_with("/")) provider.base_url.pop_back();
   if (!contains(kAuths, provider.auth))
     error(place_of("auth", provider), path + ".auth must be one of " + join(kAuths));
+  if (!contains(kCompressions, provider.compression))
+    error(place_of("compression", provider), path + ".compression must be one of " + join(kCompressions));
+  if (provider.http2 != "auto" && provider.http2 != "off")
+    error(place_of("http2", provider), path + ".http2 must be auto or off");
   if (!contains(kReplays, provider.reasoning_replay)) {
     error(place_of("reasoning_replay", provider),
           path + ".reasoning_replay must be one of " + join(kReplays) + " or empty");
@@ -389,6 +395,53 @@ void Loader::check_url(const Provider& provider, const Place& place) {
   const std::string completed = (near ? "http://" : "https://") + provider.base_url;
   const bool helps = no_scheme && url_problem(completed).empty();
   error(place, path + problem, helps ? "did you mean '" + completed + "'?" : "");
+}
+
+/// The provider's own `proxy`, else the global one, else HTTPS_PROXY or HTTP_PROXY; the last two leave out
+/// what no_proxy names and this machine.
+void Loader::find_proxy(Provider& provider) {
+  const bool https = text::starts_with_ignore_case(provider.base_url, "https://");
+  std::string_view authority = std::string_view(provider.base_url).substr(std::min<std::size_t>(https ? 8 : 7, provider.base_url.size()));
+  authority = authority.substr(0, authority.find('/'));
+  ForwardProxy there;  // the provider's own address reads like one
+  if (!read_forward_proxy((https ? "https://" : "http://") + std::string(authority), there).empty()) return;
+
+  const auto variable = [&](const std::string& name) -> std::string {
+    for (const std::string& spelling : {text::lower(name), name}) {
+      const auto found = environment_.find(spelling);
+      if (found != environment_.end() && !found->second.empty()) return found->second;
+    }
+    return {};
+  };
+  std::string url = provider.proxy;
+  std::string setting = "providers." + provider.id + ".proxy";
+  Place place = place_of("proxy", provider);
+  if (url.empty()) {
+    std::vector<std::string> direct = snapshot_->no_proxy;
+    if (direct.empty()) {
+      std::string rules = variable("NO_PROXY");
+      std::replace(rules.begin(), rules.end(), ' ', ',');
+      for (const std::string_view rule : text::split(rules, ',')) direct.emplace_back(rule);
+    }
+    if (is_loopback_host(there.host) || bypasses_proxy(direct, there.host, there.port)) return;
+    url = snapshot_->proxy;
+    setting = "proxy";
+    const auto set = set_at_.find("proxy");
+    place = set == set_at_.end() ? Place::named(setting) : set->second;
+  }
+  if (url.empty()) {
+    setting = https ? "HTTPS_PROXY" : "HTTP_PROXY";
+    place = Place::named(setting);
+    url = variable(setting);
+  }
+  if (url.empty() || url == "off") return;
+  const std::string problem = read_forward_proxy(url, provider.via);
+  const std::string message = setting + " " + problem;
+  const bool told = std::any_of(diagnostics_.begin(), diagnostics_.end(),
+                                [&](const Diagnostic& known) { return known.message == message; });
+  if (problem.empty() || told) return;
+  error(place, message, "write it as http://host:port or http://user:password@host:port, or set proxy to \"off\"");
+  diagnostics_.back().source_line.clear();  // it may hold a password
 }
 
 /// `sim` is always there and always last; alone it answers every model, so that the first request works

@@ -77,6 +77,7 @@ class Loader {
   void find_key(Provider& provider);
   void check_provider(Provider& provider);
   void check_url(const Provider& provider, const Place& place);
+  void find_proxy(Provider& provider);
   void add_simulator();
   [[nodiscard]] Provider made_from(const Vendor& vendor, const std::string& dialect, Place place);
   [[nodiscard]] const std::string* key_in_environment(const Vendor& vendor) const;

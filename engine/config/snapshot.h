@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "config/forward_proxy.h"
 #include "config/models.h"
 #include "core/log.h"
 
@@ -29,6 +30,7 @@ struct Listen {
   std::string admin_key;  ///< who may change something must have it; empty: see proxy/gate.h
   std::vector<std::string> allowed_hosts;  ///< beyond loopback names
   std::string tls_cert, tls_key;           ///< PEM paths; both or none
+  std::string compress = "auto";  ///< answers: auto (to clients on other machines) | on | off
 };
 
 struct Timeouts {
@@ -53,6 +55,10 @@ struct Provider {
   std::string price_like;  ///< savings comparison for local models
   bool local = false;      ///< a server of the user's own: price 0
   std::string ca_file;     ///< extra trust for TLS
+  std::string compression = "auto";  ///< asked for: auto (whole answers over a network) | on | off
+  std::string http2 = "auto";  ///< auto (where the server offers it over TLS) | off
+  std::string proxy;       ///< as set: a URL, "off", or empty (the global one, else the environment's)
+  ForwardProxy via;        ///< what connections go through
   std::map<std::string, bool, std::less<>>
       switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
   std::string reasoning_replay;
@@ -152,6 +158,8 @@ struct Snapshot {
   Reload reload;
   std::vector<Price> prices;  ///< most exact first: ids before globs, longer globs before shorter ones
   std::vector<Budget> budgets;
+  std::string proxy;                  ///< for all providers; "off": not even the environment's
+  std::vector<std::string> no_proxy;  ///< hosts that are reached without one; empty: the environment's
   Ledger ledger;
   log::Settings log;
   Timeouts timeouts;

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "async/dialer.h"
-#include "core/limits.h"
+#include "core/http_limits.h"
 #include "core/text.h"
+#include "http/coding.h"
+#include "http/h2.h"
 #include "http/parser.h"
+#include "http/tunnel.h"
+#include "http/wait.h"
 #include "http/write.h"
 
 namespace ccrules::http {
@@ -48,11 +53,46 @@ struct Upstream {
   Pool& pool;
 };
 
-/// Idle connections of one origin, the most recently used last.
+/// Somebody who needs a connection that another request is making.
+struct Arrival {
+  explicit Arrival(Wait& waiting) noexcept : wait(waiting) {}
+  Wait& wait;
+  std::optional<Error> failed;  ///< it could not be made
+  bool woken = false;
+};
+
+/// Connections of one origin.
 struct Pool {
   explicit Pool(ccrules::http::Origin to) : origin(std::move(to)) {}
   ccrules::http::Origin origin;
-  std::vector<std::unique_ptr<Upstream>> idle;
+  std::vector<std::unique_ptr<Upstream>> idle;  ///< HTTP/1.1, the most recently used last
+  std::vector<std::shared_ptr<H2>> shared;      ///< HTTP/2; those that still take requests
+  std::vector<Arrival*> arrivals;
+  bool dialling = false;        ///< a connection that may become a shared one
+  bool only_http11 = false;     ///< the last one did not
+
+  [[nodiscard]] std::shared_ptr<H2> with_room() const {
+    for (const auto& one : shared) {
+      if (one->has_room()) return one;
+    }
+    return nullptr;
+  }
+  void drop(const H2& gone) {
+    std::erase_if(shared, [&gone](const auto& one) { return one.get() == &gone; });
+  }
+  /// Wakes who waited for the connection; each may end the pool's other users, but not the pool.
+  void arrived(const Error* failed) {
+    dialling = false;
+    for (Arrival* arrival : arrivals) {
+      if (failed != nullptr && failed->code != ErrorCode::kCancelled) arrival->failed = *failed;
+    }
+    while (!arrivals.empty()) {
+      Arrival& next = *arrivals.back();
+      arrivals.pop_back();
+      next.woken = true;
+      next.wait.wake();
+    }
+  }
 
   void discard(const Upstream& upstream) noexcept {
     const auto found =
@@ -116,6 +156,7 @@ struct Client::Impl {
   void close_idle() noexcept {
     for (const auto& pool : pools) {
       const auto gone = std::exchange(pool->idle, {});
+      for (const auto& shared : std::exchange(pool->shared, {})) shared->retire();
     }
   }
 };
@@ -180,11 +221,16 @@ Task<Result<Chunk>> Reply::read(milliseconds patience, StopToken stop) {
   co_return chunk;
 }
 
-std::string write_head(const ClientRequest& request) {
+std::string write_head(const ccrules::http::Origin& origin, const ClientRequest& request) {
   std::string head;
   head.reserve(768);
-  head.append(request.method).append(" ").append(request.target).append(" HTTP/1.1\r\n");
+  head.append(request.method).append(" ");
+  const bool to_proxy = origin.proxy.used() && !origin.tls;  // which needs to be told where it goes
+  if (to_proxy) head.append("http://").append(request.host_header);
+  head.append(request.target).append(" HTTP/1.1\r\n");
   append_field(head, "host", request.host_header);
+  if (to_proxy && !origin.proxy.authorization.empty())
+    append_field(head, "proxy-authorization", origin.proxy.authorization);
   if (request.headers != nullptr) append_fields(head, *request.headers, true);
   if (request.headers == nullptr || !request.headers->has("accept-encoding"))
     append_field(head, "accept-encoding", "identity");  // without it an upstream may compress
@@ -241,6 +287,67 @@ Task<Result<void>> exchange_heads(Upstream& upstream, std::string_view head, con
   }
 }
 
+Task<Result<std::unique_ptr<ByteStream>>> connect(Client::Impl& client, const ccrules::http::Origin& origin,
+                                                  milliseconds timeout, StopToken stop) {
+  Endpoint endpoint;
+  endpoint.tls = origin.tls;
+  endpoint.host = origin.host;
+  endpoint.port = origin.port;
+  endpoint.ca_file = origin.ca_file;
+  endpoint.http2 = origin.http2;
+  if (origin.proxy.used())
+    co_return co_await connect_through(client.loop, client.dialer, origin.proxy, std::move(endpoint), timeout, stop);
+  co_return co_await client.dialer.dial(std::move(endpoint), timeout, stop);
+}
+
+/// Waits for the connection that another request is making; an error when that was not possible either.
+Task<Result<void>> wait_for_connection(Loop& loop, Pool& pool, milliseconds timeout, StopToken stop) {
+  Wait wait(loop, timeout, stop);
+  Arrival arrival(wait);
+  pool.arrivals.push_back(&arrival);
+  const Wait::Outcome outcome = co_await wait;
+  if (!arrival.woken) std::erase(pool.arrivals, &arrival);
+  if (outcome == Wait::Outcome::kStopped) co_return cancelled();
+  if (arrival.failed) co_return *std::move(arrival.failed);
+  if (outcome == Wait::Outcome::kQuiet) {
+    co_return upstream_error(ErrorCode::kUpstreamTimeout, 504,
+                             "no connection to " + pool.origin.host + " within " + std::to_string(timeout.count()) + " ms");
+  }
+  co_return Result<void>();
+}
+
+/// A new connection, into `upstream` or, when it speaks HTTP/2, into the pool.
+Task<Result<void>> add_connection(Client::Impl& client, Pool& pool, std::unique_ptr<Upstream>& upstream,
+                                  milliseconds timeout, StopToken stop) {
+  const bool may_share = pool.origin.tls && pool.origin.http2;
+  if (may_share) pool.dialling = true;
+  auto stream = co_await connect(client, pool.origin, timeout, stop);
+  if (!stream.ok()) {
+    if (may_share) pool.arrived(&stream.error());
+    co_return std::move(stream).error();
+  }
+  if (!may_share) {
+    upstream = std::make_unique<Upstream>(*std::move(stream), pool);
+    co_return Result<void>();
+  }
+  pool.only_http11 = (*stream)->protocol() != "h2";
+  if (pool.only_http11) {
+    upstream = std::make_unique<Upstream>(*std::move(stream), pool);
+  } else {
+    Pool* home = &pool;
+    std::shared_ptr<H2> shared = H2::start(*std::move(stream), [home](H2& over) { home->drop(over); });
+    if (!shared->has_room()) {
+      const Error refused = upstream_error(ErrorCode::kConnectionLost, 502,
+                                           "the upstream takes no request on a new HTTP/2 connection");
+      pool.arrived(&refused);
+      co_return refused;
+    }
+    pool.shared.push_back(std::move(shared));
+  }
+  pool.arrived(nullptr);
+  co_return Result<void>();
+}
+
 Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::Impl> client,
                                                         const ccrules::http::Origin& origin,
                                                         const ClientRequest& request, ClientTimeouts timeouts,
@@ -249,29 +356,43 @@ Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::
       !is_plain_token(request.host_header)) {
     co_return internal_error("a request line must not hold blanks or control characters");
   }
-  const std::string head = write_head(request);
   Pool& pool = client->pool_of(origin);
-  std::unique_ptr<Upstream> upstream = Client::Impl::take(pool);
-  if (upstream != nullptr) {
-    auto answered = co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop);
-    // A kept connection that the upstream closed meanwhile never saw the request: asking again, once, on a
-    // fresh one is safe.
-    const bool stale =
-        !answered.ok() && answered.error().code == ErrorCode::kConnectionLost && !upstream->parser.begun();
-    if (answered.ok())
-      co_return std::unique_ptr<ReplyStream>(std::make_unique<Reply>(std::move(client), std::move(upstream)));
-    upstream.reset();
-    if (!stale) co_return std::move(answered).error();
+  const bool may_share = origin.tls && origin.http2;
+  std::unique_ptr<Upstream> upstream;
+  std::string head;  // HTTP/1.1's
+  for (int refusals = 0;;) {
+    if (may_share) {
+      if (const std::shared_ptr<H2> shared = pool.with_room()) {
+        H2::Sent sent = co_await shared->send(request, timeouts.first_byte, stop);
+        if (sent.reply.ok()) co_return decoded(*std::move(sent.reply));
+        if (!sent.untouched || ++refusals > limits::kH2Retries) co_return std::move(sent.reply).error();
+        continue;
+      }
+    }
+    upstream = Client::Impl::take(pool);
+    if (upstream != nullptr) {
+      if (head.empty()) head = write_head(origin, request);
+      auto answered = co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop);
+      if (answered.ok()) break;
+      // A kept connection that the upstream closed meanwhile never saw the request: asking again, once, on a
+      // fresh one is safe.
+      const bool stale = answered.error().code == ErrorCode::kConnectionLost && !upstream->parser.begun();
+      upstream.reset();
+      if (!stale) co_return std::move(answered).error();
+    }
+    if (may_share && pool.dialling && !pool.only_http11) {
+      CCR_CO_CHECK(co_await wait_for_connection(client->loop, pool, timeouts.connect, stop));
+      continue;
+    }
+    CCR_CO_CHECK(co_await add_connection(*client, pool, upstream, timeouts.connect, stop));
+    if (upstream == nullptr) continue;
+    if (head.empty()) head = write_head(origin, request);
+    CCR_CO_CHECK(co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop));
+    break;
   }
-  Endpoint endpoint;
-  endpoint.tls = origin.tls;
-  endpoint.host = origin.host;
-  endpoint.port = origin.port;
-  endpoint.ca_file = origin.ca_file;
-  CCR_CO_TRY(stream, co_await client->dialer.dial(std::move(endpoint), timeouts.connect, stop));
-  upstream = std::make_unique<Upstream>(std::move(stream), pool);
-  CCR_CO_CHECK(co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop));
-  co_return std::unique_ptr<ReplyStream>(std::make_unique<Reply>(std::move(client), std::move(upstream)));
+  const bool from_proxy = origin.proxy.used() && !origin.tls && upstream->parser.status() == 407;
+  if (from_proxy) co_return proxy_wants_password(origin.proxy);
+  co_return decoded(std::make_unique<Reply>(std::move(client), std::move(upstream)));
 }
 
 }  // namespace
@@ -294,7 +415,10 @@ void Client::close_idle() {
 
 std::size_t Client::idle_connections() const noexcept {
   std::size_t count = 0;
-  for (const auto& pool : impl_->pools) count += pool->idle.size();
+  for (const auto& pool : impl_->pools) {
+    count += pool->idle.size();
+    for (const auto& shared : pool->shared) count += shared->streams() == 0 ? 1u : 0u;
+  }
   return count;
 }
 

@@ -14,12 +14,26 @@ class Dialer;  // async/dialer.h
 
 namespace ccrules::http {
 
+/// A forward proxy on the way to an origin.
+struct Proxy {
+  bool tls = false;  ///< the connection to the proxy is encrypted, too
+  std::string host;  ///< empty: none
+  std::uint16_t port = 0;
+  std::string authorization;  ///< a proxy-authorization field; empty: none. Never in a message or log.
+  [[nodiscard]] bool used() const noexcept { return !host.empty(); }
+  bool operator==(const Proxy&) const = default;
+};
+/// A proxy-authorization field.
+std::string basic_authorization(std::string_view user, std::string_view password);
+
 /// Where a connection goes and whom it trusts; the pool's key.
 struct Origin {
   bool tls = false;
   std::string host;  ///< name or address, no brackets
   std::uint16_t port = 0;
   std::string ca_file;  ///< PEM with authorities to trust besides the system's; empty: none
+  bool http2 = false;   ///< speak HTTP/2 where the server agrees to it (TLS only)
+  Proxy proxy;
   bool operator==(const Origin&) const = default;
 };
 
@@ -45,16 +59,19 @@ struct ClientRequest {
   std::string_view body;             ///< must stay alive until send() returns
 };
 
-/// HTTP/1.1 client of one worker: keep-alive pool per origin, TLS with verification, no redirects. A pooled
-/// connection that turns out dead before any reply byte is replaced by a fresh one once, silently. Errors:
-/// kConnectFailed, kUpstreamTimeout (connect, first byte), kConnectionLost, kUpstreamProtocol, kCancelled.
+/// HTTP client of one worker: keep-alive pool per origin, TLS with verification, no redirects; forward proxies
+/// (CONNECT for https, absolute targets for http). HTTP/1.1, or HTTP/2 where the origin allows it and the server
+/// agrees: then all requests share one connection, as far as it has room. A pooled connection that turns out
+/// dead before any reply byte is replaced by a fresh one once, silently. Errors: kConnectFailed,
+/// kUpstreamTimeout (connect, first byte), kConnectionLost, kUpstreamProtocol, kCancelled.
 class Client {
  public:
   Client(Loop& loop, Dialer& dialer);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
-  /// Returns when the reply's head (not 1xx) has arrived.
+  /// Returns when the reply's head (not 1xx) has arrived. Asks for no content coding unless the headers hold
+  /// an accept-encoding; a body in a coding that we know is decoded in any case.
   Task<Result<std::unique_ptr<ReplyStream>>> send(const Origin& origin, const ClientRequest& request,
                                                   ClientTimeouts timeouts, StopToken stop);
   void close_idle();

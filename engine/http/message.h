@@ -48,6 +48,9 @@ class Headers {
 /// Hop-by-hop headers, host, content-length and accept-encoding: never forwarded (RFC 9110 7.6.1, G-28).
 [[nodiscard]] bool is_hop_by_hop(std::string_view name) noexcept;
 
+/// How a body is encoded (RFC 9110, 8.4). One coding at a time; several in a row are kUnknown.
+enum class Coding : std::uint8_t { kIdentity, kGzip, kBrotli, kZstd, kUnknown };
+
 struct RequestHead {
   std::string method;
   std::string target;  ///< path and query, as sent
@@ -73,6 +76,10 @@ class ReplyStream {
   /// Next bytes. A connection that ends before the body does is kConnectionLost, never an end.
   /// `patience` zero: wait as long as `stop` allows.
   virtual Task<Result<Chunk>> read(std::chrono::milliseconds patience, StopToken stop) = 0;
+  /// How the body came; what read() gives is decoded.
+  [[nodiscard]] virtual Coding coding() const noexcept { return Coding::kIdentity; }
+  /// Appends to `copy`, from now on, the encoded bytes behind what read() gives. Must be alive while reading.
+  virtual void keep_encoded(std::string& copy) noexcept { (void)copy; }
 };
 
 /// The whole body, or kTooLarge beyond `most_bytes`.

@@ -5,8 +5,9 @@
 
 #include "async/stream.h"
 #include "core/json.h"
-#include "core/limits.h"
+#include "core/http_limits.h"
 #include "core/text.h"
+#include "http/coding.h"
 #include "http/parser.h"
 #include "http/write.h"
 
@@ -45,6 +46,13 @@ std::string error_body(int status, std::string_view message) {
   writer.member("type", status < 500 ? "invalid_request_error" : "api_error").member("message", message);
   writer.end_object().end_object();
   return body;
+}
+
+/// Text, JSON and the streams made of them; everything else is compressed already, or small.
+bool is_text(std::string_view content_type) {
+  return text::starts_with_ignore_case(content_type, "application/json") ||
+         text::starts_with_ignore_case(content_type, "text/") ||
+         text::starts_with_ignore_case(content_type, "application/x-ndjson");
 }
 
 }  // namespace
@@ -95,6 +103,9 @@ class Connection final : public Exchange {
   [[nodiscard]] bool peer_is_loopback() const noexcept override { return stream_->peer_is_loopback(); }
   [[nodiscard]] std::string_view peer() const noexcept override { return stream_->peer(); }
   Task<Result<std::string>> read_body(std::size_t most_bytes) override;
+  [[nodiscard]] bool accepts(Coding coding) const noexcept override {
+    return compresses() && accepts_coding(head_.headers.get("accept-encoding"), coding);
+  }
   [[nodiscard]] bool head_sent() const noexcept override {
     return answer_ != Answer::kNone && answer_ != Answer::kStarted;
   }
@@ -125,6 +136,20 @@ class Connection final : public Exchange {
   [[nodiscard]] bool drips(std::int64_t elapsed_ms) const noexcept;
   void append_head(std::string& out, int status, const Headers& headers) const;
   void decide_keep_alive() noexcept;
+  [[nodiscard]] bool compresses() const noexcept {
+    const Compression whose = server_.limits.compression;
+    return whose != Compression::kOff && (whose == Compression::kAll || !stream_->peer_is_loopback());
+  }
+  /// True when the answer has two forms, and which one depends on what the client accepts.
+  [[nodiscard]] bool varies(int status, const Headers& headers) const noexcept {
+    return compresses() && !carries_no_body(status) &&
+           (headers.has("content-encoding") || is_text(headers.get("content-type")));
+  }
+  /// What such an answer is compressed with here.
+  [[nodiscard]] Coding chosen_coding(const Headers& headers) const noexcept {
+    return headers.has("content-encoding") ? Coding::kIdentity
+                                           : best_coding(head_.headers.get("accept-encoding"));
+  }
   [[nodiscard]] bool carries_no_body(int status) const noexcept {
     return is_head_request_ || status == 204 || status == 304 || status / 100 == 1;
   }
@@ -136,6 +161,8 @@ class Connection final : public Exchange {
   RequestHead head_;
   std::string body_;      ///< what has come of the body and was not yet given to the handler
   std::string out_head_;  ///< between start() and the first write
+  std::unique_ptr<Encoder> encoder_;  ///< of a streamed answer that is compressed
+  std::string encoded_;               ///< what it made of the last write
   Answer answer_ = Answer::kNone;
   bool idle_ = true;         ///< nothing of the next request has come
   bool keep_alive_ = false;  ///< decided when the head of the answer is made
@@ -149,6 +176,7 @@ Task<bool> Connection::read_head() {
   is_head_request_ = chunked_answer_ = bodyless_answer_ = false;
   answer_ = Answer::kNone;
   body_.clear();
+  encoder_.reset();
   parser_.begin(head_.headers, &head_.target, false);
   milliseconds patience = server_.limits.idle;
   std::int64_t give_up_ms = 0;
@@ -278,6 +306,13 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
     return client_error(ErrorCode::kTooLarge, 413,
                         "the request body is larger than " + std::to_string(most_bytes) + " bytes");
   };
+  const Coding coding = content_coding(head_.headers);
+  if (coding == Coding::kUnknown) {
+    const std::string how = text::to_valid_utf8(head_.headers.get("content-encoding").substr(0, 40));
+    co_return client_error(ErrorCode::kUnsupported, 415,
+                           "the body is compressed (content-encoding: " + how +
+                               "): send it as it is, or with gzip, br or zstd");
+  }
   if (parser_.content_length() > most_bytes || body_.size() > most_bytes) {
     Error error = too_large();
     co_return error;
@@ -311,6 +346,11 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
   if (parser_.state() == Parser::State::kFailed) {
     co_return client_error(ErrorCode::kBadRequest, parser_.error_status(), std::string(parser_.error_text()));
   }
+  if (coding != Coding::kIdentity) {
+    head_.headers.remove("content-encoding");
+    std::string encoded = std::exchange(body_, std::string());
+    co_return co_await decode_body(stream_->loop(), coding, std::move(encoded), most_bytes);
+  }
   body_.reserve(body_.size() + json::kPadding);
   co_return std::exchange(body_, std::string());
 }
@@ -339,9 +379,19 @@ void Connection::append_head(std::string& out, int status, const Headers& header
 
 Task<Result<void>> Connection::send(int status, const Headers& headers, std::string_view body) {
   if (answer_ != Answer::kNone) co_return internal_error("an answer was sent twice");
+  std::string encoded;
+  const bool two_forms = varies(status, headers);
+  const Coding coding =
+      two_forms && body.size() >= limits::kCompressBytes ? chosen_coding(headers) : Coding::kIdentity;
+  if (coding != Coding::kIdentity) {
+    encoded = co_await encode_body(stream_->loop(), coding, body);
+    body = encoded;
+  }
   decide_keep_alive();
   std::string head;
   append_head(head, status, headers);
+  if (two_forms) append_field(head, "vary", "accept-encoding");
+  if (coding != Coding::kIdentity) append_field(head, "content-encoding", coding_name(coding));
   if (status != 204 && status / 100 != 1) {
     head.append("content-length: ");
     append_number(head, body.size());
@@ -369,6 +419,14 @@ void Connection::start(int status, const Headers& headers) {
   if (!parser_.http_1_1()) keep_alive_ = false;
   out_head_.clear();
   append_head(out_head_, status, headers);
+  if (varies(status, headers)) {
+    append_field(out_head_, "vary", "accept-encoding");
+    const Coding coding = chosen_coding(headers);
+    if (coding != Coding::kIdentity) {
+      append_field(out_head_, "content-encoding", coding_name(coding));
+      encoder_ = std::make_unique<Encoder>(coding, Encoder::Use::kStream);
+    }
+  }
   if (chunked_answer_) out_head_.append("transfer-encoding: chunked\r\n");
   out_head_.append("\r\n");
 }
@@ -377,6 +435,11 @@ Task<Result<void>> Connection::write(std::string_view bytes) {
   if (answer_ != Answer::kStarted && answer_ != Answer::kFlowing)
     co_return internal_error("written without a started answer");
   if (bodyless_answer_) bytes = {};
+  if (encoder_ && !bytes.empty()) {
+    encoded_.clear();
+    encoder_->write(bytes, encoded_);
+    bytes = encoded_;
+  }
   std::string framing = std::exchange(out_head_, std::string());
   if (framing.empty() && bytes.empty()) co_return Result<void>();
   const bool chunk = chunked_answer_ && !bytes.empty();
@@ -396,6 +459,11 @@ Task<Result<void>> Connection::finish(std::string_view last) {
   if (answer_ != Answer::kStarted && answer_ != Answer::kFlowing)
     co_return internal_error("finished without a started answer");
   if (bodyless_answer_) last = {};
+  if (encoder_) {
+    encoded_.clear();
+    encoder_->finish(last, encoded_);
+    last = encoded_;
+  }
   std::string framing = std::exchange(out_head_, std::string());
   const bool chunk = chunked_answer_ && !last.empty();
   if (chunk) append_chunk_size(framing, last.size());

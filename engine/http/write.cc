@@ -69,9 +69,12 @@ void append_field(std::string& out, std::string_view name, std::string_view valu
 void append_fields(std::string& out, const Headers& headers, bool skip_host) {
   for (std::size_t at = 0; at < headers.size(); ++at) {
     const auto [name, value] = headers.at(at);
-    if (!is_ours(name, skip_host) && is_field_name(name) && is_field_value(value))
-      append_field(out, name, value);
+    if (is_writable_field(name, value, skip_host)) append_field(out, name, value);
   }
+}
+
+bool is_writable_field(std::string_view name, std::string_view value, bool skip_host) noexcept {
+  return !is_ours(name, skip_host) && is_field_name(name) && is_field_value(value);
 }
 
 void append_number(std::string& out, std::uint64_t number) {

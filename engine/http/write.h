@@ -12,6 +12,8 @@ namespace ccrules::http {
 /// connection, keep-alive, host of requests) and those that are not a legal field: a value with CR, LF or NUL
 /// would be another field, or another message.
 void append_fields(std::string& out, const Headers& headers, bool skip_host);
+/// True for the fields that append_fields() writes.
+[[nodiscard]] bool is_writable_field(std::string_view name, std::string_view value, bool skip_host) noexcept;
 void append_field(std::string& out, std::string_view name, std::string_view value);
 void append_number(std::string& out, std::uint64_t number);
 /// "1a3" and CR LF.

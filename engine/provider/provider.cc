@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "http/coding.h"
 #include "provider/sim.h"
 
 namespace ccrules::provider {
@@ -97,6 +98,18 @@ std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const
   return target;
 }
 
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+/// Whether a compressed answer is worth asking for: over a network, a whole one. A stream's events are small,
+/// and what stands between might hold them back until it has enough to compress.
+bool asks_compressed(const Attempt& attempt, const http::BaseUrl& base) {
+  const config::Provider& provider = *attempt.provider;
+  if (provider.compression != "auto") return provider.compression == "on";
+  return !attempt.stream && !provider.local && !is_loopback(base.origin.host);
+}
+
 }  // namespace
 
 const dialect::Dialect& dialect_of(const config::Provider& provider) {
@@ -124,9 +137,13 @@ std::string without_key(std::string text, const config::Provider& provider) {
   return text;
 }
 
+bool Sender::Base::fits(const config::Provider& provider) const {
+  return url == provider.base_url && ca_file == provider.ca_file && http2 == provider.http2 && via == provider.via;
+}
+
 Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
   for (const Base& known : bases_) {
-    if (known.url == provider.base_url && known.base.origin.ca_file == provider.ca_file) return &known.base;
+    if (known.fits(provider)) return &known.base;
   }
   auto base = http::parse_base_url(provider.base_url);
   if (!base) {
@@ -134,7 +151,14 @@ Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
     return std::move(base).error();
   }
   base->origin.ca_file = provider.ca_file;
-  bases_.push_back(Base{provider.base_url, *std::move(base)});
+  base->origin.http2 = provider.http2 == "auto";
+  http::Proxy& proxy = base->origin.proxy;
+  proxy.tls = provider.via.tls;
+  proxy.host = provider.via.host;
+  proxy.port = provider.via.port;
+  if (!provider.via.user.empty() || !provider.via.password.empty())
+    proxy.authorization = http::basic_authorization(provider.via.user, provider.via.password);
+  bases_.push_back(Base{provider.base_url, provider.ca_file, provider.http2, provider.via, *std::move(base)});
   return &bases_.back().base;
 }
 
@@ -150,6 +174,8 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
     headers.add("anthropic-version", kAnthropicVersion);
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
+  if (asks_compressed(attempt, base) && !headers.has("accept-encoding"))
+    headers.add("accept-encoding", http::kDecodable);
 
   const std::string target = target_path(base, attempt, spoken);
   http::ClientRequest request;

@@ -47,10 +47,12 @@ class Sender {
   Result<const http::BaseUrl*> base_of(const config::Provider& provider);
 
   struct Base {
-    std::string url;  ///< as written in the configuration
+    [[nodiscard]] bool fits(const config::Provider& provider) const;
+    std::string url, ca_file, http2;  ///< as written in the configuration
+    config::ForwardProxy via;
     http::BaseUrl base;
   };
-  std::list<Base> bases_;  ///< few: one per configured base_url and ca_file
+  std::list<Base> bases_;  ///< few: one per configured base_url, ca_file, http2 and proxy
   Loop& loop_;
   http::Client& client_;
 };

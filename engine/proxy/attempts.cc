@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "dialect/failure.h"
+#include "http/coding.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
 #include "proxy/native.h"
@@ -99,12 +100,6 @@ bool holds_key(const config::Provider& provider, const http::Headers& headers, s
   return found;
 }
 
-/// How the body is compressed; empty when it is not. We ask for "identity".
-std::string_view encoding(const http::Headers& headers) {
-  const std::string_view value = headers.get("content-encoding");
-  return text::equals_ignore_case(value, "identity") ? std::string_view() : value;
-}
-
 /// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
 Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
   const http::ReplyStream& reply = *attempt.stream;
@@ -117,7 +112,7 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
                              *attempt.provider);
   }
   auto body = co_await http::read_all(*attempt.stream, limits::kErrorBodyBytes, attempt.clock->stop.token());
-  const bool readable = body.ok() && encoding(reply.headers()).empty();
+  const bool readable = body.ok() && http::content_coding(reply.headers()) == http::Coding::kIdentity;
   dialect::UpstreamFailure failure = failure_at(attempt, visit);
   if (readable) failure.body = *body;
   failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
@@ -180,7 +175,9 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
 
 /// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a
 /// failure.
-Task<Result<void>> read_whole(FirstReply& attempt, const Visit& visit) {
+Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& visit) {
+  const bool pass = attempt.native && !ask.outline->stream && ask.exchange->accepts(attempt.stream->coding());
+  if (pass) attempt.stream->keep_encoded(attempt.encoded);
   auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
   if (!body)
     co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider,
@@ -261,12 +258,12 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
     co_return co_await read_failure(worker, attempt, visit);
-  if (const std::string_view how = encoding(attempt.stream->headers()); !how.empty()) {
+  if (http::content_coding(attempt.stream->headers()) == http::Coding::kUnknown) {
+    const std::string how(attempt.stream->headers().get("content-encoding").substr(0, 40));
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' compressed its answer (" +
-                                 std::string(how.substr(0, 40)) +
-                                 ") though it was asked not to; let what stands at providers." +
-                                 attempt.provider->id + ".base_url heed accept-encoding: identity",
+                             "provider '" + attempt.provider->id + "' compressed its answer in a way that was not asked for (" +
+                                 how + "); let what stands at providers." + attempt.provider->id +
+                                 ".base_url heed accept-encoding",
                              *attempt.provider);
   }
 
@@ -276,7 +273,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
         only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
     CCR_CO_CHECK(co_await read_first_content(worker, attempt, visit));
   } else {
-    CCR_CO_CHECK(co_await read_whole(attempt, visit));
+    CCR_CO_CHECK(co_await read_whole(ask, attempt, visit));
   }
   co_return made;
 }

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "dialect/dialect.h"
 #include "http/message.h"
+#include "http/server.h"
 #include "proxy/visit.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
@@ -21,6 +22,7 @@ namespace ccrules::proxy {
 /// What the client asks for; views into the exchange and into answer()'s frame.
 struct Ask {
   const http::RequestHead* head = nullptr;
+  const http::Exchange* exchange = nullptr;  ///< only for what it accepts
   std::string* body = nullptr;  ///< released once an attempt is committed
   /// The body as it was indexed for the outline; empty once an attempt is on its way, for its memory.
   std::optional<json::Document>* document = nullptr;
@@ -57,6 +59,7 @@ struct FirstReply : Pooled {
 
   // A whole reply:
   std::string whole;                 ///< native: its bytes
+  std::string encoded;               ///< native: as they came, when the client takes that coding; else empty
   std::optional<chat::Reply> reply;  ///< its meaning (native: only id, usage and stop reason)
 };
 

@@ -132,12 +132,12 @@ std::optional<std::string> edited(const FieldEdit& edit, const std::string& curr
   return std::nullopt;
 }
 
-constexpr http::NameSet kNeverForwarded{std::array<std::string_view, 17>{
+constexpr http::NameSet kNeverForwarded{std::array<std::string_view, 18>{
     "authorization",    "x-api-key",         "x-goog-api-key", "cookie",
     "origin",           "referer",           "forwarded",      "x-forwarded-for",
     "x-forwarded-host", "x-forwarded-proto", "x-real-ip",      "openai-organization",
     "openai-project",   "accept-encoding",   "expect",         "x-claude-code-managed-settings-checksum",
-    "api-key"}};
+    "api-key",           "content-encoding"}};
 
 std::string text_of(std::string_view json) {
   auto document = json::Document::open(json);

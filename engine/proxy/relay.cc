@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "core/limits.h"
+#include "http/coding.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
 #include "proxy/stream_bytes.h"
@@ -152,6 +153,10 @@ Task<Result<void>> send_whole(const Worker& worker, FirstReply& from, Visit& vis
     const std::string usd =
         std::to_string(*cost / 1'000'000'000) + "." + std::string(9 - nano.size(), '0') + nano;
     headers.set("x-ccrules-cost-usd", usd);
+  }
+  if (!from.encoded.empty()) {  // as the provider has compressed it
+    headers.set("content-encoding", http::coding_name(from.stream->coding()));
+    body = from.encoded;
   }
   from.stream.reset();  // its connection can serve others while this client takes its time
   if (visit.must_commit()) co_await visit.commit();

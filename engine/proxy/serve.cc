@@ -21,21 +21,10 @@
 namespace ccrules::proxy {
 namespace {
 
-Result<void> uncompressed(const http::Headers& headers) {
-  const std::string_view how = headers.get("content-encoding");
-  if (how.empty() || text::equals_ignore_case(how, "identity")) return {};
-  Error error =
-      bad_request("the body is compressed (content-encoding: " + text::to_valid_utf8(how.substr(0, 40)) +
-                  "): send it as it is");
-  error.http_status = 415;
-  return error;
-}
-
 /// Steps 4 to 10 of docs/life-of-a-request.md: read, decide, send, relay.
 Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route,
                           Visit& visit) {
   const dialect::Dialect& spoken = *route.spoken;
-  CCR_CO_CHECK(uncompressed(exchange.head().headers));
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
   CCR_CO_CHECK(decide(worker, exchange.head(), route, body, visit, *plan));
@@ -50,6 +39,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
 
   Ask ask;
   ask.head = &exchange.head();
+  ask.exchange = &exchange;
   ask.body = &body;
   ask.document = &plan->document;
   ask.outline = &plan->outline;

@@ -14,12 +14,6 @@
 namespace ccrules::proxy {
 namespace {
 
-http::ServerLimits server_limits(const config::Snapshot& config) {
-  http::ServerLimits limits;
-  limits.header_bytes = config.limits.header;
-  return limits;
-}
-
 World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup) {
   World world;
   world.loop = &loop;
@@ -38,6 +32,15 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
 }
 
 }  // namespace
+
+http::ServerLimits server_limits(const config::Snapshot& config) {
+  http::ServerLimits limits;
+  limits.header_bytes = config.limits.header;
+  limits.compression = config.listen.compress == "on"    ? http::Compression::kAll
+                       : config.listen.compress == "off" ? http::Compression::kOff
+                                                         : http::Compression::kRemote;
+  return limits;
+}
 
 struct WorkerThread::Inside {
   Inside(UvLoop& loop, const Setup& setup)

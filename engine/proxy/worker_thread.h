@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "async/uv_loop.h"
+#include "http/server.h"
 #include "ledger/ledger.h"
 #include "proxy/worker.h"
 
@@ -14,6 +15,9 @@ class TlsContext;
 }
 
 namespace ccrules::proxy {
+
+/// What the configuration says of client connections.
+http::ServerLimits server_limits(const config::Snapshot& config);
 
 /// One worker on a thread of its own: loop, upstream dialer, client connections. Members may be called from
 /// the acceptor's thread; they post to the worker's loop.

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 
+#include "http/coding.h"
+#include "support/compress.h"
 #include "support/proxy_world.h"
 
 using namespace ccrules;
@@ -460,19 +462,115 @@ TEST_CASE("an answer's text that holds our key by chance is passed byte for byte
   CHECK(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body == joined(events));
 }
 
-TEST_CASE(
-    "an answer that is compressed although we asked for none is a bad gateway that names the provider") {
+TEST_CASE("an answer that is compressed in a way nobody asked for is a bad gateway that names the provider") {
   for (const bool stream : {true, false}) {
     SimWorld world;
     world.script("anth", 80,
-                 http_reply(200, stream ? "text/event-stream" : "application/json", "\x1f\x8b\x08garbage",
-                            "content-encoding: gzip\r\n"));
+                 http_reply(200, stream ? "text/event-stream" : "application/json", "garbage",
+                            "content-encoding: compress\r\n"));
     ProxyWorld proxy(world, only_anth());
     const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", stream));
     CHECK_THAT(answer.first_line, Contains("502"));
-    CHECK_THAT(answer.body, Contains("provider 'anth' compressed its answer (gzip)"));
-    CHECK_THAT(world.scripted_requests, Contains("accept-encoding: identity\r\n"));
+    CHECK_THAT(answer.body, Contains("provider 'anth' compressed its answer in a way that was not asked for (compress)"));
   }
+}
+
+TEST_CASE("whole answers are asked for compressed over a network, streams and local servers are not") {
+  const auto asked = [](bool stream, const std::string& more) {
+    SimWorld world;
+    world.script("anth", 80, stream ? http_stream(anthropic_events("hi")) : http_reply(200, "application/json", kWholeReply));
+    ProxyWorld proxy(world, only_anth(more));
+    CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", stream), "accept-encoding: deflate\r\n").first_line,
+               Contains("200"));
+    const std::size_t at = world.scripted_requests.find("accept-encoding: ") + 17;
+    return world.scripted_requests.substr(at, world.scripted_requests.find("\r\n", at) - at);
+  };
+  CHECK(asked(false, "") == "zstd, br, gzip");
+  CHECK(asked(true, "") == "identity");
+  CHECK(asked(false, R"(,"local":true)") == "identity");
+  CHECK(asked(false, R"(,"compression":"off")") == "identity");
+  CHECK(asked(true, R"(,"compression":"on")") == "zstd, br, gzip");
+}
+
+TEST_CASE("a compressed answer is read, counted and given to a client that gets it plain") {
+  for (const http::Coding coding : {http::Coding::kGzip, http::Coding::kBrotli, http::Coding::kZstd}) {
+    for (const bool stream : {true, false}) {
+      for (const bool native : {true, false}) {
+        CAPTURE(static_cast<int>(coding), stream, native);
+        const std::string events = joined(anthropic_events("hello"));
+        SimWorld world;
+        SimDialer::Site site;
+        site.from_site.cut = 5;
+        world.script("anth", 80,
+                     http_reply(200, stream ? "text/event-stream" : "application/json",
+                                compressed(coding, stream ? events : std::string(kWholeReply)),
+                                "content-encoding: " + std::string(http::coding_name(coding)) + "\r\n"),
+                     false, site);
+        ProxyWorld proxy(world, only_anth());
+        const Message answer = proxy.answer(native ? "/v1/messages" : "/v1/chat/completions", messages("claude-sonnet-4-5", stream));
+        CHECK_THAT(answer.first_line, Contains("200"));
+        CHECK(answer.complete);
+        CHECK(answer.field("content-encoding").empty());
+        CHECK_THAT(answer.body, Contains("hello"));
+        if (native) CHECK(answer.body == (stream ? events : std::string(kWholeReply)));
+        const auto rows = proxy.rows();
+        CHECK(rows.at(0).at("input_tokens") == "11");
+        CHECK(rows.at(0).at("output_tokens") == "7");
+      }
+    }
+  }
+}
+
+TEST_CASE("a compressed answer goes as it came to a client that takes it, and is counted all the same") {
+  const std::string encoded = compressed(http::Coding::kBrotli, std::string(kWholeReply));
+  for (const char* accepted : {"br, gzip", "gzip"}) {
+    CAPTURE(accepted);
+    SimWorld world;
+    world.script("anth", 80, http_reply(200, "application/json", encoded, "content-encoding: br\r\n"));
+    ProxyWorld proxy(world, R"({"listen":{"compress":"on"},"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80"}},
+      "routes":{"default":"anth,claude-sonnet-4-5"}})");
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false),
+                                        "accept-encoding: " + std::string(accepted) + "\r\n");
+    const bool passed = answer.field("content-encoding") == "br";
+    CHECK(passed == (std::string_view(accepted) == "br, gzip"));
+    CHECK(answer.body == (passed ? encoded : std::string(kWholeReply)));  // too small to be compressed anew
+    CHECK(answer.field("vary") == "accept-encoding");
+    CHECK(proxy.rows().at(0).at("output_tokens") == "7");
+  }
+}
+
+TEST_CASE("a compressed stream that is wrong or cut ends with one error, and never as if it were whole") {
+  const auto events = anthropic_events("hello");
+  for (const http::Coding coding : {http::Coding::kGzip, http::Coding::kBrotli, http::Coding::kZstd}) {
+    auto pieces = compressed(coding, events);
+    std::string begun;
+    for (std::size_t i = 0; i < 4; ++i) begun += pieces[i];
+    for (const bool cut : {true, false}) {
+      CAPTURE(static_cast<int>(coding), cut);
+      SimWorld world;
+      world.script("anth", 80,
+                   http_reply(200, "text/event-stream", begun + (cut ? "" : std::string(40, '\xff')),
+                              "content-encoding: " + std::string(http::coding_name(coding)) + "\r\n"));
+      ProxyWorld proxy(world, only_anth());
+      const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+      CHECK(answer.complete);
+      CHECK_THAT(answer.body, !Contains("message_stop"));
+      if (cut) CHECK_THAT(answer.body, Contains("hello") && Contains("event: error"));
+      CHECK_THAT(answer.body, Contains(cut ? "compressed reply ended before it was complete" : "compressed reply is not valid"));
+    }
+  }
+}
+
+TEST_CASE("an error answer that is compressed is read like any other") {
+  SimWorld world;
+  world.script("anth", 80,
+               http_reply(400, "application/json", compressed(http::Coding::kGzip, error_json("invalid_request_error", "no such thing")),
+                          "content-encoding: gzip\r\n"));
+  ProxyWorld proxy(world, only_anth());
+  const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false));
+  CHECK_THAT(answer.first_line, Contains("400"));
+  CHECK(answer.field("content-encoding").empty());
+  CHECK(answer.body == error_json("invalid_request_error", "no such thing"));
 }
 
 TEST_CASE("an event stream that never has an event is a bad gateway that names the provider") {
@@ -588,13 +686,22 @@ TEST_CASE("a stream of lines flows line by line from an Ollama provider to an Ol
   world.loop.run_for(std::chrono::seconds(1));
 }
 
-TEST_CASE("a compressed request is told that it is, before its body is read") {
+TEST_CASE("a compressed request goes to the provider plain") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kWholeReply));
+  ProxyWorld proxy(world, kConfig);
+  const std::string plain = messages("claude-sonnet-4-5", false);
+  const Message answer = proxy.answer("/v1/messages", compressed(http::Coding::kGzip, plain), "content-encoding: gzip\r\n");
+  CHECK(answer.body == kWholeReply);
+  CHECK_THAT(world.scripted_requests, Contains(plain) && !Contains("content-encoding"));
+}
+
+TEST_CASE("a request compressed in a way that nobody knows is refused before its body is read") {
   SimWorld world;
   ProxyWorld proxy(world, kConfig);
-  const Message answer =
-      proxy.answer("/v1/chat/completions", "\x1f\x8b garbage", "content-encoding: gzip\r\n");
+  const Message answer = proxy.answer("/v1/chat/completions", "garbage", "content-encoding: compress\r\n");
   CHECK_THAT(answer.first_line, Contains("415"));
-  CHECK_THAT(answer.body, Contains("the body is compressed (content-encoding: gzip): send it as it is"));
+  CHECK_THAT(answer.body, Contains("the body is compressed (content-encoding: compress): send it as it is, or with gzip"));
   CHECK(proxy.rows().at(0).at("status") == "415");
 }
 

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "proxy/reload.h"
 #include "proxy/serve.h"
+#include "proxy/worker_thread.h"
 
 namespace ccrules::test {
 namespace {
@@ -100,7 +101,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   proxy::Worker* worker = worker_.get();
   server_ = std::make_unique<http::Server>(
       world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); },
-      http::ServerLimits());
+      proxy::server_limits(*loaded.snapshot));
 }
 
 ProxyWorld::~ProxyWorld() {

@@ -361,12 +361,12 @@ TEST_CASE("retry-after is read from seconds, milliseconds and dates, and nonsens
 TEST_CASE("a base URL is taken apart, and a wrong one is refused with what to write") {
   const auto base = http::parse_base_url("https://API.example.com/v1/");
   REQUIRE(base.ok());
-  CHECK(base->origin == http::Origin{true, "api.example.com", 443, ""});
+  CHECK(base->origin == http::Origin{true, "api.example.com", 443, "", false, {}});
   CHECK(base->prefix == "/v1");
   CHECK(base->host_header == "API.example.com");
   const auto six = http::parse_base_url("http://[::1]:8080");
   REQUIRE(six.ok());
-  CHECK(six->origin == http::Origin{false, "::1", 8080, ""});
+  CHECK(six->origin == http::Origin{false, "::1", 8080, "", false, {}});
   CHECK(six->host_header == "[::1]:8080");
   CHECK(six->prefix.empty());
   for (const char* wrong : {"grok", "ftp://x", "https://", "https://user:pw@x/", "https://x/#a",

@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 
 #include "core/limits.h"
+#include "http/coding.h"
+#include "support/compress.h"
 #include "support/sim_world.h"
 
 using namespace ccrules;
@@ -414,4 +416,164 @@ TEST_CASE("shutdown stops what still runs with the reason shutdown") {
   served.server.shutdown();
   CHECK(reason == StopReason::kShutdown);
   CHECK(served.server.connections() == 0);
+}
+
+namespace {
+
+std::string encoded_post(http::Coding coding, const std::string& encoded) {
+  return "POST /z HTTP/1.1\r\nHost: x\r\nContent-Encoding: " + std::string(http::coding_name(coding)) +
+         "\r\nContent-Length: " + std::to_string(encoded.size()) + "\r\n\r\n" + encoded;
+}
+
+std::string get_accepting(const std::string& accept_encoding) {
+  return "GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: " + accept_encoding + "\r\n\r\n";
+}
+
+std::string plain_of(http::Coding coding, std::string_view encoded) {
+  http::Decoder decoder(coding);
+  decoder.feed(encoded);
+  std::string plain;
+  std::string_view bytes;
+  while (decoder.next(bytes) == http::Decoder::Step::kBytes) plain += bytes;
+  return plain;
+}
+
+const std::string& large_answer() {
+  static const std::string kText = [] {
+    std::string text;
+    while (text.size() < 200'000) text += "{\"role\":\"assistant\",\"n\":" + std::to_string(text.size()) + "},";
+    return text;
+  }();
+  return kText;
+}
+
+template <std::size_t kBytes>
+Task<void> json_answer(http::Exchange& exchange) {
+  http::Headers headers;
+  headers.add("content-type", "application/json");
+  const std::string_view body = std::string_view(large_answer()).substr(0, kBytes);
+  (void)co_await exchange.send(200, headers, body);
+}
+
+Task<void> encoded_answer(http::Exchange& exchange) {
+  http::Headers headers;
+  headers.add("content-type", "application/json");
+  const std::string body(5000, 'x');
+  if (exchange.accepts(http::Coding::kBrotli)) headers.add("content-encoding", "br");
+  (void)co_await exchange.send(200, headers, body);
+}
+
+http::ServerLimits compressing(http::Compression compression) {
+  http::ServerLimits limits;
+  limits.compression = compression;
+  return limits;
+}
+
+}  // namespace
+
+TEST_CASE("a compressed request body reaches the handler decoded, and the next request follows") {
+  for (const http::Coding coding : {http::Coding::kGzip, http::Coding::kBrotli, http::Coding::kZstd}) {
+    Wire slow;
+    slow.cut = 3;
+    Served served(echo, {}, slow);
+    const std::string request = encoded_post(coding, test::compressed(coding, std::string("hello")));
+    CHECK(test::read_message(served.ask(request)).body == "POST /z hello");
+    CHECK(test::read_message(served.ask(post("again"))).body == "POST /a?b=c again");
+  }
+}
+
+TEST_CASE("a compressed body that is wrong, cut, too large once unpacked or in an unknown coding is refused") {
+  const std::string good = test::compressed(http::Coding::kGzip, std::string("hello"));
+  const auto refused = [](const std::string& request) {
+    Served served(echo);
+    return test::read_message(served.ask(request));
+  };
+  const auto wrong = refused(encoded_post(http::Coding::kGzip, "no gzip"));
+  CHECK(wrong.first_line == "HTTP/1.1 400 Bad Request");
+  CHECK(wrong.body == "the request body is not valid gzip");
+  const auto cut = refused(encoded_post(http::Coding::kGzip, good.substr(0, good.size() - 1)));
+  CHECK(cut.first_line == "HTTP/1.1 400 Bad Request");
+  CHECK(cut.body == "the request body ends before its gzip data does");
+  const auto large = refused(
+      encoded_post(http::Coding::kZstd, test::compressed(http::Coding::kZstd, std::string(100'001, 'a'))));
+  CHECK(large.first_line.find("413") != std::string::npos);
+  CHECK(large.body == "the request body is larger than 100000 bytes once decompressed");
+  const auto unknown = refused("POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: compress\r\nContent-Length: 5\r\n\r\nhello");
+  CHECK(unknown.first_line.find("415") != std::string::npos);
+  CHECK(unknown.body == "the body is compressed (content-encoding: compress): send it as it is, or with gzip, br or zstd");
+}
+
+TEST_CASE("an answer is compressed for a client that accepts it, where that is switched on") {
+  for (const http::Coding coding : {http::Coding::kGzip, http::Coding::kZstd}) {
+    Served served(json_answer<200'000>, compressing(http::Compression::kAll));
+    const auto answer = test::read_message(served.ask(get_accepting(std::string(http::coding_name(coding)))));
+    CHECK(answer.field("content-encoding") == http::coding_name(coding));
+    CHECK(answer.field("vary") == "accept-encoding");
+    CHECK(answer.body.size() < 40'000);
+    CHECK(plain_of(coding, answer.body) == large_answer().substr(0, 200'000));
+  }
+}
+
+TEST_CASE("an answer stays plain when it is small, not accepted, over loopback or encoded already") {
+  {
+    Served served(json_answer<100>, compressing(http::Compression::kAll));
+    const auto answer = test::read_message(served.ask(get_accepting("gzip")));
+    CHECK(answer.field("content-encoding").empty());
+    CHECK(answer.field("vary") == "accept-encoding");
+  }
+  {
+    Served served(json_answer<5000>, compressing(http::Compression::kAll));
+    const auto answer = test::read_message(served.ask(get_accepting("identity")));
+    CHECK(answer.field("content-encoding").empty());
+    CHECK(answer.field("vary") == "accept-encoding");
+    CHECK(test::read_message(served.ask("HEAD / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n"))
+              .field("content-length") == "5000");
+  }
+  for (const http::Compression compression : {http::Compression::kRemote, http::Compression::kOff}) {
+    Served served(json_answer<5000>, compressing(compression));  // the test's client is on loopback
+    const auto answer = test::read_message(served.ask(get_accepting("gzip")));
+    CHECK(answer.field("content-encoding").empty());
+    CHECK(answer.field("vary").empty());
+  }
+  {
+    Served served(encoded_answer, compressing(http::Compression::kAll));
+    const auto answer = test::read_message(served.ask(get_accepting("br, gzip")));
+    CHECK(answer.field("content-encoding") == "br");
+    CHECK(answer.body == std::string(5000, 'x'));
+  }
+}
+
+namespace {
+
+Loop* g_slow_loop = nullptr;
+
+Task<void> slow_events(http::Exchange& exchange) {
+  http::Headers headers;
+  headers.add("content-type", "text/event-stream");
+  exchange.start(200, headers);
+  for (const char* event : {"data: one\n\n", "data: two\n\n"}) {
+    (void)co_await exchange.write(event);
+    (void)co_await sleep_for(*g_slow_loop, 10s, exchange.stop());
+  }
+  (void)co_await exchange.finish("data: three\n\n");
+}
+
+}  // namespace
+
+TEST_CASE("each write of a compressed stream can be read at once") {
+  for (const http::Coding coding : {http::Coding::kGzip, http::Coding::kZstd}) {
+    Served served(slow_events, compressing(http::Compression::kAll));
+    g_slow_loop = &served.world.loop;
+    served.client.send(get_accepting(std::string(http::coding_name(coding))));
+    std::string expected;
+    for (const char* event : {"data: one\n\n", "data: two\n\n", "data: three\n\n"}) {
+      served.world.loop.run_for(9s);
+      expected += event;
+      const auto answer = test::read_message(served.client.received());
+      CHECK(answer.field("content-encoding") == http::coding_name(coding));
+      CHECK(plain_of(coding, answer.body) == expected);
+      served.world.loop.run_for(1s);
+    }
+    CHECK(test::read_message(served.client.received()).complete);
+  }
 }

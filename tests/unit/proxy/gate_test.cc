@@ -20,6 +20,7 @@ class Visitor final : public http::Exchange {
   [[nodiscard]] bool peer_is_loopback() const noexcept override { return loopback_; }
   [[nodiscard]] std::string_view peer() const noexcept override { return "peer"; }
   Task<Result<std::string>> read_body(std::size_t) override { co_return std::string(); }
+  [[nodiscard]] bool accepts(http::Coding) const noexcept override { return false; }
   [[nodiscard]] bool head_sent() const noexcept override { return false; }
   Task<Result<void>> send(int, const http::Headers&, std::string_view) override { co_return Result<void>(); }
   void start(int, const http::Headers&) override {}
