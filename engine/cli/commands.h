@@ -20,6 +20,8 @@ Command facts_command();
 Command bench_command();
 Command stats_command();
 Command budget_command();
+Command export_command();
+Command models_command();
 Command tokens_command();
 Command completion_command();
 Command help_command();

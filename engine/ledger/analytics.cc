@@ -1,0 +1,345 @@
+#include "ledger/analytics.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "core/json.h"
+#include "ledger/sqlite.h"
+
+namespace ccrules::ledger {
+namespace {
+
+constexpr int kBusyMs = 2000;
+constexpr double kNanoPerUsd = 1e9;
+constexpr std::int64_t kSecondUs = 1'000'000;
+constexpr std::int64_t kDayUs = 86'400 * kSecondUs;
+constexpr std::int64_t kRecent = 20;
+constexpr std::int64_t kRecentOverrides = 10;
+constexpr std::int64_t kListed = 1000;    ///< Projects or models of one list.
+constexpr std::int64_t kChartDays = 30;
+constexpr std::int64_t kExportRows = 1'000'000;  ///< Lines of one CSV file.
+
+constexpr char kTokens[] =
+    "(coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_read_tokens, 0) +"
+    " coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0))";
+constexpr char kInput[] =
+    "(coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_5m_tokens, 0) +"
+    " coalesce(cache_write_1h_tokens, 0))";
+
+double usd(std::int64_t nanousd) { return static_cast<double>(nanousd) / kNanoPerUsd; }
+
+std::string iso(std::int64_t wall_us) {
+  const std::time_t seconds = wall_us / kSecondUs;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+using Take = std::function<void(const Statement& row)>;
+
+/// Runs a query whose parameters are `numbers`, then `text` (when it has one more).
+Result<void> each(Connection& connection, const std::string& sql, const std::vector<std::int64_t>& numbers, const std::string* text,
+                  const Take& take) {
+  CCR_TRY(rows, Statement::prepare(connection, sql));
+  int at = 0;
+  for (const std::int64_t number : numbers) rows.bind(++at, number);
+  if (text != nullptr) rows.bind_always(++at, *text);
+  for (;;) {
+    CCR_TRY(more, rows.step());
+    if (!more) return {};
+    take(rows);
+  }
+}
+
+/// Opens the ledger, so that all queries of `work` see the same state, and explains what fails.
+Result<std::string> read(const std::string& path, const std::function<Result<void>(Connection&, std::string& out)>& work) {
+  std::string out;
+  const auto all = [&]() -> Result<void> {
+    CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
+    CCR_CHECK(connection.run("BEGIN"));
+    return work(connection, out);
+  };
+  Result<void> done = all();
+  if (done) return out;
+  Error error = std::move(done).error();
+  error.message = "cannot read the ledger " + path + ": " + error.message;
+  return error;
+}
+
+struct Sums {
+  std::int64_t calls = 0, tokens = 0, cost_nanousd = 0, duration_us = 0, hits = 0, savings_nanousd = 0;
+};
+constexpr char kSums[] =
+    "count(*), total(T), total(cost_nanousd), total(duration_us), total(cache = 'hit'), total(requested_cost_nanousd - cost_nanousd)";
+
+std::string sums_sql() {
+  std::string sql = kSums;
+  return sql.replace(sql.find("(T)"), 3, "(" + std::string(kTokens) + ")");
+}
+
+Sums sums_at(const Statement& row, int column = 0) {
+  Sums sums;
+  for (std::int64_t* sum :
+       {&sums.calls, &sums.tokens, &sums.cost_nanousd, &sums.duration_us, &sums.hits, &sums.savings_nanousd}) {
+    *sum = row.number(column++);
+  }
+  return sums;
+}
+
+void write_trend(json::Writer& writer, const char* name, double now, double before) {
+  writer.key(name).begin_object().key("value");
+  if (before > 0) {
+    writer.number(100 * (now - before) / before);
+  } else {
+    writer.null();
+  }
+  writer.member("period", "24h").end_object();
+}
+
+double mean_ms(const Sums& sums) {
+  return sums.calls == 0 ? 0 : static_cast<double>(sums.duration_us) / 1000 / static_cast<double>(sums.calls);
+}
+
+/// {name: {calls, tokens, cost}}
+Result<void> write_groups(Connection& connection, json::Writer& writer, const std::string& column, const std::string& where,
+                          std::int64_t since_us, const std::string* project) {
+  writer.begin_object();
+  CCR_CHECK(each(connection,
+                 "SELECT coalesce(" + column + ", ''), count(*), total(" + kTokens + "), total(cost_nanousd) FROM requests WHERE " +
+                     where + " GROUP BY 1 ORDER BY 4 DESC, 1 LIMIT " + std::to_string(kListed),
+                 {since_us}, project, [&](const Statement& row) {
+                   writer.key(row.text(0)).begin_object().member("calls", row.number(1)).member("tokens", row.number(2));
+                   writer.member("cost", usd(row.number(3))).end_object();
+                 }));
+  writer.end_object();
+  return {};
+}
+
+std::string csv_cell(std::string text) {
+  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) text.insert(text.begin(), '\'');
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
+std::string where_of(const Export& what) {
+  return what.one_project ? "at_us >= ? AND coalesce(project, '') = ?" : "at_us >= ?";
+}
+
+}  // namespace
+
+Result<std::string> project_stats_json(const std::string& path, const std::string& project, std::int64_t now_us) {
+  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+    const std::string* const only = project.empty() ? nullptr : &project;
+    const std::string where = only == nullptr ? "at_us >= ? AND at_us < ?" : "at_us >= ? AND at_us < ? AND project = ?";
+    Sums all, today, yesterday;
+    const auto sum_up = [&](std::int64_t from_us, std::int64_t to_us, Sums& into) {
+      return each(connection, "SELECT " + sums_sql() + " FROM requests WHERE " + where, {from_us, to_us}, only,
+                  [&into](const Statement& row) { into = sums_at(row); });
+    };
+    CCR_CHECK(sum_up(0, now_us + kDayUs, all));
+    CCR_CHECK(sum_up(now_us - kDayUs, now_us + kDayUs, today));
+    CCR_CHECK(sum_up(now_us - 2 * kDayUs, now_us - kDayUs, yesterday));
+    json::Writer writer(out);
+    writer.begin_object().member("cost", usd(all.cost_nanousd));
+    write_trend(writer, "costTrend", usd(today.cost_nanousd), usd(yesterday.cost_nanousd));
+    writer.member("tokens", all.tokens);
+    write_trend(writer, "tokensTrend", static_cast<double>(today.tokens), static_cast<double>(yesterday.tokens));
+    writer.member("calls", all.calls);
+    write_trend(writer, "callsTrend", static_cast<double>(today.calls), static_cast<double>(yesterday.calls));
+    writer.member("avgTime", mean_ms(all));
+    write_trend(writer, "timeTrend", mean_ms(today), mean_ms(yesterday));
+    writer.member("cacheHitRate", all.calls == 0 ? 0.0 : static_cast<double>(all.hits) / static_cast<double>(all.calls));
+    writer.member("savings", usd(all.savings_nanousd)).key("recent").begin_array();
+    CCR_CHECK(each(connection,
+                   std::string("SELECT id, at_us, provider, model, requested_model, ") + kInput +
+                       ", coalesce(output_tokens, 0), cost_nanousd, duration_us, status, cache, agent FROM requests WHERE " + where +
+                       " ORDER BY at_us DESC LIMIT " + std::to_string(kRecent),
+                   {0, now_us + kDayUs}, only, [&](const Statement& row) {
+                     writer.begin_object().member("id", row.text(0)).member("timestamp", iso(row.number(1)));
+                     writer.member("provider", row.text(2)).member("model", row.text(3)).member("requestedModel", row.text(4));
+                     writer.member("inputTokens", row.number(5)).member("outputTokens", row.number(6)).key("cost");
+                     if (row.is_null(7)) {
+                       writer.null();
+                     } else {
+                       writer.number(usd(row.number(7)));
+                     }
+                     writer.member("time", static_cast<double>(row.number(8)) / 1000).member("status", row.number(9));
+                     writer.member("cache", row.text(10)).member("agent", row.text(11)).end_object();
+                   }));
+    writer.end_array().end_object();
+    return {};
+  });
+}
+
+Result<std::string> machine_stats_json(const std::string& path, std::int64_t now_us) {
+  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+    struct Group {
+      std::string name;
+      std::int64_t calls = 0, input = 0, output = 0, nanousd = 0, last_us = 0;
+    };
+    const auto groups_of = [&](const std::string& column, std::vector<Group>& into) {
+      return each(connection,
+                  "SELECT coalesce(" + column + ", ''), count(*), total(" + kInput +
+                      "), total(output_tokens), total(cost_nanousd), max(at_us) FROM requests GROUP BY 1 ORDER BY 5 DESC, 2 DESC, 1",
+                  {}, nullptr, [&into](const Statement& row) {
+                    into.push_back({row.text(0), row.number(1), row.number(2), row.number(3), row.number(4), row.number(5)});
+                  });
+    };
+    std::vector<Group> projects, models;
+    CCR_CHECK(groups_of("project", projects));
+    CCR_CHECK(groups_of("model", models));
+    Group total;
+    std::int64_t active = 0;
+    for (const Group& group : projects) {
+      total.calls += group.calls;
+      total.input += group.input;
+      total.output += group.output;
+      total.nanousd += group.nanousd;
+      active += group.name.empty() || group.last_us < now_us - kDayUs ? 0 : 1;
+    }
+    const auto cut = [](std::vector<Group>& groups) {
+      if (groups.size() > static_cast<std::size_t>(kListed)) groups.resize(static_cast<std::size_t>(kListed));
+    };
+    cut(projects);
+    cut(models);
+    json::Writer writer(out);
+    writer.begin_object().member("totalCost", usd(total.nanousd)).member("activeProjects", active);
+    writer.member("totalCalls", total.calls).member("totalTokens", total.input + total.output).key("projects").begin_array();
+    for (const Group& group : projects) {
+      writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
+      writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd));
+      writer.member("lastActivity", iso(group.last_us)).end_object();
+    }
+    writer.end_array().key("models").begin_array();
+    for (const Group& group : models) {
+      writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
+      writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd)).end_object();
+    }
+    writer.end_array().key("chartData").begin_object().key("costOverTime").begin_array();
+    CCR_CHECK(each(connection,
+                   "SELECT date(at_us / 1000000, 'unixepoch'), total(cost_nanousd) FROM requests WHERE at_us >= ? GROUP BY 1 ORDER BY 1",
+                   {now_us - kChartDays * kDayUs}, nullptr, [&](const Statement& row) {
+                     writer.begin_object().member("date", row.text(0)).member("cost", usd(row.number(1))).end_object();
+                   }));
+    writer.end_array().key("costByProject").begin_array();
+    for (const Group& group : projects)
+      writer.begin_object().member("name", std::string_view(group.name)).member("cost", usd(group.nanousd)).end_object();
+    writer.end_array().key("modelDistribution").begin_array();
+    for (const Group& group : models)
+      writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls).end_object();
+    writer.end_array().end_object().end_object();
+    return {};
+  });
+}
+
+Result<std::string> override_stats_json(const std::string& path) {
+  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+    const std::string which = " FROM requests WHERE reason = 'agent override'";
+    std::int64_t total = 0;
+    std::int64_t savings = 0;
+    CCR_CHECK(each(connection, "SELECT count(*), total(requested_cost_nanousd - cost_nanousd)" + which, {}, nullptr,
+                   [&](const Statement& row) {
+                     total = row.number(0);
+                     savings = row.number(1);
+                   }));
+    json::Writer writer(out);
+    writer.begin_object().member("total_overrides", total).key("overrides_by_model").begin_object();
+    std::string last;
+    bool any = false;
+    CCR_CHECK(each(connection,
+                   "SELECT coalesce(requested_model, ''), coalesce(provider || ',' || model, ''), count(*)" + which +
+                       " GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2",
+                   {}, nullptr, [&](const Statement& row) {
+                     const std::string from = row.text(0);
+                     if (any && from == last) return;
+                     any = true;
+                     last = from;
+                     writer.key(from).begin_array().string(row.text(1)).integer(row.number(2)).end_array();
+                   }));
+    writer.end_object().member("savings", usd(savings)).key("recent_overrides").begin_array();
+    CCR_CHECK(each(connection,
+                   "SELECT requested_model, provider || ',' || model, agent, at_us" + which + " ORDER BY seq DESC LIMIT " +
+                       std::to_string(kRecentOverrides),
+                   {}, nullptr, [&](const Statement& row) {
+                     writer.begin_object().member("original_model", row.text(0)).member("override_to", row.text(1));
+                     writer.member("agent", row.text(2)).member("timestamp", iso(row.number(3))).end_object();
+                   }));
+    writer.end_array().end_object();
+    return {};
+  });
+}
+
+Result<std::string> export_json(const std::string& path, const Export& what, std::int64_t now_us) {
+  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+    const std::int64_t since_us = now_us - what.days * kDayUs;
+    const std::string where = where_of(what);
+    const std::string* const only = what.one_project ? &what.project : nullptr;
+    Sums sums;
+    std::int64_t cache_savings = 0;
+    CCR_CHECK(each(connection,
+                   "SELECT " + sums_sql() +
+                       ", total(CASE WHEN cache = 'hit' THEN requested_cost_nanousd - cost_nanousd END) FROM requests WHERE " + where,
+                   {since_us}, only, [&](const Statement& row) {
+                     sums = sums_at(row);
+                     cache_savings = row.number(6);
+                   }));
+    json::Writer writer(out);
+    writer.begin_object().member("exportDate", iso(now_us)).member("period", std::to_string(what.days) + " days").key("summary");
+    writer.begin_object().member("totalCost", usd(sums.cost_nanousd)).member("totalCalls", sums.calls);
+    writer.member("totalTokens", sums.tokens).member("cacheSavings", usd(cache_savings)).end_object().key("byModel");
+    CCR_CHECK(write_groups(connection, writer, "model", where, since_us, only));
+    writer.key("byProject");
+    CCR_CHECK(write_groups(connection, writer, "project", where, since_us, only));
+    writer.key("hourlyTrend").begin_array();
+    CCR_CHECK(each(connection,
+                   "SELECT at_us / 3600000000, count(*), total(" + std::string(kTokens) + "), total(cost_nanousd) FROM requests WHERE " +
+                       where + " GROUP BY 1 ORDER BY 1",
+                   {since_us}, only, [&](const Statement& row) {
+                     writer.begin_object().member("hour", iso(row.number(0) * 3600 * kSecondUs)).member("calls", row.number(1));
+                     writer.member("tokens", row.number(2)).member("cost", usd(row.number(3))).end_object();
+                   }));
+    writer.end_array().end_object();
+    return {};
+  });
+}
+
+Result<std::string> export_csv(const std::string& path, const Export& what, std::int64_t now_us) {
+  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+    out =
+        "timestamp,id,project,session,user,agent,client,requested_model,provider,model,status,stop_reason,input_tokens,output_tokens,"
+        "cache_read_tokens,cache_write_tokens,cost_usd,cache,duration_ms,rule,error\r\n";
+    const std::string* const only = what.one_project ? &what.project : nullptr;
+    return each(connection,
+                "SELECT at_us, id, project, session, user, agent, client, requested_model, provider, model, status, stop_reason,"
+                " input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_nanousd, cache,"
+                " duration_us, rule, error FROM requests WHERE " +
+                    where_of(what) + " ORDER BY at_us LIMIT " + std::to_string(kExportRows),
+                {now_us - what.days * kDayUs}, only, [&out](const Statement& row) {
+                  std::string line = iso(row.number(0));
+                  for (int column = 1; column <= 14; ++column) line.append(",").append(csv_cell(row.text(column)));
+                  line.append(",");
+                  if (!row.is_null(15) || !row.is_null(16)) line.append(std::to_string(row.number(15) + row.number(16)));
+                  line.append(",");
+                  if (!row.is_null(17)) {
+                    std::array<char, 48> cost{};
+                    std::snprintf(cost.data(), cost.size(), "%.9f", usd(row.number(17)));
+                    line.append(cost.data());
+                  }
+                  line.append(",").append(csv_cell(row.text(18)));
+                  line.append(",").append(std::to_string(row.number(19) / 1000));
+                  line.append(",").append(csv_cell(row.text(20)));
+                  line.append(",").append(csv_cell(row.text(21)));
+                  out.append(line).append("\r\n");
+                });
+  });
+}
+
+}  // namespace ccrules::ledger

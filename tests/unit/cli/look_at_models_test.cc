@@ -1,0 +1,49 @@
+#include <catch2/catch.hpp>
+
+#include "ledger/ledger.h"
+#include "unit/cli/scratch.h"
+
+using namespace ccrules;
+using Catch::Contains;
+using ccrules::test::CliResult;
+using ccrules::test::run_cli;
+
+TEST_CASE("models shows what is known of a model, with the configuration's prices over the table's") {
+  const test::Scratch scratch;
+  scratch.write("ccrules.json", R"({"prices":{"claude-opus-5-5":{"input":1.25}}})");
+  const CliResult shown = run_cli({"models", "claude-opus-5*", "--config", scratch.path("ccrules.json")}, 0);
+  CHECK(shown.code == 0);
+  CHECK_THAT(shown.out, Contains("claude-opus-5-5") && Contains("1,000,000") && Contains("1.25") && Contains("prices of ccrules.json"));
+  CHECK_THAT(shown.out, !Contains("sonnet"));
+  const CliResult json = run_cli({"models", "claude-opus-5-5", "--json", "--config", scratch.path("ccrules.json")}, 0);
+  CHECK_THAT(json.out, Contains(R"({"schema":"ccrules.models/1","models":[{"id":"claude-opus-5-5","provider":"anthropic",)") &&
+                           Contains(R"("usd_per_million":{"input":1.25,"output":20)") && Contains(R"("from_configuration":true)"));
+  CHECK(run_cli({"models", "no-such-model", "--config", scratch.path("ccrules.json")}, 0).code == 2);
+}
+
+TEST_CASE("export writes the ledger's sums as JSON and its rows as CSV") {
+  const test::Scratch scratch;
+  constexpr std::int64_t kNowUs = 1'795'087'800'000'000;
+  {
+    ledger::Settings settings;
+    settings.path = scratch.path("ledger.db");
+    settings.keep_days = 0;
+    auto opened = ledger::Ledger::open(settings);
+    REQUIRE(opened.ok());
+    ledger::Record row;
+    row.id = "req_1";
+    row.at_us = kNowUs;
+    row.project = "web";
+    row.cost_nanousd = 1'500'000'000;
+    (*opened)->record(row);
+  }
+  const auto run = [&scratch](std::vector<std::string> line) {
+    line.insert(line.end(), {"--ledger", scratch.path("ledger.db")});
+    return run_cli(line, kNowUs);
+  };
+  CHECK_THAT(run({"export"}).out, Contains(R"("period":"30 days")") && Contains(R"("totalCost":1.5)"));
+  CHECK_THAT(run({"export", "--format", "csv"}).out, Contains("timestamp,id,project") && Contains("req_1,web") && Contains("1.500000000"));
+  CHECK_THAT(run({"export", "--project", "api"}).out, Contains(R"("totalCalls":0)"));
+  CHECK(run({"export", "--days", "0"}).code == 2);
+  CHECK(run_cli({"export", "--ledger", "/nowhere/l.db"}, kNowUs).code == 2);
+}

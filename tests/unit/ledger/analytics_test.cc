@@ -1,0 +1,120 @@
+#include "ledger/analytics.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+#include "ledger/ledger.h"
+
+using namespace ccrules;
+using namespace ccrules::ledger;
+using Catch::Matchers::Contains;
+
+namespace {
+
+constexpr std::int64_t kHourUs = 3'600'000'000;
+constexpr std::int64_t kNowUs = 1'795'087'800'000'000;  // 2026-11-19T11:30:00Z
+
+/// Four requests: two today, one yesterday, one of another project whose price is not known.
+struct Week {
+  Week() : folder("/tmp/ccrules-analytics-XXXXXX") {
+    Settings settings;
+    settings.path = path = std::string(mkdtemp(folder.data())) + "/ledger.db";
+    settings.keep_days = 0;
+    auto ledger = Ledger::open(settings);
+    REQUIRE(ledger.ok());
+    const auto add = [&](const char* id, const char* project, std::int64_t at_us, std::optional<std::int64_t> cost) {
+      Record row;
+      row.id = id;
+      row.project = project;
+      row.at_us = at_us;
+      row.provider = "local";
+      row.model = "m-1";
+      row.requested_model = "claude-opus";
+      row.agent = "=cmd|' /C calc'!A0";
+      row.reason = std::string_view(id) == "req_2" ? "agent override" : "";
+      row.usage.input_tokens = 100;
+      row.usage.output_tokens = 10;
+      row.usage.cache_read_tokens = 40;
+      row.cost_nanousd = cost;
+      row.requested_cost_nanousd = 5'000'000'000;
+      row.duration_us = 2'000'000;
+      row.status = 200;
+      row.error = "he said \"no\", twice";
+      row.cache = std::string_view(id) == "req_3" ? "hit" : "miss";
+      (*ledger)->record(row);
+    };
+    add("req_1", "web", kNowUs - 30 * kHourUs, 1'000'000'000);
+    add("req_2", "web", kNowUs - 2 * kHourUs, 2'000'000'000);
+    add("req_3", "web", kNowUs - kHourUs, 1'000'000'000);
+    add("req_4", "api", kNowUs - kHourUs, std::nullopt);
+  }
+  ~Week() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+  std::string folder, path;
+};
+
+std::string text_of(const Result<std::string>& result) {
+  INFO((result.ok() ? std::string() : result.error().message));
+  REQUIRE(result.ok());
+  return *result;
+}
+
+}  // namespace
+
+TEST_CASE("a project's statistics are sums of its rows, with the last day against the one before") {
+  const Week week;
+  const std::string json = text_of(project_stats_json(week.path, "web", kNowUs));
+  CHECK_THAT(json, Catch::StartsWith(R"({"cost":4.0,"costTrend":{"value":200.0,"period":"24h"},"tokens":450,)") ||
+                       Catch::StartsWith(R"({"cost":4,"costTrend":{"value":200,"period":"24h"},"tokens":450,)"));
+  CHECK_THAT(json, Contains(R"("calls":3,"callsTrend":{"value":100)") && Contains(R"("avgTime":2000)") &&
+                       Contains(R"("cacheHitRate":0.333)") && Contains(R"("savings":11)") && Contains(R"("recent":[{"id":"req_3",)"));
+  const std::string all = text_of(project_stats_json(week.path, "", kNowUs));
+  CHECK_THAT(all, Contains(R"("calls":4)") && Contains(R"("cost":null)"));
+  CHECK_THAT(text_of(project_stats_json(week.path, "nobody", kNowUs)), Contains(R"("costTrend":{"value":null,"period":"24h"})"));
+}
+
+TEST_CASE("the machine's statistics list projects and models with true sums") {
+  const Week week;
+  const std::string json = text_of(machine_stats_json(week.path, kNowUs));
+  CHECK_THAT(json, Contains(R"("activeProjects":2,"totalCalls":4,"totalTokens":600,)") &&
+                       Contains(R"({"name":"web","calls":3,"inputTokens":420,"outputTokens":30,"cost":4)") &&
+                       Contains(R"("lastActivity":"2026-11-19T10:30:00Z"})") &&
+                       Contains(R"("models":[{"name":"m-1","calls":4,"inputTokens":560,"outputTokens":40,"cost":4)") &&
+                       Contains(R"("chartData":{"costOverTime":[{"date":"2026-11-18","cost":1)") &&
+                       Contains(R"("modelDistribution":[{"name":"m-1","calls":4}])"));
+}
+
+TEST_CASE("overrides are counted by what was asked for and what it became") {
+  const Week week;
+  const std::string json = text_of(override_stats_json(week.path));
+  CHECK_THAT(json, Contains(R"({"total_overrides":1,"overrides_by_model":{"claude-opus":["local,m-1",1]},"savings":3)") &&
+                       Contains(R"({"original_model":"claude-opus","override_to":"local,m-1","agent":"=cmd)"));
+}
+
+TEST_CASE("an export has the sums of its period, and a table that no spreadsheet runs as a program") {
+  const Week week;
+  Export what;
+  what.days = 1;
+  const std::string json = text_of(export_json(week.path, what, kNowUs));
+  CHECK_THAT(json, Catch::StartsWith(R"({"exportDate":"2026-11-19T11:30:00Z","period":"1 days","summary":{"totalCost":3)"));
+  CHECK_THAT(json, Contains(R"("totalCalls":3,"totalTokens":450,"cacheSavings":4)") && Contains(R"("byProject":{"web":{"calls":2,)") &&
+                       Contains(R"({"hour":"2026-11-19T10:00:00Z","calls":2,)"));
+  what.one_project = true;
+  what.project = "api";
+  what.days = 30;
+  const std::string csv = text_of(export_csv(week.path, what, kNowUs));
+  CHECK(csv.substr(csv.find("\r\n") + 2) ==
+        "2026-11-19T10:30:00Z,req_4,api,,,'=cmd|' /C calc'!A0,,claude-opus,local,m-1,200,,100,10,40,,,miss,2000,,"
+        "\"he said \"\"no\"\", twice\"\r\n");
+}
+
+TEST_CASE("a ledger that is not there is an error that names it") {
+  const auto none = machine_stats_json("/nowhere/ledger.db", kNowUs);
+  REQUIRE_FALSE(none.ok());
+  CHECK_THAT(none.error().message, Contains("cannot read the ledger /nowhere/ledger.db"));
+}
