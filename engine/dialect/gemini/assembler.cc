@@ -242,7 +242,11 @@ void Assembler::take_call(const Part& part, std::vector<chat::Event>& out) {
   start.block.value = std::move(call);
   out.emplace_back(std::move(start));
   // Google sends the whole call at once, so the block opens and closes here.
-  delta(chat::DeltaKind::kArguments, part.args_json.empty() ? std::string_view("{}") : part.args_json, out);
+  if (part.args_json.find('\n') != std::string_view::npos) {
+    delta(chat::DeltaKind::kArguments, json::compact(part.args_json), out);
+  } else {
+    delta(chat::DeltaKind::kArguments, part.args_json.empty() ? std::string_view("{}") : part.args_json, out);
+  }
   out.emplace_back(chat::BlockEnd{next_index_++});
 }
 

@@ -409,7 +409,7 @@ class RequestReader {
     } else {
       chat::Opaque opaque;  // sounds, films, files in Google's cloud
       opaque.dialect = kName;
-      opaque.type = media.type.empty() ? raw.kind : media.type;
+      opaque.type = raw.kind;
       opaque.json = whole.peek_raw();
       message.blocks.push_back(chat::Block{std::move(opaque)});
     }
@@ -494,7 +494,7 @@ class RequestReader {
   /// {"output": "..."} and {"result": "..."} are the text itself, {"error": "..."} a failure; any other object is its JSON.
   static void read_response_text(const std::string& response, chat::ToolResult& result) {
     chat::Text text;
-    text.text = response;
+    if (!response.empty()) text.text = json::compact(response);  // raw() has validated it
     auto document = json::Document::open_view(response);
     if (document) {
       auto members = document->root_object();

@@ -115,13 +115,13 @@ class Reader final : public StreamReader {
     if (assembler_.ended()) return {};
     std::string_view body = text::trim(body_);
     if (body.starts_with("\xEF\xBB\xBF")) body = text::trim(body.substr(3));
-    // An answer that was cut is no JSON; what is no answer at all is an error or a page of HTML.
-    const bool read = !body.starts_with('<') && json::is_valid(body) && read_json(body, out).ok();
-    if (!assembler_.started() && !assembler_.ended()) {
-      assembler_.fail(stream_error(body, provider_), out);
-    } else if (!read) {
+    if (!body.starts_with('<') && !json::is_valid(body)) {
       assembler_.fail({"api_error", "the provider's answer ended before its JSON did", true}, out);
+      return {};
     }
+    // JSON without an answer in it is an error; the rest are pages of HTML.
+    const bool read = !body.starts_with('<') && read_json(body, out).ok();
+    if (!read || !assembler_.started()) assembler_.fail(stream_error(body, provider_), out);
     assembler_.end(out);
     return {};
   }
