@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -37,8 +38,8 @@ struct Recording {
   [[nodiscard]] bool has(const char* feature) const { return features.contains(feature); }
 };
 
-const dialect::Dialect* const kDialects[] = {&dialect::anthropic(), &dialect::openai_chat(), &dialect::ollama_chat(),
-                                              &dialect::gemini_dialect()};
+const dialect::Dialect* const kDialects[] = {&dialect::anthropic(), &dialect::openai_chat(), &dialect::openai_responses(),
+                                              &dialect::ollama_chat(), &dialect::gemini_dialect()};
 
 Recording load(const std::filesystem::path& folder, const dialect::Dialect& spoken) {
   Recording one;
@@ -66,6 +67,7 @@ const std::vector<Recording>& recordings() {
     const std::pair<const char*, const dialect::Dialect*> families[] = {
         {"anthropic_messages", &dialect::anthropic()},
         {"openai_chat", &dialect::openai_chat()},
+        {"openai_responses", &dialect::openai_responses()},
         {"ollama", &dialect::ollama_chat()},
         {"gemini", &dialect::gemini_dialect()}};
     for (const auto& [family, spoken] : families) {
@@ -351,6 +353,20 @@ void reduce_gemini(Tree& value) {
   });
 }
 
+/// How many items of each kind a Responses request holds that mean something to any provider. What they hold is compared by
+/// writing them twice: their spellings differ more than those of any other dialect.
+std::map<std::string, int> responses_items(const Tree& request) {
+  std::map<std::string, int> counts;
+  const Tree* input = request.get("input");
+  if (input == nullptr) return counts;
+  for (const Tree& item : input->items) {
+    const std::string type = item.string("type");
+    const bool empty = type == "reasoning" && item.string("encrypted_content").empty();
+    if (type == "function_call" || type == "function_call_output" || (type == "reasoning" && !empty)) ++counts[type];
+  }
+  return counts;
+}
+
 /// One recording holds a system prompt and an empty text alone: Google answers it, others have nothing to answer.
 bool says_something(const chat::Request& request) {
   for (const chat::Message& message : request.messages) {
@@ -398,6 +414,17 @@ TEST_CASE("a recorded request comes back from its own dialect with the same mean
     REQUIRE((before && after));
     spell_out(*before);
     spell_out(*after);
+    if (one.spoken->name() == "openai_responses") {
+      std::string once = *written;
+      const auto again = one.spoken->read_request(json::padded(once));
+      REQUIRE(again.ok());
+      const auto twice = one.spoken->write_request(*again, target, losses);
+      REQUIRE(twice.ok());
+      CHECK(difference(*parse_tree(*written), *parse_tree(*twice)) == "");
+      CHECK(responses_items(*before) == responses_items(*after));
+      CHECK(own_faults(judge_of(one.spoken->name()).request(*written)) == "");
+      continue;
+    }
     if (one.spoken->name() == "openai_chat") {
       if (one.has("content_parts_thinking") || one.has("legacy_function_call")) continue;
       reduce_chat(*before);
@@ -454,10 +481,11 @@ TEST_CASE("a recorded stream goes out in every dialect as a strict client takes 
       const Seen b = judge_of(to->name()).stream(written, true, false);
       INFO("as " << to->name() << ":\n" << written);
       CHECK(b.report() == "");
+      CHECK(a.ending == b.ending);
+      if (b.ending == Ending::kError && to == &dialect::openai_responses()) continue;  // its judge looks at finished items
       CHECK(a.text() == b.text());
       CHECK(a.thinking() == b.thinking());
       CHECK(a.tools().size() == b.tools().size());
-      CHECK(a.ending == b.ending);
       if (a.ending == Ending::kClean) CHECK(a.output_tokens.value_or(0) == b.output_tokens.value_or(0));
     }
   }
@@ -479,6 +507,7 @@ TEST_CASE("a recorded stream that stops anywhere before its end is never a clean
     const std::string_view mark = one.spoken->name() == "anthropic" ? "message_delta"
                                   : one.spoken->name() == "ollama"  ? "\"done\":true"
                                   : one.spoken->name() == "gemini"  ? "\"finishReason\""
+                                  : one.spoken->name() == "openai_responses" ? "response.completed"
                                                                     : "\"finish_reason\":\"";
     std::size_t end = one.response.find(mark);
     if (end == std::string::npos) end = one.response.find("\"finish_reason\": \"");

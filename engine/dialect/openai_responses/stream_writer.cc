@@ -128,6 +128,11 @@ class Writer final : public StreamWriter {
     }
     const std::string item = items_.item(block_, id_, place_, "completed");
     if (item.empty()) return;
+    if (std::holds_alternative<chat::Opaque>(block_.value)) {
+      // An item that its own provider ran comes whole; clients still want it announced.
+      event("response.output_item.added", out,
+            [&](json::Writer& writer) { writer.member("output_index", place_int()).member_raw("item", item); });
+    }
     event("response.output_item.done", out,
           [&](json::Writer& writer) { writer.member("output_index", place_int()).member_raw("item", item); });
     if (!output_.empty()) output_ += ',';
