@@ -138,6 +138,10 @@ class Dialect {
   /// whoever knows the path.
   [[nodiscard]] virtual bool model_in_path() const { return false; }
 
+  /// How a JSON string begins, quotation mark included, in which this dialect's clients send back reasoning that we
+  /// signed (dialect/signature.h); empty: they have no place for it.
+  [[nodiscard]] virtual std::string_view own_signature_start() const { return {}; }
+
   /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array),
   /// refuses duplicate top-level members it routes on, gathers the facts. Views in it are into the text the
   /// document was opened over.
@@ -203,6 +207,7 @@ enum class Endpoint : std::uint8_t {
   kHealth,
   kReady,
   kStatus,
+  kForward,    ///< not translated: goes to a provider of the same format as it is
   kWebSocket,  ///< not offered here
   kStored      ///< about an answer that would have to be kept here
 };

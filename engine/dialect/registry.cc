@@ -89,6 +89,7 @@ Route find(std::string_view method, std::string_view path) {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
     if (below == "/responses") return route(Endpoint::kGenerate, &openai_responses());
+    if (below == "/completions" || below == "/embeddings") return route(Endpoint::kForward, &openai_chat());
     if (below == "/responses/input_tokens") return route(Endpoint::kCountTokens, &openai_responses());
     if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
     if (below.starts_with(kResponses)) return route(Endpoint::kStored, &openai_responses());

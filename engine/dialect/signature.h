@@ -15,6 +15,9 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
+/// How a JSON string that holds one begins.
+constexpr std::string_view kJsonStart = "\"ccr1.";
+
 std::string encode(const Origin& origin);
 /// True for what encode() makes. Anthropic's own signatures never look like this.
 [[nodiscard]] bool is_ours(std::string_view signature) noexcept;

@@ -72,6 +72,8 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
       provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
   if (provider.auth == "x-goog-api-key" || (provider.auth == "default" && google)) {
     headers.set("x-goog-api-key", provider.api_key);
+  } else if (provider.auth == "api-key") {
+    headers.set("api-key", provider.api_key);
   } else if (as_x_api_key) {
     headers.set("x-api-key", provider.api_key);
   } else {
@@ -82,7 +84,8 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
 /// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages",
 /// Vertex's "/v1/projects/.../publishers/google" + "/v1beta/models/...").
 std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const dialect::Dialect& spoken) {
-  const std::string made = spoken.upstream_target(attempt.model, attempt.stream);
+  const std::string made =
+      attempt.path.empty() ? spoken.upstream_target(attempt.model, attempt.stream) : std::string(attempt.path);
   std::string_view path = made;
   constexpr std::string_view kVersion = "/v1";
   constexpr std::string_view kBeta = "/v1beta";

@@ -28,6 +28,7 @@ struct Attempt {
   std::string model;
   bool stream = false;    ///< the client asked for a stream; some dialects say so in the path
   std::string_view body;  ///< in the provider's dialect; must live until the reply's head has arrived
+  std::string_view path;   ///< instead of the generation endpoint's ("/embeddings"); a literal, nearly always empty
   std::string_view below;  ///< a path below the generation endpoint ("/count_tokens"); a literal
   std::string query;      ///< the client's query string, native lane only
   http::Headers headers;  ///< forwarded and edited headers; credentials are added here

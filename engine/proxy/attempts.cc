@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "dialect/failure.h"
+#include "dialect/refused_field.h"
 #include "http/coding.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
@@ -57,8 +58,14 @@ dialect::UpstreamFailure failure_at(const FirstReply& attempt, const Visit& visi
   return failure;
 }
 
+/// Anthropic's clients recover from its refusals by themselves, by their wording: they get them as they are
+/// (claude-code-gateway 5.1). For everybody else we do it.
+bool mends_refusals(const Ask& ask, const FirstReply& attempt) {
+  return !attempt.native || ask.spoken != &dialect::anthropic();
+}
+
 /// The request in the provider's dialect; empty when the original bytes can go out as they are.
-Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit& visit) {
+Result<std::string> write_body(const Worker& worker, const Ask& ask, FirstReply& attempt, const Visit& visit) {
   OutgoingRequest outgoing;
   outgoing.body = *ask.body;
   if (ask.document->has_value()) outgoing.document = &**ask.document;
@@ -68,7 +75,29 @@ Result<std::string> write_body(const Ask& ask, FirstReply& attempt, const Visit&
   outgoing.model = attempt.model;
   outgoing.edits = &ask.decision->edits;
   outgoing.estimated_input_tokens = visit.estimated_input_tokens;
-  return outgoing_body(outgoing, attempt.reading.renamed_tools, attempt.losses);
+  outgoing.without_reasoning = visit.without_reasoning;
+  if (attempt.native && ask.spoken == &dialect::anthropic()) {
+    const rules::Target target{attempt.provider->id, attempt.model};
+    const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
+    outgoing.foreign_messages = worker.tallies.models.foreign_messages(conversation, target, ask.outline->messages);
+  }
+  CCR_TRY(written, outgoing_body(outgoing, attempt.reading.renamed_tools, attempt.losses));
+  const auto* refused = worker.refused.find(attempt.provider->id, attempt.model);
+  if (refused == nullptr || !mends_refusals(ask, attempt)) return written;
+  CCR_TRY(taken, without_refused(written.empty() ? std::string_view(*ask.body) : written, *refused, attempt.losses));
+  return taken.empty() ? written : taken;
+}
+
+/// Takes note of what the provider says it does not take, so that the same target is worth another try.
+void learn(Worker& worker, const FirstReply& attempt, const dialect::UpstreamFailure& failure, std::string_view sent,
+           Visit& visit) {
+  const auto field = dialect::refused_field(failure, sent);
+  if (field && worker.refused.add(attempt.provider->id, attempt.model, *field)) {
+    visit.refused = field->name();
+  } else if (!field && !visit.without_reasoning && dialect::refuses_reasoning(failure)) {
+    visit.without_reasoning = true;
+    visit.refused = "the reasoning of earlier turns";
+  }
 }
 
 http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {
@@ -101,7 +130,8 @@ bool holds_key(const config::Provider& provider, const http::Headers& headers, s
 }
 
 /// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
-Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
+/// @param sent the body that the provider refused
+Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, std::string_view sent, Visit& visit) {
   const http::ReplyStream& reply = *attempt.stream;
   const int status = reply.status();
   if (status < 400) {
@@ -116,6 +146,7 @@ Task<Error> read_failure(Worker& worker, FirstReply& attempt, Visit& visit) {
   dialect::UpstreamFailure failure = failure_at(attempt, visit);
   if (readable) failure.body = *body;
   failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
+  if (readable && mends_refusals(ask, attempt)) learn(worker, attempt, failure, sent, visit);
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
   const bool our_key_refused =
@@ -230,11 +261,12 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   visit.row.provider = target.provider;
   visit.row.model = target.model;
   visit.verbatim.reset();
+  visit.refused.clear();
 
   provider::Attempt outgoing;
   outgoing.provider = attempt.provider;
   outgoing.model = attempt.model;
-  CCR_CO_TRY(written, write_body(ask, attempt, visit));
+  CCR_CO_TRY(written, write_body(worker, ask, attempt, visit));
   ask.document->reset();
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   outgoing.stream = ask.outline->stream;
@@ -253,11 +285,11 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
   if (!reply)
     co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
-  written = std::string();
   attempt.stream = *std::move(reply);
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
-    co_return co_await read_failure(worker, attempt, visit);
+    co_return co_await read_failure(worker, ask, attempt, outgoing.body, visit);
+  written = std::string();
   if (http::content_coding(attempt.stream->headers()) == http::Coding::kUnknown) {
     const std::string how(attempt.stream->headers().get("content-encoding").substr(0, 40));
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
@@ -417,6 +449,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
   std::size_t at = 0;
   int tries_here = 0;
   std::optional<Error> failure;  // of the last attempt
+  int refusals = 0;  // of fields; the same request without them is no repetition
   for (;;) {
     const Circuits::Admission admission = worker.tallies.circuits.admit(targets[at].provider, worker.loop.now_ms());
     if (admission.pass == Circuits::Pass::kClosed) {
@@ -436,12 +469,16 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     const std::int64_t sent_ms = worker.loop.now_ms();
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
     if (stop.stopped()) co_return attempt;
-    const bool last = visit.row.attempts >= most_attempts;
+    const bool last = visit.row.attempts >= most_attempts + refusals;
     const std::int64_t now_ms = worker.loop.now_ms();
     const std::int64_t wasted_before = visit.wasted_nanousd;
     Next next;
     if (attempt.ok()) {
       pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
+      if (ask.spoken == &dialect::anthropic()) {
+        const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
+        worker.tallies.models.answered(conversation, targets[at], ask.outline->messages);
+      }
       if (!is_judged(rules::api::On::kResponse, *visit.policy)) co_return attempt;
       chat::Usage usage;
       next = after_reply(ask, visit, **attempt, visit.elapsed_ms(), usage);
@@ -474,6 +511,13 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
                     targets[at].model + " failed: " + error.message,
                 visit.row.id);
+      if (!visit.refused.empty() && refusals < provider::kRefusedRetries) {
+        ++refusals;
+        --tries_here;
+        log::info(targets[at].provider + "," + targets[at].model + " does not take " + visit.refused + ": sent again without",
+                  visit.row.id);
+        continue;
+      }
       if (last) co_return attempt;
       next = after_failure(worker, ask, visit, error, tries_here);
       if (next.deny) co_return *std::move(next.deny);
@@ -490,6 +534,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     }
     if (++at == targets.size()) co_return attempt;
     tries_here = 0;
+    visit.without_reasoning = false;
   }
 }
 

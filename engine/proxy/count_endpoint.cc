@@ -6,6 +6,7 @@
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/limits.h"
+#include "dialect/discovery.h"
 #include "http/client.h"
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
@@ -111,6 +112,7 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
   CCR_CO_TRY(body, co_await exchange.read_body(question.policy->config->limits.body));
   CCR_CO_TRY(outline, spoken.outline(json::padded(body)));
   if (spoken.model_in_path()) outline.model = dialect::decoded_segment(route.model);
+  outline.model = std::string(dialect::meant_model(outline.model));
   question.head = &exchange.head();
   question.spoken = &spoken;
   question.body = &body;
@@ -119,7 +121,8 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
   http::Headers headers;
   headers.add("content-type", "application/json");
   std::string answer;
-  if (auto target = counting_target(worker, question, session)) {
+  const bool ours = holds_our_reasoning(spoken, body);
+  if (auto target = ours ? std::nullopt : counting_target(worker, question, session)) {
     rules::Target chosen = *std::move(target);
     if (auto counted = co_await ask_provider(worker, question, std::move(chosen), exchange.stop())) {
       answer = *std::move(counted);

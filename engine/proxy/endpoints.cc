@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/discovery.h"
 #include "proxy/board.h"
 #include "tokens/counter.h"
 
@@ -37,6 +38,14 @@ std::vector<std::string> model_ids(const config::Snapshot& config) {
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
+}
+
+/// As Claude Code's list of models must have them.
+void name_for_discovery(std::vector<std::string>& ids) {
+  for (std::string& id : ids) {
+    if (text::contains_ignore_case(id, "claude") || text::contains_ignore_case(id, "anthropic")) continue;
+    id.insert(0, dialect::kDiscoveryPrefix);
+  }
 }
 
 /// The `model` (older clients: `name`) of a request about one model.
@@ -68,7 +77,9 @@ Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const d
                                    : anthropic             ? dialect::anthropic()
                                                            : dialect::openai_chat();
   const auto policy = worker.policy;
-  const std::vector<std::string> ids = model_ids(*policy->config);
+  std::vector<std::string> ids = model_ids(*policy->config);
+  const std::string_view agent = exchange.head().headers.get("user-agent");
+  if (anthropic && agent.starts_with("claude-code/")) name_for_discovery(ids);
   if (route.endpoint == dialect::Endpoint::kModels) {
     const std::string body = spoken.write_models(ids);
     co_return co_await send_json(exchange, body);

@@ -6,8 +6,10 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <variant>
 
 #include "core/json.h"
+#include "core/search.h"
 #include "core/splice.h"
 #include "core/text.h"
 #include "http/name_set.h"
@@ -234,11 +236,65 @@ void edit_tool_choice(const FieldEdit& edit, std::optional<chat::ToolChoice>& fi
   if (choice.kind == chat::ToolChoiceKind::kTool) choice.name = text_of(member_json(*now, "name"));
 }
 
-/// Reasoning that another dialect's provider gave to a responses client before: OpenAI would refuse what it
-/// did not encrypt, so the writer sorts it out.
-bool holds_our_reasoning(const OutgoingRequest& outgoing) {
-  return outgoing.spoken == &dialect::openai_responses() &&
-         outgoing.body.find("ccr1.") != std::string_view::npos;
+bool has_member(std::string_view body, const std::string& name) {
+  const std::string value = current_json(body, {name});
+  return !value.empty() && value != "null";
+}
+
+/// A client that names its model knows what it takes. Where the rules chose another one, the request may ask for what
+/// that model refuses: its writer then rewrites it, with a loss note for each change (G-10, G-18).
+bool asks_too_much(const OutgoingRequest& outgoing) {
+  if (outgoing.spoken != &dialect::anthropic() || outgoing.model == outgoing.outline->model) return false;
+  const dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
+  switch (outgoing.outline->thinking.kind) {
+    case chat::ThinkingKind::kEnabled:
+      if (!target.thinking_enabled) return true;
+      break;
+    case chat::ThinkingKind::kAdaptive:
+      if (!target.thinking_adaptive) return true;
+      break;
+    case chat::ThinkingKind::kDisabled:
+      if (!target.thinking_disabled) return true;
+      break;
+    case chat::ThinkingKind::kAbsent:
+    case chat::ThinkingKind::kBetweenTools:
+      break;
+  }
+  const std::string& effort = outgoing.outline->effort;
+  const bool known_effort = target.efforts.empty() || effort.empty() ||
+                            std::find(target.efforts.begin(), target.efforts.end(), effort) != target.efforts.end();
+  if (!known_effort) return true;
+  if (!target.sampling && (has_member(outgoing.body, "temperature") || has_member(outgoing.body, "top_p") ||
+                           has_member(outgoing.body, "top_k"))) {
+    return true;
+  }
+  if (target.forced_tool_choice) return false;
+  const std::string forced = current_json(outgoing.body, {"tool_choice", "type"});
+  return forced == "\"any\"" || forced == "\"tool\"";
+}
+
+/// What was thought in the first messages.
+void leave_out_reasoning(std::size_t messages, chat::Request& request, chat::LossNotes& losses) {
+  std::size_t left_out = 0;
+  for (std::size_t i = 0; i < std::min(messages, request.messages.size()); ++i) {
+    left_out += std::erase_if(request.messages[i].blocks, [](const chat::Block& block) {
+      return std::holds_alternative<chat::Thinking>(block.value);
+    });
+  }
+  if (left_out == 0) return;
+  std::erase_if(request.messages, [](const chat::Message& message) { return message.blocks.empty(); });
+  losses.add("thinking", "the provider cannot read back this reasoning of earlier turns");
+}
+
+/// Thinking that another of Anthropic's models signed.
+bool holds_foreign_thinking(const OutgoingRequest& outgoing) {
+  return outgoing.foreign_messages > 0 && outgoing.body.find("\"signature\"") != std::string_view::npos;
+}
+
+/// True when the body names this very model: a client may have put more around it (dialect/discovery.h).
+bool names_already(const chat::Outline& outline, std::string_view model) {
+  const std::string_view json = outline.model_json;
+  return json.size() < 2 ? outline.model == model : json.substr(1, json.size() - 2) == model;
 }
 
 /// Where `part` lies inside `whole`; npos when it is not a view into it.
@@ -251,9 +307,14 @@ std::size_t place_of(std::string_view part, std::string_view whole) {
 
 }  // namespace
 
+bool holds_our_reasoning(const dialect::Dialect& spoken, std::string_view body) {
+  const std::string_view start = spoken.own_signature_start();
+  return !start.empty() && holds_rare(body, start);
+}
+
 Result<std::string> native_body(const NativeRequest& request) {
   std::vector<json::Edit> edits;
-  if (request.model != request.outline->model && !request.spoken->model_in_path()) {
+  if (!names_already(*request.outline, request.model) && !request.spoken->model_in_path()) {
     std::string name;
     json::append_string(name, request.model);
     edits.push_back({{"model"}, std::move(name)});
@@ -286,7 +347,10 @@ Result<std::string> native_body(const NativeRequest& request) {
 Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
                                   chat::LossNotes& losses) {
   const dialect::Dialect& upstream = provider::dialect_of(*outgoing.provider);
-  if (&upstream == outgoing.spoken && !holds_our_reasoning(outgoing)) {
+  const bool as_it_is = &upstream == outgoing.spoken && !outgoing.without_reasoning &&
+                        !holds_our_reasoning(*outgoing.spoken, outgoing.body) && !asks_too_much(outgoing) &&
+                        !holds_foreign_thinking(outgoing);
+  if (as_it_is) {
     NativeRequest request;
     request.body = outgoing.body;
     request.outline = outgoing.outline;
@@ -300,12 +364,34 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   CCR_TRY(request, outgoing.document != nullptr ? outgoing.spoken->read_request(*outgoing.document)
                                                 : outgoing.spoken->read_request(outgoing.body));
   apply_edits(*outgoing.edits, request);
+  const auto foreign = static_cast<std::size_t>(outgoing.foreign_messages);
+  const std::size_t unread = outgoing.without_reasoning ? request.messages.size() : foreign;
+  if (unread > 0) leave_out_reasoning(unread, request, losses);
   dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
   target.estimated_input_tokens = outgoing.estimated_input_tokens;
   request.model = outgoing.model;
   request.stream = outgoing.outline->stream;  // it may stand in the path
   renamed = upstream.renamed_tools(request);
   return upstream.write_request(request, target, losses);
+}
+
+Result<std::string> without_refused(std::string_view body, const std::vector<dialect::RefusedField>& refused,
+                                    chat::LossNotes& losses) {
+  std::vector<json::Edit> edits;
+  for (const dialect::RefusedField& field : refused) {
+    std::string value = current_json(body, field.path);
+    if (value.empty()) continue;
+    edits.push_back({field.path, {}});
+    if (field.instead.empty()) {
+      losses.add(field.name(), "the provider does not take it");
+    } else {
+      std::vector<std::string> path = field.path;
+      path.back() = field.instead;
+      edits.push_back({std::move(path), std::move(value)});
+      losses.add(field.name(), "the provider calls it " + field.instead);
+    }
+  }
+  return edits.empty() ? Result<std::string>(std::string()) : json::splice(body, edits);
 }
 
 Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/result.h"
 #include "dialect/dialect.h"
+#include "dialect/refused_field.h"
 #include "http/message.h"
 #include "rules/decision.h"
 #include "rules/sample.h"
@@ -18,6 +19,10 @@
 /// What goes out when client and provider speak the same dialect (the original bytes with a few members
 /// replaced) and how the rules' field edits are applied in either lane.
 namespace ccrules::proxy {
+
+/// True when a client sends back reasoning that we signed for another dialect's provider. Whoever made the dialect would
+/// refuse such a signature, so the request's writer must sort it out. Under 10 us for 149 KB.
+[[nodiscard]] bool holds_our_reasoning(const dialect::Dialect& spoken, std::string_view body);
 
 struct NativeRequest {
   std::string_view body;  ///< as the client sent it
@@ -42,12 +47,19 @@ struct OutgoingRequest {
   std::string_view model;
   const std::vector<rules::FieldEdit>* edits = nullptr;
   std::int64_t estimated_input_tokens = 0;
+  bool without_reasoning = false;  ///< leave out what models thought in earlier turns
+  std::int64_t foreign_messages = 0;  ///< so many at the start hold the thinking of another model than this one
 };
 
 /// The request in the provider's dialect; empty when the original bytes can go out as they are. `renamed` and
 /// `losses` are filled when it was translated.
 Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
                                   chat::LossNotes& losses);
+
+/// A body in a provider's dialect without what the provider refuses, or with its own names for it; each change is a loss
+/// note. Empty when nothing of it is there.
+Result<std::string> without_refused(std::string_view body, const std::vector<dialect::RefusedField>& refused,
+                                    chat::LossNotes& losses);
 
 /// The body that would go to the decision's first target, for tests of rules.
 Result<std::string> upstream_body(const config::Snapshot& config, const rules::Sample& sample,

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/limits.h"
+#include "dialect/discovery.h"
 #include "proxy/identity.h"
 #include "proxy/token_count.h"
 #include "tokens/counter.h"
@@ -97,6 +98,7 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
     outline.model = dialect::decoded_segment(route.model);
     outline.stream = route.stream;
   }
+  outline.model = std::string(dialect::meant_model(outline.model));
   if (outline.model.size() > limits::kModelNameBytes) {
     return bad_request("the model's name is longer than " + std::to_string(limits::kModelNameBytes) +
                        " bytes");

@@ -35,6 +35,7 @@ http::Headers stream_headers(const Worker& worker, const FirstReply& from, const
     headers.add("content-type", std::string(spoken.stream_type()) + "; charset=utf-8");
     headers.add("request-id", visit.row.id);
   }
+  if (visit.as_array) headers.set("content-type", "application/json; charset=utf-8");
   headers.set("cache-control", "no-cache");
   headers.set("x-accel-buffering", "no");
   visit.describe(headers);
@@ -47,6 +48,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   StreamBytes::Lane lane;
   lane.native = from.native;
   lane.only_listens = from.native && from.upstream->name() == "anthropic";
+  lane.as_array = visit.as_array;
   lane.drop_usage_chunk = from.native && !visit.include_usage;
   lane.provider = from.provider;
   lane.spoken = &spoken;
@@ -133,9 +135,11 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
     visit.observe(event);
     writer->write(event, bytes);
   }
+  EventArray array;
+  const std::string_view out = visit.as_array ? array.end(bytes) : std::string_view(bytes);
   to.start(200, stream_headers(worker, from, spoken, visit));
   if (visit.must_commit()) co_await visit.commit();
-  co_return co_await to.finish(bytes);
+  co_return co_await to.finish(out);
 }
 
 Task<Result<void>> send_whole(const Worker& worker, FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {

@@ -8,6 +8,7 @@
 #include "proxy/circuit.h"
 #include "proxy/rate_limit.h"
 #include "proxy/subagents.h"
+#include "proxy/session_models.h"
 #include "proxy/warm_caches.h"
 #include "rules/counters.h"
 #include "rules/facts.h"
@@ -23,6 +24,7 @@ struct Tallies {
   RateLimits limits;
   Subagents subagents;
   WarmCaches caches;
+  SessionModels models;
 };
 
 /// What rules of this proxy know beyond a request; one per worker.

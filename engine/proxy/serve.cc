@@ -8,8 +8,10 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/capability.h"
 #include "proxy/attempts.h"
 #include "proxy/endpoints.h"
+#include "proxy/forward.h"
 #include "proxy/gate.h"
 #include "proxy/health.h"
 #include "proxy/paying.h"
@@ -28,9 +30,8 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_TRY(body, co_await exchange.read_body(visit.policy->config->limits.body));
   auto plan = std::make_unique<Plan>();
   CCR_CO_CHECK(decide(worker, exchange.head(), route, body, visit, *plan));
-  if (spoken.model_in_path() && route.stream && exchange.head().query().find("alt=sse") == std::string_view::npos) {
-    co_return bad_request("streams are served as server-sent events only; add ?alt=sse to the path");
-  }
+  visit.as_array =
+      spoken.model_in_path() && route.stream && exchange.head().query().find("alt=sse") == std::string_view::npos;
   co_await decide_closely(worker, body, visit, *plan);
   CCR_CO_CHECK(settle(visit, *plan));
   note_payer(worker, exchange.head(), plan->decision, visit);
@@ -53,6 +54,18 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
   body = std::string();
   co_return co_await relay(worker, *reply, spoken, visit, exchange);
+}
+
+/// What Claude Code recovers from by itself when it is told the class and nothing else (claude-code-gateway 5.3); the
+/// provider's words stay in the ledger and the log.
+std::optional<Error> capability_rejected(const Error& error, const dialect::Dialect& spoken, const Visit& visit) {
+  if (&spoken != &dialect::anthropic() || visit.row.client != "claude-code" || error.origin != Origin::kUpstream || visit.verbatim)
+    return std::nullopt;
+  const std::string_view kind = dialect::capability_class(error);
+  if (kind.empty()) return std::nullopt;
+  Error told = error;
+  told.message = "capability_rejected: " + std::string(kind);
+  return told;
 }
 
 /// A failed answer, told in the client's dialect; the provider's own words where it spoke the same dialect.
@@ -86,7 +99,8 @@ Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const 
     headers.add(name, value);
   }
   if (visit.must_commit()) co_await visit.commit();
-  co_await tell_error(exchange, spoken, error, headers, visit.row.id);
+  const std::optional<Error> rejected = capability_rejected(error, spoken, visit);
+  co_await tell_error(exchange, spoken, rejected ? *rejected : error, headers, visit.row.id);
 }
 
 /// A request to a model: always ends with its ledger row.
@@ -97,7 +111,12 @@ Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Rou
     co_await tell(exchange, spoken, *refused, visit);
   } else {
     visit.row.status = 200;
-    auto answered = co_await answer(worker, exchange, route, visit);
+    Result<void> answered;
+    if (route.endpoint == dialect::Endpoint::kForward) {
+      answered = co_await forward(worker, exchange, visit);
+    } else {
+      answered = co_await answer(worker, exchange, route, visit);
+    }
     if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
   }
   visit.record();
@@ -147,6 +166,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
       co_return not_offered(
           404, "responses are not kept by this proxy; send the whole conversation to POST /v1/responses");
     case dialect::Endpoint::kGenerate:
+    case dialect::Endpoint::kForward:
     case dialect::Endpoint::kNone:
       break;
   }
@@ -165,7 +185,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
 
 Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const dialect::Route route = dialect::find(exchange.head().method, exchange.head().path());
-  if (route.endpoint == dialect::Endpoint::kGenerate) {
+  if (route.endpoint == dialect::Endpoint::kGenerate || route.endpoint == dialect::Endpoint::kForward) {
     co_await generate(worker, exchange, route);
     co_return;
   }

@@ -134,10 +134,19 @@ std::string_view StreamBytes::forward(std::string_view bytes) {
 std::string_view StreamBytes::begin(std::string_view held, const std::vector<chat::Event>& events) {
   out_.clear();
   for (const chat::Event& event : events) write(event);
-  return lane_.native ? forward(held) : out_;
+  return framed(lane_.native ? forward(held) : out_);
 }
 
 std::string_view StreamBytes::take(std::string_view bytes) {
+  return framed(take_events(bytes));
+}
+
+std::string_view StreamBytes::end(const Error* failure) {
+  const std::string_view events = end_events(failure);
+  return lane_.as_array ? array_.end(events) : events;
+}
+
+std::string_view StreamBytes::take_events(std::string_view bytes) {
   out_.clear();
   events_.clear();
   hide_key_ = hide_key_ || over_;
@@ -151,7 +160,7 @@ std::string_view StreamBytes::take(std::string_view bytes) {
   return whole;
 }
 
-std::string_view StreamBytes::end(const Error* failure) {
+std::string_view StreamBytes::end_events(const Error* failure) {
   out_.clear();
   if (over_) {
     if (lane_.native) out_ = provider::without_key(std::string(whole_.rest()), *lane_.provider);
@@ -194,7 +203,7 @@ std::string_view StreamBytes::fail(std::string type, std::string message) {
 }
 
 std::string_view StreamBytes::ping() {
-  return writer().ping();
+  return framed(writer().ping());
 }
 
 }  // namespace ccrules::proxy

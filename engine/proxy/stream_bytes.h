@@ -9,6 +9,7 @@
 #include "chat/event.h"
 #include "config/snapshot.h"
 #include "dialect/dialect.h"
+#include "proxy/event_array.h"
 #include "proxy/visit.h"
 
 namespace ccrules::proxy {
@@ -44,6 +45,7 @@ class StreamBytes {
  public:
   struct Lane {
     bool native = false;
+    bool as_array = false;          ///< server-sent events go out as one JSON array
     bool drop_usage_chunk = false;  ///< we asked for usage (OpenAI stream_options), the client did not
     bool only_listens = false;  ///< the reader does not say what texts there are: see listened_bytes()
     const config::Provider* provider = nullptr;  ///< whose key must not go out
@@ -64,9 +66,15 @@ class StreamBytes {
   /// True when the upstream sent what cannot be read: the client has its error, and nothing may follow it.
   [[nodiscard]] bool broken() const { return broken_; }
   /// True when end() would add nothing.
-  [[nodiscard]] bool nothing_left() const { return over_ && whole_.rest().empty(); }
+  [[nodiscard]] bool nothing_left() const {
+    return over_ && whole_.rest().empty() && (!lane_.as_array || array_.ended());
+  }
 
  private:
+  /// What the client gets of the events in `bytes`.
+  std::string_view framed(std::string_view bytes) { return lane_.as_array ? array_.take(bytes) : bytes; }
+  std::string_view take_events(std::string_view bytes);
+  std::string_view end_events(const Error* failure);
   void write(const chat::Event& event);
   void show(const chat::Event& event);
   /// Verbatim bytes as the client gets them.
@@ -81,6 +89,7 @@ class StreamBytes {
   Visit& visit_;
   std::unique_ptr<dialect::StreamWriter> writer_;
   WholeEvents whole_;
+  EventArray array_;
   std::vector<chat::Event> events_;
   std::string out_;
   bool over_ = false;

@@ -44,6 +44,9 @@ class Visit {
   bool include_usage = true;           ///< the client wants usage in its stream
   std::vector<std::string> custom_tools;  ///< chat::Outline::custom_tools
   std::string loss;                    ///< x-ccrules-loss
+  bool as_array = false;  ///< a Gemini client that wants its stream as one JSON array
+  std::string refused;    ///< what the last attempt's provider said it does not take; the next one goes without
+  bool without_reasoning = false;  ///< the provider cannot read what it thought in earlier turns
   Reservation reservation;             ///< money set aside until the cost is known
   RateLease rate_lease;                ///< of rate limits; ends with the request
   std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too

@@ -11,6 +11,7 @@
 #include "http/client.h"
 #include "ledger/ledger.h"
 #include "provider/provider.h"
+#include "provider/refused_fields.h"
 #include "proxy/rule_counters.h"
 #include "proxy/vitals.h"
 #include "rules/agents.h"
@@ -82,6 +83,7 @@ struct Worker {
   Random& random;
   http::Client client;
   provider::Sender sender;
+  provider::RefusedFields refused;
   rules::AgentFinder agents;
   ledger::Ledger* ledger;
   Board* board;

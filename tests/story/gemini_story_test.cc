@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/gemini_validator.h"
+#include "support/json_tree.h"
 #include "support/proxy_world.h"
 
 using namespace ccrules;
@@ -118,12 +119,42 @@ TEST_CASE("Gemini's endpoints: a whole answer under /v1, counting, models, one m
   CHECK(counted.field("x-ccrules-tokens") == "estimated");
 }
 
-TEST_CASE("a Gemini client that asks for a stream as an array is told how streams come") {
+TEST_CASE("a Gemini client that does not ask for events gets its stream as one JSON array, from any provider") {
+  for (const bool google : {true, false}) {
+    SimWorld world;
+    world.script("google", 80, http_stream(call_stream()));
+    world.script("anth", 80, http_stream(anthropic_events("hello")));
+    ProxyWorld proxy(world, kConfig);
+    const std::string model = google ? "gemini-3.5-flash" : "anth%2Cclaude-sonnet-5-5";
+    const Message answer = proxy.answer("/v1beta/models/" + model + ":streamGenerateContent", kGeminiAsk);
+    INFO(answer.body);
+    CHECK_THAT(answer.first_line, Contains("200"));
+    CHECK(answer.complete);
+    CHECK_THAT(answer.field("content-type"), Contains("application/json"));
+    const auto array = parse_tree(answer.body);
+    REQUIRE(array);
+    REQUIRE(array->kind == Tree::Kind::kArray);
+    std::string events;
+    for (const Tree& item : array->items) events += "data: " + compact(item) + "\r\n\r\n";
+    const Seen seen = check_gemini_stream(events);
+    CHECK(seen.report() == "");
+    CHECK(seen.text() == (google ? "One moment." : "hello"));
+    CHECK(proxy.rows().at(0).at("status") == "200");
+  }
+}
+
+TEST_CASE("a stream that breaks inside a JSON array ends with its error and the array's end") {
   SimWorld world;
+  auto events = call_stream();
+  events.resize(2);
+  world.script("google", 80, http_stream(events, true));
   ProxyWorld proxy(world, kConfig);
   const Message answer = proxy.answer("/v1beta/models/gemini-3.5-flash:streamGenerateContent", kGeminiAsk);
-  CHECK_THAT(answer.first_line, Contains("400"));
-  CHECK_THAT(answer.body, Contains("add ?alt=sse") && Contains("INVALID_ARGUMENT"));
+  INFO(answer.body);
+  const auto array = parse_tree(answer.body);
+  REQUIRE(array);
+  REQUIRE(array->items.size() == 3);
+  CHECK(array->items.back().get("error") != nullptr);
 }
 
 TEST_CASE("Vertex has its version and its project in the address, and takes a bearer token") {

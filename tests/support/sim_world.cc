@@ -1,5 +1,6 @@
 #include "support/sim_world.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -188,6 +189,15 @@ void SimWorld::script(const std::string& host, std::uint16_t port, std::string r
   std::string* requests = &scripted_requests;
   site.accept = [reply = std::move(reply), close, requests](std::unique_ptr<ByteStream> stream) {
     spawn(answer_scripted(std::move(stream), reply, close, requests));
+  };
+  dialer.set(host, port, std::move(site));
+}
+
+void SimWorld::script_in_turn(const std::string& host, std::uint16_t port, std::vector<std::string> replies) {
+  std::string* requests = &scripted_requests;
+  SimDialer::Site site;
+  site.accept = [replies = std::move(replies), at = std::size_t{0}, requests](std::unique_ptr<ByteStream> stream) mutable {
+    spawn(answer_scripted(std::move(stream), replies[std::min(at++, replies.size() - 1)], true, requests));
   };
   dialer.set(host, port, std::move(site));
 }

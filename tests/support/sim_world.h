@@ -74,6 +74,8 @@ class SimWorld {
   /// `close`, ends.
   void script(const std::string& host, std::uint16_t port, std::string reply, bool close = false,
               SimDialer::Site site = {});
+  /// One that answers each connection with the next of these, the last one for ever, and ends it.
+  void script_in_turn(const std::string& host, std::uint16_t port, std::vector<std::string> replies);
   /// Ends every connection of the upstreams that serve() made, as their machine going down would.
   void stop_upstreams();
   /// The requests that scripted upstreams have got, joined.

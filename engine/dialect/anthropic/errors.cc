@@ -1,4 +1,5 @@
 #include "dialect/anthropic/parts.h"
+#include "dialect/discovery.h"
 #include "dialect/failure.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -47,7 +48,7 @@ std::string write_models(const std::vector<std::string>& ids) {
   json::Writer writer(out);
   writer.begin_object().key("data").begin_array();
   for (const std::string& id : ids) {
-    writer.begin_object().member("type", "model").member("id", id).member("display_name", id);
+    writer.begin_object().member("type", "model").member("id", id).member("display_name", meant_model(id));
     // Anthropic's own value for a model whose release date is not known.
     writer.member("created_at", "1970-01-01T00:00:00Z").end_object();
   }

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kLongestName = 128;
 constexpr std::string_view kWrapped = "ccr:";
-constexpr std::string_view kWrappedStart = "Y2NyO";  // how base64 of it begins, whatever follows
 
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
@@ -149,7 +148,7 @@ std::string wrap_signature(std::string_view signature) {
 }
 
 std::optional<std::string> unwrap_signature(std::string_view thought_signature) {
-  if (!thought_signature.starts_with(kWrappedStart)) return std::nullopt;
+  if (!thought_signature.starts_with(kOwnSignatureStart.substr(1))) return std::nullopt;
   // SDKs that keep bytes may send them back in the alphabet for URLs.
   std::string standard(thought_signature);
   std::replace(standard.begin(), standard.end(), '-', '+');

@@ -78,6 +78,7 @@ enum class Generation : std::uint8_t { kBefore25, k25, k3 };
 
 /// A signature of another provider's thinking as a thoughtSignature (base64), and back. Google's own pass unchanged
 /// through neither: they are never wrapped.
+constexpr std::string_view kOwnSignatureStart = "\"Y2NyO";  ///< how a JSON string with a wrapped one begins
 std::string wrap_signature(std::string_view signature);
 /// nullopt when it is not one that wrap_signature() made.
 std::optional<std::string> unwrap_signature(std::string_view thought_signature);
