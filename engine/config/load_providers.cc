@@ -11,8 +11,9 @@ constexpr std::string_view kVariablePrefix = "CCRULES_PROVIDERS_";
 constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
 constexpr std::array<std::string_view, 6> kDialects = {"anthropic", "openai_chat", "openai_responses", "gemini", "ollama", "sim"};
-constexpr std::array<std::string_view, 6> kAuths = {"default", "bearer", "x-api-key", "x-goog-api-key", "none", "passthrough"};
 constexpr std::array<std::string_view, 3> kCompressions = {"auto", "on", "off"};
+constexpr std::array<std::string_view, 7> kAuths = {"default", "bearer",  "x-api-key",  "x-goog-api-key",
+                                                    "api-key", "none",    "passthrough"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
@@ -167,7 +168,7 @@ const std::string* Loader::key_in_environment(const Vendor& vendor) const {
 void Loader::add_automatic_providers() {
   for (const Vendor& vendor : vendors()) {
     const std::string* key = key_in_environment(vendor);
-    if (key == nullptr) continue;
+    if (key == nullptr || vendor.needs_address(vendor.dialect)) continue;
     snapshot_->providers.push_back(
         made_from(vendor, vendor.dialect, Place::named(vendor.api_key_env.front())));
     snapshot_->providers.back().api_key = *key;
@@ -389,6 +390,8 @@ void Loader::check_url(const Provider& provider, const Place& place) {
   const std::string path = std::string(kPathPrefix) + provider.id + ".base_url ";
   if (provider.base_url.empty()) return error(place, path + "must be set");
   const std::string problem = url_problem(provider.base_url);
+  if (problem.empty() && provider.base_url.find("YOUR-") != std::string::npos && provider.enabled)
+    return error(place, path + "must name your own resource: '" + provider.base_url + "' shows where it stands");
   if (problem.empty()) return;
   const bool no_scheme = provider.base_url.find("://") == std::string::npos;
   const bool near = provider.base_url.starts_with("localhost") || provider.base_url.starts_with("127.");

@@ -63,6 +63,16 @@ Result<void> read_tiers(json::Value& value, Vendor& vendor) {
   return object.done();
 }
 
+Result<void> read_evidence(json::Value& value, Vendor& vendor) {
+  CCR_TRY(object, value.object());
+  while (object.next()) {
+    const std::string name(object.key());
+    CCR_TRY(words, object.value().string());
+    vendor.evidence.insert_or_assign(name, std::string(words));
+  }
+  return object.done();
+}
+
 Result<void> read_member(const std::string& name, json::Value& value, Vendor& vendor) {
   if (name == "order") {
     CCR_TRY(order, value.integer());
@@ -75,6 +85,8 @@ Result<void> read_member(const std::string& name, json::Value& value, Vendor& ve
     (name == "models" ? vendor.models : vendor.api_key_env) = std::move(strings);
   } else if (name == "tiers") {
     CCR_CHECK(read_tiers(value, vendor));
+  } else if (name == "evidence") {
+    CCR_CHECK(read_evidence(value, vendor));
   } else if (name == "endpoints") {
     CCR_TRY(object, value.object());
     while (object.next()) {
@@ -115,6 +127,11 @@ Result<Vendor> parse_vendor(std::string_view text) {
   if (!vendor.endpoints.contains(vendor.dialect))
     return wrong(vendor.id + " has no endpoint for its dialect");
   return vendor;
+}
+
+bool Vendor::needs_address(const std::string& spoken) const {
+  const auto endpoint = endpoints.find(spoken);
+  return endpoint != endpoints.end() && endpoint->second.base_url.find("YOUR-") != std::string::npos;
 }
 
 const std::vector<Vendor>& vendors() {

@@ -26,6 +26,10 @@ struct Vendor {
   std::map<std::string, Endpoint, std::less<>> endpoints;  ///< by dialect
   std::vector<std::string> models;                         ///< globs
   std::string big, small;  ///< models that stand in for opus and sonnet, and for haiku
+  /// Why each switch and reasoning_replay of its endpoints stands as it does: the document or the fault that shows it.
+  std::map<std::string, std::string, std::less<>> evidence;
+  /// True when an address names a resource or region of the user's own: base_url holds YOUR- and must be set.
+  [[nodiscard]] bool needs_address(const std::string& dialect) const;
 };
 
 /// All rows, by `order`. Read on first use; a test asserts that every file is valid.

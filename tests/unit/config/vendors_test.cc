@@ -9,10 +9,11 @@
 using namespace ccrules;
 
 TEST_CASE("every vendor row is valid and loads as a provider in each of its dialects") {
-  CHECK(config::vendors().size() >= 20);
+  CHECK(config::vendors().size() >= 30);
   for (const config::Vendor& vendor : config::vendors()) {
     for (const auto& [dialect, endpoint] : vendor.endpoints) {
       INFO(vendor.id + " " + dialect);
+      if (vendor.needs_address(dialect)) continue;
       const test::MemoryFiles files({{"/f.json", R"({"providers":{")" + vendor.id + R"(":{"dialect":")" +
                                                      dialect + R"(","api_key":"k"}}})"}});
       config::Options options;
@@ -36,4 +37,33 @@ TEST_CASE("a vendor's models are ones it lists, and those that stand in for Clau
       CHECK(found->rates.input_picousd.has_value());
     }
   }
+}
+
+TEST_CASE("a vendor's quirks all say what shows them") {
+  for (const config::Vendor& vendor : config::vendors()) {
+    for (const auto& [dialect, endpoint] : vendor.endpoints) {
+      INFO(vendor.id + " " + dialect);
+      for (const auto& [name, on] : endpoint.switches) {
+        INFO(name);
+        CHECK(vendor.evidence.contains(name));
+      }
+      if (!endpoint.reasoning_replay.empty()) CHECK(vendor.evidence.contains("reasoning_replay"));
+    }
+  }
+}
+
+TEST_CASE("a vendor whose address is the user's own is refused until its base_url is set") {
+  const auto load = [](const std::string& more) {
+    const test::MemoryFiles files({{"/f.json", R"({"providers":{"azure":{"api_key":"k")" + more + "}}}"}});
+    config::Options options;
+    options.config_path = "/f.json";
+    return config::load(files, {}, options);
+  };
+  const config::Loaded without = load("");
+  REQUIRE_FALSE(without.diagnostics.empty());
+  CHECK(without.diagnostics.front().message.find("must name your own resource") != std::string::npos);
+  const config::Loaded with = load(R"(,"base_url":"https://mine.openai.azure.com/openai/v1")");
+  REQUIRE(with.snapshot);
+  CHECK(with.diagnostics.empty());
+  CHECK(with.snapshot->providers[0].auth == "api-key");
 }
