@@ -301,7 +301,7 @@ class RequestWriter {
       write_members(writer, others_in("thinking"));
       writer.end_object();
     }
-    if (request_.json_object_mode)
+    if (request_.json_object_mode && request_.response_schema_json.empty())
       losses_.add("response_format json_object", "Anthropic takes a schema only");
     if (request_.response_schema_extra_json.find("\"description\":") != std::string::npos)
       losses_.add("response_format.json_schema.description", "Anthropic takes the schema alone");
