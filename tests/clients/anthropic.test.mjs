@@ -12,7 +12,7 @@ const weather = {
 const clock = { name: 'get_time', description: 'Time of a city', input_schema: { type: 'object', properties: { zone: { type: 'string' } } } };
 const textOf = (message) => message.content.filter((block) => block.type === 'text').map((block) => block.text).join('');
 
-for (const { lane, provider, dialect, model, forces } of lanes) {
+for (const { lane, provider, dialect, model, forces, stops, serial } of lanes) {
   const ask = (content, more = {}) => ({ model, max_tokens: 2000, messages: [user(content)], ...more });
   const check = (name, body) => test(`anthropic sdk, ${lane}: ${name}`, body);
 
@@ -125,7 +125,7 @@ for (const { lane, provider, dialect, model, forces } of lanes) {
       assert.equal(limited.stop_reason, 'max_tokens');
       assert.equal(limited.usage.output_tokens, 20);
       const stopped = await send(client, ask('[[sim:text say="one two three"]]', { stop_sequences: ['two'] }));
-      assert.equal(textOf(stopped), 'one ');
+      if (stops) assert.equal(textOf(stopped), 'one ');
     });
   }
 
@@ -145,8 +145,8 @@ for (const { lane, provider, dialect, model, forces } of lanes) {
     assert.equal(seen.system, 'Be brief.\n\nBe kind.');
     assert.deepEqual(seen.tools, ['get_weather']);
     if (forces) assert.equal(seen.tool_choice, 'auto');
-    if (forces) assert.equal(seen.parallel_tool_calls, false);
-    assert.deepEqual(seen.stop_sequences, ['END']);
+    if (serial) assert.equal(seen.parallel_tool_calls, false);
+    if (stops) assert.deepEqual(seen.stop_sequences, ['END']);
     assert.equal(seen.max_tokens, 333);
     assert.deepEqual(seen.roles, ['user']);
   });

@@ -1,5 +1,6 @@
 // Two proxies: B answers with the simulator, A sends to B in every provider dialect.
 import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
 import { Proxy } from './proxy.mjs';
 
@@ -11,6 +12,8 @@ export async function open() {
     providers: {
       simA: { dialect: 'anthropic', base_url: world.b.url, api_key: 'key-of-a', models: ['a-*'], max_retries: 0 },
       simO: { dialect: 'openai_chat', base_url: `${world.b.url}/v1`, api_key: 'key-of-o', models: ['o-*'], max_retries: 0 },
+      simR: { dialect: 'openai_responses', base_url: `${world.b.url}/v1`, api_key: 'key-of-r', models: ['r-*'], max_retries: 0 },
+      simG: { dialect: 'gemini', base_url: world.b.url, api_key: 'key-of-g', models: ['g-*'], max_retries: 0 },
       simL: { dialect: 'ollama', base_url: world.b.url, auth: 'none', models: ['l-*'], max_retries: 0 },
     },
     retry: { max_attempts: 1 },
@@ -27,6 +30,8 @@ export async function open() {
       baseURL: `${world.a.url}/v1`, apiKey: 'client-key', maxRetries: 0,
       defaultHeaders: { 'x-claude-code-session-id': session }, ...more,
     });
+  world.google = (session = 'none') =>
+    new GoogleGenAI({ apiKey: 'client-key', httpOptions: { baseUrl: world.a.url, headers: { 'x-claude-code-session-id': session } } });
 }
 
 export async function close() {
@@ -35,11 +40,14 @@ export async function close() {
   return ends;
 }
 
-/** The ways a request can take: the model each is reached by, and whether it can force a tool call. */
+/** The ways a request can take: the model each is reached by, and whether its dialect can force a tool call, take words to stop
+ *  at, and forbid calls in parallel. */
 export const lanes = [
-  { lane: 'anthropic provider', provider: 'simA', dialect: 'anthropic', model: 'a-model', forces: true },
-  { lane: 'openai_chat provider', provider: 'simO', dialect: 'openai_chat', model: 'o-model', forces: true },
-  { lane: 'ollama provider', provider: 'simL', dialect: 'ollama', model: 'l-model', forces: false },
+  { lane: 'anthropic provider', provider: 'simA', dialect: 'anthropic', model: 'a-model', forces: true, stops: true, serial: true },
+  { lane: 'openai_chat provider', provider: 'simO', dialect: 'openai_chat', model: 'o-model', forces: true, stops: true, serial: true },
+  { lane: 'openai_responses provider', provider: 'simR', dialect: 'openai_responses', model: 'r-model', forces: true, stops: false, serial: true },
+  { lane: 'gemini provider', provider: 'simG', dialect: 'gemini', model: 'g-model', forces: true, stops: true, serial: false },
+  { lane: 'ollama provider', provider: 'simL', dialect: 'ollama', model: 'l-model', forces: false, stops: true, serial: false },
 ];
 
 let serial = 0;
