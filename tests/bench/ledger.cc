@@ -72,7 +72,9 @@ int main() {
   constexpr int kBurst = 1000;
   const auto folder = std::filesystem::temp_directory_path() / ids::make("ccrules-bench-", system_random());
   {
-    auto ledger = ledger::Ledger::open({(folder / "ledger.db").string()});
+    ledger::Settings settings;
+    settings.path = (folder / "ledger.db").string();
+    auto ledger = ledger::Ledger::open(settings);
     if (!ledger) return std::puts(ledger.error().message.c_str()), 1;
     std::vector<ledger::Record> rows;
     rows.reserve(kBurst);
