@@ -17,6 +17,7 @@ export async function open() {
       simL: { dialect: 'ollama', base_url: world.b.url, auth: 'none', models: ['l-*'], max_retries: 0 },
     },
     retry: { max_attempts: 1 },
+    circuit: { failures: 0 },  // the simulator fails when it is told to
     agents: { reviewer: 'simA,reviewer-model' },
   });
   // A session of its own per test lets each find its ledger rows.
