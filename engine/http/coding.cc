@@ -197,6 +197,11 @@ class ZstdDecoder final : public Decoder::Codec {
   Made run(std::string_view input, char* out, std::size_t room) noexcept override {
     Made made;
     if (complete && input.empty()) return made;
+    if (at_frame_ && !input.empty() && !begins_frame(static_cast<unsigned char>(input.front()))) {
+      made.failed = true;
+      complete = false;
+      return made;
+    }
     ZSTD_inBuffer in{input.data(), input.size(), 0};
     ZSTD_outBuffer to{out, room, 0};
     const std::size_t status = ZSTD_decompressStream(state_.get(), &to, &in);
@@ -204,12 +209,18 @@ class ZstdDecoder final : public Decoder::Codec {
     made.written = to.pos;
     made.failed = ZSTD_isError(status) != 0;
     complete = status == 0;  // of this frame; another may follow
+    at_frame_ = complete || (at_frame_ && in.pos == 0);
     made.more = !complete && to.pos == room;
     return made;
   }
 
  private:
+  /// A frame of zstd 1.0 or one to be skipped. Formats of before begin otherwise; the library's decoders of them are old and
+  /// do not take their input in pieces.
+  static bool begins_frame(unsigned char first) noexcept { return first == 0x28 || (first & 0xf0) == 0x50; }
+
   std::unique_ptr<ZSTD_DStream, FreeZstd> state_;
+  bool at_frame_ = true;
 };
 
 std::unique_ptr<Decoder::Codec> decoder_for(Coding coding) {

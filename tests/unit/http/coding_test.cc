@@ -198,6 +198,16 @@ TEST_CASE("zstd that wants more memory than HTTP allows is refused") {
   CHECK(drain(decoder, wide).failed);
 }
 
+TEST_CASE("zstd of the formats before 1.0 is refused, whole or in pieces") {
+  const std::string old("\x26\xb5\x2f\xfd\x00\x00\x00\x00", 8);
+  for (const std::size_t cut : {old.size(), std::size_t{3}}) {
+    Decoder decoder(Coding::kZstd);
+    Decoded decoded;
+    for (std::size_t at = 0; at < old.size() && !decoded.failed; at += cut) decoded = drain(decoder, std::string_view(old).substr(at, cut));
+    CHECK(decoded.failed);
+  }
+}
+
 TEST_CASE("what the encoder writes piece by piece can be read piece by piece") {
   const std::vector<std::string> events = {"event: a\ndata: {\"x\":1}\n\n", long_text(), "data: [DONE]\n\n"};
   for (const Coding coding : {Coding::kGzip, Coding::kZstd}) {
