@@ -327,17 +327,6 @@ struct Next {
   std::optional<Error> deny;  ///< a rule refuses the request now
 };
 
-Error denied(const rules::Deny& deny) {
-  Error error;
-  error.code = ErrorCode::kDenied;
-  error.origin = Origin::kClient;
-  error.http_status = deny.status;
-  error.type = deny.type;
-  error.message = deny.message;
-  error.should_retry_false = true;
-  return error;
-}
-
 /// What the rules see of an attempt.
 rules::Facts facts_of_attempt(const Ask& ask, const Visit& visit, int status) {
   rules::Facts facts = *ask.facts;

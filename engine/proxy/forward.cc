@@ -13,6 +13,7 @@
 #include "core/splice.h"
 #include "core/text.h"
 #include "proxy/attempts.h"
+#include "proxy/gate.h"
 #include "proxy/identity.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
@@ -101,17 +102,6 @@ chat::Usage usage_of(std::string_view body) {
   return usage;
 }
 
-Error denied(const rules::Deny& deny) {
-  Error error;
-  error.code = ErrorCode::kDenied;
-  error.origin = Origin::kClient;
-  error.http_status = deny.status;
-  error.type = deny.type;
-  error.message = deny.message;
-  error.should_retry_false = true;
-  return error;
-}
-
 /// Bytes as they come, with an eye on the usage.
 Task<Result<void>> relay_bytes(http::ReplyStream& reply, AttemptClock& clock, const config::Provider& provider, Visit& visit,
                                http::Exchange& exchange, http::Headers headers) {
@@ -197,8 +187,7 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   attempt.path = head.path().ends_with("/embeddings") ? "/embeddings" : "/completions";
   attempt.headers = forwarded_headers(head.headers);
   const std::string_view authorization = head.headers.get("authorization");
-  const bool ours = !config.listen.api_key.empty() && authorization.find(config.listen.api_key) != std::string_view::npos;
-  if (!ours) attempt.client_authorization = authorization;
+  if (!holds_own_key(authorization, config.listen)) attempt.client_authorization = authorization;
   auto reply = co_await worker.sender.send(attempt, clock->stop.token());
   if (!reply) co_return explain_stop(std::move(reply).error(), *clock, provider, "its answer");
   http::ReplyStream& from = **reply;

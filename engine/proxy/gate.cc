@@ -139,4 +139,15 @@ bool holds_own_key(std::string_view credential, const config::Listen& listen) {
   return holds(listen.api_key) || holds(listen.admin_key);
 }
 
+Error denied(const rules::Deny& deny) {
+  Error error;
+  error.code = ErrorCode::kDenied;
+  error.origin = Origin::kClient;
+  error.http_status = deny.status;
+  error.type = deny.type;
+  error.message = deny.message;
+  error.should_retry_false = true;
+  return error;
+}
+
 }  // namespace ccrules::proxy

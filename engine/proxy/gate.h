@@ -5,6 +5,7 @@
 #include "config/snapshot.h"
 #include "core/error.h"
 #include "http/server.h"
+#include "rules/decision.h"
 
 namespace ccrules::proxy {
 
@@ -20,5 +21,8 @@ std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const c
 
 /// True when a credential holds a key of this proxy: no provider may see it.
 bool holds_own_key(std::string_view credential, const config::Listen& listen);
+
+/// What a rule refuses, as the error the client sees.
+Error denied(const rules::Deny& deny);
 
 }  // namespace ccrules::proxy

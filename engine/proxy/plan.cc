@@ -5,6 +5,7 @@
 
 #include "core/limits.h"
 #include "dialect/discovery.h"
+#include "proxy/gate.h"
 #include "proxy/identity.h"
 #include "proxy/token_count.h"
 #include "tokens/counter.h"
@@ -12,18 +13,9 @@
 namespace ccrules::proxy {
 namespace {
 
-/// What the rules refuse, as the error the client sees.
+/// Whether the rules let the request go on.
 Result<void> allowed(const rules::Decision& decision) {
-  if (decision.deny) {
-    Error error;
-    error.code = ErrorCode::kDenied;
-    error.origin = Origin::kClient;
-    error.http_status = decision.deny->status;
-    error.type = decision.deny->type;
-    error.message = decision.deny->message;
-    error.should_retry_false = true;
-    return error;
-  }
+  if (decision.deny) return denied(*decision.deny);
   if (!decision.bad_request.empty()) return bad_request(decision.bad_request);
   if (decision.targets.empty()) {
     Error error;

@@ -79,3 +79,17 @@ TEST_CASE("embeddings of a model that no provider of OpenAI's format has are a c
   CHECK_THAT(proxy.answer("/v1/embeddings", R"({"input":"a"})").first_line, Contains("400"));
   CHECK_THAT(proxy.answer("/v1/embeddings", R"({"model":"anth,claude-x","input":"a"})").first_line, Contains("404"));
 }
+
+TEST_CASE("the proxy's own keys stay here: no provider set to passthrough sees them with embeddings") {
+  for (const char* key : {"gate-key", "admin-key"}) {
+    INFO(key);
+    SimWorld world;
+    world.script("mine", 80, http_reply(200, "application/json", kVectors));
+    ProxyWorld proxy(world, R"({"listen": {"api_key": "gate-key", "admin_key": "admin-key"}, "providers": {"mine": {
+      "dialect": "openai_chat", "base_url": "http://mine:80/v1", "auth": "passthrough", "models": ["text-*"]}}})");
+    const Message answer =
+        proxy.answer("/v1/embeddings", kAsk, "x-api-key: gate-key\r\nauthorization: Bearer " + std::string(key) + "\r\n");
+    CHECK_THAT(answer.first_line, Contains("200"));
+    CHECK_THAT(world.scripted_requests, Contains("POST /v1/embeddings") && !Contains(key));
+  }
+}
