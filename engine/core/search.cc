@@ -1,5 +1,6 @@
 #include "core/search.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,28 +14,30 @@ bool holds_rare(std::string_view text, std::string_view needle) noexcept {
   const std::size_t before = needle.size() - 2;
   const auto first = static_cast<unsigned char>(needle[before]);
   const auto second = static_cast<unsigned char>(needle[before + 1]);
-  const auto begins_at = [&](std::size_t at) {
-    return at >= before && text.substr(at - before, needle.size()) == needle;
-  };
-  std::size_t at = 0;
-  for (; at + kStride < text.size(); at += kStride) {
+  const auto holds_pair = [&](const char* from) {
     Bytes pairs{};
     for (std::size_t part = 0; part < kStride; part += sizeof(Bytes)) {
       Bytes here;
       Bytes next;
-      std::memcpy(&here, text.data() + at + part, sizeof(Bytes));
-      std::memcpy(&next, text.data() + at + part + 1, sizeof(Bytes));
+      std::memcpy(&here, from + part, sizeof(Bytes));
+      std::memcpy(&next, from + part + 1, sizeof(Bytes));
       pairs |= reinterpret_cast<Bytes>((here == first) & (next == second));
     }
     std::uint64_t halves[2];
     std::memcpy(halves, &pairs, sizeof(halves));
-    if ((halves[0] | halves[1]) == 0) continue;
-    for (std::size_t i = 0; i < kStride; ++i) {
-      if (begins_at(at + i)) return true;
+    return (halves[0] | halves[1]) != 0;
+  };
+  const auto begins_within = [&](std::size_t from, std::size_t end) {
+    for (std::size_t at = from; at < end; ++at) {
+      if (at >= before && text.substr(at - before, needle.size()) == needle) return true;
     }
-  }
-  for (; at + 1 < text.size(); ++at) {
-    if (begins_at(at)) return true;
+    return false;
+  };
+  if (text.size() <= kStride) return begins_within(0, text.size());
+  const std::size_t last = text.size() - kStride - 1;  // the last stride looks again at what the one before it saw
+  for (std::size_t at = 0; at < text.size() - 1; at += kStride) {
+    const std::size_t from = std::min(at, last);
+    if (holds_pair(text.data() + from) && begins_within(from, from + kStride)) return true;
   }
   return false;
 }

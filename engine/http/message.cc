@@ -51,6 +51,7 @@ void Headers::extend_name(std::string_view piece) {
 }
 
 void Headers::begin_value() {
+  lengths_ |= std::uint64_t{1} << fields_.back().name_size % 64;
   fields_.back().value_at = static_cast<std::uint32_t>(bytes_.size());
 }
 
@@ -85,19 +86,21 @@ void Headers::remove(std::string_view name) {
   });
 }
 
-std::string_view Headers::get(std::string_view name) const noexcept {
+const Headers::Field* Headers::find(std::string_view name) const noexcept {
+  if ((lengths_ >> name.size() % 64 & 1) == 0) return nullptr;
   for (const Field& field : fields_) {
-    if (text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name)) {
-      return slice(bytes_, field.value_at, field.value_size);
-    }
+    if (field.name_size == name.size() && text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name)) return &field;
   }
-  return {};
+  return nullptr;
+}
+
+std::string_view Headers::get(std::string_view name) const noexcept {
+  const Field* field = find(name);
+  return field == nullptr ? std::string_view() : slice(bytes_, field->value_at, field->value_size);
 }
 
 bool Headers::has(std::string_view name) const noexcept {
-  return std::any_of(fields_.begin(), fields_.end(), [&](const Field& field) {
-    return text::equals_ignore_case(slice(bytes_, field.name_at, field.name_size), name);
-  });
+  return find(name) != nullptr;
 }
 
 std::pair<std::string_view, std::string_view> Headers::at(std::size_t index) const noexcept {
@@ -107,6 +110,7 @@ std::pair<std::string_view, std::string_view> Headers::at(std::size_t index) con
 
 void Headers::clear() noexcept {
   fields_.clear();
+  lengths_ = 0;
   bytes_.clear();
 }
 

@@ -41,8 +41,11 @@ class Headers {
   struct Field {
     std::uint32_t name_at, name_size, value_at, value_size;
   };
+  [[nodiscard]] const Field* find(std::string_view name) const noexcept;
+
   std::string bytes_;
   std::vector<Field> fields_;
+  std::uint64_t lengths_ = 0;  ///< bit n: some name had n letters (modulo 64); most names that are asked for are not there
 };
 
 /// Hop-by-hop headers, host, content-length and accept-encoding: never forwarded (RFC 9110 7.6.1, G-28).

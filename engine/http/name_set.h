@@ -19,7 +19,7 @@ class NameSet {
   [[nodiscard]] bool has(std::string_view name) const noexcept {
     return name.size() < 64 && (lengths_ >> name.size() & 1) != 0 &&
            std::any_of(names_.begin(), names_.end(),
-                       [&](std::string_view known) { return text::equals_ignore_case(known, name); });
+                       [&](std::string_view known) { return known.size() == name.size() && text::equals_ignore_case(known, name); });
   }
 
  private:

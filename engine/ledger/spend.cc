@@ -42,9 +42,10 @@ Sum& Spend::sum_of(Sums& sums, std::string_view key) {
 
 void Spend::add(const Record& row) {
   if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
+  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us);
   const std::lock_guard lock(mutex_);
-  all_.add(*row.cost_nanousd, row.at_us);
-  each_scope(row, [&](std::size_t scope, std::string_view key) { sum_of(scopes_[scope], key).add(*row.cost_nanousd, row.at_us); });
+  all_.add(spent);
+  each_scope(row, [&](std::size_t scope, std::string_view key) { sum_of(scopes_[scope], key).add(spent); });
 }
 
 void Spend::add(const SumMap& sums) {

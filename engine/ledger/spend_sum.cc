@@ -95,11 +95,11 @@ std::int64_t span_end_us(Span span, std::int64_t wall_us) noexcept {
   return span_begin_us(span, span_begin_us(span, wall_us) + kLongestMonthUs);
 }
 
-void Sum::add(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept {
+Sum Sum::of(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept {
   Sum one;
   for (std::size_t i = 0; i < kSpans; ++i) one.number[i] = span_number(static_cast<Span>(i), wall_us);
   one.nanousd.fill(amount_nanousd);
-  add(one);
+  return one;
 }
 
 void Sum::add(const Sum& other) noexcept {
@@ -142,9 +142,10 @@ void each_scope(const Record& row, const std::function<void(std::size_t scope, s
 
 void add_row(SumMap& sums, const Record& row) {
   if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
-  sums[{}].add(*row.cost_nanousd, row.at_us);
+  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us);
+  sums[{}].add(spent);
   each_scope(row, [&](std::size_t scope, std::string_view key) {
-    sums[{std::string(kScopes[scope]), std::string(key)}].add(*row.cost_nanousd, row.at_us);
+    sums[{std::string(kScopes[scope]), std::string(key)}].add(spent);
   });
 }
 

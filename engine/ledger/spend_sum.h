@@ -27,7 +27,8 @@ std::int64_t span_end_us(Span span, std::int64_t wall_us) noexcept;
 struct Sum {
   std::array<std::int64_t, kSpans> number{};
   std::array<std::int64_t, kSpans> nanousd{};
-  void add(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept;
+  /// Of one amount spent at one moment.
+  [[nodiscard]] static Sum of(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept;
   void add(const Sum& other) noexcept;
   [[nodiscard]] std::int64_t in(Span span, std::int64_t wall_us) const noexcept;
 };
