@@ -1,6 +1,7 @@
 #include "async/stream.h"
 
 #include "core/limits.h"
+#include "core/text.h"
 
 namespace ccrules {
 
@@ -70,7 +71,8 @@ void ByteStream::unread(std::string_view bytes) {
 
 bool ByteStream::take_kept(std::string_view& bytes) noexcept {
   if (given_at_ == given_.size()) {
-    given_ = std::exchange(kept_, std::string());
+    text::give_back(given_);
+    given_.swap(kept_);
     given_at_ = 0;
     if (given_.empty()) return false;
   }

@@ -21,6 +21,7 @@
 
 #include "core/assert.h"
 #include "core/limits.h"
+#include "core/text.h"
 
 namespace ccrules::json {
 namespace {
@@ -341,7 +342,7 @@ class Reader {
   /// Gives back what a huge document needed.
   void trim() {
     if (parser_ && parser_->capacity() > kKeptTextBytes) parser_.reset();
-    if (copy_.capacity() > kKeptTextBytes) copy_ = std::string();
+    if (copy_.capacity() > kKeptTextBytes) text::give_back(copy_);
     if (!arena_.empty() && (arena_.size() > 4 || arena_.back().size > kKeptTextBytes)) arena_.clear();
     failure_.reset();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/limits.h"
+#include "core/text.h"
 
 namespace ccrules::sse {
 namespace {
@@ -128,7 +129,7 @@ void Decoder::begin_event() {
   // One huge event must not keep its memory for the rest of a long stream.
   constexpr std::size_t kKeptBytes = 64 * 1024;
   for (std::string* buffer : {&data_bytes_, &whole_line_}) {
-    if (buffer->capacity() > kKeptBytes) std::string().swap(*buffer);
+    if (buffer->capacity() > kKeptBytes) text::give_back(*buffer);
   }
 }
 

@@ -14,6 +14,8 @@ bool starts_with_ignore_case(std::string_view text, std::string_view prefix) noe
 /// True when `needle` occurs in `text`, ASCII case ignored.
 bool contains_ignore_case(std::string_view text, std::string_view needle) noexcept;
 std::string lower(std::string_view text);
+/// Empties a text and frees its memory, which assigning an empty one keeps.
+inline void give_back(std::string& text) noexcept { std::string().swap(text); }
 std::string_view trim(std::string_view text) noexcept;
 /// Whole-string decimal number, no sign but '-', no blanks; nullopt otherwise or on overflow.
 std::optional<std::int64_t> to_int(std::string_view text) noexcept;

@@ -320,7 +320,7 @@ Task<Result<Chunk>> H2Reply::read(milliseconds patience, StopToken stop) {
     }
   }
   if (stop.stopped()) co_return cancelled();
-  if (stream.given.capacity() > kKeptBuffer) stream.given = std::string();
+  if (stream.given.capacity() > kKeptBuffer) text::give_back(stream.given);
   stream.given.clear();
   std::swap(stream.given, stream.arrived);
   if (stream.given.empty() && stream.failure) co_return *stream.failure;

@@ -69,7 +69,7 @@ void Headers::close_field() {
 }
 
 void Headers::shrink() {
-  if (bytes_.capacity() > 8 * kFirstBytes) std::string().swap(bytes_);
+  if (bytes_.capacity() > 8 * kFirstBytes) text::give_back(bytes_);
   if (fields_.capacity() > 8 * kFirstFields) std::vector<Field>().swap(fields_);
 }
 

@@ -289,7 +289,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   attempt.clock->deadline.set(attempt.provider->timeouts.idle);
   if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
     co_return co_await read_failure(worker, ask, attempt, outgoing.body, visit);
-  written = std::string();
+  text::give_back(written);
   if (http::content_coding(attempt.stream->headers()) == http::Coding::kUnknown) {
     const std::string how(attempt.stream->headers().get("content-encoding").substr(0, 40));
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "core/limits.h"
+#include "core/text.h"
 #include "http/coding.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
@@ -57,6 +58,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
 
   to.start(200, stream_headers(worker, from, spoken, visit));
   std::string_view out = bytes.begin(from.held, from.events);
+  std::vector<chat::Event>().swap(from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
   for (;;) {
     const bool over = from.upstream_ended || bytes.broken() || (bytes.complete() && !from.native);
@@ -75,6 +77,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       CCR_CO_CHECK(co_await to.finish(last));
       break;
     }
+    text::give_back(from.held);  // sent; the stream may be open for an hour
     const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
     const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
     const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime)

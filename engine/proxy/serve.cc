@@ -52,7 +52,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   total.set(visit.policy->config->timeouts.total);  // zero: no limit
   CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, within.token()));
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
-  body = std::string();
+  text::give_back(body);
   co_return co_await relay(worker, *reply, spoken, visit, exchange);
 }
 
