@@ -128,6 +128,31 @@ inline constexpr auto kWarmTime = 5min;          ///< Lifetime of a prompt cache
 inline constexpr std::size_t kWarmKeys = 20000;  ///< Sessions and targets whose prompt caches are remembered.
 inline constexpr std::size_t kRuleZones = 64;  ///< Time zones that the rules of one set may name.
 
+// --- compressed bodies (gzip, br, zstd)
+inline constexpr std::size_t kDecodeStepBytes = 64 * 1024;  ///< Decoded at once before somebody takes it.
+inline constexpr std::size_t kDecodeRatio =
+    200;  ///< Decoded bytes per encoded one, beyond kDecodeFreeBytes: JSON has 3 to 30, a bomb 1000.
+inline constexpr std::size_t kDecodeFreeBytes = 1024 * 1024;  ///< Decoded before the ratio is looked at.
+inline constexpr int kZstdWindowLog = 23;  ///< 8 MB: the largest window that HTTP allows (RFC 9659).
+inline constexpr std::size_t kCodingInlineBytes =
+    64 * 1024;  ///< A larger body is compressed or decompressed off the loop: more than a millisecond.
+inline constexpr std::size_t kCompressBytes = 2048;  ///< A shorter answer is not worth compressing.
+
+// --- HTTP/2, towards providers
+inline constexpr std::size_t kH2StreamBytes =
+    256 * 1024;  ///< A stream's window: what may lie here of one reply that its client does not take.
+inline constexpr std::size_t kH2ConnectionBytes = 16u * 1024 * 1024;  ///< Wide: slow streams must not stop others.
+inline constexpr std::size_t kH2IdleFrames =
+    10000;  ///< Frames in a row that bring nothing before a peer counts as hostile.
+inline constexpr int kH2Retries = 2;  ///< For requests that an upstream has refused without looking at them.
+inline constexpr auto kH2PingTime = 30s;  ///< Silence with replies outstanding after which the peer is asked.
+inline constexpr auto kH2PingAnswerTime = 15s; ///< Then it has so long to answer.
+
+// --- fields that providers refuse
+inline constexpr std::size_t kRefusedFields = 16;   ///< Fields remembered as refused by one model at one provider,
+inline constexpr std::size_t kRefusedModels = 200;  ///< for so many models.
+inline constexpr int kRefusedRetries = 3;  ///< Fields a provider may refuse one after the other in one request.
+
 // --- packs (docs/packs.md)
 inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.
 inline constexpr std::size_t kPackArchiveBytes = 8u * 1024 * 1024;  ///< A pack as an archive.

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "async/dialer.h"
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "http/coding.h"
 #include "http/h2.h"

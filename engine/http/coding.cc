@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #include "core/assert.h"
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "core/json.h"
 #include "core/text.h"
 

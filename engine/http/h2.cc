@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/assert.h"
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "http/wait.h"
 #include "http/write.h"

@@ -5,7 +5,7 @@
 
 #include "async/stream.h"
 #include "core/json.h"
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "http/coding.h"
 #include "http/parser.h"

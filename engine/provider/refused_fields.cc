@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "core/limits.h"
+
 namespace ccrules::provider {
 
 bool RefusedFields::add(std::string_view provider, std::string_view model, const dialect::RefusedField& field) {
   auto row = std::find_if(rows_.begin(), rows_.end(),
                           [&](const Row& one) { return one.provider == provider && one.model == model; });
   if (row == rows_.end()) {
-    if (rows_.size() >= kRefusedModels) rows_.pop_front();
+    if (rows_.size() >= limits::kRefusedModels) rows_.pop_front();
     Row made;
     made.provider = provider;
     made.model = model;
@@ -16,7 +18,7 @@ bool RefusedFields::add(std::string_view provider, std::string_view model, const
     row = rows_.end() - 1;
   }
   const bool known = std::find(row->fields.begin(), row->fields.end(), field) != row->fields.end();
-  if (known || row->fields.size() >= kRefusedFields) return false;
+  if (known || row->fields.size() >= limits::kRefusedFields) return false;
   row->fields.push_back(field);
   return true;
 }

@@ -9,16 +9,11 @@
 
 namespace ccrules::provider {
 
-/// Limits of what is kept.
-inline constexpr std::size_t kRefusedFields = 16;   ///< Fields remembered as refused by one model at one provider,
-inline constexpr std::size_t kRefusedModels = 200;  ///< for so many models.
-inline constexpr int kRefusedRetries = 3;  ///< Fields a provider may refuse one after the other in one request.
-
 /// What providers have said they do not take, by provider and model. Forgets the oldest model beyond
-/// kRefusedModels, and with the process. One per worker; not thread-safe.
+/// limits::kRefusedModels, and with the process. One per worker; not thread-safe.
 class RefusedFields {
  public:
-  /// False when it was known, or when the model has refused kRefusedFields already.
+  /// False when it was known, or when the model has refused limits::kRefusedFields already.
   bool add(std::string_view provider, std::string_view model, const dialect::RefusedField& field);
   /// In the order in which they were refused; nullptr: nothing.
   [[nodiscard]] const std::vector<dialect::RefusedField>* find(std::string_view provider, std::string_view model) const;

@@ -502,7 +502,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
                     targets[at].model + " failed: " + error.message,
                 visit.row.id);
-      if (!visit.refused.empty() && refusals < provider::kRefusedRetries) {
+      if (!visit.refused.empty() && refusals < limits::kRefusedRetries) {
         ++refusals;
         --tries_here;
         log::info(targets[at].provider + "," + targets[at].model + " does not take " + visit.refused + ": sent again without",

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/assert.h"
-#include "core/http_limits.h"
+#include "core/limits.h"
 
 using namespace ccrules;
 

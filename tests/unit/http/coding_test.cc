@@ -4,7 +4,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "support/compress.h"
 
 using namespace ccrules;

@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "core/http_limits.h"
+#include "core/limits.h"
 #include "http/client.h"
 #include "support/h2_server.h"
 

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "core/limits.h"
+
 using namespace ccrules;
 
 namespace {
@@ -30,9 +32,9 @@ TEST_CASE("what a model refuses is remembered for it alone, once") {
 
 TEST_CASE("what is remembered is bounded, by field and by model") {
   provider::RefusedFields refused;
-  for (std::size_t i = 0; i < provider::kRefusedFields; ++i) CHECK(refused.add("p", "m", field(std::to_string(i))));
+  for (std::size_t i = 0; i < limits::kRefusedFields; ++i) CHECK(refused.add("p", "m", field(std::to_string(i))));
   CHECK_FALSE(refused.add("p", "m", field("one more")));
-  for (std::size_t i = 0; i < provider::kRefusedModels; ++i) CHECK(refused.add("p", std::to_string(i), field("x")));
+  for (std::size_t i = 0; i < limits::kRefusedModels; ++i) CHECK(refused.add("p", std::to_string(i), field("x")));
   CHECK(refused.find("p", "m") == nullptr);  // the oldest went
-  CHECK(refused.find("p", std::to_string(provider::kRefusedModels - 1)) != nullptr);
+  CHECK(refused.find("p", std::to_string(limits::kRefusedModels - 1)) != nullptr);
 }
