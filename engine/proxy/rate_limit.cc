@@ -22,15 +22,14 @@ constexpr milliseconds kLookAgain{50};       ///< Who waits for others to end lo
 
 std::int64_t per_us(const RateRule& rule) { return std::max<std::int64_t>(rule.limit.per.count(), 1) * 1000; }
 
-/// How long it takes until so much has flowed out of a bucket of `most`; more than all of it counts as all of it.
+/// How long it takes until so much has flowed out of a bucket of `most`.
 std::int64_t share_us(const RateRule& rule, std::int64_t amount, std::int64_t most) {
-  if (amount >= most) return per_us(rule);
   return static_cast<std::int64_t>(static_cast<double>(per_us(rule)) * static_cast<double>(amount) / static_cast<double>(most));
 }
 
-/// Until `amount` more fits into the bucket; not positive: it does now.
+/// Until `amount` more fits into the bucket; not positive: it does now. More than all of it fits when the bucket is empty.
 std::int64_t wait_us(const RateRule& rule, std::int64_t empty_us, std::int64_t amount, std::int64_t most, std::int64_t now_us) {
-  return std::max(empty_us, now_us) + share_us(rule, amount, most) - per_us(rule) - now_us;
+  return std::max(empty_us, now_us) + share_us(rule, std::min(amount, most), most) - per_us(rule) - now_us;
 }
 
 std::int64_t left_of(const RateRule& rule, std::int64_t empty_us, std::int64_t most, std::int64_t now_us) {

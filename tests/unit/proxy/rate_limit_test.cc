@@ -69,6 +69,18 @@ TEST_CASE("tokens are taken by estimate and settled by what was used") {
   CHECK(limits.take(rules, 1, 60'000).has_value());
 }
 
+TEST_CASE("a prompt larger than the limit passes when nothing else is under way, and is paid for whole") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", -1, 1000)};
+  CHECK_FALSE(limits.take(rules, 5000, 0).has_value());
+  limits.end(rules, -500, 0);  // 4500 were used: four and a half minutes' worth
+  CHECK(limits.left(rules[0], 0).tokens == 0);
+  CHECK(limits.left(rules[0], 239'000).tokens == 483);
+  auto refused = limits.take(rules, 1000, 60'000);
+  REQUIRE(refused.has_value());
+  CHECK(refused->wait_ms == 210'000);
+}
+
 TEST_CASE("so many requests may be under way, and each that ends makes room") {
   RateLimits limits;
   const std::vector<RateRule> rules = {rule("", "", -1, -1, 2)};
