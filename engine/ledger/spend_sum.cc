@@ -119,13 +119,15 @@ std::int64_t Sum::in(Span span, std::int64_t wall_us) const noexcept {
 void each_scope(const Record& row, const std::function<void(std::size_t scope, std::string_view key)>& take) {
   std::array<std::string_view, kScopes.size() - 1> keys = {row.session, row.user,            row.project, row.client,
                                                                  row.agent,   row.requested_model, row.key,     row.subagent};
+  std::string_view paying_tag;
   if (const std::size_t colon = row.payer.find(':'); colon != std::string::npos) {
     const std::string_view payer = row.payer;
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (kScopes[i] == payer.substr(0, colon)) keys[i] = payer.substr(colon + 1);
     }
-    if (payer.substr(0, colon) == kScopes.back()) take(kScopes.size() - 1, payer.substr(colon + 1));
+    if (payer.substr(0, colon) == kScopes.back()) paying_tag = payer.substr(colon + 1);
   }
+  if (!paying_tag.empty()) take(kScopes.size() - 1, paying_tag);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!keys[i].empty()) take(i, keys[i]);
   }
@@ -136,7 +138,7 @@ void each_scope(const Record& row, const std::function<void(std::size_t scope, s
   while (tags.ok() && tags->next()) {
     std::string tag(tags->key());
     const auto value = tags->value().string();
-    if (value.ok()) take(kScopes.size() - 1, tag.append("=").append(*value));
+    if (value.ok() && tag.append("=").append(*value) != paying_tag) take(kScopes.size() - 1, tag);
   }
 }
 

@@ -78,6 +78,16 @@ TEST_CASE("what was spent counts in its hour, day, week and month, for everybody
   CHECK(sums(spend, "project", "web", kNowUs + 12 * kDayUs) == "0 0 0 0 ");
 }
 
+TEST_CASE("a tag that pays for a request which bears it counts once") {
+  Spend spend;
+  Record paid = row("web", 5, kNowUs);
+  paid.payer = "tag:team=core";
+  paid.tags_json = R"({"team":"core","size":"s"})";
+  spend.add(paid);
+  CHECK(sums(spend, "tag", "team=core", kNowUs) == "5 5 5 5 ");
+  CHECK(sums(spend, "tag", "size=s", kNowUs) == "5 5 5 5 ");
+}
+
 TEST_CASE("unknown and hostile costs add nothing, and a clock that goes back loses nothing") {
   Spend spend;
   spend.add(row("web", -5, kNowUs));
