@@ -144,6 +144,7 @@ inline constexpr std::size_t kH2StreamBytes =
 inline constexpr std::size_t kH2ConnectionBytes = 16u * 1024 * 1024;  ///< Wide: slow streams must not stop others.
 inline constexpr std::size_t kH2IdleFrames =
     10000;  ///< Frames in a row that bring nothing before a peer counts as hostile.
+inline constexpr auto kStaleTime = 1s;  ///< A kept connection lost so soon after a request went out was closed before it.
 inline constexpr int kH2Retries = 2;  ///< For requests that an upstream has refused without looking at them.
 inline constexpr auto kH2PingTime = 30s;  ///< Silence with replies outstanding after which the peer is asked.
 inline constexpr auto kH2PingAnswerTime = 15s; ///< Then it has so long to answer.

@@ -363,6 +363,7 @@ Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::
   for (int refusals = 0;;) {
     if (may_share) {
       if (const std::shared_ptr<H2> shared = pool.with_room()) {
+        if (request.on_its_way != nullptr) *request.on_its_way = true;
         H2::Sent sent = co_await shared->send(request, timeouts.first_byte, stop);
         if (sent.reply.ok()) co_return decoded(*std::move(sent.reply));
         if (!sent.untouched || ++refusals > limits::kH2Retries) co_return std::move(sent.reply).error();
@@ -372,11 +373,14 @@ Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::
     upstream = Client::Impl::take(pool);
     if (upstream != nullptr) {
       if (head.empty()) head = write_head(origin, request);
+      const std::int64_t sent_ms = client->loop.now_ms();
+      if (request.on_its_way != nullptr) *request.on_its_way = true;
       auto answered = co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop);
       if (answered.ok()) break;
       // A kept connection that the upstream closed meanwhile never saw the request: asking again, once, on a
-      // fresh one is safe.
-      const bool stale = answered.error().code == ErrorCode::kConnectionLost && !upstream->parser.begun();
+      // fresh one is safe. One that is lost later may have been at work on it.
+      const bool stale = answered.error().code == ErrorCode::kConnectionLost && !upstream->parser.begun() &&
+                         client->loop.now_ms() - sent_ms <= milliseconds(limits::kStaleTime).count();
       upstream.reset();
       if (!stale) co_return std::move(answered).error();
     }
@@ -387,6 +391,7 @@ Task<Result<std::unique_ptr<ReplyStream>>> send_request(std::shared_ptr<Client::
     CCR_CO_CHECK(co_await add_connection(*client, pool, upstream, timeouts.connect, stop));
     if (upstream == nullptr) continue;
     if (head.empty()) head = write_head(origin, request);
+    if (request.on_its_way != nullptr) *request.on_its_way = true;
     CCR_CO_CHECK(co_await exchange_heads(*upstream, head, request, timeouts.first_byte, stop));
     break;
   }

@@ -57,6 +57,7 @@ struct ClientRequest {
   std::string_view host_header;
   const Headers* headers = nullptr;  ///< without host, content-length, connection: the client writes those
   std::string_view body;             ///< must stay alive until send() returns
+  bool* on_its_way = nullptr;        ///< set once there is a connection that the request is written to
 };
 
 /// HTTP client of one worker: keep-alive pool per origin, TLS with verification, no redirects; forward proxies

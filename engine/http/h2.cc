@@ -78,6 +78,7 @@ struct Stream {
   std::optional<Error> failure;
   Wait* waiter = nullptr;
   std::uint64_t heard_before = 0;  ///< frames that had come when it began
+  std::int64_t began_ms = 0;
   bool head_done = false;
   bool ended = false;      ///< the reply is complete
   bool untouched = false;  ///< failed before the upstream did anything
@@ -428,7 +429,8 @@ void Connection::fail_all(const Error& error) {
   for (Stream* stream : std::exchange(streams_, {})) {
     // A connection that was closed while the request was on its way never saw it: as with a kept one of
     // HTTP/1.1.
-    if (!stream->over() && !stream->head_done && stream->heard_before > 1 && stream->heard_before == heard_)
+    if (!stream->over() && !stream->head_done && stream->heard_before > 1 && stream->heard_before == heard_ &&
+        loop().now_ms() - stream->began_ms <= milliseconds(limits::kStaleTime).count())
       stream->untouched = true;
     stream->id = -1;
     stream->fail(error);
@@ -578,6 +580,7 @@ Task<H2::Sent> Connection::send(const ClientRequest& request, milliseconds first
   Stream& stream = *made;
   stream.body = request.body;
   stream.heard_before = heard_;
+  stream.began_ms = loop().now_ms();
   const std::int32_t id = submit(request, stream);
   if (id < 0) {  // it has used up its numbers, or is going away
     not_usable();

@@ -186,6 +186,7 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   request.host_header = base.host_header;
   request.headers = &headers;
   request.body = attempt.body;
+  request.on_its_way = &attempt.on_its_way;
   http::ClientTimeouts timeouts;
   timeouts.connect = provider.timeouts.connect;
   timeouts.first_byte = provider.timeouts.first_byte;

@@ -34,6 +34,7 @@ struct Attempt {
   http::Headers headers;  ///< forwarded and edited headers; credentials are added here
   std::string_view client_authorization;  ///< only used by auth "passthrough"
   std::string_view client_api_key;        ///< only used by auth "passthrough"
+  bool on_its_way = false;                ///< out: the provider may have seen the request
 };
 
 /// One per worker.

@@ -201,6 +201,42 @@ TEST_CASE(
   CHECK(served == 2);
 }
 
+TEST_CASE("a kept connection that is lost long after a request went out may have been at work on it: it is not asked twice") {
+  for (const auto after : {200ms, 5000ms}) {
+    CAPTURE(after.count());
+    SimWorld world;
+    static int asked;
+    asked = 0;
+    static std::chrono::milliseconds works;
+    works = after;
+    const auto site = [](SimWorld* on, std::unique_ptr<ByteStream> stream) -> Task<void> {
+      const std::string_view reply[] = {kOk};
+      for (bool first = true;; first = false) {
+        const auto got = co_await stream->read(0ms, StopToken());
+        if (!got.ok() || got->end) co_return;
+        ++asked;
+        if (!first) break;
+        auto written = co_await stream->write(reply, StopToken());
+        if (!written.ok()) co_return;
+      }
+      auto slept = co_await sleep_for(on->loop, works, StopToken());
+      (void)slept;
+      stream->reset();
+    };
+    SimDialer::Site up;
+    up.accept = [site, &world](std::unique_ptr<ByteStream> stream) { spawn(site(&world, std::move(stream))); };
+    world.dialer.set("up", 80, up);
+    Asked first;
+    spawn(ask_for(world, first, {}, StopToken(), "POST", "/t"));
+    world.loop.run_for(1s);
+    Asked second;
+    spawn(ask_for(world, second, {}, StopToken(), "POST", "/t"));
+    world.loop.run_for(20s);
+    CHECK(asked == (after < 1000ms ? 3 : 2));
+    CHECK(second.body == (after < 1000ms ? "ok" : ""));
+  }
+}
+
 TEST_CASE("a reply that was not read to its end closes its connection") {
   SimWorld world;
   world.script("up", 80, "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf");
