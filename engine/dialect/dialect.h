@@ -71,6 +71,8 @@ class StreamReader {
   /// True after the stop reason when only usage may still follow (G-3): the relay then waits
   /// limits::kUsageTime, no longer.
   [[nodiscard]] virtual bool awaiting_usage() const { return false; }
+  /// Of a listener: bytes of texts, about, that it has passed over so far instead of handing out their events.
+  [[nodiscard]] virtual std::int64_t passed_over_bytes() const { return 0; }
 };
 
 /// Events in the order of chat/event.h in, bytes of the dialect out.

@@ -283,6 +283,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.client_api_key = for_provider(ask.head->headers.get(attempt.upstream->model_in_path() ? "x-goog-api-key" : "x-api-key"));
 
   auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
+  visit.asked_provider = outgoing.on_its_way;
   if (!reply)
     co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
   attempt.stream = *std::move(reply);
@@ -303,7 +304,11 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
     const bool only_listen = attempt.native && ask.outline->stream;
     attempt.reader =
         only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
-    CCR_CO_CHECK(co_await read_first_content(worker, attempt, visit));
+    auto begun = co_await read_first_content(worker, attempt, visit);
+    if (!begun) {
+      visit.waste(attempt.events);
+      co_return std::move(begun).error();
+    }
   } else {
     CCR_CO_CHECK(co_await read_whole(ask, attempt, visit));
   }
@@ -431,6 +436,16 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
                         provider);
 }
 
+/// The client gets this answer: from now on the conversation holds what this model has thought.
+Result<std::unique_ptr<FirstReply>> used(Worker& worker, const Ask& ask, const rules::Target& target,
+                                         Result<std::unique_ptr<FirstReply>> attempt) {
+  if (ask.spoken == &dialect::anthropic()) {
+    const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
+    worker.tallies.models.answered(conversation, target, ask.outline->messages);
+  }
+  return attempt;
+}
+
 Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
                                                       StopToken stop) {
   std::vector<rules::Target> targets = ask.decision->targets;
@@ -452,23 +467,23 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       tries_here = 0;
       continue;
     }
+    if (visit.wasted_nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, targets[at], *ask.decision, *ask.outline));
     CircuitPass pass(worker.tallies.circuits, targets[at].provider, admission.pass);
     ++visit.row.attempts;
     ++tries_here;
     const std::int64_t sent_ms = worker.loop.now_ms();
     auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
-    if (stop.stopped()) co_return attempt;
+    if (stop.stopped()) {
+      if (!attempt.ok()) visit.abandon();
+      co_return attempt;
+    }
     const bool last = visit.row.attempts >= most_attempts + refusals;
     const std::int64_t now_ms = worker.loop.now_ms();
     const std::int64_t wasted_before = visit.wasted_nanousd;
     Next next;
     if (attempt.ok()) {
       pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
-      if (ask.spoken == &dialect::anthropic()) {
-        const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
-        worker.tallies.models.answered(conversation, targets[at], ask.outline->messages);
-      }
-      if (!is_judged(rules::api::On::kResponse, *visit.policy)) co_return attempt;
+      if (!is_judged(rules::api::On::kResponse, *visit.policy)) co_return used(worker, ask, targets[at], std::move(attempt));
       chat::Usage usage;
       next = after_reply(ask, visit, **attempt, visit.elapsed_ms(), usage);
       if (next.deny) {
@@ -477,13 +492,13 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       }
       // An answer that a rule does not like is better than none.
       const bool elsewhere = next.same_target || next.to || at + 1 < targets.size();
-      if (next.give_up || last || !elsewhere) co_return attempt;
+      if (next.give_up || last || !elsewhere) co_return used(worker, ask, targets[at], std::move(attempt));
       visit.waste(usage);
       const rules::Target& then = next.to ? *next.to : targets[next.same_target ? at : at + 1];
       const Result<void> affordable = co_await reserve_more(worker, visit, then, *ask.decision, *ask.outline);
       if (!affordable.ok()) {
         visit.wasted_nanousd = wasted_before;  // the answer is used after all
-        co_return attempt;
+        co_return used(worker, ask, targets[at], std::move(attempt));
       }
       log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
                     targets[at].model + " answered, and a rule goes on",

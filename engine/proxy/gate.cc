@@ -1,5 +1,7 @@
 #include "proxy/gate.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -78,17 +80,22 @@ std::string_view key_in_query(std::string_view query) {
   return {};
 }
 
+/// Wherever a client may put its key; empty where it has none.
+std::array<std::string_view, 5> credentials(const http::RequestHead& head) {
+  constexpr std::string_view kBearer = "Bearer ";
+  const http::Headers& headers = head.headers;
+  std::string_view authorization = headers.get("authorization");
+  const bool bearer = text::starts_with_ignore_case(authorization, kBearer);
+  return {bearer ? text::trim(authorization.substr(kBearer.size())) : std::string_view(), headers.get("x-api-key"),
+          headers.get("x-goog-api-key"), headers.get("api-key"), key_in_query(head.query())};
+}
+
 bool key_matches(const http::RequestHead& head, const std::string& key) {
   if (key.empty()) return false;
-  const http::Headers& headers = head.headers;
-  const std::string_view places[] = {headers.get("x-api-key"), headers.get("x-goog-api-key"), key_in_query(head.query())};
-  for (const std::string_view plain : places) {
-    if (!plain.empty() && digest::equal_constant_time(plain, key)) return true;
-  }
-  constexpr std::string_view kBearer = "Bearer ";
-  const std::string_view authorization = headers.get("authorization");
-  return text::starts_with_ignore_case(authorization, kBearer) &&
-         digest::equal_constant_time(text::trim(authorization.substr(kBearer.size())), key);
+  const auto all = credentials(head);
+  return std::any_of(all.begin(), all.end(), [&key](std::string_view credential) {
+    return !credential.empty() && digest::equal_constant_time(credential, key);
+  });
 }
 
 /// Who asks, whatever for: Host and Origin.
@@ -137,6 +144,15 @@ std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const c
 bool holds_own_key(std::string_view credential, const config::Listen& listen) {
   const auto holds = [credential](const std::string& key) { return !key.empty() && credential.find(key) != std::string_view::npos; };
   return holds(listen.api_key) || holds(listen.admin_key);
+}
+
+std::string_view credential_of(const http::RequestHead& head, const config::Listen& listen) {
+  const auto all = credentials(head);
+  if (!listen.api_key.empty()) {
+    return std::find(all.begin(), all.end(), listen.api_key) != all.end() ? std::string_view(listen.api_key) : listen.admin_key;
+  }
+  const auto first = std::find_if(all.begin(), all.end(), [](std::string_view credential) { return !credential.empty(); });
+  return first == all.end() ? std::string_view() : *first;
 }
 
 Error denied(const rules::Deny& deny) {

@@ -22,6 +22,10 @@ std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const c
 /// True when a credential holds a key of this proxy: no provider may see it.
 bool holds_own_key(std::string_view credential, const config::Listen& listen);
 
+/// The credential that let a request in, which has passed refuse(): the proxy's key, whatever else the request holds. Where
+/// none is asked for, the first that the client brings; empty: none.
+std::string_view credential_of(const http::RequestHead& head, const config::Listen& listen);
+
 /// What a rule refuses, as the error the client sees.
 Error denied(const rules::Deny& deny);
 

@@ -8,6 +8,7 @@
 #include "core/digest.h"
 #include "core/log.h"
 #include "ledger/cost.h"
+#include "proxy/gate.h"
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
@@ -35,22 +36,17 @@ class Kept {
   bool kept_ = false;
 };
 
-std::string fingerprint(const http::Headers& headers) {
+std::string fingerprint(std::string_view credential) {
   constexpr std::size_t kDigits = 12;
-  for (const std::string_view name : {"x-api-key", "authorization", "x-goog-api-key", "api-key"}) {
-    std::string_view credential = headers.get(name);
-    if (credential.starts_with("Bearer ")) credential.remove_prefix(7);
-    if (credential.empty()) continue;
-    // The same client asks again and again; its digest would be a tenth of a small request's work.
-    static thread_local std::string last;
-    static thread_local std::string last_fingerprint;
-    if (credential != last) {
-      last_fingerprint = digest::sha256_hex(credential).substr(0, kDigits);
-      last = credential;
-    }
-    return last_fingerprint;
+  if (credential.empty()) return {};
+  // The same client asks again and again; its digest would be a tenth of a small request's work.
+  static thread_local std::string last;
+  static thread_local std::string last_fingerprint;
+  if (credential != last) {
+    last_fingerprint = digest::sha256_hex(credential).substr(0, kDigits);
+    last = credential;
   }
-  return {};
+  return last_fingerprint;
 }
 
 std::int64_t most_input_tokens(const Visit& visit) { return visit.estimated_input_tokens + visit.input_p95_tokens; }
@@ -73,7 +69,7 @@ Task<Result<void>> keep(Worker& worker, Visit& visit) {
 
 void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
   visit.row.payer = decision.budget;
-  visit.row.key = fingerprint(head.headers);
+  visit.row.key = fingerprint(credential_of(head, visit.policy->config->listen));
   constexpr std::size_t kLongestId = 200;
   const std::string_view agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
   const std::string_view parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);

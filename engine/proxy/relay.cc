@@ -48,7 +48,6 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
                                 Visit& visit, http::Exchange& to) {
   StreamBytes::Lane lane;
   lane.native = from.native;
-  lane.only_listens = from.native && from.upstream->name() == "anthropic";
   lane.as_array = visit.as_array;
   lane.drop_usage_chunk = from.native && !visit.include_usage;
   lane.provider = from.provider;
@@ -60,9 +59,13 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   std::string_view out = bytes.begin(from.held, from.events);
   std::vector<chat::Event>().swap(from.events);
   std::int64_t sent_ms = worker.loop.now_ms();
+  std::string kept;
   for (;;) {
     const bool over = from.upstream_ended || bytes.broken() || (bytes.complete() && !from.native);
-    if (bytes.complete() && visit.must_commit()) co_await visit.commit();
+    if (bytes.complete() && visit.must_commit()) {
+      out = kept.assign(out);  // what was read lives until the next wait
+      co_await visit.commit();
+    }
     if (over && bytes.nothing_left()) {
       CCR_CO_CHECK(co_await to.finish(out));
       break;

@@ -34,23 +34,10 @@ std::size_t first_event(std::string_view events) {
   return std::min(at, events.size());
 }
 
-/// OpenAI's last chunk when usage was asked for: it has no choices.
+/// OpenAI's last chunk when usage was asked for: it has no choices. (Azure's first one has none either, and no usage.)
 bool is_usage_chunk(std::string_view event) {
-  return event.find("\"choices\":[]") != std::string_view::npos ||
-         event.find("\"choices\": []") != std::string_view::npos;
-}
-
-/// Bytes of the texts in whole events of Anthropic's, about: what stands around them is the same in each.
-std::int64_t listened_bytes(std::string_view events) {
-  constexpr std::string_view kDelta = "data: {\"type\":\"content_block_delta\"";
-  constexpr std::size_t kAround = 88;  // data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}}
-  std::size_t bytes = 0;
-  for (std::size_t at = events.find(kDelta); at != std::string_view::npos; at = events.find(kDelta, at)) {
-    const std::size_t end = std::min(events.find('\n', at), events.size());
-    bytes += end - at > kAround ? end - at - kAround : 1;
-    at = end;
-  }
-  return static_cast<std::int64_t>(bytes);
+  const auto holds = [event](std::string_view text) { return event.find(text) != std::string_view::npos; };
+  return (holds("\"choices\":[]") || holds("\"choices\": []")) && (holds("\"usage\":{") || holds("\"usage\": {"));
 }
 
 void without_usage_chunks(std::string_view events, std::string& out) {
@@ -118,9 +105,13 @@ void StreamBytes::show(const chat::Event& event) {
           std::holds_alternative<chat::StreamError>(event);
 }
 
+void StreamBytes::count_passed_over() {
+  const std::int64_t bytes = reader_.passed_over_bytes();
+  visit_.output_text_bytes += bytes - std::exchange(counted_bytes_, bytes);
+}
+
 std::string_view StreamBytes::forward(std::string_view bytes) {
   const std::string_view whole = whole_.take(bytes);
-  if (lane_.only_listens) visit_.output_text_bytes += listened_bytes(whole);
   if (!lane_.drop_usage_chunk && !hide_key_) return whole;
   if (lane_.drop_usage_chunk) {
     without_usage_chunks(whole, out_);
@@ -134,6 +125,7 @@ std::string_view StreamBytes::forward(std::string_view bytes) {
 std::string_view StreamBytes::begin(std::string_view held, const std::vector<chat::Event>& events) {
   out_.clear();
   for (const chat::Event& event : events) write(event);
+  count_passed_over();
   return framed(lane_.native ? forward(held) : out_);
 }
 
@@ -152,6 +144,7 @@ std::string_view StreamBytes::take_events(std::string_view bytes) {
   hide_key_ = hide_key_ || over_;
   if (auto fed = reader_.feed(bytes, events_); !fed) return unreadable(std::move(fed).error());
   for (const chat::Event& event : events_) write(event);
+  count_passed_over();
   if (!lane_.native) return out_;
   const std::string_view whole = forward(bytes);
   // Lines that carry no data are none of the reader's business, but they are held here until their blank

@@ -47,7 +47,6 @@ class StreamBytes {
     bool native = false;
     bool as_array = false;          ///< server-sent events go out as one JSON array
     bool drop_usage_chunk = false;  ///< we asked for usage (OpenAI stream_options), the client did not
-    bool only_listens = false;  ///< the reader does not say what texts there are: see listened_bytes()
     const config::Provider* provider = nullptr;  ///< whose key must not go out
     const dialect::Dialect* spoken = nullptr;
     dialect::StreamWriterOptions options;
@@ -77,6 +76,7 @@ class StreamBytes {
   std::string_view end_events(const Error* failure);
   void write(const chat::Event& event);
   void show(const chat::Event& event);
+  void count_passed_over();
   /// Verbatim bytes as the client gets them.
   std::string_view forward(std::string_view bytes);
   dialect::StreamWriter& writer();
@@ -92,6 +92,7 @@ class StreamBytes {
   EventArray array_;
   std::vector<chat::Event> events_;
   std::string out_;
+  std::int64_t counted_bytes_ = 0;  ///< of those that the reader has passed over
   bool over_ = false;
   bool broken_ = false;
   bool hide_key_ = false;  ///< an error or what follows an end: ordinary events are not searched for our key

@@ -144,6 +144,7 @@ void Visit::record() {
 
 std::optional<std::int64_t> Visit::cost_nanousd() {
   if (row.cost_nanousd) return row.cost_nanousd;
+  estimate_usage();
   row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
   if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
   return row.cost_nanousd;
@@ -153,6 +154,20 @@ void Visit::waste(const chat::Usage& usage) {
   wasted_nanousd += ledger::cost_nanousd(usage, row.provider, row.model, *policy->config).value_or(0);
 }
 
+void Visit::waste(const std::vector<chat::Event>& begun) {
+  chat::Usage usage;
+  for (const chat::Event& event : begun) {
+    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
+  }
+  if (!usage.empty()) waste(usage);
+}
+
+void Visit::abandon() {
+  if (!asked_provider || !row.usage.empty() || wasted_nanousd > 0) return;
+  row.usage.input_tokens = estimated_input_tokens;
+  row.usage_estimated = true;
+}
+
 void Visit::close() {
   settle();
   reservation.release();
@@ -160,8 +175,8 @@ void Visit::close() {
   rate_lease.end(used, worker_.loop.now_ms());
 }
 
-void Visit::settle() {
-  row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
+/// What the provider has not said.
+void Visit::estimate_usage() {
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
   // What it reported so far (Anthropic: a token or so, at the start) is not what it had sent by then.
   const std::int64_t sent = output_text_bytes > 0 ? tokens::count_bytes(output_text_bytes, row.model) : 0;
@@ -170,6 +185,11 @@ void Visit::settle() {
     if (!row.usage.input_tokens) row.usage.input_tokens = estimated_input_tokens;
     row.usage_estimated = true;
   }
+}
+
+void Visit::settle() {
+  row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
+  estimate_usage();
   if (row.usage.empty() && wasted_nanousd > 0) {
     (void)cost_nanousd();  // for the row
     worker_.tallies.spend.add(row);

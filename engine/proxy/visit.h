@@ -51,7 +51,8 @@ class Visit {
   RateLease rate_lease;                ///< of rate limits; ends with the request
   std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too
   std::int64_t input_p95_tokens = 0;   ///< how far the estimate may be off
-  std::int64_t wasted_nanousd = 0;     ///< what answers cost that a rule did not want
+  std::int64_t wasted_nanousd = 0;     ///< what answers cost that the client did not get
+  bool asked_provider = false;         ///< the last attempt's request was on its way to the provider
   std::int64_t look_at_spending_at_bytes = 0;  ///< of output_text_bytes: the next time a stream's cost is worked out
   http::Headers more_headers;          ///< of a refusal
 
@@ -67,6 +68,10 @@ class Visit {
   void observe(const chat::Reply& reply);
   /// A paid answer that the client does not get: its cost counts all the same.
   void waste(const chat::Usage& usage);
+  /// The same for an answer that broke off behind these events.
+  void waste(const std::vector<chat::Event>& begun);
+  /// The client left while a provider was at work: its prompt was read, whatever there was of the answer.
+  void abandon();
   /// What the answer cost; unset when the price is not known. Call once all usage is in.
   std::optional<std::int64_t> cost_nanousd();
   /// The x-ccrules-* headers of an answer.
@@ -83,6 +88,7 @@ class Visit {
   void first_content();
   /// Works out cost and duration.
   void close();
+  void estimate_usage();
   void settle();
   void tag(const std::map<std::string, std::string>& tags);
   void tell_failed(const std::vector<std::string>& rules) const;

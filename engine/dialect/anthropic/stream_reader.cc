@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "core/limits.h"
@@ -138,6 +139,7 @@ class Reader : public StreamReader {
   }
 
   [[nodiscard]] bool ended() const override { return ended_; }
+  [[nodiscard]] std::int64_t passed_over_bytes() const override { return passed_over_bytes_; }
 
  private:
   enum class Kind : std::uint8_t { kNone, kText, kThinking, kTool, kOpaque };
@@ -170,7 +172,10 @@ class Reader : public StreamReader {
     if (ended_ || event.data.empty()) return {};
     if (listen_) {
       // Most events of a stream: nobody reads what is in them.
-      if (event.name == "content_block_delta") return {};
+      if (event.name == "content_block_delta") {
+        pass_over(event.data);
+        return {};
+      }
       if (event.name == "content_block_start") {
         listen_open(out);
         return {};
@@ -183,6 +188,12 @@ class Reader : public StreamReader {
     DataLines lines(event.data);
     for (std::string_view json; lines.next(json) && !ended_;) CCR_CHECK(take_data(event.name, json, out));
     return {};
+  }
+
+  /// What stands around the text is about the same in each.
+  void pass_over(std::string_view delta_json) {
+    constexpr std::string_view kAround = R"({"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":""}})";
+    passed_over_bytes_ += static_cast<std::int64_t>(std::max(delta_json.size(), kAround.size() + 1) - kAround.size());
   }
 
   Result<void> take_data(std::string_view name, std::string_view json, std::vector<chat::Event>& out) {
@@ -199,7 +210,11 @@ class Reader : public StreamReader {
     CCR_TRY(root_value, document.root());
     const std::string_view type = root_value.peek_string("type").value_or(name);
     CCR_TRY(root, root_value.object());
-    if (type == "content_block_delta") return listen_ ? root.done() : take_delta(root, out);
+    if (type == "content_block_delta" && listen_) {
+      pass_over(document.text());
+      return root.done();
+    }
+    if (type == "content_block_delta") return take_delta(root, out);
     if (type == "content_block_start") return take_block_start(root, out);
     if (type == "content_block_stop") {
       CCR_CHECK(root.done());
@@ -504,6 +519,7 @@ class Reader : public StreamReader {
   UnstreamedBody body_;
   bool started_ = false;
   bool ended_ = false;
+  std::int64_t passed_over_bytes_ = 0;
   bool saw_tool_ = false;
   Kind kind_ = Kind::kNone;
   std::uint32_t next_index_ = 0;

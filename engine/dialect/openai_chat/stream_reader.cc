@@ -48,6 +48,7 @@ class Reader final : public StreamReader {
   }
 
   [[nodiscard]] bool ended() const override { return assembler_.ended(); }
+  [[nodiscard]] std::int64_t passed_over_bytes() const override { return passed_over_bytes_; }
   [[nodiscard]] bool awaiting_usage() const override {
     return assembler_.finish_seen() && !assembler_.ended();
   }
@@ -84,7 +85,9 @@ class Reader final : public StreamReader {
     }
     if (assembler_.content_seen() && repeated_.match(json, chunk_)) {
       // Arguments are followed even then: whether a call was cut depends on them.
-      return only_listens_ && chunk_.tools.empty() ? Result<void>() : assembler_.apply(chunk_, out);
+      if (!only_listens_ || !chunk_.tools.empty()) return assembler_.apply(chunk_, out);
+      for (const TextPiece& piece : chunk_.texts) passed_over_bytes_ += static_cast<std::int64_t>(piece.text.size());
+      return {};
     }
     return read_json(json, out);
   }
@@ -125,6 +128,7 @@ class Reader final : public StreamReader {
   RepeatedChunk repeated_;
   std::string provider_;
   bool only_listens_;
+  std::int64_t passed_over_bytes_ = 0;
   UnstreamedBody body_;
 };
 
