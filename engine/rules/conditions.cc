@@ -111,8 +111,8 @@ bool holds(const Condition& condition, const Value& value) {
   }
 }
 
+// Only asked for with `explain`: the texts cost more than most conditions.
 void explain(Evaluation& evaluation, std::string failed, std::string actual) {
-  if (!evaluation.explain) return;
   evaluation.failed = std::move(failed);
   evaluation.actual = std::move(actual);
 }
@@ -136,7 +136,7 @@ Outcome evaluate_lua(const Condition& condition, Evaluation& evaluation) {
       !evaluation.script->test(condition.ref, evaluation.reader, with_value ? &value : nullptr, yes, evaluation.error)) {
     return Outcome::kFailed;
   }
-  if (!yes) explain(evaluation, condition.shown, with_value ? shown(value) : "false");
+  if (!yes && evaluation.explain) explain(evaluation, condition.shown, with_value ? shown(value) : "false");
   return yes ? Outcome::kYes : Outcome::kNo;
 }
 
@@ -802,7 +802,9 @@ Outcome evaluate_one(const Condition& condition, Evaluation& evaluation) {
     case Op::kNone: return evaluate_none(condition, evaluation);
     case Op::kFunction:
     case Op::kValueFunction: return evaluate_lua(condition, evaluation);
-    case Op::kNever: explain(evaluation, condition.shown, condition.actual); return Outcome::kNo;
+    case Op::kNever:
+      if (evaluation.explain) explain(evaluation, condition.shown, condition.actual);
+      return Outcome::kNo;
     case Op::kTimeWindow:
       if (in_window(condition, evaluation.reader.wall_us())) return Outcome::kYes;
       if (evaluation.explain) explain(evaluation, condition.shown, shown(evaluation.reader.read(api::Fact::kTimeIso)));

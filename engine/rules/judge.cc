@@ -228,8 +228,19 @@ void Judge::record(const Rule& rule, std::string slot, std::string value, bool s
 
 std::optional<Judge::Refusal> Judge::refusal(const Target& target) {
   if (set_.about_target.empty()) return std::nullopt;
-  reader_.set_target(target, set_.targets.local(target.provider));
+  const Target* before = reader_.target();
+  reader_.set_target(target, set_.targets);
   reader_.targets_are_known();
+  std::optional<Refusal> found = refusal_of_read_target();
+  if (before != nullptr) {
+    reader_.set_target(*before, set_.targets);
+  } else {
+    reader_.forget_target();
+  }
+  return found;
+}
+
+std::optional<Judge::Refusal> Judge::refusal_of_read_target() {
   for (const Rule& rule : set_.about_target) {
     if (!rule.may_deny()) continue;
     if (quarantined(rule)) {

@@ -108,6 +108,7 @@ class Judge {
   std::optional<Refusal> refusal(const Target& target);
 
  private:
+  std::optional<Refusal> refusal_of_read_target();
   /// Before Lua of the rule runs. False, with the evaluation's error set, when other rules used up the time.
   bool begin(const Rule& rule, Evaluation& evaluation);
   /// After Lua of the rule ran well: what it leaves behind must not be laid at another rule's door.

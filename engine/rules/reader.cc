@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "rules/agents.h"
+#include "rules/targets.h"
 #include "rules/tree.h"
 
 namespace ccrules::rules {
@@ -148,18 +149,13 @@ Value Reader::read(api::Fact fact) {
   return value;
 }
 
-void Reader::set_target(const Target& target, bool local) {
-  target_ = target;
-  target_local_ = local;
-}
-
 Value Reader::tokens_against(double limit) {
   TokensUse* use = facts_.tokens_use;
   if (use == nullptr) return read(api::Fact::kTokens);
   const bool seen = use->seen;
   const Value value = read(api::Fact::kTokens);
   use->seen = seen;
-  if (limit >= static_cast<double>(use->low) && limit <= static_cast<double>(use->high)) use->near = true;
+  compared_tokens_with(limit);
   return value;
 }
 
@@ -204,15 +200,14 @@ Value Reader::value_of(api::Fact fact) {
     }
     case Fact::kSystemHash: return words(system_hash());
     case Fact::kLastRole: return words_or_none(outline.last_role);
-    case Fact::kTargetModel: return words_or_none(target_.model);
-    case Fact::kTargetProvider: return words_or_none(target_.provider);
-    case Fact::kProviderClass:
-      return target_.provider.empty() ? Value() : words(target_local_ ? "local" : "external");
+    case Fact::kTargetModel: return target_ == nullptr ? Value() : words_or_none(target_->model);
+    case Fact::kTargetProvider: return target_ == nullptr ? Value() : words_or_none(target_->provider);
+    case Fact::kProviderClass: return target_ == nullptr ? Value() : words(targets_->local(target_->provider) ? "local" : "external");
     case Fact::kTimeHour: return number(hour(facts_.wall_us));
     case Fact::kTimeWday: return number(weekday(facts_.wall_us));
     case Fact::kTimeIso: return words(iso());
-    case Fact::kTextLastUser: return words(decoded(outline.last_user_json, last_user_));
-    case Fact::kTextFirstUser: return words(decoded(outline.first_user_json, first_user_));
+    case Fact::kTextLastUser: return words(decoded(outline.last_user_json, worked().last_user));
+    case Fact::kTextFirstUser: return words(decoded(outline.first_user_json, worked().first_user));
     case Fact::kTextSystem: return words(system());
     case Fact::kSpendHour: return spent(kEverybody, Period::kHour);
     case Fact::kSpendToday: return spent(kEverybody, Period::kDay);
@@ -273,8 +268,7 @@ Value Reader::bucket(std::string_view name, std::string_view key) {
 }
 
 std::string_view Reader::keep(std::string text) {
-  kept_.push_back(std::move(text));
-  return kept_.back();
+  return worked().kept.emplace_back(std::move(text));
 }
 
 Value Reader::body(std::string_view path) {
@@ -349,8 +343,9 @@ std::optional<Warmth> Reader::warm(const Target& target) {
 }
 
 const chat::Request* Reader::request() {
-  if (!request_) request_ = facts_.request ? facts_.request() : nullptr;
-  return *request_;
+  std::optional<const chat::Request*>& read = worked().request;
+  if (!read) read = facts_.request ? facts_.request() : nullptr;
+  return *read;
 }
 
 std::optional<std::size_t> Reader::message_count() {
@@ -364,9 +359,10 @@ std::optional<std::size_t> Reader::message_count() {
 const MessageView* Reader::message(std::size_t index) {
   const chat::Request* whole = request();
   if (whole == nullptr || index >= whole->messages.size()) return nullptr;
-  message_ = view_of(whole->messages[index]);
-  if (trace_ != nullptr) note("messages." + std::to_string(index + 1), words(message_.text));
-  return &message_;
+  MessageView& message = worked().message;
+  message = view_of(whole->messages[index]);
+  if (trace_ != nullptr) note("messages." + std::to_string(index + 1), words(message.text));
+  return &message;
 }
 
 void Reader::note(std::string_view name, const Value& value) {
@@ -384,8 +380,9 @@ std::string_view Reader::decoded(std::string_view literal, std::optional<std::st
 }
 
 std::string_view Reader::system() {
-  if (system_) return *system_;
-  std::string& text = system_.emplace();
+  std::optional<std::string>& kept = worked().system;
+  if (kept) return *kept;
+  std::string& text = kept.emplace();
   if (facts_.outline == nullptr) return text;
   for (const std::string_view literal : facts_.outline->system_json) {
     if (!text.empty()) text += '\n';
@@ -395,7 +392,8 @@ std::string_view Reader::system() {
 }
 
 std::string_view Reader::system_hash() {
-  if (!hash_.empty() || facts_.outline == nullptr) return hash_;
+  std::string& kept = worked().hash;
+  if (!kept.empty() || facts_.outline == nullptr) return kept;
   std::uint64_t hash = 0;
   for (const std::string_view literal : facts_.outline->system_json) {
     // This line changes with every conversation of the same prompt.
@@ -404,12 +402,13 @@ std::string_view Reader::system_hash() {
   }
   std::array<char, 17> hex{};
   std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
-  hash_.assign(hex.data(), 16);
-  return hash_;
+  kept.assign(hex.data(), 16);
+  return kept;
 }
 
 std::string_view Reader::iso() {
-  if (!iso_.empty()) return iso_;
+  std::string& kept = worked().iso;
+  if (!kept.empty()) return kept;
   // Civil date from days since 1970-01-01, by eras of 400 years that begin on 1 March.
   const std::int64_t shifted = days(facts_.wall_us) + 719468;
   const std::int64_t era = shifted / 146097;
@@ -426,8 +425,8 @@ std::string_view Reader::iso() {
                                  static_cast<long long>(year), static_cast<long long>(month), static_cast<long long>(day),
                                  static_cast<long long>(second / 3600), static_cast<long long>(second / 60 % 60),
                                  static_cast<long long>(second % 60));
-  iso_.assign(text.data(), static_cast<std::size_t>(size));
-  return iso_;
+  kept.assign(text.data(), static_cast<std::size_t>(size));
+  return kept;
 }
 
 std::string to_json(const Value& value) {

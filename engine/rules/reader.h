@@ -1,6 +1,7 @@
 #pragma once
 #include <bitset>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "rules/zone.h"
 
 namespace ccrules::rules {
+
+class Targets;
 
 /// A fact's value. Views live as long as the Reader.
 struct Value {
@@ -33,13 +36,19 @@ struct MessageView {
 class Reader {
  public:
   explicit Reader(const Facts& facts, api::On on = api::On::kRequest, Trace* trace = nullptr)
-      : facts_(facts), on_(on), trace_(trace) {}
+      : facts_(facts), on_(on), trace_(trace), id_(++last_id_) {}
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
   Value read(api::Fact fact);
   /// `tokens`, to be compared with a number: notes when the count is not sure to be on one side of it.
   Value tokens_against(double number);
+  /// What tokens_against() notes, for who knows the value already.
+  void compared_tokens_with(double number) {
+    TokensUse* use = facts_.tokens_use;
+    if (use == nullptr) return;
+    if (number >= static_cast<double>(use->low) && number <= static_cast<double>(use->high)) use->near = true;
+  }
   /// By lower-case name; nothing when absent.
   Value header(std::string_view name);
   /// From 0 to below 100; nothing when there is no key.
@@ -62,8 +71,15 @@ class Reader {
   Value clock(api::Fact part, const Zone& zone);
   [[nodiscard]] std::int64_t wall_us() const { return facts_.wall_us; }
   [[nodiscard]] api::On on() const { return on_; }
-  /// The target the rules chose so far.
-  void set_target(const Target& target, bool local);
+  /// Another one for every Reader of a thread.
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  /// The target the rules chose so far; it must stay where it is while it may be read.
+  void set_target(const Target& target, const Targets& all) {
+    target_ = &target;
+    targets_ = &all;
+  }
+  [[nodiscard]] const Target* target() const { return target_; }
+  void forget_target() { target_ = nullptr; }
   /// From now on rules about the target are judged, see Rule::about_target.
   void targets_are_known() { targets_known_ = true; }
   [[nodiscard]] bool targets_known() const { return targets_known_; }
@@ -76,7 +92,7 @@ class Reader {
   /// The scope a rule names by a fact; nothing when the request does not have it.
   std::optional<Scope> own_scope(std::string_view by);
   const chat::Request* request();
-  std::string_view decoded(std::string_view literal, std::optional<std::string>& kept);
+  static std::string_view decoded(std::string_view literal, std::optional<std::string>& kept);
   std::string_view system();
   std::string_view system_hash();
   std::string_view iso();
@@ -84,18 +100,27 @@ class Reader {
   const Facts& facts_;
   api::On on_;
   Trace* trace_;
+  inline static thread_local std::uint64_t last_id_ = 0;
+  std::uint64_t id_;
   std::bitset<128> noted_;  // facts already in the trace
-  Target target_;
-  bool target_local_ = false;
+  const Target* target_ = nullptr;
+  const Targets* targets_ = nullptr;
   bool targets_known_ = false;
-  std::optional<std::string> last_user_;
-  std::optional<std::string> first_user_;
-  std::optional<std::string> system_;
-  std::string hash_;
-  std::string iso_;
-  std::optional<const chat::Request*> request_;
-  MessageView message_;
-  std::list<std::string> kept_;  // texts that values point into
+
+  /// What had to be worked out: most decisions need none of it.
+  struct Worked {
+    std::optional<std::string> last_user, first_user, system;
+    std::string hash;
+    std::string iso;
+    std::optional<const chat::Request*> request;
+    MessageView message;
+    std::list<std::string> kept;  ///< texts that values point into
+  };
+  Worked& worked() {
+    if (!worked_) worked_ = std::make_unique<Worked>();
+    return *worked_;
+  }
+  std::unique_ptr<Worked> worked_;
 };
 
 /// JSON of a value, null for none.

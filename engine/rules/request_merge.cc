@@ -38,10 +38,10 @@ struct Asked {
 /// One decision being made: rules add their claims from top to bottom, the first claim on a slot wins.
 class Merge {
  public:
-  Merge(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace)
-      : set_(set), sieve_(sieve), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()) {}
+  Merge(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace, Decision& decision)
+      : set_(set), sieve_(sieve), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()), decision_(decision) {}
 
-  Decision decide() {
+  void decide() {
     if (judge_.traced() || set_.log != nullptr) {
       apply_all(set_.on_request);
     } else {
@@ -50,7 +50,6 @@ class Merge {
     gather_targets();
     if (!set_.about_target.empty()) judge_targets();
     finish();
-    return std::move(decision_);
   }
 
  private:
@@ -66,10 +65,38 @@ class Merge {
   // The rules on requests when nobody wants to know why one did not match.
   void sift() {
     const std::vector<Rule>& rules = set_.on_request;
-    for (std::size_t i = 0; i < rules.size() && !denied_; ++i) {
-      const Sieve::Row& row = sieve_.row(i);
-      const bool covered = row.only_targets && (!row.to || to_claimed_) && (!row.fallback || fallback_claimed_);
-      if (!covered && sieve_.passes(row, reader_)) apply(rules[i], false, row.whole);
+    const std::size_t count = rules.size();
+    const Sieve::Row* const rows = sieve_.rows();
+    Sieve::Glance glance(reader_);
+    for (std::size_t i = 0; i < count && !denied_; ++i) {
+      const Sieve::Row& row = rows[i];
+      if (row.only_targets && (!row.to || to_claimed_) && (!row.fallback || fallback_claimed_)) continue;
+      const Sieve::Answer answer = sieve_.ask(row, glance);
+      if (answer == Sieve::Answer::kNo) continue;
+      const bool matched = answer == Sieve::Answer::kYes;
+      if (!matched || !row.fixed_targets || !take_fixed_targets(rules[i])) apply(rules[i], false, matched);
+    }
+  }
+
+  // What claim() does for a rule that matches, and neither fails nor asks for more than targets that are known as they stand.
+  // False when it has to be looked at in full; then nothing was claimed.
+  bool take_fixed_targets(const Rule& rule) {
+    const std::vector<Choice>* to = nullptr;
+    const std::vector<Choice>* fallback = nullptr;
+    if (!find_fixed(rule.to, to) || !find_fixed(rule.fallback, fallback)) return false;
+    if (to != nullptr && !to_claimed_ && !to->empty()) take_choice(rule, to->front());
+    if (fallback == nullptr || fallback_claimed_) return true;
+    fallback_claimed_ = true;
+    fixed_fallback_ = fallback;
+    return true;
+  }
+
+  bool find_fixed(const TargetEffect& effect, const std::vector<Choice>*& found) {
+    switch (effect.kind) {
+      case TargetEffect::Kind::kNone: return true;
+      case TargetEffect::Kind::kFixed: found = &effect.choices; return true;
+      case TargetEffect::Kind::kPick: found = effect.pick.find(reader_.read(effect.pick.fact).text); return true;
+      default: return false;
     }
   }
 
@@ -120,11 +147,22 @@ class Merge {
 
   void gather_targets() {
     if (denied_ || decision_.targets.empty()) return;
-    for (Target& target : fallback_) {
-      if (std::find(decision_.targets.begin(), decision_.targets.end(), target) == decision_.targets.end()) {
-        decision_.targets.push_back(std::move(target));
+    for (const Target& target : fallback_) add_target(target);
+    if (fixed_fallback_ != nullptr) {
+      for (const Choice& choice : *fixed_fallback_) {
+        if (choice.target.model.empty()) {
+          add_target(complete(choice.target));
+        } else {
+          add_target(choice.target);
+        }
       }
     }
+    reader_.set_target(decision_.targets.front(), set_.targets);
+  }
+
+  void add_target(const Target& target) {
+    if (std::find(decision_.targets.begin(), decision_.targets.end(), target) != decision_.targets.end()) return;
+    decision_.targets.push_back(target);
   }
 
   // The choice must pass, or the request is refused; fallbacks that do not pass are left out.
@@ -327,20 +365,41 @@ class Merge {
       return;
     }
     const bool shadowed = to_claimed_ || denied_;
-    if (asked.to && asked.to->target.model.empty()) asked.to->target.model = requested_model();
+    if (asked.to) asked.to->target = complete(std::move(asked.to->target));
     if (judge_.traced()) {
       judge_.record(rule, "to", asked.to ? target_text(asked.to->target) : asked.bad_request + asked.no_target, shadowed);
     }
     if (shadowed) return;
+    decision_.bad_request = std::move(asked.bad_request);
+    decision_.no_target = std::move(asked.no_target);
+    if (asked.to) {
+      take_choice(rule, *asked.to);
+    } else {
+      sign(rule);
+    }
+  }
+
+  // The rule's claim on `to` stands.
+  void sign(const Rule& rule) {
     to_claimed_ = true;
     decision_.rule = rule.name;
     decision_.reason = rule.reason.parts.empty() ? "rule '" + rule.name + "'" : rule.reason.render(reader_);
-    decision_.bad_request = std::move(asked.bad_request);
-    decision_.no_target = std::move(asked.no_target);
-    if (!asked.to) return;
-    reader_.set_target(asked.to->target, set_.targets.local(asked.to->target.provider));
-    decision_.targets.push_back(std::move(asked.to->target));
-    claim_edits(rule, asked.to->defaults);
+  }
+
+  void take_choice(const Rule& rule, const Choice& choice) {
+    sign(rule);
+    decision_.targets.reserve(kUsualTargets);
+    Target& target = decision_.targets.emplace_back(choice.target);
+    if (target.model.empty()) target.model = requested_model();
+    reader_.set_target(target, set_.targets);
+    if (choice.defaults.empty()) return;
+    std::vector<FieldEdit> defaults = choice.defaults;
+    claim_edits(rule, defaults);
+  }
+
+  Target complete(Target target) {
+    if (target.model.empty()) target.model = requested_model();
+    return target;
   }
 
   // A target that names only its provider keeps the model; of "other,model" the part behind the comma.
@@ -358,9 +417,7 @@ class Merge {
       return;
     }
     const bool shadowed = fallback_claimed_ || denied_;
-    for (Target& target : *asked.fallback) {
-      if (target.model.empty()) target.model = requested_model();
-    }
+    for (Target& target : *asked.fallback) target = complete(std::move(target));
     if (judge_.traced()) judge_.record(rule, "fallback", targets_text(*asked.fallback), shadowed);
     if (shadowed) return;
     fallback_claimed_ = true;
@@ -433,8 +490,11 @@ class Merge {
   const Sieve& sieve_;
   Judge judge_;
   Reader& reader_;
-  Decision decision_;
+  static constexpr std::size_t kUsualTargets = 3;  // for one piece of memory
+
+  Decision& decision_;
   std::vector<Target> fallback_;
+  const std::vector<Choice>* fixed_fallback_ = nullptr;  ///< instead of `fallback_`
   bool to_claimed_ = false;
   bool fallback_claimed_ = false;
   bool denied_ = false;
@@ -443,7 +503,9 @@ class Merge {
 }  // namespace
 
 Decision decide_request(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace) {
-  return Merge(set, sieve, quarantine, facts, trace).decide();
+  Decision decision;
+  Merge(set, sieve, quarantine, facts, trace, decision).decide();
+  return decision;
 }
 
 }  // namespace ccrules::rules

@@ -18,6 +18,7 @@ namespace ccrules::rules {
 namespace {
 
 constexpr lua_Number kMostMessages = 1e6;
+constexpr std::size_t kKeptTextBytes = 1024;
 
 void push(lua_State* state, std::string_view text) { lua_pushlstring(state, text.data(), text.size()); }
 
@@ -565,8 +566,28 @@ struct Script::Binding {
         break;
       default: break;
     }
-    push_value(state, facts.read(row.id));
+    const Value value = facts.read(row.id);
+    push_value(state, value);
+    if (is_kept(row.id, value)) keep(state, row);
     return 1;
+  }
+
+  // Scalars that stay as they are until the decision is made; nothing that holds on to much memory.
+  static bool is_kept(api::Fact fact, const Value& value) {
+    if (fact == api::Fact::kTargetModel || fact == api::Fact::kTargetProvider || fact == api::Fact::kProviderClass) return false;
+    return value.kind == Value::Kind::kFlag || value.kind == Value::Kind::kNumber ||
+           (value.kind == Value::Kind::kText && value.text.size() <= kKeptTextBytes);
+  }
+
+  // The fact's value is on top of the stack, and stays there.
+  static void keep(lua_State* state, const api::FactRow& row) {
+    Script& script = self(state);
+    lua_rawgeti(state, LUA_REGISTRYINDEX, script.kept_facts_ref_);
+    lua_pushvalue(state, 2);
+    lua_pushvalue(state, -3);
+    script.kept_.push_back(static_cast<int>(&row - api::facts().data()));
+    lua_rawset(state, -3);
+    lua_pop(state, 1);
   }
 
   static int unknown_fact(lua_State* state) {
@@ -599,7 +620,7 @@ struct Script::Binding {
     lua_pushcclosure(state, function, 1);
   }
 
-  // A userdata whose members are found by the function on top of the stack (popped).
+  // A userdata whose members are found by the function or table on top of the stack (popped).
   static void push_view(lua_State* state) {
     lua_newuserdata(state, 1);
     lua_newtable(state);
@@ -613,7 +634,31 @@ struct Script::Binding {
     lua_remove(state, -2);
   }
 
-  static int make_request(lua_State* state, Script* script) {
+  // `req` is an empty thing whose members are found in a table of facts that were read already, and then by request_index.
+  static void make_request(lua_State* state, Script* script) {
+    const std::size_t facts = api::facts().size();
+    script->kept_.clear();
+    script->kept_.reserve(facts);
+    lua_createtable(state, static_cast<int>(facts), 0);
+    for (std::size_t i = 0; i < facts; ++i) {
+      lua_pushstring(state, api::facts()[i].name);
+      lua_rawseti(state, -2, static_cast<int>(i) + 1);
+    }
+    script->fact_names_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+    push_request_index(state, script);
+    lua_createtable(state, 0, static_cast<int>(facts));
+    lua_createtable(state, 0, 1);
+    lua_pushvalue(state, -3);
+    lua_setfield(state, -2, "__index");
+    lua_setmetatable(state, -2);
+    lua_remove(state, -2);
+    lua_pushvalue(state, -1);
+    script->kept_facts_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+    push_view(state);
+    script->request_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
+  }
+
+  static void push_request_index(lua_State* state, Script* script) {
     lua_pushlightuserdata(state, script);
     lua_newtable(state);
     for (std::size_t i = 0; i < api::facts().size(); ++i) {
@@ -652,8 +697,6 @@ struct Script::Binding {
       lua_setfield(state, -2, "messages");
     }
     lua_pushcclosure(state, request_index, 3);
-    push_view(state);
-    return luaL_ref(state, LUA_REGISTRYINDEX);
   }
 
   // A value the engine knows: a word of the prelude with a name.
@@ -771,7 +814,7 @@ bool Script::start(std::string& error) {
   return vm_->protect(
       [this](lua_State* state) {
         Binding::install_words(state, this, words_);
-        request_ref_ = Binding::make_request(state, this);
+        Binding::make_request(state, this);
         Binding::push_function(state, this, Binding::push_argument);
         push_argument_ref_ = luaL_ref(state, LUA_REGISTRYINDEX);
         Binding::push_function(state, this, Binding::read_result);
@@ -813,7 +856,8 @@ bool Script::load(const SourceFile& file, std::vector<Declaration>& declarations
     if (ran) diagnostics.push_back(file.error({line, 1}, "'" + name + "' has no table: a name is followed by { ... }"));
   }
   if (!ran) {
-    diagnostics.push_back(vm_->stopped() ? file.error({}, "loading this file was stopped: it " + error)
+    const Spot line{std::max(vm_->stopped_line(), 1), 1};
+    diagnostics.push_back(vm_->stopped() ? file.error(line, "loading this file was stopped here: it " + error)
                                          : lua_error_diagnostic(file, error));
   }
   if (ran && zones_ != nullptr) read_zones(file, *zones_, diagnostics);
@@ -852,8 +896,26 @@ bool Script::load_again() {
   return false;
 }
 
+// Needs no memory, so it cannot fail.
+void Script::forget_facts() {
+  lua_State* state = vm_->lua();
+  lua_rawgeti(state, LUA_REGISTRYINDEX, kept_facts_ref_);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, fact_names_ref_);
+  for (const int row : kept_) {
+    lua_rawgeti(state, -1, row + 1);
+    lua_pushnil(state);
+    lua_rawset(state, -4);
+  }
+  lua_pop(state, 2);
+  kept_.clear();
+}
+
 bool Script::call(int ref, Reader& reader, const Value* value, std::string& error) {
   reader_ = &reader;
+  if (kept_for_ != reader.id()) {
+    if (!kept_.empty()) forget_facts();
+    kept_for_ = reader.id();
+  }
   lua_State* state = vm_->lua();
   lua_rawgeti(state, LUA_REGISTRYINDEX, ref);
   bool ready = true;

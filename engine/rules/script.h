@@ -79,12 +79,18 @@ class Script {
   bool start(std::string& error);
   bool load_again();
   bool call(int ref, Reader& reader, const Value* value, std::string& error);
+  void forget_facts();
 
   std::unique_ptr<Vm> vm_;
   Vm::Lines* lines_ = nullptr;
   Reader* reader_ = nullptr;    // during a call
   Loading* loading_ = nullptr;  // during load()
   int request_ref_ = 0;
+  // Facts that `req` keeps for the functions of one decision: rows of api::facts().
+  int kept_facts_ref_ = 0;
+  int fact_names_ref_ = 0;
+  std::vector<int> kept_;
+  std::uint64_t kept_for_ = 0;  ///< Reader::id()
   Grants grants_;
   const Targets* targets_ = nullptr;
   Zones* zones_ = nullptr;

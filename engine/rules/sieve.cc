@@ -9,92 +9,221 @@ namespace {
 
 using Op = Condition::Op;
 
+// Answers stand where the number of a test could.
+constexpr std::uint32_t kAnswers = 0xFFFFFFF0U;
+constexpr std::uint32_t label(Sieve::Answer answer) { return kAnswers + static_cast<std::uint32_t>(answer); }
+constexpr std::uint32_t kMaybe = label(Sieve::Answer::kMaybe);
+
+constexpr std::uint64_t kEveryLetter = ~std::uint64_t{0};
+constexpr std::size_t kLongText = 256;  // not worth reading to save tests
+
 bool is_number_test(Op op) { return op >= Op::kEqual && op <= Op::kAtMost; }
 
-bool is_plain(const Condition& condition) {
-  if (condition.subject != nullptr) return false;
-  switch (condition.op) {
-    case Op::kText:
-    case Op::kGlob:
-    case Op::kPrefix:
-    case Op::kFlag:
-    case Op::kPresent: return true;
-    default: return is_number_test(condition.op);
+bool is_about_target(api::Fact fact) {
+  return fact == api::Fact::kTargetModel || fact == api::Fact::kTargetProvider || fact == api::Fact::kProviderClass;
+}
+
+/// One bit for every letter (whatever its case), digit and a few for all other bytes.
+constexpr std::array<std::uint64_t, 256> kBitOfByte = [] {
+  std::array<std::uint64_t, 256> bits{};
+  for (std::size_t byte = 0; byte < bits.size(); ++byte) {
+    const bool capital = byte >= 'A' && byte <= 'Z';
+    const bool small = byte >= 'a' && byte <= 'z';
+    const bool digit = byte >= '0' && byte <= '9';
+    bits[byte] = std::uint64_t{1} << (capital ? byte - 'A' : small ? byte - 'a' : digit ? 26 + byte - '0' : 36 + byte % 28);
   }
+  return bits;
+}();
+
+std::uint64_t letters_of(std::string_view text) {
+  if (text.size() > kLongText) return kEveryLetter;
+  std::uint64_t letters = 0;
+  for (const char c : text) letters |= kBitOfByte[static_cast<unsigned char>(c)];
+  return letters;
 }
 
 }  // namespace
 
 Sieve::Sieve(const std::vector<Rule>& rules) {
   for (const Rule& rule : rules) {
+    const auto by_function = [](const TargetEffect& effect) { return effect.kind == TargetEffect::Kind::kFunction; };
     Row row;
-    row.first = static_cast<std::uint32_t>(tests_.size());
-    row.whole = take(rule.when);
-    row.count = static_cast<std::uint32_t>(tests_.size()) - row.first;
+    row.first = add(rule.when, label(Answer::kYes), label(Answer::kNo));
     row.only_targets = rule.only_targets();
     row.to = rule.to.kind != TargetEffect::Kind::kNone;
     row.fallback = rule.fallback.kind != TargetEffect::Kind::kNone;
+    row.fixed_targets = row.only_targets && !by_function(rule.to) && !by_function(rule.fallback);
     rows_.push_back(row);
   }
 }
 
-bool Sieve::take(const Condition& condition) {
-  if (condition.op == Op::kAll) {
-    return std::all_of(condition.children.begin(), condition.children.end(), [this](const Condition& child) { return take(child); });
-  }
-  if (!is_plain(condition)) return false;
-  Test test{.op = condition.op, .flag = condition.flag, .ignore_case = condition.ignore_case, .fact = condition.fact,
-            .number = condition.number, .text = condition.text};
-  if (test.op == Op::kGlob && !test.ignore_case) {
-    // "*haiku*", "claude-*", "*-mini": no need to match step by step.
-    const bool front = test.text.starts_with('*');
-    const bool back = test.text.size() > 1 && test.text.ends_with('*');
-    const std::string_view inner = test.text.substr(front ? 1 : 0, test.text.size() - (front ? 1 : 0) - (back ? 1 : 0));
-    if ((front || back) && !text::is_glob(inner)) {
-      test.look = front && back ? Look::kHolds : front ? Look::kEndsWith : Look::kBeginsWith;
-      test.text = inner;
+// From the last test to the first, since each has to know what follows it. Returns where the condition begins.
+std::uint32_t Sieve::add(const Condition& condition, std::uint32_t yes, std::uint32_t no) {
+  const auto& children = condition.children;
+  switch (condition.op) {
+    case Op::kAll: {
+      std::uint32_t next = yes;
+      for (auto child = children.rbegin(); child != children.rend(); ++child) next = add(*child, next, no);
+      return next;
     }
+    case Op::kAny: {
+      std::uint32_t next = no;
+      for (auto child = children.rbegin(); child != children.rend(); ++child) next = add(*child, yes, next);
+      return next;
+    }
+    case Op::kNone: {
+      std::uint32_t next = yes;
+      for (auto child = children.rbegin(); child != children.rend(); ++child) next = add(*child, no, next);
+      return next;
+    }
+    case Op::kNever: return no;
+    case Op::kNames: return condition.subject == nullptr ? add_names(condition, yes, no) : kMaybe;
+    case Op::kText:
+    case Op::kGlob:
+    case Op::kPrefix:
+    case Op::kFlag:
+    case Op::kPresent: return condition.subject == nullptr ? add_plain(condition, yes, no) : kMaybe;
+    default: return condition.subject == nullptr && is_number_test(condition.op) ? add_plain(condition, yes, no) : kMaybe;
+  }
+}
+
+std::uint32_t Sieve::add_plain(const Condition& condition, std::uint32_t yes, std::uint32_t no) {
+  Test test{.op = condition.op, .flag = condition.flag, .ignore_case = condition.ignore_case,
+            .counts = condition.fact == api::Fact::kTokens && is_number_test(condition.op), .slot = slot_of(condition.fact),
+            .fact = condition.fact, .yes = yes, .no = no, .number = condition.number, .text = {}};
+  if (test.op == Op::kGlob) {
+    look_at(test, condition.text);
+  } else if (test.op == Op::kText || test.op == Op::kPrefix) {
+    test.look = test.op == Op::kText ? Look::kWhole : Look::kBeginsWith;
+    test.text = condition.text;
+    test.least_bytes = test.text.size();
+    test.letters = letters_of(test.text);
+    if (test.text.size() > kLongText) test.letters = 0;
+    test.ignore_case = test.ignore_case && test.op == Op::kText;
+    test.op = Op::kGlob;
   }
   tests_.push_back(test);
-  return true;
+  return static_cast<std::uint32_t>(tests_.size() - 1);
+}
+
+// Names one after the other, then globs, whatever their case.
+std::uint32_t Sieve::add_names(const Condition& condition, std::uint32_t yes, std::uint32_t no) {
+  std::uint32_t next = no;
+  Condition one;
+  one.fact = condition.fact;
+  one.ignore_case = true;
+  const auto add_one = [this, &next, &one, yes](Op op, std::string_view text) {
+    one.op = op;
+    one.text.clear();
+    next = add_plain(one, yes, next);
+    Test& test = tests_.back();
+    look_at(test, text);
+    if (op == Op::kText) test.look = Look::kWhole;
+  };
+  for (auto glob = condition.globs.rbegin(); glob != condition.globs.rend(); ++glob) add_one(Op::kGlob, *glob);
+  for (auto name = condition.names.rbegin(); name != condition.names.rend(); ++name) add_one(Op::kText, *name);
+  return next;
+}
+
+// "*haiku*", "claude-*", "*-mini": no need to match step by step.
+void Sieve::look_at(Test& test, std::string_view pattern) {
+  const bool front = pattern.starts_with('*');
+  const bool back = pattern.size() > 1 && pattern.ends_with('*');
+  const std::string_view inner = pattern.substr(front ? 1 : 0, pattern.size() - (front ? 1 : 0) - (back ? 1 : 0));
+  if (text::is_glob(inner)) {
+    test.look = Look::kGlob;
+    test.text = pattern;
+  } else {
+    test.look = front && back ? Look::kHolds : front ? Look::kEndsWith : back ? Look::kBeginsWith : Look::kWhole;
+    test.text = inner;
+  }
+  std::string literal(inner);
+  std::erase(literal, '*');
+  test.least_bytes = literal.size();  // a ? stands for one byte
+  std::erase(literal, '?');
+  test.letters = literal.size() > kLongText ? 0 : letters_of(literal);
+}
+
+std::uint8_t Sieve::slot_of(api::Fact fact) {
+  if (is_about_target(fact)) return Glance::kSlots;
+  auto found = std::find(slots_.begin(), slots_.end(), fact);
+  if (found == slots_.end()) {
+    if (slots_.size() == Glance::kSlots) return Glance::kSlots;
+    found = slots_.insert(slots_.end(), fact);
+  }
+  return static_cast<std::uint8_t>(found - slots_.begin());
+}
+
+const Sieve::Glance::Seen& Sieve::Glance::read(std::size_t slot, api::Fact fact) {
+  Seen& seen = seen_[slot];
+  if (slot != kSlots) known_ |= std::uint32_t{1} << slot;
+  seen.value = reader_.read(fact);
+  seen.letters = letters_of(seen.value.text);
+  return seen;
+}
+
+double Sieve::Glance::tokens_against(double limit) {
+  if (tokens_known_) {
+    reader_.compared_tokens_with(limit);
+  } else {
+    tokens_known_ = true;
+    tokens_ = reader_.tokens_against(limit).number;
+  }
+  return tokens_;
+}
+
+bool Sieve::compare(const Test& test, double number) {
+  switch (test.op) {
+    case Op::kEqual: return number == test.number;
+    case Op::kGreater: return number > test.number;
+    case Op::kAtLeast: return number >= test.number;
+    case Op::kLess: return number < test.number;
+    default: return number <= test.number;
+  }
 }
 
 bool Sieve::holds(const Test& test, const Value& value) {
   switch (test.op) {
-    case Op::kText:
-      return value.kind == Value::Kind::kText &&
-             (test.ignore_case ? text::equals_ignore_case(value.text, test.text) : value.text == test.text);
-    case Op::kPrefix: return value.kind == Value::Kind::kText && value.text.starts_with(test.text);
     case Op::kFlag: return value.kind == Value::Kind::kFlag && value.flag == test.flag;
     case Op::kPresent: return (value.kind != Value::Kind::kNone) == test.flag;
-    case Op::kGlob: break;
-    default:
-      if (value.kind != Value::Kind::kNumber) return false;
-      switch (test.op) {
-        case Op::kEqual: return value.number == test.number;
-        case Op::kGreater: return value.number > test.number;
-        case Op::kAtLeast: return value.number >= test.number;
-        case Op::kLess: return value.number < test.number;
-        default: return value.number <= test.number;
-      }
+    default: return value.kind == Value::Kind::kNumber && compare(test, value.number);
   }
-  if (value.kind != Value::Kind::kText) return false;
-  switch (test.look) {
-    case Look::kAsWritten: break;
-    case Look::kBeginsWith: return value.text.starts_with(test.text);
-    case Look::kEndsWith: return value.text.ends_with(test.text);
-    case Look::kHolds: return value.text.find(test.text) != std::string_view::npos;
-  }
-  return text::glob_match(test.text, value.text, test.ignore_case);
 }
 
-bool Sieve::passes(const Row& row, Reader& reader) const {
-  const Test* const end = tests_.data() + row.first + row.count;
-  for (const Test* test = tests_.data() + row.first; test != end; ++test) {
-    const bool counts = test->fact == api::Fact::kTokens && is_number_test(test->op);
-    if (!holds(*test, counts ? reader.tokens_against(test->number) : reader.read(test->fact))) return false;
+bool Sieve::matches_text(const Test& test, const Value& value) {
+  if (value.kind != Value::Kind::kText) return false;
+  std::string_view looked_at = value.text;
+  switch (test.look) {
+    case Look::kWhole:
+      if (looked_at.size() != test.text.size()) return false;
+      break;
+    case Look::kBeginsWith: looked_at = looked_at.substr(0, test.text.size()); break;
+    case Look::kEndsWith: looked_at = looked_at.substr(looked_at.size() - test.text.size()); break;
+    case Look::kHolds:
+      return looked_at.find(test.text) != std::string_view::npos ||
+             (test.ignore_case && text::contains_ignore_case(looked_at, test.text));
+    case Look::kGlob: return text::glob_match(test.text, looked_at, test.ignore_case);
   }
-  return true;
+  return test.ignore_case ? text::equals_ignore_case(looked_at, test.text) : looked_at == test.text;
+}
+
+Sieve::Answer Sieve::ask(const Row& row, Glance& glance) const {
+  const Test* const tests = tests_.data();
+  std::uint32_t at = row.first;
+  while (at < kAnswers) {
+    const Test& test = tests[at];
+    bool yes = false;
+    if (test.op == Op::kGlob) {
+      const Glance::Seen& seen = glance.see(test.slot, test.fact);
+      yes = (test.letters & ~seen.letters) == 0 && seen.value.text.size() >= test.least_bytes && matches_text(test, seen.value);
+    } else if (test.counts) {
+      yes = compare(test, glance.tokens_against(test.number));
+    } else {
+      yes = holds(test, glance.see(test.slot, test.fact).value);
+    }
+    at = yes ? test.yes : test.no;
+  }
+  return static_cast<Answer>(at - kAnswers);
 }
 
 }  // namespace ccrules::rules

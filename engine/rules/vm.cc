@@ -16,6 +16,7 @@ namespace {
 constexpr int kCollectAtPercent = 120;  // collect soon: the cap counts garbage too
 
 void abort_hook(lua_State* state, lua_Debug*) {
+  Vm::of(state).note_stop();
   lua_pushliteral(state, "stopped");
   lua_error(state);
 }
@@ -49,6 +50,7 @@ void* Vm::allocate(void* context, void* block, std::size_t old_bytes, std::size_
   }
   if (new_bytes > old_bytes && vm.used_bytes_ - old_bytes + new_bytes > limits::kLuaBytes) {
     vm.out_of_memory_ = true;
+    vm.note_stop();
     return nullptr;
   }
   void* moved = std::realloc(block, new_bytes);
@@ -87,7 +89,9 @@ bool Vm::run(std::string_view chunk, const std::string& name, std::string& error
   if (!enter(error)) return false;
   const std::string label = "@" + name;
   int status = luaL_loadbuffer(lua_, chunk.data(), chunk.size(), label.c_str());
+  chunk_ = &label;
   if (status == 0) status = lua_pcall(lua_, 0, result != nullptr ? 1 : 0, 0);
+  chunk_ = nullptr;
   if (!finish(status, error)) return false;
   if (result == nullptr) return true;
   switch (lua_type(lua_, -1)) {
@@ -121,6 +125,7 @@ void Vm::work(std::size_t steps) {
   }
   steps_left_ = 0;
   abort_ = 1;
+  note_stop();
   lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
   lua_pushliteral(lua_, "stopped");
   lua_error(lua_);
@@ -129,6 +134,17 @@ void Vm::work(std::size_t steps) {
 void Vm::stop_from_signal() noexcept {
   abort_ = 1;
   lua_sethook(lua_, abort_hook, LUA_MASKCOUNT, 1);
+}
+
+// The frame nearest to where it stopped that belongs to the chunk: others are of the prelude, or of functions of other files.
+void Vm::note_stop() noexcept {
+  if (chunk_ == nullptr || stopped_line_ != 0) return;
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(lua_, level, &frame) != 0; ++level) {
+    if (lua_getinfo(lua_, "Sl", &frame) == 0 || *chunk_ != frame.source) continue;
+    stopped_line_ = std::max(frame.currentline, 0);
+    return;
+  }
 }
 
 void Vm::keep() noexcept {
@@ -152,6 +168,7 @@ void Vm::idle() noexcept {
 }
 
 bool Vm::enter(std::string& error) {
+  stopped_line_ = 0;
   stopped_ = CpuBudget::spent();
   if (stopped_) {
     error = "the decision's CPU time was used up before";

@@ -46,6 +46,8 @@ class Vm {
   [[nodiscard]] bool frozen() const noexcept { return frozen_; }
   /// True when the last failure was a limit (time, memory, work), not an error of the code.
   [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+  /// The line of the chunk given to run() where the last limit struck; 0 when none did, or in code of another chunk.
+  [[nodiscard]] int stopped_line() const noexcept { return stopped_line_; }
   [[nodiscard]] std::size_t used_bytes() const noexcept { return used_bytes_; }
   /// True when calls left behind so much that cannot be collected that little memory remains for others.
   [[nodiscard]] bool hoards() const noexcept { return used_bytes_ > collect_above_; }
@@ -67,6 +69,8 @@ class Vm {
 
   /// Async-signal-safe as LuaJIT's own interrupt handler is: sets a hook.
   void stop_from_signal() noexcept;
+  /// Notes where the code is that a limit stops now.
+  void note_stop() noexcept;
 
  private:
   Vm() = default;
@@ -84,6 +88,8 @@ class Vm {
   bool out_of_memory_ = false;
   bool frozen_ = false;
   bool stopped_ = false;
+  int stopped_line_ = 0;
+  const std::string* chunk_ = nullptr;  ///< "@rules/my.lua" while it runs for the first time
   std::size_t steps_left_ = 0;
   Vm* outer_ = nullptr;
   std::atomic<int> abort_ = 0;  // set in a signal handler; lock-free

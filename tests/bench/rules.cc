@@ -22,11 +22,15 @@ double cpu_ns() {
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
+constexpr const char* kFile = "/rules/bench.lua";
+
 class OneFile final : public Files {
  public:
   explicit OneFile(std::string text) : text_(std::move(text)) {}
-  [[nodiscard]] Result<std::string> read(const std::string&) const override { return text_; }
-  [[nodiscard]] bool exists(const std::string&) const override { return true; }
+  [[nodiscard]] Result<std::string> read(const std::string& path) const override {
+    return path == kFile ? Result<std::string>(text_) : bad_request("no " + path);
+  }
+  [[nodiscard]] bool exists(const std::string& path) const override { return path == kFile; }
   [[nodiscard]] std::vector<std::string> list(const std::string&) const override { return {}; }
 
  private:
@@ -58,7 +62,7 @@ config::Snapshot configuration() {
 
 void measure(const char* name, const std::string& lua, bool traced) {
   config::Snapshot snapshot = configuration();
-  if (!lua.empty()) snapshot.rules = {"/rules/bench.lua"};
+  if (!lua.empty()) snapshot.rules = {kFile};
   const OneFile files(lua);
   std::vector<config::Diagnostic> diagnostics;
   const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, diagnostics);

@@ -111,8 +111,8 @@ TEST_CASE("Lua's own errors carry their line, and unknown words a suggestion") {
   CHECK(errors("rule \"a\" { to = \"sim\" }\n\nrul \"b\" { to = \"sim\" }") == Lines{"3:1 'rul' is not defined | did you mean 'rule'?"});
   CHECK(errors("rule \"a\" {\n  to = = \"sim\" }") == Lines{"2:6 unexpected symbol near '='"});
   CHECK_THAT(errors("local x = os.time()")[0], Catch::StartsWith("1:11 'os' is not defined | rules have no I/O"));
-  CHECK_THAT(errors("while true do end")[0], Catch::Contains("stopped: it used more than its CPU time"));
-  CHECK_THAT(errors("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")[0], Catch::Contains("stopped: it used more than 8 MiB of memory"));
+  CHECK_THAT(errors("while true do end")[0], Catch::Contains("stopped here: it used more than its CPU time"));
+  CHECK_THAT(errors("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")[0], Catch::Contains("stopped here: it used more than 8 MiB of memory"));
   CHECK(errors("\nrule { to = \"sim\" }") == Lines{"2:1 rule needs a name: rule \"name\" { ... }"});
   CHECK(errors("\nrule \"a\"") == Lines{"2:1 'a' has no table: a name is followed by { ... }"});
   CHECK(errors("rule \"a\" (5)") == Lines{"1:1 rule needs a table: rule \"name\" { ... }"});
@@ -143,4 +143,15 @@ TEST_CASE("a rule file that cannot be read is an error that names it") {
   const Lines found = errors("rule \"a\" { to = \"sim\" }", configuration);
   REQUIRE(found.size() == 1);
   CHECK_THAT(found[0], Catch::Contains("/etc/ccrules/rules/other.lua"));
+}
+
+TEST_CASE("a file that is stopped while it loads is stopped at a line") {
+  CHECK(errors("rule \"a\" { to = \"sim\" }\nlocal n = 0\nwhile true do n = n + 1 end") ==
+        Lines{"3:1 loading this file was stopped here: it used more than its CPU time"});
+  CHECK(errors("local function spin()\n  while true do end\nend\n\nspin()\n") ==
+        Lines{"2:1 loading this file was stopped here: it used more than its CPU time"});
+  CHECK(errors("\nlocal t = {}\nfor i = 1, 1e9 do\n  t[i] = { i }\nend") ==
+        Lines{"4:1 loading this file was stopped here: it used more than 8 MiB of memory"});
+  CHECK(errors("\n\nlocal s = string.rep('a', 30)\ns = s:match(string.rep('a?', 30) .. string.rep('a', 31) .. '$')") ==
+        Lines{"4:1 loading this file was stopped here: it did too much work in library functions"});
 }

@@ -310,3 +310,49 @@ TEST_CASE("a trace holds the facts that were read and no others, and cuts long t
   CHECK(trace.facts_read.count("text.last_user") == 0);
   CHECK(trace.facts_read.count("session") == 0);
 }
+
+TEST_CASE("what functions read of one request is not what they read of the next") {
+  auto rules = engine(R"(
+rule "a" { when = function(req) return req.tokens > 100 and req.model == "one" end, tag = { a = "yes" } }
+rule "b" { when = function(req) return req.tokens > 100 and req.effort == "high" end, tag = { b = "yes" } }
+)");
+  Sample sample;
+  sample.outline.model = "one";
+  sample.facts.tokens = 200;
+  CHECK(rules->decide(sample.facts).tags == std::map<std::string, std::string>{{"a", "yes"}});
+  sample.outline.effort = "high";
+  CHECK(rules->decide(sample.facts).tags.size() == 2);
+  sample.facts.tokens = 50;
+  CHECK(rules->decide(sample.facts).tags.empty());
+  sample.facts.tokens = 200;
+  sample.outline.effort = {};
+  sample.outline.model = "two";
+  CHECK(rules->decide(sample.facts).tags.empty());
+}
+
+TEST_CASE("a function sees the target that the rules above it chose, however often it was read before") {
+  auto rules = engine(R"(
+rule "before" { tag = { before = function(req) return req.target_model or "none" end } }
+rule "to"     { to = "sim,chosen" }
+rule "after"  { tag = { after = function(req) return req.target_model end } }
+)");
+  Sample sample;
+  for (int round = 0; round < 2; ++round) {
+    const Decision decision = rules->decide(sample.facts);
+    CHECK(decision.tags == std::map<std::string, std::string>{{"after", "chosen"}, {"before", "none"}});
+  }
+}
+
+TEST_CASE("a trace notes what functions read, also when another one read it before") {
+  auto rules = engine(R"(
+rule "a" { when = function(req) return req.tokens > 100 end, tag = { a = "yes" } }
+rule "b" { when = function(req) return req.tokens > 300 end, tag = { b = "yes" } }
+)");
+  Sample sample;
+  sample.facts.tokens = 200;
+  for (int round = 0; round < 2; ++round) {
+    Trace trace;
+    (void)rules->decide(sample.facts, &trace);
+    CHECK(trace.facts_read.at("tokens") == "200");
+  }
+}
