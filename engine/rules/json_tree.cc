@@ -1,6 +1,7 @@
 #include "rules/json_tree.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/json.h"
 #include "core/text.h"
@@ -89,6 +90,32 @@ class TreeBuilder {
   std::size_t line_begin_ = 0;
 };
 
+std::size_t first_invalid_utf8(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[at]);
+    const std::size_t bytes = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    if (!text::is_valid_utf8(text.substr(at, bytes))) break;
+    at += bytes;
+  }
+  return at;
+}
+
+/// The quote of the string that runs over the end of its line, or a control character in a string: neither may be. Nothing when
+/// all strings are sound.
+std::optional<std::size_t> broken_string(std::string_view text) {
+  constexpr unsigned char kFirstPlain = 0x20;
+  for (std::size_t at = text.find('"'); at != std::string_view::npos; at = text.find('"', at + 1)) {
+    const std::size_t begin = at;
+    for (++at; at < text.size() && text[at] != '"' && text[at] != '\n'; ++at) {
+      if (static_cast<unsigned char>(text[at]) < kFirstPlain) return at;
+      if (text[at] == '\\') ++at;
+    }
+    if (at >= text.size() || text[at] == '\n') return begin;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<Tree> read_json(std::string_view text, Spot begin) {
@@ -102,11 +129,16 @@ Result<Tree> read_json(std::string_view text, Spot begin) {
 Spot place_of(const Error& error, std::string_view text, Spot begin) {
   constexpr std::string_view kAtByte = " at byte ";
   const std::size_t said = error.message.find(kAtByte);
-  if (said == std::string::npos) return begin;
-  const std::string_view rest = std::string_view(error.message).substr(said + kAtByte.size());
-  const auto offset = text::to_int(rest.substr(0, rest.find_first_not_of("0123456789")));
-  if (!offset || *offset < 0) return begin;
-  const std::string_view before = text.substr(0, std::min(text.size(), static_cast<std::size_t>(*offset)));
+  std::optional<std::size_t> offset;
+  if (said != std::string::npos) {
+    const std::string_view rest = std::string_view(error.message).substr(said + kAtByte.size());
+    const auto number = text::to_int(rest.substr(0, rest.find_first_not_of("0123456789")));
+    if (number && *number >= 0) offset = static_cast<std::size_t>(*number);
+  } else {
+    offset = !text::is_valid_utf8(text) ? first_invalid_utf8(text) : broken_string(text);
+  }
+  if (!offset) return begin;
+  const std::string_view before = text.substr(0, std::min(text.size(), *offset));
   const std::size_t line_begin = before.rfind('\n') + 1;  // npos + 1 is 0
   const int column = static_cast<int>(before.size() - line_begin);
   if (line_begin == 0) return {begin.line, begin.column + column};

@@ -371,3 +371,29 @@ TEST_CASE("a mistake in a JSON rule file is told at its own line") {
   CHECK(json_errors("{ \"rules\": [ { \"name\": \"a\", \"to\": \"sim,a\" },\n { \"name\": \"a\", \"to\": \"sim,a\" } ] }") ==
         std::vector<std::string>{"2:12 a rule named 'a' exists already"});
 }
+
+TEST_CASE("a broken byte in a JSON rule file is reported at its line, wherever it is") {
+  const std::string good =
+      "{\n  \"alias\": { \"cheap\": \"sim,x\" },\n  \"rules\": [\n"
+      "    { \"name\": \"a\", \"when\": { \"tokens\": { \"gt\": 5.5 }, \"stream\": true }, \"to\": \"cheap\" }\n  ]\n}\n";
+  for (std::size_t at = 2; at + 2 < good.size(); ++at) {
+    for (const std::string what : {"\x01", "\xff", "\"", "cut"}) {
+      if (what == good.substr(at, 1)) continue;
+      std::string bad = good;
+      what == "cut" ? bad.resize(at) : (void)bad.replace(at, 1, what);
+      const std::vector<std::string> found = json_errors(bad);
+      INFO(bad);
+      REQUIRE_FALSE(found.empty());
+      CHECK_FALSE(found.front().starts_with("1:1 "));
+    }
+  }
+}
+
+TEST_CASE("what is no text at all, or a string without end, is reported where it stands") {
+  CHECK(json_errors("{\n  \"rules\": [],\n  \"alias\": { \"a\": \"sim,\xff\" } }") ==
+        std::vector<std::string>{"3:24 not valid JSON: the body is not valid UTF-8"});
+  CHECK(json_errors("{\n  \"rules\": [],\n  \"alias: { \"a\": \"sim,x\" }\n}") ==
+        std::vector<std::string>{"3:24 not valid JSON: the body is not valid JSON: a string is not closed"});
+  CHECK(json_errors("{\n  \"rules\": [],\n  \"ali\\\"as") ==
+        std::vector<std::string>{"3:3 not valid JSON: the body is not valid JSON: a string is not closed"});
+}
