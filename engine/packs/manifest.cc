@@ -104,6 +104,7 @@ class ManifestReader {
       }
     } else if (key == "engine") {
       manifest_.engine = read_range(key, value);
+      manifest_.engine_place = source_.diagnostic(value.offset, {});
     } else if (key == "kind") {
       read_kind(value);
     } else if (key == "summary") {
@@ -187,7 +188,7 @@ class ManifestReader {
         fail(member.key_offset, "depends: '" + member.key + "' is no name of a pack", example_of("name"));
         continue;
       }
-      Manifest::Depend depend{read_range("depends." + member.key, member.value), source_.where(member.key_offset)};
+      Manifest::Depend depend{read_range("depends." + member.key, member.value), source_.diagnostic(member.key_offset, {})};
       if (!manifest_.depends.emplace(member.key, std::move(depend)).second) {
         fail(member.key_offset, "depends: '" + member.key + "' stands here twice");
       }
@@ -428,8 +429,7 @@ class DependencyOrder {
   }
 
  private:
-  void fail(const Manifest& manifest, std::string message, std::string hint = {}) {
-    config::Diagnostic diagnostic = manifest.place;
+  void fail(config::Diagnostic diagnostic, std::string message, std::string hint = {}) {
     diagnostic.message = std::move(message);
     diagnostic.hint = std::move(hint);
     diagnostics_.push_back(std::move(diagnostic));
@@ -440,7 +440,7 @@ class DependencyOrder {
     if (const auto begin = std::find(path_.begin(), path_.end(), &manifest); begin != path_.end()) {
       std::string circle;
       for (auto one = begin; one != path_.end(); ++one) circle += (*one)->name + " -> ";
-      fail(manifest, "packs depend on each other in a circle: " + circle + manifest.name);
+      fail(path_.back()->depends.at(manifest.name).place, "packs depend on each other in a circle: " + circle + manifest.name);
       return;
     }
     path_.push_back(&manifest);
@@ -448,10 +448,10 @@ class DependencyOrder {
       const auto found = std::find_if(manifests_.begin(), manifests_.end(),
                                       [&name = name](const Manifest* other) { return other->name == name; });
       if (found == manifests_.end()) {
-        fail(manifest, manifest.name + " depends on " + name + " " + depend.range.text() + ", which is not installed",
+        fail(depend.place, manifest.name + " depends on " + name + " " + depend.range.text() + ", which is not installed",
              "ccrules pack install " + name);
       } else if (!depend.range.contains((*found)->version)) {
-        fail(manifest, manifest.name + " depends on " + name + " " + depend.range.text() + ", but version " +
+        fail(depend.place, manifest.name + " depends on " + name + " " + depend.range.text() + ", but version " +
                            (*found)->version.text() + " is there", "ccrules pack update " + name);
       } else {
         visit(**found);
@@ -523,7 +523,7 @@ std::optional<Manifest> read_manifest(const Folder& folder, const std::string& s
 std::optional<config::Diagnostic> check_engine(const Manifest& manifest, std::string_view engine_version) {
   const std::optional<Version> version = Version::parse(engine_version);
   if (!version || manifest.engine.contains(*version)) return std::nullopt;
-  config::Diagnostic diagnostic = manifest.place;
+  config::Diagnostic diagnostic = manifest.engine_place;
   diagnostic.message = manifest.name + " " + manifest.version.text() + " works with ccrules " + manifest.engine.text() +
                        ", this is " + std::string(engine_version);
   diagnostic.hint = "take another version of the pack or of ccrules";

@@ -27,7 +27,7 @@ struct Manifest {
   };
   struct Depend {
     Range range;
-    config::Where where;
+    config::Diagnostic place;  ///< of the pack's name in `depends`; no message of its own
   };
 
   /// What an installer may choose; Lua rules read it as `settings.NAME`.
@@ -51,6 +51,7 @@ struct Manifest {
   std::vector<std::string> rules;  ///< files inside the pack, in the order they are loaded
   std::vector<std::string> tests;  ///< files inside the pack
   std::string homepage;
+  config::Diagnostic engine_place;  ///< of the range of versions
   config::Diagnostic place;        ///< of "name", with its line: for messages about the pack; no message of its own
 };
 

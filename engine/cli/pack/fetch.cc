@@ -78,6 +78,12 @@ Result<void> check_row(const packs::IndexRow& row, const packs::Folder& folder) 
   return {};
 }
 
+/// The error with the pack's source in front: several may be fetched for one command.
+Result<packs::Folder> of_source(Result<packs::Folder> folder, const std::string& source) {
+  if (!folder.ok()) folder.error().message = source + ": " + folder.error().message;
+  return folder;
+}
+
 Result<Fetched> fetch_named(const std::string& asked, const IndexPlace& place, const Io& io) {
   const std::size_t at = asked.find('@');
   const std::string name = asked.substr(0, at);
@@ -189,7 +195,7 @@ Result<Fetched> fetch(const std::string& source, const IndexPlace& index, const 
   if (is_url(source)) {
     if (source.ends_with(".git")) return bad_request("to fetch a git repository write git+" + source);
     CCR_TRY(bytes, download(source, limits::kPackArchiveBytes));
-    CCR_TRY(folder, packs::read_archive(bytes));
+    CCR_TRY(folder, of_source(packs::read_archive(bytes), source));
     return Fetched{std::move(folder), source, std::nullopt};
   }
   if (source.starts_with(kIndexPrefix)) {
@@ -200,13 +206,13 @@ Result<Fetched> fetch(const std::string& source, const IndexPlace& index, const 
   const std::string path = absolute_path(io, source);
   switch (io.files.look(path).kind) {
     case Files::Kind::kFolder: {
-      CCR_TRY(folder, packs::read_folder(io.files, path));
+      CCR_TRY(folder, of_source(packs::read_folder(io.files, path), source));
       return Fetched{std::move(folder), path, std::nullopt};
     }
     case Files::Kind::kLink:
     case Files::Kind::kFile: {
       CCR_TRY(bytes, read_bounded(io, path, limits::kPackArchiveBytes));
-      CCR_TRY(folder, packs::read_archive(bytes));
+      CCR_TRY(folder, of_source(packs::read_archive(bytes), source));
       return Fetched{std::move(folder), path, std::nullopt};
     }
     case Files::Kind::kOther: return bad_request(source + " is neither a folder nor an archive");
