@@ -329,6 +329,7 @@ struct Next {
   bool same_target = false;
   std::optional<rules::Target> to;
   milliseconds wait{0};
+  chat::Usage wasted;         ///< of an answer that the client shall not get
   std::optional<Error> deny;  ///< a rule refuses the request now
 };
 
@@ -417,6 +418,142 @@ Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::i
   return next;
 }
 
+/// The attempts at one request: at which target they are, and what became of them.
+class Attempts {
+ public:
+  Attempts(Worker& worker, const Ask& ask, Visit& visit)
+      : worker_(worker), ask_(ask), visit_(visit), targets_(ask.decision->targets) {}
+
+  [[nodiscard]] const rules::Target& target() const { return targets_[at_]; }
+  [[nodiscard]] std::int64_t now_ms() const { return worker_.loop.now_ms(); }
+  /// To the next target; false when there is none.
+  bool move_on();
+  void add_next(rules::Target target) { targets_.insert(targets_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, std::move(target)); }
+  void begin();
+  /// The target is not asked: its provider is left alone.
+  void pass_by(std::int64_t wait_ms);
+  /// What is known to be wrong when no target is left.
+  Error failure() { return *std::move(failure_); }
+  void note_answer(CircuitPass& pass, std::int64_t sent_ms);
+  /// The client gets this answer: from now on the conversation holds what this model has thought.
+  void note_used();
+  void note_failure(CircuitPass& pass, Error& error, std::int64_t sent_ms);
+  /// The same again without what the provider said it does not take.
+  bool goes_again_without_refused();
+  Next after_answer(const FirstReply& attempt);
+  Next after_error(const Error& error);
+  /// What comes next must fit into the budgets.
+  Task<Result<void>> afford(const Next& next, bool answered);
+
+ private:
+  [[nodiscard]] std::string target_name() const { return target().provider + "," + target().model; }
+  [[nodiscard]] bool is_last() const;
+
+  Worker& worker_;
+  const Ask& ask_;
+  Visit& visit_;
+  std::vector<rules::Target> targets_;
+  std::size_t at_ = 0;
+  int tries_here_ = 0;
+  int refusals_ = 0;              ///< of fields; the same request without them is no repetition
+  std::optional<Error> failure_;  ///< of the last attempt
+};
+
+bool Attempts::is_last() const {
+  return visit_.row.attempts >= std::max(visit_.policy->config->retry.max_attempts, 1) + refusals_;
+}
+
+bool Attempts::move_on() {
+  tries_here_ = 0;
+  visit_.without_reasoning = false;
+  return ++at_ < targets_.size();
+}
+
+void Attempts::begin() {
+  ++visit_.row.attempts;
+  ++tries_here_;
+}
+
+void Attempts::pass_by(std::int64_t wait_ms) {
+  log::info(target_name() + " is not asked: its circuit is open", visit_.row.id);
+  if (failure_) return;
+  visit_.row.provider = target().provider;
+  visit_.row.model = target().model;
+  failure_ = circuit_open(target().provider, wait_ms);
+}
+
+void Attempts::note_answer(CircuitPass& pass, std::int64_t sent_ms) {
+  pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - sent_ms);
+}
+
+void Attempts::note_used() {
+  if (ask_.spoken != &dialect::anthropic()) return;
+  const std::string conversation = SessionModels::conversation(*ask_.facts->identity, *ask_.outline);
+  worker_.tallies.models.answered(conversation, target(), ask_.outline->messages);
+}
+
+void Attempts::note_failure(CircuitPass& pass, Error& error, std::int64_t sent_ms) {
+  const config::Snapshot& config = *visit_.policy->config;
+  const config::Provider* provider = config.provider(target().provider);
+  const bool asked_to_fail = provider != nullptr && provider->dialect == "sim";  // its failures say nothing about it
+  if (speaks_against_provider(error) && !asked_to_fail) {
+    pass.failed(config.circuit, error.retry_after_ms, now_ms(), worker_.clock.wall_us());
+  } else if (error.origin == Origin::kUpstream) {
+    pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - sent_ms);
+  }
+  if (provider != nullptr) error.message = provider::without_key(std::move(error.message), *provider);
+  log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " failed: " + error.message, visit_.row.id);
+}
+
+bool Attempts::goes_again_without_refused() {
+  if (visit_.refused.empty() || refusals_ >= limits::kRefusedRetries) return false;
+  ++refusals_;
+  --tries_here_;
+  log::info(target_name() + " does not take " + visit_.refused + ": sent again without", visit_.row.id);
+  return true;
+}
+
+Next Attempts::after_answer(const FirstReply& attempt) {
+  Next next;
+  next.give_up = true;
+  if (!is_judged(rules::api::On::kResponse, *visit_.policy)) return next;
+  chat::Usage usage;
+  next = after_reply(ask_, visit_, attempt, visit_.elapsed_ms(), usage);
+  // An answer that a rule does not like is better than none.
+  const bool elsewhere = next.same_target || next.to || at_ + 1 < targets_.size();
+  next.give_up = !next.deny && (next.give_up || is_last() || !elsewhere);
+  if (next.give_up) return next;
+  next.wasted = usage;
+  if (next.deny) visit_.waste(usage);
+  return next;
+}
+
+Next Attempts::after_error(const Error& error) {
+  Next next;
+  next.give_up = true;
+  if (is_last()) return next;
+  next = after_failure(worker_, ask_, visit_, error, tries_here_);
+  failure_ = error;
+  return next;
+}
+
+Task<Result<void>> Attempts::afford(const Next& next, bool answered) {
+  if (!answered) {
+    if (!next.to) co_return Result<void>();
+    co_return co_await reserve_more(worker_, visit_, *next.to, *ask_.decision, *ask_.outline);
+  }
+  const std::int64_t wasted_before = visit_.wasted_nanousd;
+  visit_.waste(next.wasted);
+  const rules::Target& then = next.to ? *next.to : targets_[next.same_target ? at_ : at_ + 1];
+  Result<void> affordable = co_await reserve_more(worker_, visit_, then, *ask_.decision, *ask_.outline);
+  if (affordable.ok()) {
+    log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " answered, and a rule goes on", visit_.row.id);
+  } else {
+    visit_.wasted_nanousd = wasted_before;
+  }
+  co_return affordable;
+}
+
 }  // namespace
 
 Error name_provider(Error error, const config::Provider& provider) {
@@ -436,111 +573,51 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
                         provider);
 }
 
-/// The client gets this answer: from now on the conversation holds what this model has thought.
-Result<std::unique_ptr<FirstReply>> used(Worker& worker, const Ask& ask, const rules::Target& target,
-                                         Result<std::unique_ptr<FirstReply>> attempt) {
-  if (ask.spoken == &dialect::anthropic()) {
-    const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
-    worker.tallies.models.answered(conversation, target, ask.outline->messages);
-  }
-  return attempt;
-}
-
 Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
                                                       StopToken stop) {
-  std::vector<rules::Target> targets = ask.decision->targets;
-  const int most_attempts = std::max(visit.policy->config->retry.max_attempts, 1);
-  std::size_t at = 0;
-  int tries_here = 0;
-  std::optional<Error> failure;  // of the last attempt
-  int refusals = 0;  // of fields; the same request without them is no repetition
+  Attempts attempts(worker, ask, visit);
   for (;;) {
-    const Circuits::Admission admission = worker.tallies.circuits.admit(targets[at].provider, worker.loop.now_ms());
+    const Circuits::Admission admission = worker.tallies.circuits.admit(attempts.target().provider, attempts.now_ms());
     if (admission.pass == Circuits::Pass::kClosed) {
-      log::info(targets[at].provider + "," + targets[at].model + " is not asked: its circuit is open", visit.row.id);
-      if (!failure) {
-        visit.row.provider = targets[at].provider;
-        visit.row.model = targets[at].model;
-        failure = circuit_open(targets[at].provider, admission.wait_ms);
-      }
-      if (++at == targets.size()) co_return *std::move(failure);
-      tries_here = 0;
+      attempts.pass_by(admission.wait_ms);
+      if (!attempts.move_on()) co_return attempts.failure();
       continue;
     }
-    if (visit.wasted_nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, targets[at], *ask.decision, *ask.outline));
-    CircuitPass pass(worker.tallies.circuits, targets[at].provider, admission.pass);
-    ++visit.row.attempts;
-    ++tries_here;
-    const std::int64_t sent_ms = worker.loop.now_ms();
-    auto attempt = co_await try_target(worker, ask, targets[at], visit, stop);
+    CircuitPass pass(worker.tallies.circuits, attempts.target().provider, admission.pass);
+    if (visit.wasted_nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
+    const std::int64_t sent_ms = attempts.now_ms();
+    attempts.begin();
+    auto attempt = co_await try_target(worker, ask, attempts.target(), visit, stop);
     if (stop.stopped()) {
       if (!attempt.ok()) visit.abandon();
       co_return attempt;
     }
-    const bool last = visit.row.attempts >= most_attempts + refusals;
-    const std::int64_t now_ms = worker.loop.now_ms();
-    const std::int64_t wasted_before = visit.wasted_nanousd;
+
     Next next;
     if (attempt.ok()) {
-      pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
-      if (!is_judged(rules::api::On::kResponse, *visit.policy)) co_return used(worker, ask, targets[at], std::move(attempt));
-      chat::Usage usage;
-      next = after_reply(ask, visit, **attempt, visit.elapsed_ms(), usage);
-      if (next.deny) {
-        visit.waste(usage);
-        co_return *std::move(next.deny);
-      }
-      // An answer that a rule does not like is better than none.
-      const bool elsewhere = next.same_target || next.to || at + 1 < targets.size();
-      if (next.give_up || last || !elsewhere) co_return used(worker, ask, targets[at], std::move(attempt));
-      visit.waste(usage);
-      const rules::Target& then = next.to ? *next.to : targets[next.same_target ? at : at + 1];
-      const Result<void> affordable = co_await reserve_more(worker, visit, then, *ask.decision, *ask.outline);
-      if (!affordable.ok()) {
-        visit.wasted_nanousd = wasted_before;  // the answer is used after all
-        co_return used(worker, ask, targets[at], std::move(attempt));
-      }
-      log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
-                    targets[at].model + " answered, and a rule goes on",
-                visit.row.id);
+      attempts.note_answer(pass, sent_ms);
+      next = attempts.after_answer(**attempt);
     } else {
-      Error& error = attempt.error();
-      const config::Provider* provider = visit.policy->config->provider(targets[at].provider);
-      const bool asked_to_fail = provider != nullptr && provider->dialect == "sim";  // its failures say nothing about it
-      if (speaks_against_provider(error) && !asked_to_fail) {
-        pass.failed(visit.policy->config->circuit, error.retry_after_ms, now_ms, worker.clock.wall_us());
-      } else if (error.origin == Origin::kUpstream) {
-        pass.answered(now_ms, worker.clock.wall_us(), now_ms - sent_ms);
-      }
-      if (provider != nullptr)
-        error.message = provider::without_key(std::move(error.message), *provider);
-      log::info("attempt " + std::to_string(visit.row.attempts) + " at " + targets[at].provider + "," +
-                    targets[at].model + " failed: " + error.message,
-                visit.row.id);
-      if (!visit.refused.empty() && refusals < limits::kRefusedRetries) {
-        ++refusals;
-        --tries_here;
-        log::info(targets[at].provider + "," + targets[at].model + " does not take " + visit.refused + ": sent again without",
-                  visit.row.id);
-        continue;
-      }
-      if (last) co_return attempt;
-      next = after_failure(worker, ask, visit, error, tries_here);
-      if (next.deny) co_return *std::move(next.deny);
-      if (next.give_up) co_return attempt;
-      failure = error;
-      if (next.to) CCR_CO_CHECK(co_await reserve_more(worker, visit, *next.to, *ask.decision, *ask.outline));
+      attempts.note_failure(pass, attempt.error(), sent_ms);
+      if (attempts.goes_again_without_refused()) continue;
+      next = attempts.after_error(attempt.error());
     }
-    if (next.to) {
-      targets.insert(targets.begin() + static_cast<std::ptrdiff_t>(at) + 1, *next.to);
+    if (next.deny) co_return *std::move(next.deny);
+    if (next.give_up && attempt.ok()) attempts.note_used();
+    if (next.give_up) co_return attempt;
+
+    const Result<void> affordable = co_await attempts.afford(next, attempt.ok());
+    if (!affordable.ok() && attempt.ok()) {
+      attempts.note_used();  // after all
+      co_return attempt;
     }
+    CCR_CO_CHECK(affordable);
     if (next.same_target) {
       CCR_CO_CHECK(co_await sleep_for(worker.loop, next.wait, stop));
       continue;
     }
-    if (++at == targets.size()) co_return attempt;
-    tries_here = 0;
-    visit.without_reasoning = false;
+    if (next.to) attempts.add_next(*std::move(next.to));
+    if (!attempts.move_on()) co_return attempt;
   }
 }
 
