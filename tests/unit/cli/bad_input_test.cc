@@ -33,7 +33,7 @@ constexpr Mistake kMistakes[] = {
     {"a rule that says nonsense", "check", "rules.lua", "rule \"a\" { to = 5 }", "rules.lua:1:17:", "to "},
     {"a model of nobody", "check", "rules.lua", "rule \"a\" { to = \"nobody,x\" }", "rules.lua:1:17:", "nobody"},
     {"a file that fails while it loads", "check", "rules.lua", "\nerror('no')", "rules.lua:2:", "no"},
-    {"a file that never ends loading", "check", "rules.lua", "while true do end", "rules.lua: ", "was stopped"},
+    {"a file that never ends loading", "check", "rules.lua", "while true do end", "rules.lua:1:1: ", "was stopped"},
     {"a configuration with a mistake", "check", "ccrules.json", "{ \"routs\": {} }", "ccrules.json:1:3:", "did you mean 'routes'?"},
     {"an unknown expectation", "test", "a_test.lua", "case \"a\" {\n  expect = { too = \"sim,x\" } }", "a_test.lua:2:14:", "did you mean 'to'?"},
     {"an unknown given fact", "test", "a_test.lua", "case \"a\" { given = { tokns = 5 }, expect = {} }", "a_test.lua:1:22:", "did you mean 'tokens'?"},

@@ -115,7 +115,7 @@ TEST_CASE("a pack that works with other versions of ccrules says which") {
   const auto refused = check_engine(manifest, "1.0.0");
   REQUIRE(refused);
   CHECK(refused->message == "acme/team-cost 1.2.0 works with ccrules >=0.1 <1, this is 1.0.0");
-  CHECK(refused->where.line == 2);
+  CHECK(refused->where.line == 4);
 }
 
 TEST_CASE("packs stand after those they depend on; what is missing, too old or a circle is named") {
