@@ -23,6 +23,7 @@ const std::vector<Command>& commands() {
       stats_command(),
       export_command(),
       budget_command(),
+      cache_command(),
       models_command(),
       tokens_command(),
       completion_command(),

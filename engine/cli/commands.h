@@ -20,6 +20,7 @@ Command facts_command();
 Command bench_command();
 Command stats_command();
 Command budget_command();
+Command cache_command();
 Command export_command();
 Command models_command();
 Command tokens_command();

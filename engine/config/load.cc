@@ -50,7 +50,6 @@ std::vector<std::string> names_below(const std::string& path) {
   }
   if (path.empty()) {
     for (const std::string_view name : section_names()) add(name);
-    for (const LaterSection& later : later_sections()) add(later.name);
   }
   return names;
 }
@@ -157,12 +156,7 @@ bool Loader::find_file() {
 void Loader::read_sections(const Node& root) {
   const std::vector<std::string> known = names_below("");
   for (const Node::Member& member : root.members) {
-    const auto sections = later_sections();
-    const auto later = std::find_if(sections.begin(), sections.end(),
-                                    [&](const LaterSection& s) { return s.name == member.key; });
-    if (later != sections.end()) {
-      read_later(*later, member);
-    } else if (const Setting<Snapshot>* setting = find_setting(member.key)) {
+    if (const Setting<Snapshot>* setting = find_setting(member.key)) {
       set(*setting, *snapshot_, member.key, member.value);
     } else if (member.key == "prices") {
       read_prices(member.value);
@@ -193,27 +187,6 @@ void Loader::read_section(const Node& node, const std::string& path) {
     else
       unknown(member, child, known);
   }
-}
-
-void Loader::read_later(const LaterSection& section, const Node::Member& member) {
-  const std::string name(section.name);
-  const std::vector<std::string> known(section.members.begin(), section.members.end());
-  const auto check = [&](const Node& node) {
-    if (!node.is(json::Type::kObject))
-      return error(Place::in_file(node.offset), name + " must hold objects: { ... }");
-    for (const Node::Member& inner : node.members) {
-      if (!contains(section.members, inner.key)) unknown(inner, name + "." + inner.key, known);
-    }
-  };
-  if (!section.is_list) {
-    check(member.value);
-  } else if (!member.value.is(json::Type::kArray)) {
-    return error(Place::in_file(member.value.offset), name + " must be a list: [ ... ]");
-  } else {
-    for (const Node& item : member.value.items) check(item);
-  }
-  const bool empty = member.value.items.empty() && member.value.members.empty();
-  if (!empty) warning(Place::in_file(member.key_offset), name + " is not used by this version");
 }
 
 void Loader::read_prices(const Node& node) {

@@ -39,7 +39,6 @@ class Loader {
   bool find_file();
   void read_sections(const Node& root);
   void read_section(const Node& node, const std::string& path);
-  void read_later(const LaterSection& section, const Node::Member& member);
   void read_prices(const Node& node);
   void read_budgets(const Node& node);
   void read_rate_limits(const Node& node);

@@ -38,6 +38,9 @@ const std::array kSettings = {
     Of{"ledger.keep_days", [](Snapshot& s) -> Slot { return &s.ledger.keep_days; }, {0, 36500}},
     Of{"ledger.bodies", [](Snapshot& s) -> Slot { return &s.ledger.bodies; }},
     Of{"ledger.durable", [](Snapshot& s) -> Slot { return &s.ledger.durable; }},
+    Of{"cache.enabled", [](Snapshot& s) -> Slot { return &s.cache.enabled; }},
+    Of{"cache.max_bytes", [](Snapshot& s) -> Slot { return &s.cache.max_bytes; }, {0, 1024 * kGigabyte}},
+    Of{"cache.ttl", [](Snapshot& s) -> Slot { return &s.cache.ttl; }, kSomeTime},
     Of{"log.level", [](Snapshot& s) -> Slot { return &s.log.level; }},
     Of{"log.format", [](Snapshot& s) -> Slot { return LogFormat{&s.log.json}; }},
     Of{"log.file", [](Snapshot& s) -> Slot { return &s.log.file; }},
@@ -105,9 +108,6 @@ constexpr std::array<std::string_view, 22> kSwitches = {"vision",
 constexpr std::array<std::string_view, 9> kSections = {"$schema", "providers", "routes",  "agents",     "fallbacks",
                                                        "tiers",   "prices",    "budgets", "rate_limits"};
 
-constexpr std::array<std::string_view, 3> kCacheMembers = {"enabled", "max_bytes", "ttl"};
-constexpr std::array<LaterSection, 1> kLater = {{{"cache", false, kCacheMembers}}};
-
 }  // namespace
 
 std::span<const Setting<Snapshot>> settings() {
@@ -121,9 +121,6 @@ std::span<const std::string_view> switch_names() {
 }
 std::span<const std::string_view> section_names() {
   return kSections;
-}
-std::span<const LaterSection> later_sections() {
-  return kLater;
 }
 
 std::string variable_name(std::string_view path) {

@@ -27,14 +27,6 @@ std::span<const std::string_view> switch_names();
 /// Top-level names that are no plain settings: providers, routes, rules ...
 std::span<const std::string_view> section_names();
 
-/// A section that product versions after this one use: its member names are checked, its values only by type.
-struct LaterSection {
-  std::string_view name;
-  bool is_list;  ///< a list of objects
-  std::span<const std::string_view> members;
-};
-std::span<const LaterSection> later_sections();
-
 /// "thresholds.longContext" -> "THRESHOLDS_LONG_CONTEXT"; "my.provider-2" -> "MY_PROVIDER_2".
 std::string variable_name(std::string_view path);
 

@@ -154,6 +154,12 @@ inline constexpr std::size_t kRefusedFields = 16;   ///< Fields remembered as re
 inline constexpr std::size_t kRefusedModels = 200;  ///< for so many models.
 inline constexpr int kRefusedRetries = 3;  ///< Fields a provider may refuse one after the other in one request.
 
+// --- the response cache (docs/cache.md)
+inline constexpr std::size_t kCacheBytes = 500u * 1024 * 1024;  ///< All questions and answers together.
+inline constexpr std::int64_t kCacheTop = 1000;                 ///< Most rows that /api/cache/top-prompts lists.
+inline constexpr std::int64_t kCacheStrangerBytes = 256;  ///< The same question in the same dialect differs by less text than this.
+inline constexpr std::size_t kCacheComparedBytes = 512 * 1024;  ///< Questions read for one request, to compare what they mean.
+
 // --- packs (docs/packs.md)
 inline constexpr std::size_t kPackBytes = 8u * 1024 * 1024;         ///< All files of a pack, unpacked.
 inline constexpr std::size_t kPackArchiveBytes = 8u * 1024 * 1024;  ///< A pack as an archive.

@@ -5,7 +5,7 @@
 #include "async/loop.h"
 #include "async/stop.h"
 
-/// Waiting for something inside this module; private to http/.
+/// Waiting for one thing.
 namespace ccrules::http {
 
 /// co_await it once: returns when wake() is called, when the time is over (zero: never), or when stopped.

@@ -11,6 +11,7 @@
 #include "dialect/failure.h"
 #include "dialect/refused_field.h"
 #include "http/coding.h"
+#include "proxy/caching.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
 #include "proxy/native.h"
@@ -242,6 +243,14 @@ Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& 
   co_return attempt.upstream->read_error(failure);
 }
 
+/// A good head has arrived: reads up to the first content of a stream, or all of a whole reply.
+Task<Result<void>> receive(Worker& worker, const Ask& ask, FirstReply& attempt, Visit& visit) {
+  if (!is_stream(attempt)) co_return co_await read_whole(ask, attempt, visit);
+  const bool only_listen = attempt.native && ask.outline->stream;
+  attempt.reader = only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
+  co_return co_await read_first_content(worker, attempt, visit);
+}
+
 /// One target, once.
 Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& ask,
                                                      const rules::Target& target, Visit& visit,
@@ -299,18 +308,11 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
                                  ".base_url heed accept-encoding",
                              *attempt.provider);
   }
-
-  if (is_stream(attempt)) {
-    const bool only_listen = attempt.native && ask.outline->stream;
-    attempt.reader =
-        only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
-    auto begun = co_await read_first_content(worker, attempt, visit);
-    if (!begun) {
-      visit.waste(attempt.events);
-      co_return std::move(begun).error();
-    }
-  } else {
-    CCR_CO_CHECK(co_await read_whole(ask, attempt, visit));
+  if (ask.asking != nullptr) attempt.stream = ask.asking->record(std::move(attempt.stream));
+  auto received = co_await receive(worker, ask, attempt, visit);
+  if (!received) {
+    visit.waste(attempt.events);
+    co_return std::move(received).error();
   }
   co_return made;
 }
@@ -619,6 +621,30 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     if (next.to) attempts.add_next(*std::move(next.to));
     if (!attempts.move_on()) co_return attempt;
   }
+}
+
+Task<Result<std::unique_ptr<FirstReply>>> reread(Worker& worker, const Ask& ask, Replayed from, Visit& visit, StopToken stop) {
+  auto made = std::make_unique<FirstReply>();
+  FirstReply& attempt = *made;
+  const cache::Source& source = *from.source;
+  attempt.provider = visit.policy->config->provider(source.provider);
+  attempt.model = source.model;
+  attempt.upstream = dialect::by_name(source.dialect);
+  attempt.native = attempt.upstream == ask.spoken && source.renamed_tools.empty();
+  attempt.clock = std::make_unique<AttemptClock>(worker.loop, stop);
+  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
+  attempt.reading.provider = source.provider;
+  attempt.reading.model = source.model;
+  attempt.reading.seed = source.seed;
+  for (const auto& [sent, original] : source.renamed_tools) attempt.reading.renamed_tools.push_back({sent, original});
+  for (const std::string_view slug : text::split(from.loss, ',')) {
+    if (const std::string_view what = text::trim(slug); !what.empty()) attempt.losses.add(std::string(what), "as it was first asked");
+  }
+  visit.row.provider = source.provider;
+  visit.row.model = source.model;
+  attempt.stream = std::move(from.stream);
+  CCR_CO_CHECK(co_await receive(worker, ask, attempt, visit));
+  co_return made;
 }
 
 }  // namespace ccrules::proxy

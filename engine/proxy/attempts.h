@@ -6,6 +6,7 @@
 
 #include "async/frame_pool.h"
 #include "async/loop.h"
+#include "cache/answer.h"
 #include "chat/event.h"
 #include "chat/loss.h"
 #include "core/json.h"
@@ -19,17 +20,20 @@
 
 namespace ccrules::proxy {
 
+class Asking;  // proxy/caching.h
+
 /// What the client asks for; views into the exchange and into answer()'s frame.
 struct Ask {
   const http::RequestHead* head = nullptr;
   const http::Exchange* exchange = nullptr;  ///< only for what it accepts
-  std::string* body = nullptr;  ///< released once an attempt is committed
+  const std::string* body = nullptr;  ///< released once an attempt is committed
   /// The body as it was indexed for the outline; empty once an attempt is on its way, for its memory.
   std::optional<json::Document>* document = nullptr;
   const chat::Outline* outline = nullptr;
   const dialect::Dialect* spoken = nullptr;
   const rules::Decision* decision = nullptr;
   const rules::Facts* facts = nullptr;
+  Asking* asking = nullptr;  ///< null: nobody else wants the answer
 };
 
 /// One attempt's right to run: stops with the request, or when its deadline passes.
@@ -76,5 +80,14 @@ Error explain_stop(Error error, const AttemptClock& clock, const config::Provide
 /// made and, when all fail, with the last provider's verbatim answer if the client speaks its dialect.
 Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
                                                       StopToken stop);
+
+/// A reply that another request got, as it was sent.
+struct Replayed {
+  std::unique_ptr<http::ReplyStream> stream;
+  const cache::Source* source = nullptr;
+  std::string loss;  ///< what the question lost on its way to the provider
+};
+/// The same up to its first content; the provider is one that the configuration has.
+Task<Result<std::unique_ptr<FirstReply>>> reread(Worker& worker, const Ask& ask, Replayed from, Visit& visit, StopToken stop);
 
 }  // namespace ccrules::proxy

@@ -19,6 +19,12 @@ Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange);
 Task<Result<void>> tell_version(http::Exchange& exchange);
 /// POST /reload, with a body such as {"accept": "<hash of held rules>"}: to_json(ReloadReport).
 Task<Result<void>> reload(Worker& worker, http::Exchange& exchange);
+/// GET /api/cache/stats: {hits, misses, hitRate (0..1), size and maxSize (MB), entries, savedCost (USD), evicted, rejected}.
+/// POST /api/cache/clear: {status, cleared, freedMemory}. GET /api/cache/top-prompts?limit=10: [{hash, hits, savedCost, preview}].
+Task<Result<void>> tell_cache(Worker& worker, http::Exchange& exchange);
+[[nodiscard]] bool is_cache_call(const http::RequestHead& head);
+/// Of those, the one that is for the operator.
+[[nodiscard]] bool changes_cache(const http::RequestHead& head);
 /// HEAD / and HEAD /api/hello.
 Task<Result<void>> greet(http::Exchange& exchange);
 

@@ -70,7 +70,7 @@ bool hangs_on_tokens(Visit& visit, Plan& plan) {
 
 const chat::Request* Plan::request() {
   if (whole) return &*whole;
-  auto read = spoken->read_request(json::padded(*body));
+  auto read = spoken->read_request(std::string_view(*body));
   if (!read.ok()) return nullptr;
   whole = *std::move(read);
   if (spoken->model_in_path()) {

@@ -29,7 +29,7 @@ struct Plan : Pooled {
   rules::TokensUse tokens_use;
   rules::Decision decision;
   const dialect::Dialect* spoken = nullptr;
-  std::string* body = nullptr;
+  const std::string* body = nullptr;  ///< with json::kPadding spare bytes behind it
   std::optional<chat::Request> whole;  ///< once a rule asked for the messages
 
   /// The whole request; null when it cannot be read.

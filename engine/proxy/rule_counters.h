@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "cache/store.h"
 #include "ledger/spend.h"
 #include "proxy/budget.h"
 #include "proxy/circuit.h"
@@ -25,6 +26,7 @@ struct Tallies {
   Subagents subagents;
   WarmCaches caches;
   SessionModels models;
+  cache::Store answers;
 };
 
 /// What rules of this proxy know beyond a request; one per worker.

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "dialect/capability.h"
 #include "proxy/attempts.h"
+#include "proxy/caching.h"
 #include "proxy/endpoints.h"
 #include "proxy/forward.h"
 #include "proxy/gate.h"
@@ -36,24 +37,35 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_CHECK(settle(visit, *plan));
   note_payer(worker, exchange.head(), plan->decision, visit);
   CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
+  std::unique_ptr<Asking> asking;
+  if (may_cache(visit, plan->decision)) {
+    CCR_CO_TRY(served, co_await serve_cached(worker, exchange, spoken, visit, *plan, body, asking));
+    if (served) co_return Result<void>();
+  }
   CCR_CO_CHECK(co_await reserve_budget(worker, visit, plan->decision, plan->outline));
 
   Ask ask;
   ask.head = &exchange.head();
   ask.exchange = &exchange;
-  ask.body = &body;
+  ask.body = plan->body;
   ask.document = &plan->document;
   ask.outline = &plan->outline;
   ask.spoken = &spoken;
   ask.decision = &plan->decision;
   ask.facts = &plan->facts;
-  StopSource within(exchange.stop());
+  ask.asking = asking.get();
+  StopSource within(asking ? asking->stop() : exchange.stop());
   Deadline total(worker.loop, within);
   total.set(visit.policy->config->timeouts.total);  // zero: no limit
-  CCR_CO_TRY(reply, co_await first_reply(worker, ask, visit, within.token()));
+  auto first = co_await first_reply(worker, ask, visit, within.token());
+  if (asking && !first.ok()) asking->failed(first.error());
+  CCR_CO_TRY(reply, std::move(first));
+  if (asking) asking->arrives(*reply, spoken);
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
   text::give_back(body);
-  co_return co_await relay(worker, *reply, spoken, visit, exchange);
+  auto relayed = co_await relay(worker, *reply, spoken, visit, exchange);
+  if (asking) co_await asking->finish(*reply, visit);
+  co_return relayed;
 }
 
 /// What Claude Code recovers from by itself when it is told the class and nothing else (claude-code-gateway 5.3); the
@@ -171,6 +183,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
       break;
   }
   if (is_reload(exchange.head())) co_return co_await reload(worker, exchange);
+  if (is_cache_call(exchange.head())) co_return co_await tell_cache(worker, exchange);
   Error error;
   error.code = ErrorCode::kNotFound;
   error.origin = Origin::kClient;
@@ -196,8 +209,9 @@ Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const http::Headers none;
   const std::string no_id;
   const config::Snapshot& config = *worker.policy->config;
-  if (auto refused = is_reload(exchange.head()) ? refuse_unless_admin(exchange, config)
-                                                : refuse(exchange, config, !answers_anyone(route.endpoint))) {
+  const bool for_admin = is_reload(exchange.head()) || changes_cache(exchange.head());
+  if (auto refused = for_admin ? refuse_unless_admin(exchange, config)
+                               : refuse(exchange, config, !answers_anyone(route.endpoint))) {
     co_await tell_error(exchange, spoken, *refused, none, no_id);
     co_return;
   }

@@ -171,7 +171,7 @@ void Visit::abandon() {
 void Visit::close() {
   settle();
   reservation.release();
-  const std::int64_t used = ledger::prompt_tokens(row.usage) + row.usage.output_tokens.value_or(0);
+  const std::int64_t used = row.cache == "hit" ? 0 : ledger::prompt_tokens(row.usage) + row.usage.output_tokens.value_or(0);
   rate_lease.end(used, worker_.loop.now_ms());
 }
 
@@ -195,6 +195,11 @@ void Visit::settle() {
     worker_.tallies.spend.add(row);
   }
   if (row.provider.empty() || row.usage.empty()) return;
+  if (row.cache == "hit") {  // nobody was paid, and no provider counted anything
+    row.requested_cost_nanousd = ledger::requested_cost_nanousd(row.usage, row.provider, row.requested_model, *policy->config);
+    if (!row.requested_cost_nanousd) row.requested_cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+    return;
+  }
   learn_count(worker_, row, cheap_estimate, counted);
   (void)cost_nanousd();  // for the row
   worker_.tallies.spend.add(row);

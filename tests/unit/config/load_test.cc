@@ -410,13 +410,21 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
   CHECK(mentions(said(R"({"retry":{"base":"1h"}})"), "retry.base must not be longer than retry.at_most"));
 }
 
-TEST_CASE("sections of later versions are checked for their names and otherwise ignored aloud") {
-  const std::string text = said(
-      R"({"cache":{"enabled":true,"ttll":"1h"},"rate_limits":[],"circuit":5})");
-  CHECK(mentions(text, "warning: cache is not used by this version"));
+TEST_CASE("a section that is none, and a member that a section does not have, are told") {
+  const std::string text = said(R"({"cache":{"enabled":true,"ttll":"1h"},"circuit":5})");
   CHECK(mentions(text, "unknown setting 'cache.ttll'"));
-  CHECK_FALSE(mentions(text, "rate_limits is"));
   CHECK(mentions(text, "circuit must be an object"));
+}
+
+TEST_CASE("the cache is off, and has its defaults, until it is configured") {
+  const auto none = *load("{}").snapshot;
+  CHECK_FALSE(none.cache.enabled);
+  CHECK(none.cache.max_bytes == 500u * 1024 * 1024);
+  CHECK(none.cache.ttl == std::chrono::hours(1));
+  const auto some = *load(R"({"cache":{"enabled":true,"max_bytes":"20MB","ttl":"5m"}})").snapshot;
+  CHECK(some.cache.enabled);
+  CHECK(some.cache.max_bytes == 20u * 1024 * 1024);
+  CHECK(some.cache.ttl == std::chrono::minutes(5));
 }
 
 TEST_CASE("rate limits say whose, how many and how long, and every mistake in them is told") {

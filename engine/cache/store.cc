@@ -1,0 +1,368 @@
+#include "cache/store.h"
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+#include <random>
+#include <unordered_map>
+
+#include "cache/sketch.h"
+
+namespace ccrules::cache {
+namespace {
+
+constexpr std::size_t kFlyingPart = 8;          ///< An eighth of the bytes is left to answers on their way: they push nothing out.
+constexpr std::size_t kWindowPart = 100;        ///< 1 % of the bytes are for newcomers,
+constexpr std::size_t kProtectedPercent = 80;   ///< 80 % of the others for what was asked for again.
+constexpr std::size_t kBytesPerThing = 4096;    ///< The sketch has a counter for each; smaller answers are no burden.
+constexpr std::size_t kMostThings = 1u << 20;
+constexpr std::size_t kMapBytes = 192;          ///< Of an entry in both maps and in its list, about.
+
+std::uint64_t secret() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+enum class Segment : std::uint8_t { kFlying, kWindow, kProbation, kProtected };
+constexpr std::size_t kSegments = 4;
+
+struct Node {
+  std::shared_ptr<Answer> answer;
+  Segment segment = Segment::kFlying;
+  std::size_t bytes = 0;
+  std::int64_t kept_ms = 0;
+  std::int64_t ttl_ms = 0;
+  std::uint64_t hits = 0;
+  std::int64_t saved_nanousd = 0;
+  Node* older = nullptr;  ///< of the same family
+  Node* newer = nullptr;
+};
+using List = std::list<Node>;
+using Place = List::iterator;
+
+std::size_t bytes_of(const Question& question) {
+  return sizeof(Node) + sizeof(Answer) + kMapBytes + question.context.capacity() + question.dialect.capacity() + question.body.capacity();
+}
+std::size_t bytes_of(const Answer& answer) { return bytes_of(answer.question()) + answer.held_bytes(); }
+
+struct LetterHash {
+  std::size_t operator()(const digest::Hash128& letter) const noexcept { return static_cast<std::size_t>(letter.low); }
+};
+
+}  // namespace
+
+/// Everything under the lock. What is taken out goes to `gone`, which the caller frees after it has let go of the lock.
+struct Store::Inside {
+  explicit Inside(std::size_t bound) : max(bound) {}
+
+  static std::size_t things(std::size_t bound) { return std::clamp<std::size_t>(bound / kBytesPerThing, 256, kMostThings); }
+
+  List& list(Segment segment) { return lists[static_cast<std::size_t>(segment)]; }
+  std::size_t& bytes(Segment segment) { return sums[static_cast<std::size_t>(segment)]; }
+  [[nodiscard]] std::size_t total() const {
+    std::size_t sum = 0;
+    for (const std::size_t part : sums) sum += part;
+    return sum;
+  }
+
+  [[nodiscard]] std::size_t stored() { return total() - bytes(Segment::kFlying); }
+  [[nodiscard]] std::size_t room() const { return max - max / kFlyingPart; }
+
+  /// To the front of another list.
+  void move(Place node, Segment to) {
+    bytes(node->segment) -= node->bytes;
+    bytes(to) += node->bytes;
+    list(to).splice(list(to).begin(), list(node->segment), node);
+    node->segment = to;
+  }
+
+  void take_out(Place node) {
+    bytes(node->segment) -= node->bytes;
+    const Question& question = node->answer->question();
+    letters.erase(question.letter);
+    if (node->newer != nullptr) {
+      node->newer->older = node->older;
+    } else if (node->older != nullptr) {
+      families[question.family] = node->older;
+    } else {
+      families.erase(question.family);
+    }
+    if (node->older != nullptr) node->older->newer = node->newer;
+    gone.splice(gone.end(), list(node->segment), node);
+  }
+
+  void add(std::shared_ptr<Answer> answer, std::size_t its_bytes) {
+    List& flying = list(Segment::kFlying);
+    flying.emplace_front();
+    const Place node = flying.begin();
+    node->answer = std::move(answer);
+    node->bytes = its_bytes;
+    bytes(Segment::kFlying) += its_bytes;
+    const Question& question = node->answer->question();
+    letters.emplace(question.letter, node);
+    Node*& newest = families[question.family];
+    node->older = newest;
+    if (newest != nullptr) newest->newer = &*node;
+    newest = &*node;
+  }
+
+  /// Where this very answer stands; end of the flying ones when it does not any more.
+  Place find(const Answer& answer) {
+    const auto found = letters.find(answer.question().letter);
+    const bool here = found != letters.end() && found->second->answer.get() == &answer;
+    return here ? found->second : list(Segment::kFlying).end();
+  }
+  bool is_here(Place node) { return node != list(Segment::kFlying).end(); }
+
+  /// Makes the rest fit beside what is on its way: the oldest newcomer or the least useful of the others goes, whichever is less
+  /// wanted. False: what is on its way is too much by itself.
+  bool make_room() {
+    while (total() > max) {
+      List& window = list(Segment::kWindow);
+      List& others = list(list(Segment::kProbation).empty() ? Segment::kProtected : Segment::kProbation);
+      if (window.empty() && others.empty()) return false;
+      const bool newcomer = others.empty() || (!window.empty() && wanted(window.back()) <= wanted(others.back()));
+      if (newcomer && !others.empty()) {
+        ++stats.rejected;
+        take_out(std::prev(window.end()));
+      } else {
+        evict(std::prev(newcomer ? window.end() : others.end()));
+      }
+    }
+    return true;
+  }
+
+  void evict(Place node) {
+    ++stats.evicted;
+    take_out(node);
+  }
+
+  [[nodiscard]] unsigned wanted(const Node& node) const { return sketch.estimate(node.answer->question().letter.low); }
+
+  /// A newcomer leaves the window: into the main part when there is room, or when it is asked for more often than all those
+  /// together that would have to make room for it.
+  void graduate(Place candidate) {
+    const std::size_t now = stored();
+    std::size_t freed = 0;
+    unsigned others = 0;
+    std::vector<Place> victims;
+    for (const Segment from : {Segment::kProbation, Segment::kProtected}) {
+      for (Place node = list(from).end(); now - freed > room() && node != list(from).begin();) {
+        --node;
+        victims.push_back(node);
+        freed += node->bytes;
+        others += wanted(*node);
+      }
+    }
+    if (now - freed > room() || (!victims.empty() && wanted(*candidate) <= others)) {
+      ++stats.rejected;
+      take_out(candidate);
+      return;
+    }
+    for (const Place victim : victims) evict(victim);
+    move(candidate, Segment::kProbation);
+  }
+
+  void settle() {
+    List& window = list(Segment::kWindow);
+    while (!window.empty() && bytes(Segment::kWindow) > max / kWindowPart) graduate(std::prev(window.end()));
+    make_room();
+  }
+
+  void promote(Place node) {
+    if (node->segment == Segment::kWindow) move(node, Segment::kWindow);
+    if (node->segment != Segment::kProbation && node->segment != Segment::kProtected) return;
+    move(node, Segment::kProtected);
+    List& favourites = list(Segment::kProtected);
+    while (favourites.size() > 1 && bytes(Segment::kProtected) > room() / 100 * kProtectedPercent) {
+      move(std::prev(favourites.end()), Segment::kProbation);
+    }
+  }
+
+  [[nodiscard]] static bool is_fresh(const Node& node, Age age) {
+    return node.segment == Segment::kFlying || age.now_ms - node.kept_ms < std::min(node.ttl_ms, age.ttl.count());
+  }
+  [[nodiscard]] static bool is_over(const Node& node, Age age) {
+    return node.segment != Segment::kFlying && age.now_ms - node.kept_ms >= node.ttl_ms;
+  }
+
+  std::mutex mutex;
+  std::size_t max;
+  Sketch sketch{0};    ///< of its full size from the first question on: most proxies have no cache
+  bool used = false;
+  std::array<List, kSegments> lists;
+  std::array<std::size_t, kSegments> sums{};
+  std::unordered_map<digest::Hash128, Place, LetterHash> letters;
+  std::unordered_map<std::uint64_t, Node*> families;  ///< the newest of each
+  List gone;
+  Stats stats;
+};
+
+/// The lock, and what was taken out while it was held: freed behind it.
+class StoreLock {
+ public:
+  template <class Inside>
+  explicit StoreLock(Inside& inside) : lock_(inside.mutex), gone_(inside.gone) {}
+  ~StoreLock() {
+    List freed;
+    freed.swap(gone_);
+    lock_.unlock();
+  }
+  StoreLock(const StoreLock&) = delete;
+  StoreLock& operator=(const StoreLock&) = delete;
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+  List& gone_;
+};
+
+Store::Store(std::size_t max_bytes) : seed_(secret()), max_bytes_(max_bytes), inside_(std::make_unique<Inside>(max_bytes)) {}
+Store::~Store() = default;
+
+Store::Found Store::look(const digest::Hash128& letter, std::uint64_t family, Age age) {
+  Found found;
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  if (!in.used) in.sketch = Sketch(Inside::things(in.max));
+  in.used = true;
+  in.sketch.count(letter.low);
+  const auto same = in.letters.find(letter);
+  if (same != in.letters.end()) {
+    const Place node = same->second;
+    if (Inside::is_fresh(*node, age)) {
+      found.same = node->answer;
+    } else if (Inside::is_over(*node, age)) {
+      in.take_out(node);
+    }
+  }
+  if (found.same) return found;
+  const auto newest = in.families.find(family);
+  if (newest == in.families.end()) return found;
+  std::size_t count = 0;
+  for (Node* node = newest->second; node != nullptr && count < found.similar.size(); node = node->older) {
+    if (Inside::is_fresh(*node, age)) found.similar.at(count++) = node->answer;
+  }
+  return found;
+}
+
+std::shared_ptr<Answer> Store::ask(Question& question, Age age) {
+  const std::size_t bytes = bytes_of(question);
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const auto same = in.letters.find(question.letter);
+  if (same != in.letters.end()) {
+    if (Inside::is_fresh(*same->second, age)) return nullptr;
+    in.take_out(same->second);
+  }
+  if (in.bytes(Segment::kFlying) + bytes > in.max) return nullptr;
+  auto answer = std::make_shared<Answer>(std::move(question));
+  in.add(answer, bytes);
+  in.make_room();
+  return answer;
+}
+
+bool Store::grow(const Answer& answer) {
+  const std::size_t bytes = bytes_of(answer);
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const Place node = in.find(answer);
+  if (!in.is_here(node)) return false;
+  in.bytes(node->segment) += bytes - node->bytes;
+  node->bytes = bytes;
+  if (in.make_room()) return true;
+  in.take_out(node);
+  return false;
+}
+
+void Store::keep(const std::shared_ptr<Answer>& answer, Age age) {
+  const std::size_t bytes = bytes_of(*answer);
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const Place node = in.find(*answer);
+  if (!in.is_here(node) || node->segment != Segment::kFlying) return;
+  in.bytes(Segment::kFlying) += bytes - node->bytes;
+  node->bytes = bytes;
+  node->kept_ms = age.now_ms;
+  node->ttl_ms = age.ttl.count();
+  in.move(node, Segment::kWindow);
+  in.settle();
+}
+
+void Store::drop(const Answer& answer) {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const Place node = in.find(answer);
+  if (in.is_here(node)) in.take_out(node);
+}
+
+void Store::hit(const Answer& answer, std::int64_t saved_nanousd) {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  ++in.stats.hits;
+  in.stats.saved_nanousd += saved_nanousd;
+  const Place node = in.find(answer);
+  if (!in.is_here(node)) return;
+  ++node->hits;
+  node->saved_nanousd += saved_nanousd;
+  in.promote(node);
+}
+
+void Store::missed() {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  ++in.stats.misses;
+}
+
+Store::Cleared Store::clear() {
+  Cleared cleared;
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  cleared.bytes = in.total();
+  for (List& list : in.lists) {
+    if (&list != &in.list(Segment::kFlying)) cleared.entries += list.size();
+    while (!list.empty()) in.take_out(list.begin());
+  }
+  return cleared;
+}
+
+Store::Stats Store::stats() const {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  Stats stats = in.stats;
+  stats.bytes = in.total();
+  stats.max_bytes = in.max;
+  for (const Segment segment : {Segment::kWindow, Segment::kProbation, Segment::kProtected}) stats.entries += in.list(segment).size();
+  return stats;
+}
+
+std::vector<Store::Top> Store::top(std::size_t most) const {
+  std::vector<Top> rows;
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    for (const List& list : in.lists) {
+      for (const Node& node : list) {
+        if (node.hits > 0) rows.push_back({node.answer->question().letter, node.hits, node.saved_nanousd});
+      }
+    }
+  }
+  const auto better = [](const Top& a, const Top& b) {
+    return a.saved_nanousd != b.saved_nanousd ? a.saved_nanousd > b.saved_nanousd : a.hits > b.hits;
+  };
+  const std::size_t shown = std::min(most, rows.size());
+  std::partial_sort(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(shown), rows.end(), better);
+  rows.resize(shown);
+  return rows;
+}
+
+void Store::resize(std::size_t max_bytes) {
+  if (max_bytes_.load(std::memory_order_relaxed) == max_bytes) return;
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  max_bytes_.store(max_bytes, std::memory_order_relaxed);
+  in.max = max_bytes;
+  in.used = false;
+  in.make_room();
+}
+
+}  // namespace ccrules::cache

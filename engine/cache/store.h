@@ -1,0 +1,95 @@
+#pragma once
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cache/answer.h"
+#include "core/limits.h"
+#include "core/digest.h"
+
+namespace ccrules::cache {
+
+/// Answers that are kept for whoever asks the same again, and answers on their way that others may read along. Bounded in bytes;
+/// what has to go is chosen by W-TinyLFU, weighted by size: an answer that was never asked for twice does not push out those that
+/// are asked for again and again. Any thread: one lock, and nothing is compared, hashed or freed while it is held.
+class Store {
+ public:
+  explicit Store(std::size_t max_bytes = limits::kCacheBytes);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  /// For hashes of questions: secret, so that nobody can prepare two questions of one hash.
+  [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
+
+  /// How old an answer may be, and what time it is (any monotonic clock, the same for all callers).
+  struct Age {
+    std::int64_t now_ms = 0;
+    std::chrono::milliseconds ttl{0};
+  };
+  /// What could be the answer: the caller compares the questions, for a hash is no proof.
+  struct Found {
+    std::shared_ptr<Answer> same;                    ///< asked in the same words; null: none
+    std::array<std::shared_ptr<Answer>, 4> similar;  ///< the newest of the family, others than `same`; null where none
+  };
+  /// Counts the question as asked.
+  Found look(const digest::Hash128& letter, std::uint64_t family, Age age);
+
+  /// The caller asks the provider; whoever asks the same from now on finds its answer.
+  /// @return null when somebody else is asking it already or has an answer, or there is no room for the question; then `question`
+  ///         is as it was, else it has been moved from
+  std::shared_ptr<Answer> ask(Question& question, Age age);
+  /// An answer on its way has become longer. False: there is no room for it: it is not kept any more and nobody new finds it; it
+  /// may go on growing for those who read it.
+  bool grow(const Answer& answer);
+  /// The answer is complete: kept as long as `age.ttl` says, if it is worth its bytes.
+  void keep(const std::shared_ptr<Answer>& answer, Age age);
+  /// The answer on its way failed or is not to be kept.
+  void drop(const Answer& answer);
+
+  /// The caller has found that this is its answer.
+  void hit(const Answer& answer, std::int64_t saved_nanousd);
+  void missed();
+
+  struct Cleared {
+    std::size_t entries = 0;
+    std::size_t bytes = 0;
+  };
+  /// Answers on their way go on, and are not kept.
+  Cleared clear();
+
+  struct Stats {
+    std::uint64_t hits = 0;
+    std::uint64_t misses = 0;
+    std::size_t entries = 0;  ///< complete answers
+    std::size_t bytes = 0;    ///< all that is held: complete answers and those on their way
+    std::size_t max_bytes = 0;
+    std::int64_t saved_nanousd = 0;
+    std::uint64_t evicted = 0;   ///< made room for others
+    std::uint64_t rejected = 0;  ///< not worth their bytes
+  };
+  [[nodiscard]] Stats stats() const;
+
+  struct Top {
+    digest::Hash128 letter;
+    std::uint64_t hits = 0;
+    std::int64_t saved_nanousd = 0;
+  };
+  /// The answers of most use, the best first.
+  [[nodiscard]] std::vector<Top> top(std::size_t most) const;
+
+  /// Cheap when it is the same.
+  void resize(std::size_t max_bytes);
+
+ private:
+  struct Inside;
+  const std::uint64_t seed_;
+  std::atomic<std::size_t> max_bytes_;
+  std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace ccrules::cache

@@ -1,0 +1,313 @@
+#include <algorithm>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "cache/sketch.h"
+#include "cache/store.h"
+
+using namespace ccrules;
+using cache::Answer;
+using cache::Question;
+using cache::Store;
+
+namespace {
+
+constexpr std::chrono::milliseconds kHour{3600000};
+
+Question question(int number, std::size_t bytes = 1000) {
+  Question asked;
+  asked.letter = digest::hash128(std::to_string(number), 7);
+  asked.family = digest::hash64("family " + std::to_string(number / 3), 7);
+  asked.context = "user";
+  asked.dialect = "anthropic";
+  asked.body.assign(bytes, static_cast<char>('a' + number % 26));
+  return asked;
+}
+
+Store::Found look(Store& store, int number, std::int64_t now_ms = 0, std::chrono::milliseconds ttl = kHour) {
+  const Question asked = question(number);
+  return store.look(asked.letter, asked.family, {now_ms, ttl});
+}
+
+/// Asks, answers and keeps. False when it could not be asked.
+bool answer(Store& store, int number, std::size_t question_bytes = 1000, std::size_t answer_bytes = 1000, std::int64_t now_ms = 0) {
+  Question asked = question(number, question_bytes);
+  const auto asking = store.ask(asked, {now_ms, kHour});
+  if (!asking) return false;
+  asking->arrives({});
+  asking->append(std::string(answer_bytes, 'x'), true);
+  const bool room = store.grow(*asking);
+  asking->complete();
+  if (room) store.keep(asking, {now_ms, kHour});
+  return true;
+}
+
+bool is_kept(Store& store, int number) {
+  const auto found = look(store, number).same;
+  return found && found->state() == Answer::State::kComplete;
+}
+
+}  // namespace
+
+TEST_CASE("the sketch never counts less than it was told, up to its most, and forgets in time") {
+  cache::Sketch sketch(1000);
+  for (std::uint64_t thing = 0; thing < 100; ++thing) {
+    for (std::uint64_t i = 0; i < thing % 12; ++i) sketch.count(digest::hash64(std::to_string(thing)));
+  }
+  int exact = 0;
+  for (std::uint64_t thing = 0; thing < 100; ++thing) {
+    const unsigned estimate = sketch.estimate(digest::hash64(std::to_string(thing)));
+    CHECK(estimate >= thing % 12);
+    exact += estimate == thing % 12 ? 1 : 0;
+  }
+  CHECK(exact >= 95);
+  const std::uint64_t favourite = digest::hash64("favourite");
+  for (int i = 0; i < 20; ++i) sketch.count(favourite);
+  CHECK(sketch.estimate(favourite) == 15);
+  for (int i = 0; i < 40000; ++i) sketch.count(digest::hash64("other " + std::to_string(i)));
+  CHECK(sketch.estimate(favourite) < 15);
+}
+
+TEST_CASE("what was kept is found again until it is too old, for whoever asks and whatever was agreed") {
+  Store store(1 << 20);
+  REQUIRE(answer(store, 1));
+  CHECK(look(store, 1, 3599999).same != nullptr);
+  CHECK(look(store, 1, 1000, std::chrono::milliseconds(1000)).same == nullptr);  // this one wants it fresher
+  CHECK(look(store, 1, 999, std::chrono::milliseconds(1000)).same != nullptr);
+  CHECK(look(store, 1, 3600000, 10 * kHour).same == nullptr);
+  CHECK(store.stats().entries == 0);  // too old for anybody: gone
+  CHECK(store.stats().bytes == 0);
+}
+
+TEST_CASE("a question that others are asking is not asked again, and its answer can be read from the start") {
+  Store store(1 << 20);
+  Question first = question(1);
+  const auto asking = store.ask(first, {0, kHour});
+  REQUIRE(asking);
+  Question second = question(1);
+  CHECK(store.ask(second, {0, kHour}) == nullptr);
+  CHECK(second.body.size() == 1000);  // untouched
+  CHECK(look(store, 1).same == asking);
+  store.drop(*asking);
+  CHECK(look(store, 1).same == nullptr);
+  CHECK(store.ask(second, {0, kHour}) != nullptr);
+}
+
+TEST_CASE("the newest of a family are offered for a closer look") {
+  Store store(1 << 20);
+  for (const int number : {0, 1, 2}) REQUIRE(answer(store, number));  // one family of three
+  const auto found = look(store, 1);
+  CHECK(found.same != nullptr);
+  Question stranger = question(0);
+  stranger.letter = digest::hash128("in other words", 7);
+  const auto similar = store.look(stranger.letter, stranger.family, {0, kHour}).similar;
+  REQUIRE(similar[0]);
+  REQUIRE(similar[1]);
+  CHECK(similar[0]->question().letter == question(2).letter);
+  CHECK(similar[1]->question().letter == question(1).letter);
+}
+
+TEST_CASE("whatever comes and goes, the bytes never exceed the bound") {
+  for (const std::size_t bound : {std::size_t{0}, std::size_t{3000}, std::size_t{100'000}, std::size_t{1'000'000}}) {
+    CAPTURE(bound);
+    std::mt19937 dice(5);
+    Store store(bound);
+    std::vector<std::shared_ptr<Answer>> under_way;
+    for (int i = 0; i < 20'000; ++i) {
+      const int number = static_cast<int>(dice() % 3000);
+      const auto now_ms = static_cast<std::int64_t>(i);
+      switch (dice() % 6) {
+        case 0: {
+          Question asked = question(number, dice() % 20'000);
+          if (auto asking = store.ask(asked, {now_ms, kHour})) {
+            asking->arrives({});
+            under_way.push_back(std::move(asking));
+          }
+          break;
+        }
+        case 1:
+        case 2:
+          if (!under_way.empty()) {
+            auto& one = under_way[dice() % under_way.size()];
+            one->append(std::string(dice() % 5000, 'y'), false);
+            if (!store.grow(*one)) std::swap(one, under_way.back()), under_way.pop_back();
+          }
+          break;
+        case 3:
+          if (!under_way.empty()) {
+            under_way.back()->complete();
+            store.keep(under_way.back(), {now_ms, std::chrono::milliseconds(dice() % 5000)});
+            under_way.pop_back();
+          }
+          break;
+        case 4:
+          if (const auto found = look(store, number, now_ms).same) store.hit(*found, 1);
+          break;
+        default:
+          if (dice() % 50 == 0) store.clear();
+          if (!under_way.empty() && dice() % 4 == 0) {
+            store.drop(*under_way.back());
+            under_way.pop_back();
+          }
+      }
+      REQUIRE(store.stats().bytes <= bound);
+    }
+    store.clear();
+    CHECK(store.stats().bytes == 0);
+    CHECK(store.stats().entries == 0);
+  }
+}
+
+TEST_CASE("what is asked for again and again stays while a flood of single questions goes by") {
+  Store store(200'000);
+  for (int round = 0; round < 5; ++round) {
+    for (int number = 0; number < 20; ++number) {
+      if (const auto found = look(store, number).same) {
+        store.hit(*found, 1);
+      } else {
+        answer(store, number);
+      }
+    }
+  }
+  for (int number = 1000; number < 6000; ++number) {
+    (void)look(store, number);
+    answer(store, number);
+  }
+  int stayed = 0;
+  for (int number = 0; number < 20; ++number) stayed += is_kept(store, number) ? 1 : 0;
+  CHECK(stayed == 20);
+  CHECK(store.stats().rejected > 4000);
+}
+
+TEST_CASE("new favourites take the place of old ones") {
+  Store store(100'000);
+  const auto ask_for = [&store](int from, int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      for (int number = from; number < from + 30; ++number) {
+        if (const auto found = look(store, number).same) {
+          store.hit(*found, 1);
+        } else {
+          answer(store, number);
+        }
+      }
+    }
+  };
+  ask_for(0, 20);
+  ask_for(500, 200);
+  int kept = 0;
+  for (int number = 500; number < 530; ++number) kept += is_kept(store, number) ? 1 : 0;
+  CHECK(kept >= 25);
+}
+
+TEST_CASE("clearing empties the cache, and what is under way then is not kept") {
+  Store store(1 << 20);
+  REQUIRE(answer(store, 1));
+  Question asked = question(2);
+  const auto asking = store.ask(asked, {0, kHour});
+  asking->arrives({});
+  const Store::Cleared cleared = store.clear();
+  CHECK(cleared.entries == 1);
+  CHECK(cleared.bytes > 3000);
+  asking->complete();
+  store.keep(asking, {0, kHour});
+  CHECK(store.stats().entries == 0);
+  CHECK(look(store, 2).same == nullptr);
+}
+
+TEST_CASE("the most useful answers come first") {
+  Store store(1 << 20);
+  for (const int number : {1, 2, 3}) REQUIRE(answer(store, number));
+  store.hit(*look(store, 2).same, 500);
+  store.hit(*look(store, 3).same, 100);
+  store.hit(*look(store, 3).same, 100);
+  const auto top = store.top(10);
+  REQUIRE(top.size() == 2);
+  CHECK(top[0].letter == question(2).letter);
+  CHECK(top[0].saved_nanousd == 500);
+  CHECK(top[1].hits == 2);
+  CHECK(store.top(1).size() == 1);
+}
+
+TEST_CASE("a smaller bound takes effect at once") {
+  Store store(1 << 20);
+  for (int number = 0; number < 100; ++number) REQUIRE(answer(store, number));
+  store.resize(10'000);
+  CHECK(store.stats().bytes <= 10'000);
+  CHECK(store.stats().max_bytes == 10'000);
+}
+
+TEST_CASE("readers get every byte from the first on, whenever they join") {
+  const auto answer = std::make_shared<Answer>(question(1));
+  int rung = 0;
+  const auto ring = [&rung] { ++rung; };
+  cache::Reader early(answer);
+  CHECK(early.wait_for_arrival(ring));
+  answer->append("he", false);
+  answer->restart();  // that attempt failed
+  answer->append("hel", false);
+  answer->arrives({});
+  CHECK(rung >= 1);
+  CHECK_FALSE(early.wait_for_arrival(ring));
+  std::string got;
+  CHECK_FALSE(early.read(2, got, ring).end);
+  CHECK(got == "he");
+  CHECK_FALSE(early.read(100, got, ring).end);
+  CHECK_FALSE(early.read(100, got, ring).end);  // nothing new: rings when there is
+  const int before = rung;
+  answer->append("lo", true);
+  CHECK(rung == before + 1);
+  cache::Reader late(answer);
+  std::string all;
+  CHECK(late.read(100, all, ring).end);
+  CHECK(all == "hello");
+  CHECK(early.read(100, got, ring).end);
+  CHECK(got == "hello");
+}
+
+TEST_CASE("who asked is told when the last reader leaves, and may leave himself while there is one") {
+  const auto answer = std::make_shared<Answer>(question(1));
+  CHECK(answer->asker_left([] {}));  // nobody reads
+  bool alone = false;
+  {
+    const cache::Reader reader(answer);
+    CHECK_FALSE(answer->asker_left([&alone] { alone = true; }));
+    CHECK_FALSE(answer->give_up({}));
+    CHECK_FALSE(alone);
+  }
+  CHECK(alone);
+  CHECK(answer->give_up(internal_error("too long")));
+  cache::Reader late(answer);
+  std::string got;
+  const auto progress = late.read(10, got, [] {});
+  REQUIRE(progress.failure);
+  CHECK(progress.failure->message == "too long");
+}
+
+TEST_CASE("many threads ask, answer, read and clear at once") {
+  Store store(300'000);
+  std::vector<std::thread> threads;
+  for (unsigned seed = 0; seed < 4; ++seed) {
+    threads.emplace_back([&store, seed] {
+      std::mt19937 dice(seed);
+      for (int i = 0; i < 3000; ++i) {
+        const int number = static_cast<int>(dice() % 60);
+        if (const auto found = look(store, number, i).same) {
+          cache::Reader reader(found);
+          std::string got;
+          (void)reader.read(10'000, got, [] {});
+          store.hit(*found, 1);
+        } else {
+          answer(store, number, 1000, dice() % 3000, i);
+        }
+        if (dice() % 500 == 0) store.clear();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(store.stats().bytes <= 300'000);
+}
