@@ -13,6 +13,8 @@ namespace ccrules::dialect {
 struct RefusedField {
   std::vector<std::string> path;  ///< from the request's root, as it stands there: {"generationConfig", "thinkingConfig"}
   std::string instead;            ///< the name that the provider wants for the same value; empty: none
+  /// The value it was refused with, its JSON as it was sent, where others may be taken; nullopt: refused whatever its value.
+  std::optional<std::string> value_json;
   bool operator==(const RefusedField&) const = default;
   /// "generationConfig.thinkingConfig"
   [[nodiscard]] std::string name() const;
@@ -20,7 +22,8 @@ struct RefusedField {
 
 /// @param sent the body that the provider refused, in its own dialect
 /// @return nothing when the answer says something else, names no member of `sent`, or one whose loss would change what is
-/// asked: the conversation, its tools, the model, the form of the answer
+/// asked: the conversation, its tools and which of them is to be called, the model, the form of the answer (limits of its
+/// length may get another name)
 std::optional<RefusedField> refused_field(const UpstreamFailure& failure, std::string_view sent);
 
 /// True when the answer says that reasoning of earlier turns cannot be read back: it was encrypted with another key, or

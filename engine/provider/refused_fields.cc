@@ -17,9 +17,20 @@ bool RefusedFields::add(std::string_view provider, std::string_view model, const
     rows_.push_back(std::move(made));
     row = rows_.end() - 1;
   }
-  const bool known = std::find(row->fields.begin(), row->fields.end(), field) != row->fields.end();
-  if (known || row->fields.size() >= limits::kRefusedFields) return false;
-  row->fields.push_back(field);
+  std::vector<dialect::RefusedField>& fields = row->fields;
+  const bool known = std::any_of(fields.begin(), fields.end(), [&field](const dialect::RefusedField& one) {
+    return one == field || (field.value_json && one.path == field.path && !one.value_json && one.instead.empty());
+  });
+  if (known) return true;
+  if (!field.value_json)
+    std::erase_if(fields, [&field](const dialect::RefusedField& one) { return one.value_json && one.path == field.path; });
+  if (fields.size() >= limits::kRefusedFields) {
+    const auto value = std::find_if(fields.begin(), fields.end(),
+                                    [](const dialect::RefusedField& one) { return one.value_json.has_value(); });
+    if (value == fields.end()) return false;
+    fields.erase(value);
+  }
+  fields.push_back(field);
   return true;
 }
 

@@ -13,7 +13,9 @@ namespace ccrules::provider {
 /// limits::kRefusedModels, and with the process. One per worker; not thread-safe.
 class RefusedFields {
  public:
-  /// False when it was known, or when the model has refused limits::kRefusedFields already.
+  /// True when it is left out from now on, so that the request is worth another try: also when it was known, for it may have
+  /// been learned while that request was under way. False when the model has refused limits::kRefusedFields already; values make
+  /// room, the oldest first.
   bool add(std::string_view provider, std::string_view model, const dialect::RefusedField& field);
   /// In the order in which they were refused; nullptr: nothing.
   [[nodiscard]] const std::vector<dialect::RefusedField>* find(std::string_view provider, std::string_view model) const;

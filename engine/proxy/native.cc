@@ -380,10 +380,10 @@ Result<std::string> without_refused(std::string_view body, const std::vector<dia
   std::vector<json::Edit> edits;
   for (const dialect::RefusedField& field : refused) {
     std::string value = current_json(body, field.path);
-    if (value.empty()) continue;
+    if (value.empty() || (field.value_json && *field.value_json != value)) continue;
     edits.push_back({field.path, {}});
     if (field.instead.empty()) {
-      losses.add(field.name(), "the provider does not take it");
+      losses.add(field.name(), field.value_json ? "the provider does not take this value" : "the provider does not take it");
     } else {
       std::vector<std::string> path = field.path;
       path.back() = field.instead;

@@ -69,6 +69,41 @@ TEST_CASE("a field that a provider refuses is left out at once, remembered, and 
   CHECK_THAT(world.scripted_requests, Contains("temperature"));  // another model is another matter
 }
 
+TEST_CASE("of two requests at once both go again without the field that was refused") {
+  SimWorld world;
+  world.script_in_turn("oai", 80, {refusal("Unsupported parameter: 'temperature' is not supported with this model."),
+                                   refusal("Unsupported parameter: 'temperature' is not supported with this model."),
+                                   http_reply(200, "application/json", kReply, "connection: close\r\n"),
+                                   http_reply(200, "application/json", kReply, "connection: close\r\n")});
+  ProxyWorld proxy(world, kConfig);
+  const auto first = proxy.ask("/v1/messages", ask("gpt-x", R"("temperature":0.5,)"));
+  const auto second = proxy.ask("/v1/messages", ask("gpt-x", R"("temperature":0.5,)"));
+  proxy.run();
+  CHECK_THAT(read_message(first->received()).first_line, Contains("200"));
+  CHECK_THAT(read_message(second->received()).first_line, Contains("200"));
+  CHECK(requests_of(world) == 4);
+}
+
+TEST_CASE("a value that a provider refuses is left out; others of the same field go through") {
+  SimWorld world;
+  world.script_in_turn("oai", 80, {refusal("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. "
+                                           "Supported values are: 'low', 'medium', and 'high'."),
+                                   http_reply(200, "application/json", kReply, "connection: close\r\n")});
+  ProxyWorld proxy(world, kConfig);
+  const Message first = proxy.answer("/v1/chat/completions", ask("gpt-x", R"("reasoning_effort":"minimal",)"));
+  CHECK(first.body == kReply);
+  CHECK_THAT(first.field("x-ccrules-loss"), Contains("reasoning_effort"));
+
+  for (const char* effort : {"high", "minimal"}) {
+    world.scripted_requests.clear();
+    world.script("oai", 80, http_reply(200, "application/json", kReply, "connection: close\r\n"));
+    CHECK(proxy.answer("/v1/chat/completions", ask("gpt-x", std::string(R"("reasoning_effort":")") + effort + "\",")).body == kReply);
+    CHECK(requests_of(world) == 1);
+    const bool sent = world.scripted_requests.find("reasoning_effort") != std::string::npos;
+    CHECK(sent == (std::string(effort) == "high"));
+  }
+}
+
 TEST_CASE("a provider that wants another name for a field gets it, in the native lane too") {
   SimWorld world;
   world.script_in_turn("oai", 80, {refusal("Unsupported parameter: 'max_tokens' is not supported with this model. Use "

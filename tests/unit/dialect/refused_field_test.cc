@@ -6,13 +6,14 @@ using namespace ccrules;
 
 namespace {
 
-/// "path" or "path>instead" of what the answer refuses of `sent`; empty: nothing.
+/// "path", "path>instead" or "path=value" of what the answer refuses of `sent`; empty: nothing.
 std::string refused(const std::string& answer, const std::string& sent, int status = 400) {
   dialect::UpstreamFailure failure;
   failure.status = status;
   failure.body = answer;
   const auto field = dialect::refused_field(failure, sent);
   if (!field) return {};
+  if (field->value_json) return field->name() + "=" + *field->value_json;
   return field->instead.empty() ? field->name() : field->name() + ">" + field->instead;
 }
 
@@ -56,6 +57,51 @@ TEST_CASE("the conversation, the model, the tools and the form of the answer are
   const std::string sent = R"({"model":"m","messages":[],"tools":[],"stream":true,"response_format":{},"max_tokens":1})";
   for (const char* field : {"model", "messages", "tools", "stream", "response_format", "max_tokens"})
     CHECK(refused(openai(std::string("Unsupported parameter: '") + field + "' is not supported."), sent).empty());
+}
+
+TEST_CASE("what the answer's form and the choice of tools are made of is kept, whatever a dialect calls it") {
+  const std::string sent =
+      R"({"messages":[],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}},"output_format":{"type":"json_schema"},)"
+      R"("functions":[],"tool_choice":{"type":"tool","name":"t"},"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},)"
+      R"("response_format":{"type":"json_schema","json_schema":{"strict":true}},"text":{"format":{"strict":true},"verbosity":"low"},)"
+      R"("generationConfig":{"responseSchema":{"nullable":true},"seed":7}})";
+  for (const char* field : {"output_config", "output_format", "functions", "tool_choice", "tool_config", "output_config.format",
+                            "output_config.format.schema", "response_format.json_schema.strict", "text.format.strict",
+                            "generation_config.response_schema.nullable"}) {
+    INFO(field);
+    CHECK(refused(openai(std::string(field) + ": Extra inputs are not permitted"), sent).empty());
+    CHECK(refused(openai(std::string("'") + field + "' is not supported"), sent).empty());
+  }
+  CHECK(refused(openai("text.verbosity: Extra inputs are not permitted"), sent) == "text.verbosity");
+  CHECK(refused(openai("generation_config.seed: Extra inputs are not permitted"), sent) == "generationConfig.seed");
+}
+
+TEST_CASE("a choice of tools that chooses nothing, and effort beside no schema, may go: with this value only") {
+  CHECK(refused(openai("'tool_choice' is not supported with this model"), R"({"tool_choice":"auto"})") == "tool_choice=\"auto\"");
+  CHECK(refused(openai("tool_choice: Extra inputs are not permitted"), R"({"tool_choice":{"type": "auto"}})") ==
+        R"(tool_choice={"type": "auto"})");
+  CHECK(refused(openai("'tool_choice' is not supported with this model"), R"({"tool_choice":"required"})").empty());
+  CHECK(refused(openai("output_config: Extra inputs are not permitted"), R"({"output_config":{"effort":"high"}})") ==
+        R"(output_config={"effort":"high"})");
+}
+
+TEST_CASE("the conversation and the form of the answer are not renamed either, and nothing becomes them; limits may be") {
+  const std::string sent = R"({"messages":[],"tools":[],"system":"s","max_tokens":5,"temperature":1,"max_completion_tokens":6})";
+  CHECK(refused(openai("'messages' is not supported. Use 'x' instead."), sent).empty());
+  CHECK(refused(openai("'tools' is not supported. Use 'functions' instead."), sent).empty());
+  CHECK(refused(openai("'temperature' is not supported with 'messages'. Use 'top_p' instead."), sent) == "temperature>top_p");
+  CHECK(refused(openai("'temperature' is not supported. Use 'messages' instead."), sent).empty());
+  CHECK(refused(openai("'max_completion_tokens' is not supported. Use 'max_tokens' instead."), sent) == "max_completion_tokens>max_tokens");
+}
+
+TEST_CASE("a value that is refused says nothing about other values, unless there is none but the default") {
+  const auto value = [](const std::string& message) { return refused(openai(message), kSent); };
+  CHECK(value("Unsupported value: 'reasoning_effort' does not support 'low' with this model. Supported values are: 'medium' and 'high'.") ==
+        "reasoning_effort=\"low\"");
+  CHECK(value("reasoning_effort: `low` is not supported by this model") == "reasoning_effort=\"low\"");
+  CHECK(value("'top_p' does not support 1 with this model.") == "top_p=1");
+  CHECK(value("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.") == "temperature");
+  CHECK(value("`reasoning_effort` is not supported with this model") == "reasoning_effort");
 }
 
 TEST_CASE("a provider that cannot read back earlier reasoning is understood") {
