@@ -39,20 +39,6 @@ void set_tokens(const tokens::Count& count, Visit& visit, rules::Facts& facts) {
   facts.tokens_grade = tokens::grade_name(count.grade);
 }
 
-/// What is done, not why.
-bool same_effect(const rules::Decision& a, const rules::Decision& b) {
-  const auto same_edit = [](const rules::FieldEdit& x, const rules::FieldEdit& y) {
-    return x.field == y.field && x.kind == y.kind && x.value_json == y.value_json;
-  };
-  const auto same_header = [](const rules::HeaderEdit& x, const rules::HeaderEdit& y) {
-    return x.name == y.name && x.value == y.value;
-  };
-  return a.rule == b.rule && a.targets == b.targets && a.deny.has_value() == b.deny.has_value() &&
-         a.bad_request == b.bad_request && a.no_target == b.no_target && a.tags == b.tags &&
-         std::equal(a.edits.begin(), a.edits.end(), b.edits.begin(), b.edits.end(), same_edit) &&
-         std::equal(a.headers.begin(), a.headers.end(), b.headers.begin(), b.headers.end(), same_header);
-}
-
 /// True when the decision could be another one within what the cheap count leaves open.
 bool hangs_on_tokens(Visit& visit, Plan& plan) {
   if (plan.tokens_use.near) return true;
@@ -61,7 +47,7 @@ bool hangs_on_tokens(Visit& visit, Plan& plan) {
   for (const std::int64_t end : {plan.tokens_use.low, plan.tokens_use.high}) {
     rules::Facts at_end = plan.facts;
     at_end.tokens = end;
-    if (!same_effect(visit.policy->rules->decide(at_end), plan.decision)) return true;
+    if (!rules::same_effect(visit.policy->rules->decide(at_end), plan.decision)) return true;
   }
   return false;
 }

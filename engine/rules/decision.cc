@@ -154,6 +154,12 @@ std::string write_json(const AnyDecision& decision, const Trace& trace, std::str
 
 std::string target_text(const Target& target) { return target.provider + "," + target.model; }
 
+bool same_effect(Decision one, const Decision& other) {
+  one.reason = other.reason;
+  one.failed_rules = other.failed_rules;
+  return one == other;
+}
+
 std::string trace_json(const Decision& decision, const Trace& trace, std::string_view decision_id) {
   return write_json(decision, trace, decision_id);
 }

@@ -28,17 +28,20 @@ struct FieldEdit {
   std::string field;  ///< neutral dotted name: "max_tokens", "thinking.budget_tokens", "temperature", "effort"
   Kind kind = Kind::kSet;
   std::string value_json;
+  bool operator==(const FieldEdit&) const = default;
 };
 
 struct HeaderEdit {
   std::string name;
   std::optional<std::string> value;  ///< nullopt: remove
+  bool operator==(const HeaderEdit&) const = default;
 };
 
 struct Deny {
   int status = 403;
   std::string message;
   std::string type;  ///< error type shown to the client; empty: by status
+  bool operator==(const Deny&) const = default;
 };
 
 /// What the response cache may do with a request. Unset: what the configuration says.
@@ -46,6 +49,7 @@ struct CachePolicy {
   bool use = true;
   std::chrono::milliseconds ttl{-1};  ///< -1: the configuration's
   std::string scope;                  ///< who shares answers: "session", "user", "project", "all"; empty: the configuration's
+  bool operator==(const CachePolicy&) const = default;
 };
 
 /// What the rules want done with a request. Slots nobody claimed are empty.
@@ -62,7 +66,11 @@ struct Decision {
   std::optional<CachePolicy> cache;
   std::string budget;  ///< scope of the budget that pays, such as "project:web"; empty: the usual ones
   std::vector<std::string> failed_rules;  ///< rules skipped because they threw or ran out of budget
+  bool operator==(const Decision&) const = default;
 };
+
+/// Whether both do the same with a request, whatever their reasons and the rules that failed on the way.
+bool same_effect(Decision one, const Decision& other);
 
 /// What the rules want done about a failed attempt, or about a reply before its first content goes to the client. Slots nobody
 /// claimed: the built-in policy of proxy/attempts.cc.
