@@ -35,9 +35,8 @@ struct Question {
 };
 
 /// The target that the rules would send the request to, when it counts by itself.
-std::optional<rules::Target> counting_target(Worker& worker, const Question& question, std::string& session) {
+std::optional<rules::Target> counting_target(Worker& worker, const Question& question) {
   const rules::Identity who = identify(worker, *question.head, *question.outline);
-  session = who.session;
   const tokens::Count count = cheap_count(worker, *question.outline);
   rules::Facts facts;
   facts.outline = question.outline;
@@ -117,12 +116,11 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
   question.spoken = &spoken;
   question.body = &body;
   question.outline = &outline;
-  std::string session;
   http::Headers headers;
   headers.add("content-type", "application/json");
   std::string answer;
   const bool ours = holds_our_reasoning(spoken, body);
-  if (auto target = ours ? std::nullopt : counting_target(worker, question, session)) {
+  if (auto target = ours ? std::nullopt : counting_target(worker, question)) {
     rules::Target chosen = *std::move(target);
     if (auto counted = co_await ask_provider(worker, question, std::move(chosen), exchange.stop())) {
       answer = *std::move(counted);
@@ -130,7 +128,7 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
     }
   }
   if (answer.empty()) {
-    Countable request;  // without a session: a question must not change what its next request is taken for
+    Countable request;  // of no conversation: a question must not change what its next request is taken for
     request.spoken = &spoken;
     request.body = body;
     request.model = outline.model;

@@ -7,6 +7,7 @@
 #include "dialect/discovery.h"
 #include "proxy/gate.h"
 #include "proxy/identity.h"
+#include "proxy/session_models.h"
 #include "proxy/token_count.h"
 #include "tokens/counter.h"
 
@@ -112,11 +113,12 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
 
 Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan) {
   if (!hangs_on_tokens(visit, plan)) co_return;
+  const std::string conversation = SessionModels::conversation(plan.who, plan.outline);
   Countable request;
   request.spoken = plan.spoken;
   request.body = body;
   request.model = plan.outline.model;
-  request.session = plan.who.session;
+  request.conversation = conversation;
   Result<CloseCount> close = co_await close_count(worker, request);
   if (!close) co_return;
   visit.counted = std::move(close->prompt);

@@ -36,7 +36,7 @@ struct Job {
 
 /// Usage of one model says something about another only when their tokenizer is known to be the same.
 bool counts_alike(std::string_view requested, std::string_view answered) {
-  if (requested == answered) return true;
+  if (tokens::bare_model(requested) == tokens::bare_model(answered)) return true;
   const tokens::Family& family = tokens::family_of(requested);
   return family.kind != tokens::FamilyKind::kOther && family.kind == tokens::family_of(answered).kind;
 }
@@ -51,7 +51,7 @@ std::int64_t billed_tokens(const chat::Usage& usage) {
 tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
   tokens::Count count = tokens::count(outline);
   const tokens::Calibration::Ratio learned =
-      worker.calibration->ratio(worker.calibration->usual_target(outline.model));
+      worker.calibration->ratio(worker.calibration->usual_target(tokens::bare_model(outline.model)));
   if (learned.p95 < 0) return count;
   count.tokens =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(count.tokens) * learned.ratio));
@@ -77,9 +77,9 @@ Task<Result<CloseCount>> close_count(Worker& worker, Countable request) {
   if (!job->prompt->ok()) co_return std::move(job->prompt->error());
   const tokens::Prompt& prompt = **job->prompt;
   CloseCount out;
-  const std::string target = worker.calibration->usual_target(job->model);
+  const std::string target = worker.calibration->usual_target(tokens::bare_model(job->model));
   out.count = tokens::best_count(prompt, target, job->chain, *worker.calibration);
-  out.count.tokens = worker.calibration->steady(request.session, out.count, prompt.messages.size());
+  out.count.tokens = worker.calibration->steady(request.conversation, out.count, prompt.messages.size());
   out.prompt.chain = job->chain.back();
   out.prompt.ratio_kinds = tokens::ratio_key({}, prompt);
   out.prompt.estimate = prompt.tokens;
@@ -90,7 +90,8 @@ void learn_count(Worker& worker, ledger::Record& row, std::int64_t cheap_estimat
                  const std::optional<CountedPrompt>& counted) {
   if (row.usage_estimated || !row.usage.input_tokens || !counts_alike(row.requested_model, row.model)) return;
   const std::int64_t billed = billed_tokens(row.usage);
-  const std::string target = row.provider + "," + row.requested_model;
+  std::string target = row.provider + ",";
+  target += tokens::bare_model(row.requested_model);
   row.estimate_tokens = counted ? counted->estimate : cheap_estimate;
   row.estimate_key = counted ? target + counted->ratio_kinds : target;
   worker.calibration->learn(target, cheap_estimate, billed);

@@ -39,7 +39,7 @@ struct Countable {
   const dialect::Dialect* spoken = nullptr;
   std::string_view body;
   std::string_view model;
-  std::string_view session;  ///< whose count shall be steady while it grows; may be empty
+  std::string_view conversation;  ///< whose count shall be steady while it grows: SessionModels::conversation(); may be empty
 };
 /// Counts block by block; bodies that take longer than a millisecond are counted on the pool.
 Task<Result<CloseCount>> close_count(Worker& worker, Countable request);

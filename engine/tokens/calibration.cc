@@ -43,10 +43,14 @@ void Calibration::learn(std::string_view key, std::int64_t estimate, std::int64_
   if (std::abs(log) > std::log(4.0)) return;  // not the same prompt, or no honest count
   const std::lock_guard lock(mutex_);
   if (const std::size_t comma = key.find(','); comma != std::string_view::npos) {
-    if (providers_.size() >= limits::kRatios) providers_.clear();
-    const std::string_view model = key.substr(comma + 1);
-    providers_.insert_or_assign(std::string(model.substr(0, model.find(kKinds))),
-                                std::string(key.substr(0, comma)));
+    const std::string_view behind = key.substr(comma + 1);
+    const std::string_view model = behind.substr(0, behind.find(kKinds));
+    auto answered = providers_.find(model);
+    if (answered == providers_.end()) {
+      if (providers_.size() >= limits::kRatios) providers_.erase(providers_.begin());
+      answered = providers_.emplace(model, std::string()).first;
+    }
+    answered->second = key.substr(0, comma);
   }
   auto found = ratios_.find(key);
   if (found == ratios_.end()) {
@@ -103,15 +107,15 @@ std::optional<Calibration::Anchor> Calibration::find(std::string_view target, di
   return found->second;
 }
 
-std::int64_t Calibration::steady(std::string_view session, Count count, std::size_t messages) {
-  if (session.empty()) return count.tokens;
+std::int64_t Calibration::steady(std::string_view conversation, Count count, std::size_t messages) {
+  if (conversation.empty()) return count.tokens;
   const std::lock_guard lock(mutex_);
-  auto found = sessions_.find(session);
-  if (found == sessions_.end()) {
-    if (sessions_.size() >= limits::kAnchors) sessions_.erase(sessions_.begin());
-    found = sessions_.emplace(session, Session()).first;
+  auto found = conversations_.find(conversation);
+  if (found == conversations_.end()) {
+    if (conversations_.size() >= limits::kAnchors) conversations_.erase(conversations_.begin());
+    found = conversations_.emplace(conversation, Conversation()).first;
   }
-  Session& last = found->second;
+  Conversation& last = found->second;
   const bool grew = messages >= last.messages;
   const bool within = count.tokens + std::max(count.p95, last.count.p95) >= last.count.tokens;
   if (grew && within && count.tokens < last.count.tokens && count.grade != Grade::kExact) {
@@ -169,7 +173,7 @@ Count best_count(const Prompt& prompt, std::string_view target, const std::vecto
     }
     fresh += static_cast<std::int64_t>(prompt.messages.size() - known) * prompt.family->message_tokens;
     std::int64_t guessed = fresh;
-    if (answered && anchor->output_tokens > 0 && keeps_thinking(model)) {
+    if (answered && anchor->output_tokens > 0 && keeps_thinking(*prompt.family, model)) {
       answer = anchor->output_tokens;
     } else {
       guessed += answer;

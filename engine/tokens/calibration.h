@@ -40,9 +40,9 @@ class Calibration {
   void keep(std::string_view target, digest::Hash128 chain, Anchor anchor);
   [[nodiscard]] std::optional<Anchor> find(std::string_view target, digest::Hash128 chain) const;
 
-  /// A threshold must not be crossed back and forth by our own error: while a session grows, its count does
-  /// not fall by less than its p95. @return the count to decide by
-  std::int64_t steady(std::string_view session, Count count, std::size_t messages);
+  /// A threshold must not be crossed back and forth by our own error: while a conversation grows, its count
+  /// does not fall by less than its p95. @return the count to decide by
+  std::int64_t steady(std::string_view conversation, Count count, std::size_t messages);
 
   static constexpr std::size_t kSamples = 64;
 
@@ -52,7 +52,7 @@ class Calibration {
     std::size_t next = 0;
     Ratio ratio;
   };
-  struct Session {
+  struct Conversation {
     Count count;
     std::size_t messages = 0;
   };
@@ -70,7 +70,7 @@ class Calibration {
       providers_;  ///< that answered last, by model
   std::unordered_map<digest::Hash128, Anchor, ChainHash> anchors_;
   std::deque<digest::Hash128> anchor_order_;  ///< oldest first
-  std::unordered_map<std::string, Session, NameHash, std::equal_to<>> sessions_;
+  std::unordered_map<std::string, Conversation, NameHash, std::equal_to<>> conversations_;
 };
 
 /// What one prompt is known by: its tools, system prompt and first n messages, for every n from 0 to all.

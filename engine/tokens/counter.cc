@@ -40,10 +40,6 @@ Count count(const chat::Outline& request) noexcept {
   return out;
 }
 
-std::int64_t count_text(std::string_view utf8, std::string_view model) noexcept {
-  return count_bytes(static_cast<std::int64_t>(utf8.size()), model);
-}
-
 std::int64_t count_bytes(std::int64_t text_bytes, std::string_view model) noexcept {
   return text_tokens(text_bytes, family_of(model));
 }

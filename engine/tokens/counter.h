@@ -25,10 +25,8 @@ struct Count {
 /// Of the whole prompt, as the tokenizer of the model the request names would cut it. Pure, any thread, no
 /// allocation, O(1) in the prompt: the outline already holds the sums.
 Count count(const chat::Outline& request) noexcept;
-/// Tokens of plain text, for output estimates of cut streams; 0 for none. `model` chooses the tokenizer's
-/// family; without it, current Claude models are meant.
-std::int64_t count_text(std::string_view utf8, std::string_view model = {}) noexcept;
-/// The same for text of which only the size is known.
+/// Tokens of plain text of which only the size is known, for output estimates of cut streams; 0 for none. `model` chooses the
+/// tokenizer's family; without it, current Claude models are meant.
 std::int64_t count_bytes(std::int64_t text_bytes, std::string_view model = {}) noexcept;
 
 }  // namespace ccrules::tokens

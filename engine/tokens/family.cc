@@ -1,5 +1,6 @@
 #include "tokens/family.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/text.h"
@@ -74,13 +75,27 @@ struct Version {
   int major = 0, minor = -1;  ///< minor -1: none
 };
 
-/// Of a Claude model: the first part that is one digit is the generation; a longer number behind it is a
-/// date. claude-3-7-sonnet, claude-opus-4-6, claude-haiku-4-5-20251001, claude-opus-4.8.
+/// Where the name has this part (in lower case), whatever its case and with "4.8" for "4-8"; npos: nowhere.
+std::size_t find_part(std::string_view name, std::string_view part) {
+  const auto same = [](char a, char b) {
+    const char lower = a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a;
+    return lower == b || (a == '.' && b == '-');
+  };
+  const auto* const found = std::search(name.begin(), name.end(), part.begin(), part.end(), same);
+  return found == name.end() ? std::string_view::npos : static_cast<std::size_t>(found - name.begin());
+}
+
+/// Of a Claude model: the first part that is one digit is the generation, one or two digits behind it are the minor version; a
+/// longer number is a date. claude-3-7-sonnet, claude-opus-4-6, claude-haiku-4-5-20251001, claude-opus-4.8.
 Version version_of(std::string_view model) {
+  const std::size_t begin = find_part(model, "claude");
+  if (begin != std::string_view::npos) model.remove_prefix(begin);
   for (std::size_t at = model.find('-'); at != std::string_view::npos; at = model.find('-', at + 1)) {
     if (!digit_at(model, at + 1) || digit_at(model, at + 2)) continue;
     Version version{model[at + 1] - '0', -1};
-    if (digit_at(model, at + 3) && !digit_at(model, at + 4)) version.minor = model[at + 3] - '0';
+    if (!digit_at(model, at + 3) || (digit_at(model, at + 4) && digit_at(model, at + 5))) return version;
+    version.minor = model[at + 3] - '0';
+    if (digit_at(model, at + 4)) version.minor = version.minor * 10 + (model[at + 4] - '0');
     return version;
   }
   return {};
@@ -92,10 +107,8 @@ bool is_old_claude(std::string_view model) {
   return version.major < 4 || (version.major == 4 && version.minor < 7);
 }
 
-/// The part of the name behind the last slash or colon-free provider prefix.
-std::string_view bare(std::string_view model) {
-  const std::size_t slash = model.rfind('/');
-  return slash == std::string_view::npos ? model : model.substr(slash + 1);
+bool is_claude(const Family& family) {
+  return family.kind == FamilyKind::kClaudeNew || family.kind == FamilyKind::kClaudeOld;
 }
 
 const Family& openai_family(std::string_view name) {
@@ -118,12 +131,15 @@ bool is_openai(std::string_view name) {
 
 }  // namespace
 
+std::string_view bare_model(std::string_view model) noexcept {
+  const std::size_t before = model.find_last_of("/,");
+  return before == std::string_view::npos ? model : model.substr(before + 1);
+}
+
 const Family& family_of(std::string_view model) noexcept {
-  if (model.empty() || text::contains_ignore_case(model, "claude"))
-    return is_old_claude(model) ? kClaudeOld : kClaudeNew;
-  if (text::contains_ignore_case(model, "gemini") || text::contains_ignore_case(model, "gemma"))
-    return kGemini;
-  const std::string_view name = bare(model);
+  const std::string_view name = bare_model(model);
+  if (name.empty() || text::contains_ignore_case(name, "claude")) return is_old_claude(name) ? kClaudeOld : kClaudeNew;
+  if (text::contains_ignore_case(name, "gemini") || text::contains_ignore_case(name, "gemma")) return kGemini;
   return is_openai(name) ? openai_family(name) : kOther;
 }
 
@@ -147,8 +163,9 @@ std::int64_t tool_prompt_tokens(std::string_view model, const Family& family, bo
                                               {"haiku-4-5", 496, 588},
                                               {"3-5-haiku", 264, 355},
                                               {"haiku-3-5", 264, 355}}};
+  const std::string_view name = bare_model(model);
   for (const Row& row : kRows) {
-    if (text::contains_ignore_case(model, row.part)) return any ? row.any : row.automatic;
+    if (find_part(name, row.part) != std::string_view::npos) return any ? row.any : row.automatic;
   }
   return family.tool_prompt_tokens;
 }
@@ -167,11 +184,13 @@ std::int64_t server_tool_tokens(std::string_view type) noexcept {
   return 0;
 }
 
-bool keeps_thinking(std::string_view model) noexcept {
-  const Version version = version_of(model);
-  if (text::contains_ignore_case(model, "haiku")) return version.major > 4;
+bool keeps_thinking(const Family& family, std::string_view model) noexcept {
+  if (!is_claude(family)) return false;
+  const std::string_view name = bare_model(model);
+  const Version version = version_of(name);
+  if (text::contains_ignore_case(name, "haiku")) return version.major > 4;
   if (version.major != 4) return version.major == 0 || version.major > 4;
-  return version.minor >= (text::contains_ignore_case(model, "opus") ? 5 : 6);
+  return version.minor >= (text::contains_ignore_case(name, "opus") ? 5 : 6);
 }
 
 }  // namespace ccrules::tokens

@@ -33,8 +33,10 @@ struct Family {
   std::int64_t reply_tokens;           ///< added once for the answer's start
 };
 
+/// A model's name without what stands before it: "claude-opus-4.7" of "openrouter,anthropic/claude-opus-4.7".
+std::string_view bare_model(std::string_view model) noexcept;
 /// Of the model a request names, provider prefixes and dates included
-/// ("openrouter/anthropic/claude-opus-4.7"). Empty: the current Claude family.
+/// ("openrouter/anthropic/claude-opus-4.7", "openai,gpt-5.5"). Empty: the current Claude family.
 const Family& family_of(std::string_view model) noexcept;
 
 /// The system prompt that Anthropic adds once a request has tools. `any`: tool_choice any or tool.
@@ -44,7 +46,7 @@ std::int64_t server_tool_tokens(std::string_view type) noexcept;
 /// Around the schema of a structured output, and once thinking has a budget: what Anthropic says to the model about them.
 inline constexpr std::int64_t kClaudeSchemaTokens = 150;
 inline constexpr std::int64_t kClaudeThinkingTokens = 22;
-/// False when the server drops thinking blocks of earlier turns before it counts.
-bool keeps_thinking(std::string_view model) noexcept;
+/// False when thinking of earlier turns is no part of a prompt: the server drops it before it counts, or nobody sends it.
+bool keeps_thinking(const Family& family, std::string_view model) noexcept;
 
 }  // namespace ccrules::tokens

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
+#include <utility>
 
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/splice.h"
 #include "tokens/block_cache.h"
 #include "tokens/image.h"
+#include "tokens/seed.h"
 #include "tokens/texture.h"
 #include "tokens/tokenizer.h"
 
@@ -19,14 +21,6 @@ using json::Type;
 constexpr std::int64_t kPageTokens = 2000;  ///< a dense page of a PDF, its picture included
 constexpr std::int64_t kPageBase64Bytes =
     80000;  ///< of a usual PDF: how many pages there are is not looked up
-
-std::uint64_t process_seed() {
-  static const std::uint64_t seed = [] {
-    std::random_device device;
-    return std::uint64_t{device()} << 32 | device();
-  }();
-  return seed;
-}
 
 BlockCache& cache() {
   static BlockCache blocks;
@@ -68,20 +62,25 @@ class BlockCounter {
       return text(raw);
     }
     const std::string_view type = value.peek_string("type").value_or(std::string_view());
-    if (type == "image" || type == "image_url" || type == "input_image") return image(value);
-    if (type == "document" || type == "file" || type == "input_file" || type == "container_upload")
-      return document(value, depth);
+    const bool is_image = type == "image" || type == "image_url" || type == "input_image";
+    const bool is_document = type == "document" || type == "file" || type == "input_file" || type == "container_upload";
+    met_media_ |= is_image || is_document || type == "input_audio";
+    if (is_image) return image(value);
+    if (is_document) return document(value, depth);
     if (type == "input_audio" || type == "redacted_thinking") return skip(value);
     return members(value, depth);
   }
 
+  /// Whether pictures, pages or sound were counted since the last call.
+  bool take_media() { return std::exchange(met_media_, false); }
+
+ private:
   /// JSON as a model is shown it.
   Result<std::int64_t> raw(json::Value& value) {
     CCR_TRY(bytes, value.raw());
     return text(bytes);
   }
 
- private:
   static Result<std::int64_t> skip(json::Value& value) {
     CCR_TRY(bytes, value.raw());
     // What is encrypted or heard is not told by its base64; a share of it is nearer than nothing.
@@ -185,7 +184,16 @@ class BlockCounter {
 
   const Family& family_;
   Tokenizer& tokenizer_;
+  bool met_media_ = false;
 };
+
+/// What the cache keeps of a block: its tokens, and in the top bit whether it has media.
+constexpr std::uint32_t kMediaBit = 1U << 31;
+
+std::uint32_t packed(const Part& part) {
+  const auto tokens = static_cast<std::uint32_t>(std::min<std::int64_t>(part.tokens, kMediaBit - 1));
+  return part.has_media ? tokens | kMediaBit : tokens;
+}
 
 PartKind kind_of(std::string_view type) {
   if (type == "text" || type == "input_text" || type == "refusal") return PartKind::kText;
@@ -214,12 +222,12 @@ class PromptReader {
         CCR_CHECK(messages(value));
       } else if (root.key() == "system") {
         CCR_CHECK(list(value, PartKind::kSystem, -1, system_));
-      } else if (root.key() == "tools" && value.is(Type::kArray)) {
+      } else if ((root.key() == "tools" || root.key() == "functions") && value.is(Type::kArray)) {
         CCR_CHECK(list(value, PartKind::kTool, -1, tools_));
       } else if (root.key() == "tool_choice" && value.is(Type::kObject)) {
         const std::string_view type = value.peek_string("type").value_or(std::string_view());
         any_tool = type == "any" || type == "tool";
-      } else if (is_claude() && (root.key() == "output_config" || root.key() == "output_format") && value.is(Type::kObject)) {
+      } else if (holds_schema(root.key()) && value.is(Type::kObject)) {
         CCR_CHECK(output_schema(value));
       } else if (is_claude() && root.key() == "thinking" && value.is(Type::kObject)) {
         if (value.peek_string("type").value_or(std::string_view()) == "enabled") extra_tokens_ += kClaudeThinkingTokens;
@@ -267,15 +275,20 @@ class PromptReader {
     return family_.kind == FamilyKind::kClaudeNew || family_.kind == FamilyKind::kClaudeOld;
   }
 
-  /// The schema that the answer must keep to: in `output_config.format`, or in `output_format` of earlier clients.
+  static bool holds_schema(std::string_view key) {
+    return key == "output_config" || key == "output_format" || key == "response_format";
+  }
+
+  /// The schema that the answer must keep to: in `output_config.format`, in `output_format` of earlier clients, or in OpenAI's
+  /// `response_format.json_schema`.
   Result<void> output_schema(json::Value& value) {
     CCR_TRY(object, value.object());
     while (object.next()) {
-      if (object.key() == "format" && object.value().is(Type::kObject)) {
+      if ((object.key() == "format" || object.key() == "json_schema") && object.value().is(Type::kObject)) {
         CCR_CHECK(output_schema(object.value()));
       } else if (object.key() == "schema") {
         CCR_CHECK(part(object.value(), PartKind::kSchema, -1, 0, formats_));
-        extra_tokens_ += kClaudeSchemaTokens;
+        if (is_claude()) extra_tokens_ += kClaudeSchemaTokens;
       }
     }
     return object.done();
@@ -300,17 +313,18 @@ class PromptReader {
     const std::string_view raw = value.peek_raw();
     part.bytes = static_cast<std::int64_t>(raw.size());
     std::string_view said = raw;
-    std::string joined;
+    std::string unmarked;  // cache marks move from request to request and are not billed
+    std::string_view type;
     if (value.is(Type::kObject)) {
-      const std::string_view type = value.peek_string("type").value_or(std::string_view());
+      type = value.peek_string("type").value_or(std::string_view());
       if (kind == PartKind::kTool && is_claude()) extra_tokens_ += server_tool_tokens(type);
       if (kind == PartKind::kText || (kind == PartKind::kSystem && type != "text")) part.kind = kind_of(type);
       if (raw.find("\"cache_control\"") != std::string_view::npos) {
-        CCR_CHECK(without_cache_control(raw, joined));
-        said = joined;
+        CCR_TRY(without, json::splice(raw, {{{"cache_control"}, {}}}));
+        unmarked = std::move(without);
+        said = unmarked;
       }
     }
-    if (part.kind == PartKind::kImage || part.kind == PartKind::kDocument) prompt_.has_media = true;
     // A text is the same whether it stands alone or in a block of its own.
     if (const auto words =
             value.is(Type::kObject) && part.kind == PartKind::kText ? value.peek("text") : std::nullopt) {
@@ -320,28 +334,23 @@ class PromptReader {
                                           static_cast<std::uint64_t>(family_.kind) * 8 +
                                           static_cast<std::uint64_t>(family_.image_rule));
     if (const auto known = cache().find(part.hash)) {
-      part.tokens = *known;
+      part.tokens = *known & ~kMediaBit;
+      part.has_media = (*known & kMediaBit) != 0;
     } else {
-      const bool is_json = kind == PartKind::kTool || kind == PartKind::kSchema;
-      CCR_TRY(tokens, is_json ? blocks_.raw(value) : blocks_.block(value));
-      part.tokens = tokens;
-      cache().keep(part.hash, static_cast<std::uint32_t>(std::min<std::int64_t>(tokens, UINT32_MAX)));
+      if (kind == PartKind::kTool || kind == PartKind::kSchema) {
+        part.tokens = blocks_.text(said);  // JSON as a model is shown it
+      } else {
+        CCR_TRY(tokens, blocks_.block(value));
+        part.tokens = tokens;
+      }
+      part.has_media = blocks_.take_media();
+      cache().keep(part.hash, packed(part));
     }
+    prompt_.has_media |= part.has_media;
+    // What is encrypted is guessed from its size.
+    only_text_ &= !part.has_media && type != "redacted_thinking";
     out.push_back(part);
     return {};
-  }
-
-  /// The block's members without its cache marks, which move from request to request and are not billed.
-  static Result<void> without_cache_control(std::string_view raw, std::string& out) {
-    CCR_TRY(document, json::Document::open_view(raw, json::Escapes::kUnchecked));
-    CCR_TRY(root, document.root_object());
-    while (root.next()) {
-      if (root.key() == "cache_control") continue;
-      out.append(root.key()).push_back(':');
-      CCR_TRY(member, root.value().raw());
-      out.append(member).push_back(',');
-    }
-    return root.done();
   }
 
   void finish(bool any_tool) {
@@ -350,8 +359,7 @@ class PromptReader {
     for (std::size_t i = 0; i < prompt_.messages.size(); ++i) {
       if (prompt_.messages[i].user_text) last_turn = static_cast<std::int32_t>(i);
     }
-    const bool claude = is_claude();
-    const bool drops = claude ? !keeps_thinking(model_) : true;
+    const bool drops = !keeps_thinking(family_, model_);
     std::int64_t uncertain = 0;  // tokens that are a rule of thumb
     prompt_.parts.reserve(tools_.size() + system_.size() + said_.size() + formats_.size());
     for (std::vector<Part>* group : {&tools_, &system_, &formats_, &said_}) {
@@ -361,8 +369,7 @@ class PromptReader {
           part.tokens = 0;
         }
         prompt_.tokens += part.tokens;
-        if (part.kind == PartKind::kImage || part.kind == PartKind::kDocument || part.kind == PartKind::kTool)
-          uncertain += part.tokens;
+        if (part.has_media || part.kind == PartKind::kTool || part.kind == PartKind::kSchema) uncertain += part.tokens;
         prompt_.parts.push_back(part);
       }
     }
@@ -372,13 +379,13 @@ class PromptReader {
     prompt_.frame_tokens += extra_tokens_;
     if (prompt_.has_tools) prompt_.frame_tokens += tool_prompt_tokens(model_, family_, any_tool);
     prompt_.tokens = std::max<std::int64_t>(1, prompt_.tokens + prompt_.frame_tokens);
-    if (family_.exact && !prompt_.has_tools && !prompt_.has_media) {
+    if (family_.exact && !prompt_.has_tools && formats_.empty() && only_text_) {
       prompt_.grade = Grade::kExact;
     } else if (family_.exact) {
       prompt_.p95 = (uncertain * 3 + 9) / 10;
     } else {
       // docs/tokens.md: what the ratios by kind of text leave open.
-      const std::int64_t percent = claude ? 15 : family_.kind == FamilyKind::kGemini ? 12 : 30;
+      const std::int64_t percent = is_claude() ? 15 : family_.kind == FamilyKind::kGemini ? 12 : 30;
       prompt_.p95 = (prompt_.tokens * percent + 99) / 100;
     }
   }
@@ -389,6 +396,7 @@ class PromptReader {
   Prompt prompt_;
   std::vector<Part> tools_, system_, said_, formats_;
   std::int64_t extra_tokens_ = 0;  ///< what the provider adds for what the request asks for
+  bool only_text_ = true;
 };
 
 /// The body's `model`, without a pass over the rest where it stands first.

@@ -33,6 +33,7 @@ struct Part {
   std::int32_t block = 0;     ///< index in its message, in `system` or in `tools`
   std::int64_t tokens = 0;
   std::int64_t bytes = 0;  ///< of JSON, media included
+  bool has_media = false;  ///< pictures, pages or sound in it, however deep: a rule of thumb counts them
   digest::Hash128 hash;    ///< of what it says; cache_control left out
 };
 

@@ -1,10 +1,10 @@
 #include "tokens/tokenizer.h"
 
 #include <bit>
-#include <random>
 
 #include "core/digest.h"
 #include "tokens/pieces.h"
+#include "tokens/seed.h"
 
 namespace ccrules::tokens {
 
@@ -17,13 +17,9 @@ Tokenizer::Tokenizer(Encoding encoding, std::uint64_t seed)
       long_(std::make_unique<std::array<Long, std::size_t{1} << kLongBits>>()) {}
 
 Tokenizer& Tokenizer::local(Encoding encoding) {
-  static const std::uint64_t seed = [] {
-    std::random_device device;
-    return std::uint64_t{device()} << 32 | device();
-  }();
   thread_local std::array<std::unique_ptr<Tokenizer>, 2> own;
   std::unique_ptr<Tokenizer>& tokenizer = own[static_cast<std::size_t>(encoding)];
-  if (tokenizer == nullptr) tokenizer = std::make_unique<Tokenizer>(encoding, seed);
+  if (tokenizer == nullptr) tokenizer = std::make_unique<Tokenizer>(encoding, process_seed());
   return *tokenizer;
 }
 

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/limits.h"
 #include "tokens/tokenizer.h"
 
 using namespace ccrules;
@@ -85,9 +86,39 @@ TEST_CASE("a ratio is the median of what was billed, clamped, and one liar does 
   calibration.learn("m", 10'000, 900'000'000);  // no honest count
   calibration.learn("m", 10'000, 35'000);
   CHECK(calibration.ratio("m").ratio == Approx(1.2).epsilon(0.02));
+  CHECK(calibration.ratio("m").p95 >= 0);
   CHECK(calibration.ratio("m").p95 < 0.03);
   for (int i = 0; i < 80; ++i) calibration.learn("n", 10'000, 39'000);
   CHECK(calibration.ratio("n").ratio == 2);
+}
+
+TEST_CASE("what a model thought before its answer is part of the next prompt only where its server keeps it") {
+  const auto counted = [](const std::string& model) {
+    Calibration calibration;
+    const std::string target = "p," + model;
+    const std::string first = R"({"model":")" + model + R"(","tools":[{"name":"f"}],"messages":[{"role":"user","content":"Why is the sky blue?"})";
+    auto prompt = tokens::read_prompt(first + "]}");
+    REQUIRE(prompt.ok());
+    calibration.keep(target, tokens::chain_of(*prompt).back(), {1000, 8000});  // of which the text is the least
+    auto next = tokens::read_prompt(first + R"(,{"role":"assistant","content":"It scatters."},{"role":"user","content":"And red?"}]})");
+    REQUIRE(next.ok());
+    return tokens::best_count(*next, target, tokens::chain_of(*next), calibration);
+  };
+  for (const char* model : {"o3-mini", "deepseek-r1", "gemini-3.8-flash", "claude-haiku-4-5"}) {
+    INFO(model);
+    CHECK(counted(model).grade == Grade::kAnchored);
+    CHECK(counted(model).tokens < 1050);
+  }
+  CHECK(counted("claude-opus-5-5").tokens >= 9000);
+}
+
+TEST_CASE("the provider that answered last is known for a model however many models are asked for") {
+  Calibration calibration;
+  for (std::size_t i = 0; i < limits::kRatios; ++i) calibration.learn("p,m" + std::to_string(i), 1000, 1000);
+  calibration.learn("q,m0", 1000, 1000);
+  CHECK(calibration.usual_target("m0") == "q,m0");
+  CHECK(calibration.usual_target("m1") == "p,m1");  // m0 was there: nobody had to go
+  CHECK(calibration.usual_target("m2") == "p,m2");
 }
 
 TEST_CASE("an anchor of another model or another beginning is not used") {

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "tokens/family.h"
+
 using namespace ccrules;
 
 namespace {
@@ -18,8 +20,8 @@ std::int64_t tokens_of(std::string_view model, std::int64_t text_bytes) {
 TEST_CASE("every request has at least one token, and is marked as estimated") {
   CHECK(tokens::count(chat::Outline()).tokens == 1);
   CHECK(tokens::count(chat::Outline()).grade == tokens::Grade::kEstimated);
-  CHECK(tokens::count_text("") == 0);
-  CHECK(tokens::count_text("a") == 1);
+  CHECK(tokens::count_bytes(0) == 0);
+  CHECK(tokens::count_bytes(1) == 1);
 }
 
 TEST_CASE("the model's generation chooses the tokenizer") {
@@ -48,4 +50,35 @@ TEST_CASE("tools, images, documents and messages count beside the text") {
   outline.images = 1;
   outline.documents = 1;
   CHECK(tokens::count(outline).tokens == 3 * 4 + 2 * 10 + 350 + 2500 + 2000);
+}
+
+TEST_CASE("a model is of its family whatever stands before its name") {
+  const auto kind = [](std::string_view model) { return tokens::family_of(model).kind; };
+  using tokens::FamilyKind;
+  CHECK(kind("openai,gpt-5.5") == FamilyKind::kO200k);
+  CHECK(kind("openrouter,openai/gpt-4") == FamilyKind::kCl100k);
+  CHECK(kind("claude,gpt-5.5") == FamilyKind::kO200k);
+  CHECK(kind("gemini/llama-4") == FamilyKind::kOther);
+  CHECK(kind("bedrock-2/claude-opus-4-7") == FamilyKind::kClaudeNew);
+  CHECK(kind("eu-1,anthropic.claude-opus-4.8") == FamilyKind::kClaudeNew);
+  CHECK(kind("eu-west-1.anthropic.claude-opus-5-5") == FamilyKind::kClaudeNew);
+  CHECK(kind("claude-opus-4-10") == FamilyKind::kClaudeNew);
+  CHECK(kind("bedrock-5/claude-opus-4-6") == FamilyKind::kClaudeOld);
+  CHECK(tokens::bare_model("openrouter,anthropic/claude-opus-4.7") == "claude-opus-4.7");
+  CHECK(tokens::bare_model("deepseek,deepseek-chat") == "deepseek-chat");
+}
+
+TEST_CASE("a version reads the same with a dot and with a dash") {
+  for (const char* model : {"claude-opus-4-8", "claude-opus-4.8", "openrouter,anthropic/Claude-Opus-4.8", "opus-4-6/claude-opus-4.8"}) {
+    INFO(model);
+    CHECK(tokens::tool_prompt_tokens(model, tokens::family_of(model), false) == 290);
+    CHECK(tokens::keeps_thinking(tokens::family_of(model), model));
+  }
+}
+
+TEST_CASE("thinking of earlier turns is part of prompts to Claude's newer models only") {
+  for (const char* model : {"o3", "gpt-5.5", "deepseek-r1", "gemini-3.8-flash", "claude-haiku-4-5", "opus-4-8/claude-opus-4-1"}) {
+    INFO(model);
+    CHECK_FALSE(tokens::keeps_thinking(tokens::family_of(model), model));
+  }
 }

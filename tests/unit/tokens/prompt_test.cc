@@ -1,6 +1,7 @@
 #include "tokens/prompt.h"
 
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -97,6 +98,53 @@ TEST_CASE("a block is the same with and without a cache mark, alone and in a lis
       R"({"model":"claude-opus-5-5","messages":[{"role":"user","content":[{"type":"text","text":"look \"here\"","cache_control":{"type":"ephemeral"}}]}]})");
   CHECK(plain.parts[0].hash == marked.parts[0].hash);
   CHECK(plain.tokens == marked.tokens);
+}
+
+TEST_CASE("a tool with a cache mark is the tool without it, whichever of them was counted first") {
+  const auto body = [](const std::string& name, const std::string& mark) {
+    return R"({"model":"claude-opus-5-5","tools":[{"name":")" + name +
+           R"(","description":"Reads a file.","input_schema":{"type":"object"})" + mark + R"(}],"messages":[{"role":"user","content":"a"}]})";
+  };
+  const std::string mark = R"(,"cache_control":{"type":"ephemeral","ttl":"1h"})";
+  const tokens::Prompt marked = prompt_of(body("marked_first", mark));
+  const tokens::Prompt plain = prompt_of(body("marked_first", ""));
+  CHECK(marked.parts[0].hash == plain.parts[0].hash);
+  CHECK(marked.tokens == plain.tokens);
+  CHECK(prompt_of(body("plain_firsts", "")).tokens == prompt_of(body("plain_firsts", mark)).tokens);
+  CHECK(marked.tokens < prompt_of(body("marked_first", R"(,"strict":{"type":"ephemeral","ttl":"1h"})")).tokens);
+}
+
+TEST_CASE("only a request that is all text is exact: not with sound, pages or pictures anywhere, functions or a schema") {
+  const auto prompt = [](const std::string& content, const std::string& more = {}) {
+    return prompt_of(R"({"model":"gpt-5.5",)" + more + R"("messages":[{"role":"user","content":"look"},)" + content + "]}");
+  };
+  const std::string text = R"({"role":"user","content":[{"type":"text","text":"here"}]})";
+  CHECK(prompt(text).grade == tokens::Grade::kExact);
+  CHECK(prompt(text, R"("response_format":{"type":"json_object"},)").grade == tokens::Grade::kExact);
+  const std::string image = R"({"type":"image_url","image_url":{"url":"data:image/png;base64,)" + png(64, 64) + "\"}}";
+  const std::vector<std::string> not_only_text = {
+        R"({"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AAAAAAAAAAAAAAAAAAAAAAAA","format":"wav"}}]})",
+        R"({"role":"user","content":[{"type":"container_upload","file_id":"f"}]})",
+        R"({"role":"assistant","content":[{"type":"redacted_thinking","data":"AAAAAAAAAAAAAAAAAAAAAA"}]})",
+        R"({"role":"tool","tool_call_id":"t","content":[)" + image + "]}",
+        R"({"role":"user","content":[{"type":"tool_result","content":[)" + image + "]}]}"};
+  for (const std::string& content : not_only_text) {
+    INFO(content);
+    CHECK(prompt(content).grade == tokens::Grade::kEstimated);
+    CHECK(prompt(content).grade == tokens::Grade::kEstimated);  // once more, from the cache of blocks
+  }
+  const tokens::Prompt shown = prompt(R"({"role":"tool","tool_call_id":"t","content":[)" + image + "]}");
+  CHECK(shown.has_media);
+  CHECK(shown.p95 > 0);
+  const tokens::Prompt functions = prompt(text, R"("functions":[{"name":"f","description":"Reads.","parameters":{"type":"object"}}],)");
+  CHECK(functions.grade == tokens::Grade::kEstimated);
+  CHECK(functions.tokens > prompt(text).tokens);
+  CHECK(functions.p95 > 0);
+  const tokens::Prompt schema = prompt(
+      text, R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object","properties":{"a":{"type":"string"}}}}},)");
+  CHECK(schema.grade == tokens::Grade::kEstimated);
+  CHECK(schema.tokens > prompt(text).tokens);
+  CHECK(schema.p95 > 0);
 }
 
 TEST_CASE("thinking of earlier turns counts only where the server keeps it") {
