@@ -247,9 +247,9 @@ std::optional<RefusedField> refused_field(const UpstreamFailure& failure, std::s
     refused = std::move(field);
     if (!last) break;
   }
-  if (!refused || last) return refused;
+  if (!refused) return std::nullopt;
   const auto member = find_member(sent, refused->path);
-  if (member && is_of_value(member->value_json, message, lower)) refused->value_json = member->value_json;
+  if (!last && member && is_of_value(member->value_json, message, lower)) refused->value_json = member->value_json;
   if (refused->value_json && refused->value_json->size() > kValueBytes) return std::nullopt;
   return refused;
 }

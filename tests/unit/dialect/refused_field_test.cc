@@ -102,6 +102,8 @@ TEST_CASE("a value that is refused says nothing about other values, unless there
   CHECK(value("'top_p' does not support 1 with this model.") == "top_p=1");
   CHECK(value("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.") == "temperature");
   CHECK(value("`reasoning_effort` is not supported with this model") == "reasoning_effort");
+  const std::string longer = "{\"effort\":\"" + std::string(500, 'x') + "\"}";
+  CHECK(refused(openai("Unsupported value: 'reasoning'"), "{\"reasoning\":" + longer + "}").empty());  // the client's to mend
 }
 
 TEST_CASE("a provider that cannot read back earlier reasoning is understood") {
