@@ -126,6 +126,8 @@ inline constexpr int kHealthFailures = 3;        ///< Failures in a row after wh
 inline constexpr auto kHealthDownTime = 30s;     ///< for so long; then as on trial until the next outcome.
 inline constexpr auto kWarmTime = 5min;          ///< Lifetime of a prompt cache since its last use, unless it was written for 1 h.
 inline constexpr std::size_t kWarmKeys = 20000;  ///< Sessions and targets whose prompt caches are remembered.
+inline constexpr std::size_t kConversationBytes =
+    256;  ///< Bytes of its first message that tell a session's conversations apart.
 inline constexpr std::size_t kRuleZones = 64;  ///< Time zones that the rules of one set may name.
 
 // --- compressed bodies (gzip, br, zstd)
@@ -152,6 +154,7 @@ inline constexpr auto kH2PingAnswerTime = 15s; ///< Then it has so long to answe
 // --- fields that providers refuse
 inline constexpr std::size_t kRefusedFields = 16;   ///< Fields remembered as refused by one model at one provider,
 inline constexpr std::size_t kRefusedModels = 200;  ///< for so many models.
+inline constexpr std::size_t kRefusedValueBytes = 200;  ///< A longer refused value is the client's to mend.
 inline constexpr int kRefusedRetries = 3;  ///< Fields a provider may refuse one after the other in one request.
 
 // --- the response cache (docs/cache.md)

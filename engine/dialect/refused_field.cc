@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "core/text.h"
 #include "dialect/failure.h"
 
@@ -43,8 +44,6 @@ constexpr std::array<std::string_view, 25> kKept = {
 constexpr std::array<std::string_view, 3> kContainers = {"generationconfig", "text", "outputconfig"};
 /// How long an answer may be: kept, but under the provider's name for it.
 constexpr std::array<std::string_view, 3> kLengths = {"maxtokens", "maxcompletiontokens", "maxoutputtokens"};
-
-constexpr std::size_t kValueBytes = 200;  ///< a refused value that is longer is the client's to mend
 
 bool is_name_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
@@ -250,7 +249,7 @@ std::optional<RefusedField> refused_field(const UpstreamFailure& failure, std::s
   if (!refused) return std::nullopt;
   const auto member = find_member(sent, refused->path);
   if (!last && member && is_of_value(member->value_json, message, lower)) refused->value_json = member->value_json;
-  if (refused->value_json && refused->value_json->size() > kValueBytes) return std::nullopt;
+  if (refused->value_json && refused->value_json->size() > limits::kRefusedValueBytes) return std::nullopt;
   return refused;
 }
 

@@ -7,9 +7,8 @@
 namespace ccrules::proxy {
 
 std::string SessionModels::conversation(const rules::Identity& who, const chat::Outline& outline) {
-  constexpr std::size_t kWords = 256;  // of the first message
   if (who.session.empty()) return {};
-  return who.session + "\n" + who.agent_id + "\n" + std::string(outline.first_user_json.substr(0, kWords));
+  return who.session + "\n" + who.agent_id + "\n" + std::string(outline.first_user_json.substr(0, limits::kConversationBytes));
 }
 
 std::int64_t SessionModels::foreign_messages(const std::string& conversation, const rules::Target& target,
