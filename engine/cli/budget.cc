@@ -10,35 +10,15 @@
 #include "core/json.h"
 #include "ledger/queries.h"
 #include "proxy/budget.h"
+#include "proxy/budget_lines.h"
 
 namespace ccrules::cli {
 namespace {
 
 using ledger::Span;
+using proxy::BudgetLine;
 
 constexpr double kNanoPerUsd = 1e9;
-constexpr std::size_t kShown = 20;  ///< Of those that each have a budget of their own, the ones that spent most.
-
-/// A budget and what was spent of it.
-struct Line {
-  std::string scope;  ///< "all", "project:/srv/web"
-  ledger::Cap cap;
-  bool hard = true;
-  std::int64_t spent_nanousd = 0;
-};
-
-std::optional<Span> span_of(std::string_view per) {
-  if (per == "hour") return Span::kHour;
-  if (per == "day") return Span::kDay;
-  if (per == "week") return Span::kWeek;
-  if (per == "month") return Span::kMonth;
-  return per == "total" ? std::optional(Span::kTotal) : std::nullopt;
-}
-
-const char* name_of(Span span) {
-  constexpr std::array<const char*, ledger::kSpans> kNames = {"hour", "day", "week", "month", "total"};
-  return kNames[static_cast<std::size_t>(span)];
-}
 
 std::string iso_minute(std::int64_t wall_us) {
   const std::time_t seconds = wall_us / 1'000'000;
@@ -48,74 +28,33 @@ std::string iso_minute(std::int64_t wall_us) {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%MZ", &parts)};
 }
 
-std::vector<Line> lines_of(const config::Snapshot& config, const ledger::Spending& spending, std::int64_t now_us) {
-  std::vector<Line> lines;
-  for (const config::Budget& budget : config.budgets) {
-    Line line;
-    line.hard = budget.hard;
-    line.cap.by = budget.by;
-    line.cap.span = *span_of(budget.per);
-    line.cap.nanousd = budget.nanousd;
-    const auto add = [&](const std::string& key) {
-      line.cap.key = key;
-      line.scope = budget.by.empty() ? "all" : budget.by + ":" + key;
-      const auto sum = spending.sums.find({budget.by, key});
-      line.spent_nanousd = sum == spending.sums.end() ? 0 : sum->second.in(line.cap.span, now_us);
-      lines.push_back(line);
-    };
-    if (budget.by.empty() || !budget.key.empty()) {
-      add(budget.key);
-      continue;
-    }
-    std::vector<std::pair<std::int64_t, std::string>> keys;
-    for (const auto& [whose, sum] : spending.sums) {
-      const std::int64_t spent = whose.first == budget.by ? sum.in(line.cap.span, now_us) : 0;
-      if (spent > 0) keys.emplace_back(-spent, whose.second);
-    }
-    std::sort(keys.begin(), keys.end());
-    for (std::size_t i = 0; i < keys.size() && i < kShown; ++i) add(keys[i].second);
-  }
-  return lines;
-}
-
-void print_json(Io& io, const std::vector<Line>& lines, bool complete, std::int64_t now_us) {
+void print_json(Io& io, const std::vector<BudgetLine>& lines, bool complete) {
   std::string out;
   json::Writer writer(out);
   writer.begin_object().member("schema", "ccrules.budget/1").member("complete", complete).key("budgets").begin_array();
-  for (const Line& line : lines) {
-    writer.begin_object().member("scope", std::string_view(line.scope)).member("per", name_of(line.cap.span));
-    writer.member("mode", line.hard ? "hard" : "soft").member("limit_nanousd", line.cap.nanousd);
-    writer.member("spent_nanousd", line.spent_nanousd).member("left_nanousd", line.cap.nanousd - line.spent_nanousd);
-    writer.key("resets_at_us");
-    if (line.cap.span == Span::kTotal) {
-      writer.null();
-    } else {
-      writer.integer(ledger::span_end_us(line.cap.span, now_us));
-    }
-    writer.end_object();
-  }
+  for (const BudgetLine& line : lines) proxy::write_budget_line(writer, line);
   writer.end_array().end_object();
   io.out << out << "\n";
 }
 
-void print_table(Io& io, const std::vector<Line>& lines, std::int64_t now_us) {
+void print_table(Io& io, const std::vector<BudgetLine>& lines) {
   using Align = Table::Align;
   const Paint paint = paint_for_out(io);
   Table table({Align::kLeft, Align::kLeft, Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kLeft});
   std::vector<std::string> head = {"scope", "per", "mode", "limit", "spent", "left", "free again"};
   for (std::string& cell : head) cell = paint.bold(cell);
   table.row(std::move(head));
-  for (const Line& line : lines) {
+  for (const BudgetLine& line : lines) {
     const std::int64_t left = line.cap.nanousd - line.spent_nanousd;
-    const std::string end = line.cap.span == Span::kTotal ? "never" : iso_minute(ledger::span_end_us(line.cap.span, now_us));
-    table.row({line.scope, name_of(line.cap.span), line.hard ? "hard" : "soft", usd(line.cap.nanousd), usd(line.spent_nanousd),
+    const std::string end = line.cap.span == Span::kTotal ? "never" : iso_minute(line.end_us);
+    table.row({line.scope, proxy::span_name(line.cap.span), line.hard ? "hard" : "soft", usd(line.cap.nanousd), usd(line.spent_nanousd),
                left > 0 ? usd(left) : paint.red(usd(left)), end});
   }
   table.print(io.out);
 }
 
 /// For CI: fails when more was spent than --max-usd.
-Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, std::int64_t now_us) {
+Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const ledger::Calendar& calendar) {
   if (!arguments.has("max-usd")) return usage_error(io, "ccrules budget gate needs --max-usd: how many US dollars may have been spent");
   const std::string text = arguments.value("max-usd");
   char* end = nullptr;
@@ -130,19 +69,20 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   const bool known = std::find(ledger::kScopes.begin(), ledger::kScopes.end(), by) != ledger::kScopes.end();
   if (scope != "all" && (colon == std::string::npos || !known))
     return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
-  const Span span = *span_of(arguments.has("per") ? arguments.value("per") : "day");
+  const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
   const auto sum = spending.sums.find({by, by.empty() ? std::string() : scope.substr(colon + 1)});
-  const std::int64_t spent = sum == spending.sums.end() ? 0 : sum->second.in(span, now_us);
+  const std::int64_t spent = sum == spending.sums.end() ? 0 : sum->second.in(span, io.clock.wall_us(), calendar);
   const bool over = spent > most_nanousd;
   if (arguments.json()) {
     std::string out;
     json::Writer writer(out);
-    writer.begin_object().member("schema", "ccrules.budget_gate/1").member("scope", std::string_view(scope)).member("per", name_of(span));
+    writer.begin_object().member("schema", "ccrules.budget_gate/1").member("scope", std::string_view(scope));
+    writer.member("per", proxy::span_name(span));
     writer.member("spent_nanousd", spent).member("max_nanousd", most_nanousd).member("passed", !over).end_object();
     io.out << out << "\n";
   } else {
     io.out << scope << ": " << usd(spent) << " spent, " << (over ? "more than " : "within ") << usd(most_nanousd) << " per "
-           << name_of(span) << "\n";
+           << proxy::span_name(span) << "\n";
   }
   return over ? Exit::kThreshold : Exit::kOk;
 }
@@ -154,8 +94,8 @@ Exit run_budget(const Arguments& arguments, Io& io) {
   const auto config = load_config(config_options(arguments, io), io);
   if (!config) return Exit::kUsage;
   const std::string path = arguments.has("ledger") ? arguments.value("ledger") : config->ledger.path;
-  const std::int64_t now_us = io.clock.wall_us();
   ledger::Spending spending;
+  spending.zone = config->time_zone;
   if (io.files.exists(path)) {
     auto read = ledger::spending(path);
     if (!read.ok()) return usage_error(io, read.error().message);
@@ -163,15 +103,20 @@ Exit run_budget(const Arguments& arguments, Io& io) {
   }
   if (!spending.complete)
     io.err << "rows of an older version are not counted yet: start the proxy, it adds them in the background\n";
-  if (is_gate) return spending.complete ? gate(arguments, io, spending, now_us) : Exit::kFailed;
-  const std::vector<Line> lines = lines_of(*config, spending, now_us);
+  if (spending.zone != config->time_zone) {
+    io.err << "the sums are those of the time zone " << spending.zone << ", not yet of " << config->time_zone
+           << ": restart the proxy, it adds them up again\n";
+    spending.complete = false;
+  }
+  if (is_gate) return spending.complete ? gate(arguments, io, spending, proxy::calendar_of(*config)) : Exit::kFailed;
+  const std::vector<BudgetLine> lines = proxy::budget_lines(*config, spending, io.clock.wall_us());
   if (arguments.json()) {
-    print_json(io, lines, spending.complete, now_us);
+    print_json(io, lines, spending.complete);
   } else if (lines.empty()) {
     io.err << (config->budgets.empty() ? "no budgets are configured; see `budgets` in docs/configuration.md\n"
                                        : "nothing was spent under any budget yet\n");
   } else {
-    print_table(io, lines, now_us);
+    print_table(io, lines);
   }
   return Exit::kOk;
 }
@@ -188,7 +133,7 @@ Command budget_command() {
       "proxy runs. `budget gate` ends with exit code 3 when more than --max-usd was spent.";
   command.flags = {{"max-usd", "USD", "gate: the most that may have been spent", {}},
                    {"scope", "SCOPE", "gate: all (default), or one such as project:/srv/web, tag:run=42", {}},
-                   {"per", "PERIOD", "gate: the calendar period (UTC), day by default", {"hour", "day", "week", "month", "total"}},
+                   {"per", "PERIOD", "gate: the calendar period (of time_zone), day by default", {"hour", "day", "week", "month", "total"}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules budget", "what is left"},
                       {"ccrules budget gate --max-usd 2 --scope tag:run=42 --per total", "fails a build that spent more"}};

@@ -30,6 +30,23 @@ std::vector<std::string> cells(const Paint& paint, const ledger::StatsRow& row, 
           row.savings_nanousd == 0 ? "" : usd(row.savings_nanousd)};
 }
 
+void print_cache_waste(Io& io, const Paint& paint, const ledger::CacheWaste& waste) {
+  if (waste.rewritten_requests > 0) {
+    io.out << paint.yellow("prompt caches: " + with_commas(waste.rewritten_requests) + " requests wrote " +
+                           with_commas(waste.rewritten_tokens) + " tokens again that their session had in the cache minutes before")
+           << paint.dim("; something early in their prompts changes (docs/ledger.md)") << "\n";
+    for (const ledger::CacheWaste::Worst& one : waste.worst) {
+      io.out << paint.dim("  " + with_commas(one.tokens) + " tokens in " + with_commas(one.requests) + " requests of session " +
+                          plain_text(one.session) + (one.client.empty() ? "" : " (" + plain_text(one.client) + ")") + " at " +
+                          plain_text(one.model))
+             << "\n";
+    }
+  }
+  if (waste.unread_tokens > 0)
+    io.out << paint.yellow("prompt caches: " + with_commas(waste.unread_tokens) + " tokens were written in sessions that never read any")
+           << "\n";
+}
+
 void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& stats) {
   using Align = Table::Align;
   const Paint paint = paint_for_out(io);
@@ -49,6 +66,7 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
                   error.grade.c_str(), error.mean_percent, error.p95_percent, with_commas(error.requests).c_str());
     io.out << paint.dim(line.data()) << "\n";
   }
+  print_cache_waste(io, paint, stats.cache_waste);
   if (stats.total.unknown_cost_requests == 0) return;
   const std::int64_t unknown = stats.total.unknown_cost_requests;
   io.out << "\n"

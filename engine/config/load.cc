@@ -102,6 +102,8 @@ Loaded Loader::run() {
     read_providers();
     read_routes();
     finish_paths();
+    load_zone();
+    load_models();
     check_listen();
     check_variable_names();
   }
@@ -421,6 +423,49 @@ void Loader::finish_paths() {
     const auto place = set_at_.find("ledger.bodies");
     if (place != set_at_.end()) error(place->second, "ledger.bodies must be \"none\" in this version");
   }
+}
+
+void Loader::load_zone() {
+  if (snapshot_->time_zone == "UTC") return;  // takes no file
+  Result<TimeZone> zone = TimeZone::load(files_, snapshot_->time_zone);
+  if (zone) {
+    snapshot_->zone = *std::move(zone);
+    return;
+  }
+  const auto place = set_at_.find("time_zone");
+  error(place == set_at_.end() ? Place::named("time_zone") : place->second, "time_zone: " + zone.error().message);
+}
+
+/// What `ccrules models --update` has put there. A file that cannot be read is an error: the prices in it would count for nothing.
+void Loader::load_models() {
+  Snapshot& s = *snapshot_;
+  const auto place = set_at_.find("models_dir");
+  const Place at = place == set_at_.end() ? Place::named("models_dir") : place->second;
+  if (s.models_dir.empty()) {
+    const std::string home = variable_or(environment_, "HOME");
+    const std::string state = variable_or(environment_, "XDG_STATE_HOME", home.empty() ? "" : home + "/.local/state");
+    if (state.empty()) return;
+    s.models_dir = state + "/ccrules/models";
+  } else {
+    const bool in_file = at.offset.has_value();
+    s.models_dir = resolve_path(s.models_dir, in_file ? directory_ : options_.working_directory, environment_);
+  }
+  std::vector<std::string> texts;
+  for (const std::string& name : files_.list(s.models_dir)) {
+    if (!name.ends_with(".json")) continue;
+    const std::string path = s.models_dir + "/" + name;
+    Result<std::string> text = files_.read(path);
+    const Result<ModelTable> alone = text ? ModelTable::newer({*text}) : Result<ModelTable>(text.error());
+    if (alone) {
+      texts.push_back(*std::move(text));
+    } else {
+      error(at, path + ": " + alone.error().message, "repair it, replace it with `ccrules models --update FILE`, or delete it");
+    }
+  }
+  if (texts.empty()) return;
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  Result<ModelTable> table = ModelTable::newer(views);
+  if (table) s.newer_models = std::make_shared<const ModelTable>(*std::move(table));
 }
 
 void Loader::check_listen() {

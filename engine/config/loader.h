@@ -50,6 +50,8 @@ class Loader {
   void read_overrides();
   void check_variable_names();
   void finish_paths();
+  void load_zone();
+  void load_models();
   void check_listen();
   void refuse_duplicates(const Node& node);
   void unknown(const Node::Member& member, const std::string& path, std::span<const std::string> known);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -205,6 +206,14 @@ Result<Model> read_model(json::Value& value) {
   return model;
 }
 
+std::vector<std::string_view> built_in_texts() {
+  std::vector<std::string_view> texts;
+  for (const embedded::Row& row : embedded::files()) {
+    if (std::string_view(row.name).starts_with(kFolder)) texts.push_back(row.text());
+  }
+  return texts;
+}
+
 /// What all rows of a file share.
 struct File {
   std::string provider, source, date;
@@ -221,6 +230,7 @@ struct ModelTable::Index {
   std::vector<std::string> reseller_names;
 
   Result<void> read(std::string_view text);
+  void forget_older(std::size_t first_newer);
   void build();
   [[nodiscard]] const Model* exact(std::string_view id, std::string_view provider) const;
 };
@@ -265,6 +275,23 @@ Result<void> ModelTable::Index::read(std::string_view text) {
   return {};
 }
 
+/// Of rows that mean the same model of the same provider the last one stays, in the place of the first.
+void ModelTable::Index::forget_older(std::size_t first_newer) {
+  std::vector<Model> newer(std::make_move_iterator(models.begin() + static_cast<std::ptrdiff_t>(first_newer)),
+                           std::make_move_iterator(models.end()));
+  models.resize(first_newer);
+  for (Model& model : newer) {
+    const auto known = std::find_if(models.begin(), models.end(), [&model](const Model& other) {
+      return other.id == model.id && other.provider == model.provider;
+    });
+    if (known == models.end()) {
+      models.push_back(std::move(model));
+    } else {
+      *known = std::move(model);
+    }
+  }
+}
+
 void ModelTable::Index::build() {
   models.shrink_to_fit();
   by_id.reserve(models.size() * 2);
@@ -298,13 +325,27 @@ Result<ModelTable> ModelTable::parse(const std::vector<std::string_view>& files)
   return ModelTable(std::move(index));
 }
 
+Result<ModelTable> ModelTable::newer(const std::vector<std::string_view>& files) {
+  auto index = std::make_shared<Index>();
+  for (const std::string_view text : built_in_texts()) CCR_CHECK(index->read(text));
+  const std::size_t known = index->models.size();
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    Result<void> read = index->read(files[i]);
+    if (read) continue;
+    Error error = std::move(read).error();
+    if (const auto at = error.message.find(": "); error.message.starts_with("config/models") && at != std::string::npos)
+      error.message.erase(0, at + 2);
+    if (files.size() > 1) error.message.insert(0, "file " + std::to_string(i + 1) + ": ");
+    return error;
+  }
+  index->forget_older(known);
+  index->build();
+  return ModelTable(std::move(index));
+}
+
 const ModelTable& ModelTable::built_in() {
   static const ModelTable table = [] {
-    std::vector<std::string_view> texts;
-    for (const embedded::Row& row : embedded::files()) {
-      if (std::string_view(row.name).starts_with(kFolder)) texts.push_back(row.text());
-    }
-    Result<ModelTable> parsed = parse(texts);
+    Result<ModelTable> parsed = parse(built_in_texts());
     CCR_ASSERT(parsed.ok());
     return *std::move(parsed);
   }();

@@ -63,6 +63,10 @@ class ModelTable {
   [[nodiscard]] const Model* find(std::string_view model, std::string_view provider = {}) const;
   [[nodiscard]] const std::vector<Model>& all() const;
 
+  /// The built-in table with newer rows: those of a provider and id that it knows take their place. Error: says what is wrong in
+  /// which of the files, by its place in the list, from 1.
+  static Result<ModelTable> newer(const std::vector<std::string_view>& files);
+
   /// A table from texts in the format of config/models; for tests and the built-in table.
   static Result<ModelTable> parse(const std::vector<std::string_view>& files);
 

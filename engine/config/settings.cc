@@ -27,6 +27,8 @@ const std::array kSettings = {
     Of{"proxy", [](Snapshot& s) -> Slot { return &s.proxy; }},
     Of{"no_proxy", [](Snapshot& s) -> Slot { return &s.no_proxy; }},
     Of{"workers", [](Snapshot& s) -> Slot { return &s.workers; }, {0, kWorkersMost}},
+    Of{"time_zone", [](Snapshot& s) -> Slot { return &s.time_zone; }},
+    Of{"models_dir", [](Snapshot& s) -> Slot { return &s.models_dir; }},
     Of{"thresholds.longContext", [](Snapshot& s) -> Slot { return &s.long_context_tokens; }, {0}},
     Of{"rules", [](Snapshot& s) -> Slot { return &s.rules; }},
     Of{"shadow", [](Snapshot& s) -> Slot { return &s.shadow; }},

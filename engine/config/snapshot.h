@@ -11,6 +11,7 @@
 #include "config/forward_proxy.h"
 #include "config/models.h"
 #include "core/log.h"
+#include "core/time_zone.h"
 
 /// The whole configuration, immutable once loaded; requests pin the one they started with. Names are the keys
 /// of ccrules.json in snake_case as product.md, chapter 3, lists them.
@@ -124,7 +125,7 @@ struct Ledger {
   std::string bodies = "none";  ///< what is kept of prompts and answers; only "none" in this version
 };
 
-/// One row of `budgets`: at most so much in each calendar period, in UTC.
+/// One row of `budgets`: at most so much in each calendar period of Snapshot::time_zone.
 struct Budget {
   std::string by;   ///< "session", "user", "project", "client", "agent", "model", "key", "subagent", "tag"; empty: all requests
   std::string key;  ///< whose; empty: each has this budget of its own
@@ -146,6 +147,9 @@ struct Snapshot {
   std::string file;  ///< the configuration file used; empty: none was found
   Listen listen;
   int workers = 0;                      ///< 0: one per core
+  std::string time_zone = "UTC";        ///< of the periods of budgets; a name of the IANA database
+  TimeZone zone;                        ///< the same, loaded
+  std::string models_dir;               ///< files as those of config/models; load() fills in $XDG_STATE_HOME/ccrules/models
   std::vector<Provider> providers;      ///< in file order, disabled ones too; `sim` is always last
   std::map<std::string, Route> routes;  ///< default, longContext, background, think and direct model routes
   std::int64_t long_context_tokens = 60000;
@@ -156,6 +160,7 @@ struct Snapshot {
   std::vector<std::string> rules;            ///< paths, absolute
   std::vector<std::string> shadow;           ///< the same: rules that decide beside these, for comparing only
   Reload reload;
+  std::shared_ptr<const ModelTable> newer_models;  ///< the built-in table with the rows of models_dir; null: there are none
   std::vector<Price> prices;  ///< most exact first: ids before globs, longer globs before shorter ones
   std::vector<Budget> budgets;
   std::string proxy;                  ///< for all providers; "off": not even the environment's
@@ -170,6 +175,8 @@ struct Snapshot {
   Cache cache;
 
   [[nodiscard]] const Provider* provider(std::string_view id) const;
+  /// What is known of models and their prices, without `prices`.
+  [[nodiscard]] const ModelTable& models() const { return newer_models ? *newer_models : ModelTable::built_in(); }
 };
 
 }  // namespace ccrules::config

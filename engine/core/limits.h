@@ -192,5 +192,17 @@ inline constexpr auto kLedgerRetryMost = 5s;
 inline constexpr auto kLedgerCloseTime = 2s;     ///< Stopping: how long a locked database is tried again.
 inline constexpr auto kLedgerPruneTime = 3600s;  ///< How often rows older than keep_days are deleted.
 inline constexpr std::size_t kLedgerPruneRows = 2000;  ///< Deleted per transaction, so that writing goes on.
+inline constexpr std::size_t kLedgerReads = 2;          ///< Readings at once, of the pool's four threads.
+inline constexpr std::size_t kLedgerReadsWaiting = 64;  ///< Further ones that wait for their turn.
+inline constexpr std::size_t kLedgerAnswers = 64;       ///< Answers that are remembered for a moment.
+inline constexpr auto kLedgerReadTime = 10s;            ///< One reading.
+inline constexpr std::int64_t kListedRequests = 1000;   ///< GET /api/requests, one page.
+inline constexpr int kNewsStreams = 32;                 ///< GET /api/stream, open at once.
+inline constexpr auto kNewsTime = 500ms;                ///< How often such a stream looks for new requests,
+inline constexpr std::int64_t kNewsRequests = 200;      ///< and how many it tells at once.
+inline constexpr auto kNewsStatsTime = 5s;              ///< How often it tells sums.
+inline constexpr std::size_t kPriceFileBytes = 8u * 1024 * 1024;  ///< A file of models and prices; ours have 40 KB.
+
+inline constexpr std::int64_t kChoices = 128;  ///< Answers to one request at once (`n`): what OpenAI takes at most.
 
 }  // namespace ccrules::limits

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -57,18 +58,50 @@ Result<void> each(Connection& connection, const std::string& sql, const std::vec
   }
 }
 
+/// Whether a reading goes on; SQLite asks every so many steps of its machine, some times a millisecond.
+class Patience {
+ public:
+  explicit Patience(const Source& from) : from_(from), began_(std::chrono::steady_clock::now()) {}
+  void watch(const Connection& connection) {
+    constexpr int kSteps = 20'000;
+    sqlite3_progress_handler(
+        connection.get(), kSteps, [](void* self) { return static_cast<Patience*>(self)->is_over() ? 1 : 0; }, this);
+  }
+  [[nodiscard]] bool given_up() const { return from_.given_up != nullptr && from_.given_up->load(std::memory_order_relaxed); }
+  [[nodiscard]] bool too_long() const {
+    return from_.most_time.count() > 0 && std::chrono::steady_clock::now() - began_ > from_.most_time;
+  }
+
+ private:
+  [[nodiscard]] bool is_over() const { return given_up() || too_long(); }
+  const Source& from_;
+  std::chrono::steady_clock::time_point began_;
+};
+
+Error too_long() {
+  Error error;
+  error.code = ErrorCode::kUnsupported;
+  error.http_status = 503;
+  error.message = "reading the ledger took too long; ask for fewer days or for one project, or use `ccrules export` on the machine itself";
+  return error;
+}
+
 /// Opens the ledger, so that all queries of `work` see the same state, and explains what fails.
-Result<std::string> read(const std::string& path, const std::function<Result<void>(Connection&, std::string& out)>& work) {
+Result<std::string> read(const Source& from, const std::function<Result<void>(Connection&, std::string& out)>& work) {
   std::string out;
+  Patience patience(from);
   const auto all = [&]() -> Result<void> {
-    CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
+    CCR_TRY(connection, Connection::open(from.path, Connection::Mode::kReadOnly, kBusyMs));
+    patience.watch(connection);
     CCR_CHECK(connection.run("BEGIN"));
     return work(connection, out);
   };
   Result<void> done = all();
   if (done) return out;
+  if (patience.given_up()) return cancelled();
+  if (patience.too_long()) return too_long();
   Error error = std::move(done).error();
-  error.message = "cannot read the ledger " + path + ": " + error.message;
+  error.message = "cannot read the ledger " + from.path + ": " + error.message;
   return error;
 }
 
@@ -135,8 +168,8 @@ std::string where_of(const Export& what) {
 
 }  // namespace
 
-Result<std::string> project_stats_json(const std::string& path, const std::string& project, std::int64_t now_us) {
-  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+Result<std::string> project_stats_json(const Source& from, const std::string& project, std::int64_t now_us) {
+  return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
     const std::string* const only = project.empty() ? nullptr : &project;
     const std::string where = only == nullptr ? "at_us >= ? AND at_us < ?" : "at_us >= ? AND at_us < ? AND project = ?";
     Sums all, today, yesterday;
@@ -179,8 +212,8 @@ Result<std::string> project_stats_json(const std::string& path, const std::strin
   });
 }
 
-Result<std::string> machine_stats_json(const std::string& path, std::int64_t now_us) {
-  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) {
+  return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
     struct Group {
       std::string name;
       std::int64_t calls = 0, input = 0, output = 0, nanousd = 0, last_us = 0;
@@ -240,8 +273,8 @@ Result<std::string> machine_stats_json(const std::string& path, std::int64_t now
   });
 }
 
-Result<std::string> override_stats_json(const std::string& path) {
-  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+Result<std::string> override_stats_json(const Source& from) {
+  return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
     const std::string which = " FROM requests WHERE reason = 'agent override'";
     std::int64_t total = 0;
     std::int64_t savings = 0;
@@ -258,11 +291,11 @@ Result<std::string> override_stats_json(const std::string& path) {
                    "SELECT coalesce(requested_model, ''), coalesce(provider || ',' || model, ''), count(*)" + which +
                        " GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2",
                    {}, nullptr, [&](const Statement& row) {
-                     const std::string from = row.text(0);
-                     if (any && from == last) return;
+                     const std::string asked = row.text(0);
+                     if (any && asked == last) return;
                      any = true;
-                     last = from;
-                     writer.key(from).begin_array().string(row.text(1)).integer(row.number(2)).end_array();
+                     last = asked;
+                     writer.key(asked).begin_array().string(row.text(1)).integer(row.number(2)).end_array();
                    }));
     writer.end_object().member("savings", usd(savings)).key("recent_overrides").begin_array();
     CCR_CHECK(each(connection,
@@ -277,8 +310,8 @@ Result<std::string> override_stats_json(const std::string& path) {
   });
 }
 
-Result<std::string> export_json(const std::string& path, const Export& what, std::int64_t now_us) {
-  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
+Result<std::string> export_json(const Source& from, const Export& what, std::int64_t now_us) {
+  return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
     const std::int64_t since_us = now_us - what.days * kDayUs;
     const std::string where = where_of(what);
     const std::string* const only = what.one_project ? &what.project : nullptr;
@@ -311,35 +344,159 @@ Result<std::string> export_json(const std::string& path, const Export& what, std
   });
 }
 
-Result<std::string> export_csv(const std::string& path, const Export& what, std::int64_t now_us) {
-  return read(path, [&](Connection& connection, std::string& out) -> Result<void> {
-    out =
-        "timestamp,id,project,session,user,agent,client,requested_model,provider,model,status,stop_reason,input_tokens,output_tokens,"
-        "cache_read_tokens,cache_write_tokens,cost_usd,cache,duration_ms,rule,error\r\n";
-    const std::string* const only = what.one_project ? &what.project : nullptr;
-    return each(connection,
-                "SELECT at_us, id, project, session, user, agent, client, requested_model, provider, model, status, stop_reason,"
-                " input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, cost_nanousd, cache,"
-                " duration_us, rule, error FROM requests WHERE " +
-                    where_of(what) + " ORDER BY at_us LIMIT " + std::to_string(kExportRows),
-                {now_us - what.days * kDayUs}, only, [&out](const Statement& row) {
-                  std::string line = iso(row.number(0));
-                  for (int column = 1; column <= 14; ++column) line.append(",").append(csv_cell(row.text(column)));
-                  line.append(",");
-                  if (!row.is_null(15) || !row.is_null(16)) line.append(std::to_string(row.number(15) + row.number(16)));
-                  line.append(",");
-                  if (!row.is_null(17)) {
-                    std::array<char, 48> cost{};
-                    std::snprintf(cost.data(), cost.size(), "%.9f", usd(row.number(17)));
-                    line.append(cost.data());
-                  }
-                  line.append(",").append(csv_cell(row.text(18)));
-                  line.append(",").append(std::to_string(row.number(19) / 1000));
-                  line.append(",").append(csv_cell(row.text(20)));
-                  line.append(",").append(csv_cell(row.text(21)));
-                  out.append(line).append("\r\n");
-                });
+namespace {
+
+constexpr char kCsvNames[] =
+    "timestamp,id,project,session,user,agent,client,requested_model,provider,model,status,stop_reason,input_tokens,output_tokens,"
+    "cache_read_tokens,cache_write_tokens,cost_usd,cache,duration_ms,rule,error\r\n";
+
+/// A row of CsvExport's query.
+void append_csv(std::string& out, const Statement& row) {
+  out.append(iso(row.number(0)));
+  for (int column = 1; column <= 14; ++column) out.append(",").append(csv_cell(row.text(column)));
+  out.append(",");
+  if (!row.is_null(15) || !row.is_null(16)) out.append(std::to_string(row.number(15) + row.number(16)));
+  out.append(",");
+  if (!row.is_null(17)) {
+    std::array<char, 48> cost{};
+    std::snprintf(cost.data(), cost.size(), "%.9f", usd(row.number(17)));
+    out.append(cost.data());
+  }
+  out.append(",").append(csv_cell(row.text(18))).append(",").append(std::to_string(row.number(19) / 1000));
+  out.append(",").append(csv_cell(row.text(20))).append(",").append(csv_cell(row.text(21))).append("\r\n");
+}
+
+constexpr char kRequest[] =
+    "seq, id, at_us, project, session, user, agent, client, provider, model, requested_model, I, coalesce(output_tokens, 0), cost_nanousd,"
+    " duration_us, status, stop_reason, cache, rule, reason, error";
+
+std::string request_columns() {
+  std::string sql = kRequest;
+  return sql.replace(sql.find(" I,") + 1, 1, kInput);
+}
+
+/// A row of request_columns().
+void write_request(json::Writer& writer, const Statement& row) {
+  writer.begin_object().member("seq", row.number(0)).member("id", row.text(1)).member("timestamp", iso(row.number(2)));
+  int column = 3;
+  for (const char* name : {"project", "session", "user", "agent", "client", "provider", "model", "requestedModel"}) {
+    writer.member(name, row.text(column++));
+  }
+  writer.member("inputTokens", row.number(11)).member("outputTokens", row.number(12)).key("cost");
+  if (row.is_null(13)) {
+    writer.null();
+  } else {
+    writer.number(usd(row.number(13)));
+  }
+  writer.member("time", static_cast<double>(row.number(14)) / 1000).member("status", row.number(15));
+  column = 16;
+  for (const char* name : {"stopReason", "cache", "rule", "reason", "error"}) writer.member(name, row.text(column++));
+  writer.end_object();
+}
+
+}  // namespace
+
+CsvExport::CsvExport(Export what, std::int64_t now_us)
+    : what_(std::move(what)), after_us_(now_us - what_.days * kDayUs - 1) {}
+
+Result<std::string> CsvExport::next(const Source& from) {
+  if (over_) return std::string();
+  constexpr std::int64_t kPortionRows = 1000;
+  std::int64_t rows = 0;
+  CCR_TRY(lines, read(from, [&](Connection& connection, std::string& out) -> Result<void> {
+            if (!begun_) {
+              out = kCsvNames;
+              CCR_TRY(newest, connection.number("SELECT max(seq) FROM requests"));
+              until_seq_ = newest;
+            }
+            const std::string* const only = what_.one_project ? &what_.project : nullptr;
+            return each(connection,
+                        std::string("SELECT at_us, id, project, session, user, agent, client, requested_model, provider, model, status,"
+                                    " stop_reason, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,"
+                                    " cache_write_1h_tokens, cost_nanousd, cache, duration_us, rule, error, seq FROM requests"
+                                    " WHERE (at_us, seq) > (?, ?) AND seq <= ?") +
+                            (only == nullptr ? "" : " AND coalesce(project, '') = ?") + " ORDER BY at_us, seq LIMIT " +
+                            std::to_string(kPortionRows),
+                        {after_us_, after_seq_, until_seq_}, only, [&](const Statement& row) {
+                          append_csv(out, row);
+                          after_us_ = row.number(0);
+                          after_seq_ = row.number(22);
+                          ++rows;
+                        });
+          }));
+  begun_ = true;
+  rows_ += rows;
+  over_ = rows < kPortionRows || rows_ >= kExportRows;
+  return lines;
+}
+
+Result<std::string> export_csv(const Source& from, const Export& what, std::int64_t now_us) {
+  CsvExport portions(what, now_us);
+  std::string out;
+  for (;;) {
+    CCR_TRY(portion, portions.next(from));
+    if (portion.empty()) return out;
+    out.append(portion);
+  }
+}
+
+Result<std::string> requests_json(const Source& from, const RequestQuery& query) {
+  return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
+    std::string where = "seq < ?";
+    for (const auto& [column, text] :
+         {std::pair("project", &query.project), {"session", &query.session}, {"requested_model", &query.model}}) {
+      if (!text->empty()) where.append(" AND ").append(column).append(" = ?");
+    }
+    if (query.errors) where.append(" AND (status >= 400 OR error IS NOT NULL)");
+    CCR_TRY(rows, Statement::prepare(connection, "SELECT " + request_columns() + " FROM requests WHERE " + where +
+                                                     " ORDER BY seq DESC LIMIT " + std::to_string(query.limit)));
+    int at = 0;
+    rows.bind(++at, query.before > 0 ? query.before : std::numeric_limits<std::int64_t>::max());
+    for (const std::string* text : {&query.project, &query.session, &query.model}) {
+      if (!text->empty()) rows.bind_always(++at, *text);
+    }
+    json::Writer writer(out);
+    writer.begin_object().key("requests").begin_array();
+    std::int64_t count = 0;
+    std::int64_t last = 0;
+    for (;;) {
+      CCR_TRY(more, rows.step());
+      if (!more) break;
+      write_request(writer, rows);
+      last = rows.number(0);
+      ++count;
+    }
+    writer.end_array().key("next");
+    if (count < query.limit) {
+      writer.null();
+    } else {
+      writer.integer(last);
+    }
+    writer.end_object();
+    return {};
   });
+}
+
+Result<News> news(const Source& from, std::int64_t after_seq, std::int64_t most) {
+  News found;
+  CCR_TRY(unused, read(from, [&](Connection& connection, std::string&) -> Result<void> {
+            if (after_seq < 0) {
+              CCR_TRY(last, connection.number("SELECT max(seq) FROM requests"));
+              found.last_seq = last;
+              return {};
+            }
+            found.last_seq = after_seq;
+            return each(connection,
+                        "SELECT " + request_columns() + " FROM requests WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(most),
+                        {after_seq}, nullptr, [&](const Statement& row) {
+                          std::string& text = found.requests.emplace_back();
+                          json::Writer writer(text);
+                          write_request(writer, row);
+                          found.last_seq = row.number(0);
+                        });
+          }));
+  (void)unused;  // it writes nothing
+  return found;
 }
 
 }  // namespace ccrules::ledger

@@ -1,6 +1,10 @@
 #pragma once
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/result.h"
 
@@ -9,17 +13,26 @@
 /// dollars; requests whose price is not known add nothing to them. Projects and models that nobody named are "".
 namespace ccrules::ledger {
 
+/// What is read, and for how long at most. A reading that takes longer ends with kUnsupported (503): the caller should ask for
+/// less; one that was given up with kCancelled.
+struct Source {
+  Source(std::string ledger_path) : path(std::move(ledger_path)) {}  // NOLINT(google-explicit-constructor): a path is a source
+  std::string path;
+  std::chrono::milliseconds most_time{0};        ///< zero: as long as it takes
+  const std::atomic<bool>* given_up = nullptr;   ///< becomes true when nobody wants the answer any more; null: somebody does
+};
+
 /// {cost, costTrend{value,period}, tokens, tokensTrend, calls, callsTrend, avgTime (ms), timeTrend, cacheHitRate, savings,
 /// recent[20]}. A trend's value is the change in per cent of the last 24 hours against the 24 before; null: nothing was there.
 /// @param project empty: all
-Result<std::string> project_stats_json(const std::string& path, const std::string& project, std::int64_t now_us);
+Result<std::string> project_stats_json(const Source& from, const std::string& project, std::int64_t now_us);
 /// {totalCost, activeProjects, totalCalls, totalTokens, projects[{name,calls,inputTokens,outputTokens,cost,lastActivity}],
 /// models[{name,calls,inputTokens,outputTokens,cost}], chartData{costOverTime[{date,cost}] (30 days), costByProject[{name,cost}],
 /// modelDistribution[{name,calls}]}}
-Result<std::string> machine_stats_json(const std::string& path, std::int64_t now_us);
+Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us);
 /// {total_overrides, overrides_by_model{from: [to, count]} (the most frequent of each), savings,
 /// recent_overrides[10]{original_model,override_to,agent,timestamp}}
-Result<std::string> override_stats_json(const std::string& path);
+Result<std::string> override_stats_json(const Source& from);
 
 struct Export {
   std::int64_t days = 30;
@@ -28,9 +41,45 @@ struct Export {
 };
 /// {exportDate, period, summary{totalCost,totalCalls,totalTokens,cacheSavings}, byModel{name: {calls,tokens,cost}}, byProject,
 /// hourlyTrend[{hour,calls,tokens,cost}]}
-Result<std::string> export_json(const std::string& path, const Export& what, std::int64_t now_us);
+Result<std::string> export_json(const Source& from, const Export& what, std::int64_t now_us);
 /// One line a request, oldest first, after a line of names (RFC 4180). Cells that a spreadsheet would take for a formula begin
-/// with an apostrophe.
-Result<std::string> export_csv(const std::string& path, const Export& what, std::int64_t now_us);
+/// with an apostrophe. Of at most a million requests.
+Result<std::string> export_csv(const Source& from, const Export& what, std::int64_t now_us);
+
+/// The same in portions, so that no more of it than one is ever in memory. What is recorded meanwhile is not in it.
+class CsvExport {
+ public:
+  /// Reads nothing yet.
+  CsvExport(Export what, std::int64_t now_us);
+  /// The next portion of some hundred KB; empty: that was all.
+  Result<std::string> next(const Source& from);
+
+ private:
+  Export what_;
+  std::int64_t after_us_, after_seq_ = 0;  ///< the last request that was given
+  std::int64_t until_seq_ = 0;             ///< the newest one when it began
+  std::int64_t rows_ = 0;
+  bool begun_ = false, over_ = false;
+};
+
+/// Which requests of a list.
+struct RequestQuery {
+  std::string project, session, model;  ///< empty: any; `model` is the one that was asked for
+  bool errors = false;                  ///< only those that failed
+  std::int64_t before = 0;              ///< only those recorded before this one (its `seq`); 0: from the newest on
+  std::int64_t limit = 100;
+};
+/// {requests: [REQUEST], next: seq | null}, the newest first; `next` is the `before` of the next page. A REQUEST is {seq, id,
+/// timestamp, project, session, user, agent, client, provider, model, requestedModel, inputTokens, outputTokens, cost (null: not
+/// known), time (ms), status, stopReason, cache, rule, reason, error}.
+Result<std::string> requests_json(const Source& from, const RequestQuery& query);
+
+/// What was recorded since an earlier look, for streams.
+struct News {
+  std::vector<std::string> requests;  ///< each a REQUEST as above, oldest first
+  std::int64_t last_seq = 0;          ///< to be handed in next time
+};
+/// @param after_seq -1: nothing but the place to go on from
+Result<News> news(const Source& from, std::int64_t after_seq, std::int64_t most);
 
 }  // namespace ccrules::ledger

@@ -41,7 +41,7 @@ bool price_is_for(const config::Price& price, std::string_view provider, std::st
 std::optional<config::Rates> rates_of(std::int64_t prompt, std::string_view provider, std::string_view model,
                                       const config::Snapshot& snapshot) {
   std::optional<config::Rates> rates;
-  if (const config::Model* row = config::ModelTable::built_in().find(model, provider))
+  if (const config::Model* row = snapshot.models().find(model, provider))
     rates = row->rates_for(prompt);
   for (auto price = snapshot.prices.rbegin(); price != snapshot.prices.rend(); ++price) {
     if (!price_is_for(*price, provider, model)) continue;

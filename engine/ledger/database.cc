@@ -138,7 +138,7 @@ std::optional<Database::Failure> Database::ensure_open() {
   Result<Statement> insert = Statement::prepare(*connection, kInsert);
   if (!begin || !commit || !insert)
     return fail(insert ? "no memory" : insert.error().message, connection->last_code());
-  auto spend = SpendTable::prepare(*connection);
+  auto spend = SpendTable::prepare(*connection, settings_.calendar);
   if (!spend) return fail(spend.error().message, connection->last_code());
   auto holds = HoldTable::prepare(*connection);
   if (!holds) return fail(holds.error().message, connection->last_code());
@@ -163,7 +163,7 @@ std::optional<Database::Failure> Database::write(std::span<const std::span<const
     for (const Record& row : rows) {
       Result<void> inserted = insert(row);
       if (inserted) {
-        add_row(spent, row);
+        add_row(spent, row, settings_.calendar);
         if (row.held) CCR_CHECK(open_->holds.remove(row.id));
         continue;
       }
@@ -187,6 +187,11 @@ std::optional<Database::Failure> Database::hold(std::span<const Record> rows) {
     for (const Record& row : rows) CCR_CHECK(open_->holds.put(row, settings_.owner));
     return {};
   });
+}
+
+std::optional<Database::Failure> Database::probe() {
+  if (auto failure = ensure_open()) return failure;
+  return transact([&] { return open_->connection.run("UPDATE spend_state SET zone = zone"); });
 }
 
 std::optional<Database::Failure> Database::transact(const std::function<Result<void>()>& work) {
@@ -215,7 +220,7 @@ Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit)
   statement.bind(2, limit);
   CCR_CHECK(statement.step());
   const std::int64_t deleted = sqlite3_changes(open_->connection.get());
-  CCR_CHECK(SpendTable::prune(open_->connection, before_us));
+  CCR_CHECK(open_->spend.prune(open_->connection, before_us));
   return deleted;
 }
 

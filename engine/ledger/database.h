@@ -24,6 +24,7 @@ class Database {
     bool durable = false;
     Spend* spend = nullptr;  ///< gets what was spent before; null: nobody asks
     std::string owner;       ///< this process, for requests under way (holds.h)
+    Calendar calendar;       ///< of the sums of what was spent
   };
   /// What a failure means for the caller.
   enum class Trouble : std::uint8_t {
@@ -39,6 +40,8 @@ class Database {
 
   /// Opens, creates and migrates; does nothing when open. Directory 0700 when made here, file 0600.
   std::optional<Failure> ensure_open();
+  /// Whether rows could be written now: writes something that changes nothing.
+  std::optional<Failure> probe();
   /// One transaction. After a failure nothing of it is stored and the connection is closed.
   std::optional<Failure> write(std::span<const std::span<const Record>> chunks);
   /// The same for requests under way.

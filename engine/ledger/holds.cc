@@ -110,10 +110,10 @@ Result<int> HoldTable::recover(Connection& connection, SpendTable& spend, const 
                                 &row.subagent, &row.tags_json, &row.payer}) {
         *text = rows.text(column++);
       }
-      add_row(sums, row);
+      add_past_row(sums, row, spend.calendar());
       ++count;
     }
-    CCR_CHECK(spend.add(sums));
+    CCR_CHECK(spend.add(sums, SpendTable::When::kPast));
     for (const char* sql : {kRecover, "DELETE FROM holds WHERE owner = ?"}) {
       CCR_TRY(statement, Statement::prepare(connection, sql));
       statement.bind_always(1, owner);

@@ -51,9 +51,11 @@ struct Ledger::Impl {
     std::function<void(bool)> done;
   };
   explicit Impl(const Settings& settings)
-      : keep_days(settings.keep_days),
+      : path(settings.path),
+        keep_days(settings.keep_days),
         durable(settings.durable),
-        database({settings.path, settings.durable, settings.spend, settings.owner.empty() ? process_name() : settings.owner}) {}
+        database({settings.path, settings.durable, settings.spend, settings.owner.empty() ? process_name() : settings.owner,
+                  settings.calendar}) {}
 
   // Producers.
   void record(const Record& row, std::function<void()>& attempted) noexcept;
@@ -72,6 +74,7 @@ struct Ledger::Impl {
   void report(const Database::Failure& failure);
   void report_recovery();
 
+  const std::string path;
   const int keep_days;
   const bool durable;
   Database database;                   ///< the writer's, and open()'s before the thread starts
@@ -248,7 +251,7 @@ void Ledger::Impl::write_holds(std::vector<Hold>& waiting) {
 bool Ledger::Impl::write_all() {
   if (held.empty() &&
       pause > std::chrono::milliseconds(0)) {  // no row asks, but health() should know when it is over
-    if (auto failure = database.ensure_open())
+    if (auto failure = database.probe())
       report(*failure);
     else
       report_recovery();
@@ -363,6 +366,9 @@ bool Ledger::in_trouble() const noexcept {
 }
 bool Ledger::durable() const noexcept {
   return impl_->durable;
+}
+const std::string& Ledger::path() const noexcept {
+  return impl_->path;
 }
 void Ledger::flush() {
   impl_->flush();

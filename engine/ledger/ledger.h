@@ -17,6 +17,7 @@ struct Settings {
   /// Gets what was spent before this start: at once from a ledger that has kept its sums, later, portion by portion, from the
   /// rows of an older one (Spend::known_since). Outlives the ledger; null: nobody asks.
   Spend* spend = nullptr;
+  Calendar calendar;  ///< whose days, weeks and months sums are kept of; the same as Spend's
   std::string owner;  ///< for tests: another process's name, see holds.h; empty: this one
 };
 
@@ -55,6 +56,8 @@ class Ledger {
   [[nodiscard]] bool in_trouble() const noexcept;
   /// Settings::durable: a committed row survives a loss of power.
   [[nodiscard]] bool durable() const noexcept;
+  /// The file, for readers.
+  [[nodiscard]] const std::string& path() const noexcept;
   /// Waits until everything recorded before the call is committed. For tests and shutdown.
   void flush();
   [[nodiscard]] Health health() const;

@@ -87,6 +87,45 @@ std::vector<CountError> count_errors(Connection& connection, std::int64_t since_
   return errors;
 }
 
+/// Requests with their session's request before, of the same agent at the same target. Parameter: since when.
+constexpr char kCacheUses[] =
+    "WITH uses AS (SELECT session, client, provider, model, agent, subagent, at_us, coalesce(cache_read_tokens, 0) AS was_read,"
+    " coalesce(cache_write_5m_tokens, 0) + coalesce(cache_write_1h_tokens, 0) AS written FROM requests"
+    " WHERE at_us >= ? AND session IS NOT NULL AND coalesce(cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens) IS NOT NULL),"
+    " pairs AS (SELECT *, lag(was_read + written) OVER turns AS cached, lag(at_us) OVER turns AS before_us FROM uses"
+    " WINDOW turns AS (PARTITION BY session, provider, model, agent, subagent ORDER BY at_us)) ";
+
+/// Nothing where the columns are those of an older version.
+CacheWaste cache_waste(Connection& connection, std::int64_t since_us) {
+  CacheWaste waste;
+  // Half of it is not there any more, and it cannot have run out: within four minutes, with a minute's slack.
+  const std::string rewritten = std::string(kCacheUses) +
+                                "SELECT session, client, provider || ',' || model, count(*), total(min(cached - was_read, written)) FROM pairs"
+                                " WHERE cached > 0 AND was_read * 2 < cached AND written > 0 AND at_us - before_us < 240000000"
+                                " GROUP BY session, client, provider, model ORDER BY 5 DESC";
+  constexpr std::size_t kWorst = 5;
+  if (auto rows = Statement::prepare(connection, rewritten)) {
+    rows->bind(1, since_us);
+    for (;;) {
+      const Result<bool> more = rows->step();
+      if (!more || !*more) break;
+      waste.rewritten_requests += rows->number(3);
+      waste.rewritten_tokens += rows->number(4);
+      if (waste.worst.size() < kWorst)
+        waste.worst.push_back({rows->text(0), rows->text(1), rows->text(2), rows->number(3), rows->number(4)});
+    }
+  }
+  const std::string unread = std::string(kCacheUses) +
+                             "SELECT total(written) FROM (SELECT total(written) AS written FROM pairs"
+                             " GROUP BY session, provider, model, agent, subagent HAVING count(*) > 1 AND total(was_read) = 0)";
+  if (auto rows = Statement::prepare(connection, unread)) {
+    rows->bind(1, since_us);
+    const Result<bool> any = rows->step();
+    if (any && *any) waste.unread_tokens = rows->number(0);
+  }
+  return waste;
+}
+
 void write_row(json::Writer& writer, const StatsRow& row, bool with_key) {
   writer.begin_object();
   if (with_key) writer.member("key", row.key);
@@ -133,6 +172,7 @@ Result<Stats> stats(const StatsQuery& query) {
       CCR_TRY(more, rows.step());
       if (!more) {
         stats.count_errors = count_errors(*connection, query.since_us);
+        stats.cache_waste = cache_waste(*connection, query.since_us);
         return stats;
       }
       stats.rows.push_back(read_row(rows, rows.text(0), 1));
@@ -160,7 +200,15 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
     writer.begin_object().member("grade", error.grade).member("requests", error.requests);
     writer.member("mean_error_percent", error.mean_percent).member("p95_error_percent", error.p95_percent).end_object();
   }
-  writer.end_array().end_object();
+  writer.end_array().key("prompt_cache").begin_object();
+  const CacheWaste& waste = stats.cache_waste;
+  writer.member("rewritten_requests", waste.rewritten_requests).member("rewritten_tokens", waste.rewritten_tokens);
+  writer.member("unread_tokens", waste.unread_tokens).key("worst").begin_array();
+  for (const CacheWaste::Worst& one : waste.worst) {
+    writer.begin_object().member("session", one.session).member("client", one.client).member("model", one.model);
+    writer.member("requests", one.requests).member("tokens", one.tokens).end_object();
+  }
+  writer.end_array().end_object().end_object();
   return out;
 }
 
@@ -281,6 +329,9 @@ Result<Spending> spending(const std::string& path) {
     CCR_TRY(left, connection.number("SELECT until_seq FROM spend_state"));
     spending.sums = std::move(sums);
     spending.complete = left <= 0;
+    CCR_TRY(zone, Statement::prepare(connection, "SELECT zone FROM spend_state"));
+    CCR_TRY(known, zone.step());
+    if (known) spending.zone = zone.text(0);
     return spending;
   };
   Result<Spending> result = read();

@@ -31,10 +31,25 @@ struct CountError {
   double p95_percent = 0;
 };
 
+/// Prompt caches that were paid for and brought nothing.
+struct CacheWaste {
+  /// Requests that wrote anew, within minutes and at the same target, what their session's request before had in the cache:
+  /// something early in the prompt is another each time (a line with a time or a version, tools in another order).
+  std::int64_t rewritten_requests = 0, rewritten_tokens = 0;
+  /// Written in sessions with several requests that never read from the cache.
+  std::int64_t unread_tokens = 0;
+  struct Worst {
+    std::string session, client, model;
+    std::int64_t requests = 0, tokens = 0;  ///< rewritten
+  };
+  std::vector<Worst> worst;  ///< at most five, the worst first
+};
+
 struct Stats {
   StatsRow total;
   std::vector<StatsRow> rows;
   std::vector<CountError> count_errors;
+  CacheWaste cache_waste;
 };
 
 struct StatsQuery {
@@ -48,6 +63,7 @@ std::string to_json(const StatsQuery& query, const Stats& stats);
 /// What was spent by everybody, from the ledger's own sums: no row is read.
 struct Spending {
   SumMap sums;
+  std::string zone = "UTC";  ///< whose days, weeks and months the sums are of
   bool complete = true;  ///< false: rows of an older version are still to be added; a running proxy does that
 };
 Result<Spending> spending(const std::string& path);

@@ -42,10 +42,10 @@ Sum& Spend::sum_of(Sums& sums, std::string_view key) {
 
 void Spend::add(const Record& row) {
   if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
-  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us);
+  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us, row.at_us + row.duration_us, calendar_);
   const std::lock_guard lock(mutex_);
-  all_.add(spent);
-  each_scope(row, [&](std::size_t scope, std::string_view key) { sum_of(scopes_[scope], key).add(spent); });
+  all_.go_on(spent, calendar_);
+  each_scope(row, [&](std::size_t scope, std::string_view key) { sum_of(scopes_[scope], key).go_on(spent, calendar_); });
 }
 
 void Spend::add(const SumMap& sums) {
@@ -99,11 +99,11 @@ void Spend::release(const std::vector<Cap>& caps, std::int64_t worst_nanousd) {
 }
 
 std::optional<std::int64_t> Spend::spent(std::string_view by, std::string_view key, Span span, std::int64_t wall_us) const {
-  if (by.empty()) return all_.in(span, wall_us);
+  if (by.empty()) return all_.in(span, wall_us, calendar_);
   const std::optional<std::size_t> scope = scope_index(by);
   if (!scope) return std::nullopt;
   const auto found = scopes_[*scope].find(key);
-  return found == scopes_[*scope].end() ? 0 : found->second.in(span, wall_us);
+  return found == scopes_[*scope].end() ? 0 : found->second.in(span, wall_us, calendar_);
 }
 
 void Spend::known_since(std::int64_t wall_us) {
@@ -117,7 +117,7 @@ std::int64_t Spend::known_since() const {
 }
 
 bool Spend::knows(const Cap& cap, std::int64_t wall_us) const {
-  return known_since() <= span_begin_us(cap.span, wall_us);
+  return known_since() <= calendar_.begin_us(cap.span, wall_us);
 }
 
 }  // namespace ccrules::ledger

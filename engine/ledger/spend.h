@@ -30,6 +30,9 @@ class Spend {
   static constexpr std::int64_t kAlways = std::numeric_limits<std::int64_t>::min();
   static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
 
+  /// Whose periods count; UTC unless it is told. Call first.
+  void use(Calendar calendar) { calendar_ = std::move(calendar); }
+  [[nodiscard]] const Calendar& calendar() const noexcept { return calendar_; }
   /// Adds what a finished request cost.
   void add(const Record& row);
   /// Adds what was spent in the past.
@@ -62,6 +65,7 @@ class Spend {
   static void forget_some(Sums& sums);
   static Sum& sum_of(Sums& sums, std::string_view key);
 
+  Calendar calendar_;
   mutable std::mutex mutex_;
   Sum all_;
   std::array<Sums, kScopes.size()> scopes_;

@@ -1,6 +1,7 @@
 #include "ledger/spend_sum.h"
 
 #include <limits>
+#include <utility>
 
 #include "core/json.h"
 
@@ -8,32 +9,68 @@ namespace ccrules::ledger {
 namespace {
 
 constexpr std::int64_t kSecondUs = 1'000'000;
-constexpr std::int64_t kHourUs = 3600 * kSecondUs;
-constexpr std::int64_t kDayUs = 24 * kHourUs;
-constexpr std::int64_t kWeekUs = 7 * kDayUs;
-constexpr std::int64_t kMondayUs = 4 * kDayUs;  ///< 1970-01-05
+constexpr std::int64_t kHourS = 3600;
+constexpr std::int64_t kDayS = 24 * kHourS;
+constexpr std::int64_t kWeekS = 7 * kDayS;
+constexpr std::int64_t kMondayS = 4 * kDayS;  ///< 1970-01-05
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
-/// Year and month of a day since 1970 (Howard Hinnant's civil_from_days).
-struct Month {
-  std::int64_t year = 1970;
-  int month = 1;
-  int day = 1;
-};
-Month month_of(std::int64_t day) {
+/// Months since the year 0 of a day since 1970 (Howard Hinnant's civil_from_days).
+std::int64_t month_of(std::int64_t day) {
   constexpr std::int64_t kEraDays = 146097;
   const std::int64_t shifted = day + 719468;
   const std::int64_t era = floor_div(shifted, kEraDays);
   const std::int64_t of_era = shifted - era * kEraDays;
   const std::int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
   const std::int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const std::int64_t shifted_month = (5 * of_year + 2) / 153;
-  Month out;
-  out.day = static_cast<int>(of_year - (153 * shifted_month + 2) / 5 + 1);
-  out.month = static_cast<int>(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
-  out.year = year_of_era + era * 400 + (out.month <= 2 ? 1 : 0);
-  return out;
+  const std::int64_t from_march = (5 * of_year + 2) / 153;
+  const std::int64_t month = from_march < 10 ? from_march + 2 : from_march - 10;
+  return (year_of_era + era * 400 + (month <= 1 ? 1 : 0)) * 12 + month;
+}
+
+/// The first day of a month (his days_from_civil).
+std::int64_t first_day_of(std::int64_t month_number) {
+  const std::int64_t month = month_number - floor_div(month_number, 12) * 12;
+  const std::int64_t year = floor_div(month_number, 12) - (month <= 1 ? 1 : 0);
+  const std::int64_t era = floor_div(year, 400);
+  const std::int64_t of_era = year - era * 400;
+  const std::int64_t of_year = (153 * (month > 1 ? month - 2 : month + 10) + 2) / 5;
+  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+/// The period of a moment of local time.
+std::int64_t number_at(Span span, std::int64_t local_s) {
+  switch (span) {
+    case Span::kHour:
+      return floor_div(local_s, kHourS);
+    case Span::kDay:
+      return floor_div(local_s, kDayS);
+    case Span::kWeek:
+      return floor_div(local_s - kMondayS, kWeekS);
+    case Span::kMonth:
+      return month_of(floor_div(local_s, kDayS));
+    case Span::kTotal:
+      break;
+  }
+  return 0;
+}
+
+/// When a period begins, in local time.
+std::int64_t local_begin_s(Span span, std::int64_t number) {
+  switch (span) {
+    case Span::kHour:
+      return number * kHourS;
+    case Span::kDay:
+      return number * kDayS;
+    case Span::kWeek:
+      return number * kWeekS + kMondayS;
+    case Span::kMonth:
+      return first_day_of(number) * kDayS;
+    case Span::kTotal:
+      break;
+  }
+  return 0;
 }
 
 std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept {
@@ -44,76 +81,90 @@ std::int64_t saturating_add(std::int64_t a, std::int64_t b) noexcept {
 
 }  // namespace
 
-std::int64_t span_number(Span span, std::int64_t wall_us) noexcept {
-  switch (span) {
-    case Span::kHour:
-      return floor_div(wall_us, kHourUs);
-    case Span::kDay:
-      return floor_div(wall_us, kDayUs);
-    case Span::kWeek:
-      return floor_div(wall_us - kMondayUs, kWeekUs);
-    case Span::kTotal:
-      return 0;
-    case Span::kMonth:
-      break;
-  }
-  const Month month = month_of(floor_div(wall_us, kDayUs));
-  return month.year * 12 + month.month - 1;
+std::int64_t Calendar::number(Span span, std::int64_t wall_us) const noexcept {
+  const std::int64_t utc_s = floor_div(wall_us, kSecondUs);
+  return number_at(span, utc_ || span == Span::kHour ? utc_s : utc_s + zone_.offset_s(utc_s));
 }
 
-std::int64_t span_begin_us(Span span, std::int64_t wall_us) noexcept {
-  switch (span) {
-    case Span::kHour:
-      return span_number(span, wall_us) * kHourUs;
-    case Span::kDay:
-      return span_number(span, wall_us) * kDayUs;
-    case Span::kWeek:
-      return span_number(span, wall_us) * kWeekUs + kMondayUs;
-    case Span::kTotal:
-      return std::numeric_limits<std::int64_t>::min();
-    case Span::kMonth:
-      break;
+/// Where clocks change at midnight, a day begins later than at the distance from UTC of its other hours, or earlier.
+std::int64_t Calendar::first_moment_us(Span span, std::int64_t number, std::int64_t near_us) const noexcept {
+  const std::int64_t local_s = local_begin_s(span, number);
+  if (utc_ || span == Span::kHour) return local_s * kSecondUs;
+  const std::int64_t guess_s = local_s - zone_.offset_s(floor_div(near_us, kSecondUs));
+  const auto begun = [&](std::int64_t utc_s) { return number_at(span, utc_s + zone_.offset_s(utc_s)) >= number; };
+  constexpr std::int64_t kFarthestS = 27 * kHourS;  // between the offsets of any two zones
+  std::int64_t before_s = guess_s - kFarthestS;
+  std::int64_t after_s = guess_s + kFarthestS;
+  if (begun(guess_s)) {
+    if (!begun(guess_s - 1)) return guess_s * kSecondUs;
+    after_s = guess_s;
+  } else {
+    before_s = guess_s;
   }
-  const std::int64_t day = floor_div(wall_us, kDayUs);
-  return (day - (month_of(day).day - 1)) * kDayUs;
+  while (after_s - before_s > 1) {
+    const std::int64_t middle_s = before_s + (after_s - before_s) / 2;
+    (begun(middle_s) ? after_s : before_s) = middle_s;
+  }
+  return after_s * kSecondUs;
 }
 
-std::int64_t span_end_us(Span span, std::int64_t wall_us) noexcept {
-  switch (span) {
-    case Span::kHour:
-      return span_begin_us(span, wall_us) + kHourUs;
-    case Span::kDay:
-      return span_begin_us(span, wall_us) + kDayUs;
-    case Span::kWeek:
-      return span_begin_us(span, wall_us) + kWeekUs;
-    case Span::kTotal:
-      return std::numeric_limits<std::int64_t>::max();
-    case Span::kMonth:
-      break;
-  }
-  constexpr std::int64_t kLongestMonthUs = 31 * kDayUs;
-  return span_begin_us(span, span_begin_us(span, wall_us) + kLongestMonthUs);
+std::int64_t Calendar::begin_us(Span span, std::int64_t wall_us) const noexcept {
+  if (span == Span::kTotal) return std::numeric_limits<std::int64_t>::min();
+  return first_moment_us(span, number(span, wall_us), wall_us);
 }
 
-Sum Sum::of(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept {
+std::int64_t Calendar::end_us(Span span, std::int64_t wall_us) const noexcept {
+  if (span == Span::kTotal) return std::numeric_limits<std::int64_t>::max();
+  return first_moment_us(span, number(span, wall_us) + 1, wall_us);
+}
+
+Sum Sum::of(std::int64_t amount_nanousd, std::int64_t at_us, std::int64_t ended_us, const Calendar& calendar) noexcept {
   Sum one;
-  for (std::size_t i = 0; i < kSpans; ++i) one.number[i] = span_number(static_cast<Span>(i), wall_us);
+  for (std::size_t i = 0; i < kSpans; ++i) one.number[i] = calendar.number(static_cast<Span>(i), at_us);
   one.nanousd.fill(amount_nanousd);
+  one.until_us = ended_us;
   return one;
+}
+
+/// Goes to another period, with what is known of it from before.
+void Sum::move_to(std::size_t i, std::int64_t other, std::int64_t with_nanousd) noexcept {
+  const std::int64_t known = number_before[i] == other ? nanousd_before[i] : 0;
+  number_before[i] = std::exchange(number[i], other);
+  nanousd_before[i] = std::exchange(nanousd[i], saturating_add(known, with_nanousd));
+}
+
+void Sum::go_on(const Sum& since, const Calendar& calendar) noexcept {
+  // Two workers' requests that end within it may be told in the other order, and clocks are set right by so much.
+  constexpr std::int64_t kSlackUs = 600 * kSecondUs;
+  for (std::size_t i = 0; i < kSpans; ++i) {
+    const auto span = static_cast<Span>(i);
+    if (since.number[i] > number[i]) {
+      move_to(i, since.number[i], 0);
+      nanousd[i] = saturating_add(nanousd[i], since.nanousd[i]);
+      continue;
+    }
+    if (since.number[i] < number[i]) {
+      const std::int64_t now = calendar.number(span, since.until_us);
+      if (now >= number[i]) continue;  // a request that came before our period began: nobody asks for that one any more
+      if (calendar.number(span, since.until_us + kSlackUs) < number[i]) move_to(i, now, nanousd[i]);
+    }
+    nanousd[i] = saturating_add(nanousd[i], since.nanousd[i]);
+  }
+  until_us = since.until_us;
 }
 
 void Sum::add(const Sum& other) noexcept {
   for (std::size_t i = 0; i < kSpans; ++i) {
-    if (other.number[i] < number[i]) continue;  // a clock that went back, or a row of the past: what is running counts
+    if (other.number[i] < number[i]) continue;  // a row of the past
     if (other.number[i] > number[i]) nanousd[i] = 0;
     number[i] = other.number[i];
     nanousd[i] = saturating_add(nanousd[i], other.nanousd[i]);
   }
 }
 
-std::int64_t Sum::in(Span span, std::int64_t wall_us) const noexcept {
+std::int64_t Sum::in(Span span, std::int64_t wall_us, const Calendar& calendar) const noexcept {
   const auto i = static_cast<std::size_t>(span);
-  return number[i] >= span_number(span, wall_us) ? nanousd[i] : 0;
+  return number[i] >= calendar.number(span, wall_us) ? nanousd[i] : 0;
 }
 
 void each_scope(const Record& row, const std::function<void(std::size_t scope, std::string_view key)>& take) {
@@ -142,13 +193,28 @@ void each_scope(const Record& row, const std::function<void(std::size_t scope, s
   }
 }
 
-void add_row(SumMap& sums, const Record& row) {
+namespace {
+
+Sum sum_of_row(const Record& row, const Calendar& calendar) noexcept {
+  return Sum::of(*row.cost_nanousd, row.at_us, row.at_us + row.duration_us, calendar);
+}
+
+}  // namespace
+
+void add_row(SumMap& sums, const Record& row, const Calendar& calendar) {
   if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
-  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us);
-  sums[{}].add(spent);
+  const Sum one = sum_of_row(row, calendar);
+  sums[{}].go_on(one, calendar);
   each_scope(row, [&](std::size_t scope, std::string_view key) {
-    sums[{std::string(kScopes[scope]), std::string(key)}].add(spent);
+    sums[{std::string(kScopes[scope]), std::string(key)}].go_on(one, calendar);
   });
+}
+
+void add_past_row(SumMap& sums, const Record& row, const Calendar& calendar) {
+  if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
+  const Sum one = sum_of_row(row, calendar);
+  sums[{}].add(one);
+  each_scope(row, [&](std::size_t scope, std::string_view key) { sums[{std::string(kScopes[scope]), std::string(key)}].add(one); });
 }
 
 }  // namespace ccrules::ledger

@@ -8,29 +8,59 @@
 #include <string_view>
 #include <utility>
 
+#include "core/time_zone.h"
 #include "ledger/record.h"
 
 namespace ccrules::ledger {
 
-/// Calendar periods in UTC; a week begins on Monday. kTotal: all time is one period.
+/// kTotal: all time is one period.
 enum class Span : std::uint8_t { kHour, kDay, kWeek, kMonth, kTotal };
 inline constexpr std::size_t kSpans = 5;
-/// Number of the period that a moment belongs to; neighbours have neighbouring numbers.
-std::int64_t span_number(Span span, std::int64_t wall_us) noexcept;
-/// When the period of a moment began; kTotal: the least number there is.
-std::int64_t span_begin_us(Span span, std::int64_t wall_us) noexcept;
-/// When the next one begins; kTotal: the greatest number there is.
-std::int64_t span_end_us(Span span, std::int64_t wall_us) noexcept;
 
-/// What one session, project ... has spent in the last period of each kind in which it spent something. Adding does not depend
-/// on the order of what is added. Sums saturate.
+/// The periods of a time zone. A day is as long as its clocks make it (23 to 25 hours when they change), a week begins on
+/// Monday; hours are those of UTC, so that one that clocks show twice is two. Immutable; any thread.
+class Calendar {
+ public:
+  /// UTC.
+  Calendar() = default;
+  /// @param name what tells this zone from others, "Europe/Berlin"
+  Calendar(TimeZone zone, std::string name) : zone_(std::move(zone)), name_(std::move(name)), utc_(name_ == "UTC") {}
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+  /// Number of the period that a moment belongs to; neighbours have neighbouring numbers.
+  [[nodiscard]] std::int64_t number(Span span, std::int64_t wall_us) const noexcept;
+  /// When the period of a moment began; kTotal: the least number there is.
+  [[nodiscard]] std::int64_t begin_us(Span span, std::int64_t wall_us) const noexcept;
+  /// When the next one begins; kTotal: the greatest number there is.
+  [[nodiscard]] std::int64_t end_us(Span span, std::int64_t wall_us) const noexcept;
+
+ private:
+  [[nodiscard]] std::int64_t first_moment_us(Span span, std::int64_t number, std::int64_t near_us) const noexcept;
+  TimeZone zone_;
+  std::string name_ = "UTC";
+  bool utc_ = true;
+};
+
+/// What one session, project ... has spent in the last period of each kind in which it spent something. Sums saturate.
 struct Sum {
   std::array<std::int64_t, kSpans> number{};
   std::array<std::int64_t, kSpans> nanousd{};
-  /// Of one amount spent at one moment.
-  [[nodiscard]] static Sum of(std::int64_t amount_nanousd, std::int64_t wall_us) noexcept;
+  /// The periods before, in case a clock goes back to them; not stored.
+  std::array<std::int64_t, kSpans> number_before{};
+  std::array<std::int64_t, kSpans> nanousd_before{};
+  std::int64_t until_us = 0;  ///< when the last of it was known; not stored
+
+  /// What one request cost that came at `at_us` and ended at `ended_us`.
+  [[nodiscard]] static Sum of(std::int64_t amount_nanousd, std::int64_t at_us, std::int64_t ended_us, const Calendar& calendar) noexcept;
+  /// Adds what was spent since, in the order in which it became known. When the clock has gone back meanwhile, what was spent in
+  /// its future counts as spent now: nothing is forgotten.
+  void go_on(const Sum& since, const Calendar& calendar) noexcept;
+  /// Adds what was spent in the past, in any order: periods that ended before ours are nobody's any more.
   void add(const Sum& other) noexcept;
-  [[nodiscard]] std::int64_t in(Span span, std::int64_t wall_us) const noexcept;
+  [[nodiscard]] std::int64_t in(Span span, std::int64_t wall_us, const Calendar& calendar) const noexcept;
+
+ private:
+  void move_to(std::size_t i, std::int64_t other, std::int64_t with_nanousd) noexcept;
 };
 
 /// By what spending is grouped, apart from all of it: the index is Spend's, the names are those of budgets and of the table
@@ -45,7 +75,9 @@ void each_scope(const Record& row, const std::function<void(std::size_t scope, s
 
 /// Sums of several rows, by the name of a scope (empty: all) and key.
 using SumMap = std::map<std::pair<std::string, std::string>, Sum>;
-/// Adds what a finished request cost. Costs that are not known or not positive add nothing.
-void add_row(SumMap& sums, const Record& row);
+/// Adds what requests cost, in the order in which they ended. Costs that are not known or not positive add nothing.
+void add_row(SumMap& sums, const Record& row, const Calendar& calendar);
+/// The same for requests of the past, in any order.
+void add_past_row(SumMap& sums, const Record& row, const Calendar& calendar);
 
 }  // namespace ccrules::ledger

@@ -14,13 +14,6 @@ namespace {
 
 constexpr std::int64_t kSecondUs = 1'000'000;
 
-ledger::Span span_named(std::string_view per) {
-  if (per == "hour") return ledger::Span::kHour;
-  if (per == "week") return ledger::Span::kWeek;
-  if (per == "total") return ledger::Span::kTotal;
-  return per == "month" ? ledger::Span::kMonth : ledger::Span::kDay;
-}
-
 const char* adverb(ledger::Span span) {
   switch (span) {
     case ledger::Span::kHour:
@@ -54,7 +47,8 @@ void add_cap(std::vector<ledger::Cap>& caps, const config::Budget& budget, std::
 }
 
 /// The output that the request asks for once the rules have edited it.
-std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const rules::Target& target) {
+std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const rules::Target& target,
+                           const config::Snapshot& config) {
   constexpr std::int64_t kUnsaid = -1;
   std::int64_t tokens = outline.max_tokens.value_or(kUnsaid);
   for (const rules::FieldEdit& edit : decision.edits) {
@@ -67,7 +61,7 @@ std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline&
     if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens >= 0) tokens = std::max(tokens, value);
     if (edit.kind == rules::FieldEdit::Kind::kDefault && tokens < 0) tokens = value;
   }
-  const config::Model* model = config::ModelTable::built_in().find(target.model, target.provider);
+  const config::Model* model = config.models().find(target.model, target.provider);
   const std::optional<std::int64_t> most = model == nullptr ? std::nullopt : model->max_output_tokens;
   if (tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
   return most ? std::min(tokens, *most) : tokens;
@@ -95,9 +89,18 @@ std::int64_t used_permille(const ledger::Cap& cap, std::int64_t left_nanousd) {
 
 }  // namespace
 
-Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
+ledger::Calendar calendar_of(const config::Snapshot& config) { return {config.zone, config.time_zone}; }
+
+ledger::Span span_named(std::string_view per) {
+  if (per == "hour") return ledger::Span::kHour;
+  if (per == "week") return ledger::Span::kWeek;
+  if (per == "total") return ledger::Span::kTotal;
+  return per == "month" ? ledger::Span::kMonth : ledger::Span::kDay;
+}
+
+Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
   const bool for_ever = cap.span == ledger::Span::kTotal;
-  const std::int64_t end_us = ledger::span_end_us(cap.span, wall_us);
+  const std::int64_t end_us = calendar.end_us(cap.span, wall_us);
   const std::string end_s = std::to_string(end_us / kSecondUs);
   Error error;
   error.code = ErrorCode::kBudgetExceeded;
@@ -148,7 +151,7 @@ std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_vie
 
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
                                                const chat::Outline& outline, std::int64_t input_tokens,
-                                               const config::Snapshot& config) {
+                                               const config::Snapshot& config, std::int64_t choices) {
   const std::int64_t input = std::max<std::int64_t>(input_tokens, 0) + 1;
   std::int64_t worst = 0;
   for (const rules::Target& target : targets) {
@@ -158,7 +161,7 @@ std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> ta
     ways[2].cache_write_tokens = input;
     ways[2].cache_write_1h_tokens = input;
     for (std::size_t i = 0; i < ways.size(); ++i) {
-      ways[i].output_tokens = output_tokens(decision, outline, target);
+      ways[i].output_tokens = choices * std::min(output_tokens(decision, outline, target, config), limits::kUsageTokens);
       const auto cost = ledger::cost_nanousd(ways[i], target.provider, target.model, config);
       if (!cost && i == 0) return std::nullopt;
       if (cost) worst = std::max(worst, *cost);
@@ -221,7 +224,7 @@ void warn_of_budgets(const ledger::Spend& spend, const std::vector<ledger::Cap>&
   headers.set("anthropic-ratelimit-unified-overage-surpassed-threshold", used >= kUrgent ? "0.95" : "0.75");
   headers.set("anthropic-ratelimit-unified-overage-period", adverb(tightest->span));
   if (tightest->span == ledger::Span::kTotal) return;
-  const std::string end_s = std::to_string(ledger::span_end_us(tightest->span, wall_us) / kSecondUs);
+  const std::string end_s = std::to_string(spend.calendar().end_us(tightest->span, wall_us) / kSecondUs);
   headers.set("anthropic-ratelimit-unified-reset", end_s);
   headers.set("anthropic-ratelimit-unified-overage-reset", end_s);
 }
@@ -239,7 +242,7 @@ Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>
     error.message = "a hard budget applies to this request and its price is not known; set `prices` for the model in ccrules.json";
     return error;
   }
-  if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) return used_up(*cap, wall_us, headers);
+  if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) return used_up(spend.calendar(), *cap, wall_us, headers);
   return Reservation(spend, caps, *worst_nanousd);
 }
 

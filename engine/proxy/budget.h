@@ -17,6 +17,11 @@
 /// `budgets` of the configuration: what a request may cost at most is set aside before it is sent, and settled afterwards.
 namespace ccrules::proxy {
 
+/// The periods of a configuration's budgets.
+ledger::Calendar calendar_of(const config::Snapshot& config);
+/// The period of a budget's `per`.
+ledger::Span span_named(std::string_view per);
+
 enum class BudgetMode : std::uint8_t { kHard, kAll };
 /// The budgets that a request falls under.
 /// @param row who asks for what; its `payer` stands in place of its own key
@@ -27,9 +32,10 @@ std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_vie
 /// The most that one answer can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the
 /// output that is asked for once the decision's edits are made. nullopt: the price of some target is not known.
 /// @param input_tokens the prompt, as large as it may be
+/// @param choices so many answers to it are asked for at once
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
                                                const chat::Outline& outline, std::int64_t input_tokens,
-                                               const config::Snapshot& config);
+                                               const config::Snapshot& config, std::int64_t choices = 1);
 
 /// Money set aside; given back at the end of its life.
 class Reservation {
@@ -61,7 +67,7 @@ class Reservation {
 Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::optional<std::int64_t> worst_nanousd,
                             std::int64_t wall_us, http::Headers& headers);
 /// That error.
-Error used_up(const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers);
+Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers);
 /// 503: the state of a hard budget is not known, so nothing is spent.
 Error budget_unknown(std::string why);
 /// Tells the client, on an answer it gets, that a budget is three quarters used up or more (claude-code-gateway 5.9).

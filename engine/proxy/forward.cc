@@ -166,7 +166,7 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   decision.targets = std::vector<rules::Target>{target};
   note_payer(worker, head, decision, visit);
   CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
-  CCR_CO_CHECK(co_await reserve_budget(worker, visit, decision, outline));
+  CCR_CO_CHECK(co_await reserve_budget(worker, visit, decision, outline, body));
   visit.row.provider = target.provider;
   visit.row.model = target.model;
   visit.row.attempts = 1;

@@ -135,7 +135,7 @@ std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const c
   const config::Listen& listen = config.listen;
   if (listen.admin_key.empty()) {
     if (exchange.peer_is_loopback()) return std::nullopt;
-    return forbidden("without listen.admin_key only this machine may change the proxy");
+    return forbidden("without listen.admin_key only this machine may change the proxy or see what it has recorded");
   }
   if (key_matches(exchange.head(), listen.admin_key)) return std::nullopt;
   return unauthorized("this takes the operator's key; send listen.admin_key as 'Authorization: Bearer KEY' or 'x-api-key: KEY'");

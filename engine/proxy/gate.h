@@ -15,8 +15,9 @@ namespace ccrules::proxy {
 /// @return what to refuse with, or nothing
 std::optional<Error> refuse(const http::Exchange& exchange, const config::Snapshot& config, bool needs_key);
 
-/// The same for what changes the proxy (POST /reload), which a client may not do: it takes listen.admin_key; where there is none,
-/// a caller on this machine, with listen.api_key when there is one. An admin may do all that a client may.
+/// The same for what changes the proxy (POST /reload) or tells of everybody's requests (/api/), which a client may not do: it takes
+/// listen.admin_key; where there is none, a caller on this machine, with listen.api_key when there is one. An admin may do all that a
+/// client may.
 std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const config::Snapshot& config);
 
 /// True when a credential holds a key of this proxy: no provider may see it.

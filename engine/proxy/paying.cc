@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "core/digest.h"
+#include "core/json.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "ledger/cost.h"
 #include "proxy/gate.h"
@@ -49,6 +51,37 @@ std::string fingerprint(std::string_view credential) {
   return last_fingerprint;
 }
 
+/// The number that a member of an object holds; nullopt: it is not there, or no whole number.
+std::optional<std::int64_t> number_in(json::Object& object, std::string_view name) {
+  std::optional<std::int64_t> number;
+  while (object.next()) {
+    if (object.key() != name) continue;
+    const auto value = object.value().integer();
+    if (value.ok()) number = *value;
+  }
+  return number;
+}
+
+/// How many answers a request asks for at once: `n` of Chat Completions, `candidateCount` of Gemini.
+std::int64_t choices_in(std::string_view body, std::string_view dialect) {
+  const bool gemini = dialect == "gemini";
+  const std::string_view name = gemini ? "candidateCount" : "n";
+  if (!gemini && dialect != "openai_chat") return 1;
+  if (body.find(gemini ? "candidateCount" : "\"n\"") == std::string_view::npos) return 1;
+  auto document = json::Document::open_view(body);
+  if (!document) return 1;
+  auto root = document->root_object();
+  if (!root) return 1;
+  std::optional<std::int64_t> number;
+  if (!gemini) number = number_in(*root, name);
+  while (gemini && root->next()) {
+    if (root->key() != "generationConfig" && root->key() != "generation_config") continue;
+    auto config = root->value().object();
+    if (config.ok()) number = number_in(*config, name);
+  }
+  return std::clamp<std::int64_t>(number.value_or(1), 1, limits::kChoices);
+}
+
 std::int64_t most_input_tokens(const Visit& visit) { return visit.estimated_input_tokens + visit.input_p95_tokens; }
 
 Error ledger_trouble(const Worker& worker) {
@@ -76,7 +109,8 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
   if (!agent.empty()) visit.row.subagent = worker.tallies.subagents.root(agent, parent);
 }
 
-Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline) {
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline,
+                                  std::string_view body) {
   const config::Snapshot& config = *visit.policy->config;
   if (config.budgets.empty()) co_return Result<void>();
   visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
@@ -87,7 +121,8 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Dec
   if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
     co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
   }
-  const auto worst = worst_case_nanousd(decision.targets, decision, outline, most_input_tokens(visit), config);
+  visit.choices = choices_in(body, visit.row.dialect);
+  const auto worst = worst_case_nanousd(decision.targets, decision, outline, most_input_tokens(visit), config, visit.choices);
   CCR_CO_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
   visit.reservation = std::move(reservation);
   co_return co_await keep(worker, visit);
@@ -96,11 +131,13 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Dec
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
                                 const chat::Outline& outline) {
   if (!visit.reservation.active()) co_return Result<void>();
-  const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, most_input_tokens(visit), *visit.policy->config);
+  const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, most_input_tokens(visit), *visit.policy->config,
+                                        visit.choices);
   if (!worst) co_return budget_unknown("the price of " + target.provider + "," + target.model + " is not known");
   const std::int64_t more = visit.wasted_nanousd + *worst - visit.reservation.nanousd();
   if (more <= 0) co_return Result<void>();
-  if (const auto cap = visit.reservation.grow(more, visit.row.at_us)) co_return used_up(*cap, visit.row.at_us, visit.more_headers);
+  if (const auto cap = visit.reservation.grow(more, visit.row.at_us))
+    co_return used_up(worker.tallies.spend.calendar(), *cap, visit.row.at_us, visit.more_headers);
   co_return co_await keep(worker, visit);
 }
 

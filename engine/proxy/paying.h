@@ -1,4 +1,6 @@
 #pragma once
+#include <string_view>
+
 #include <span>
 #include <string>
 
@@ -18,7 +20,9 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
 
 /// Sets aside what the request may cost, where a hard budget applies to it, and waits until that is on the disk. Error: 429 when
 /// it does not fit, 503 when what is left cannot be known.
-Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline);
+/// @param body of the request, which may ask for several answers at once
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline,
+                                  std::string_view body);
 
 /// Before an attempt at a target that the decision does not name, and after an answer that was paid for and is not used: sets
 /// more aside where it takes more.

@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "dialect/capability.h"
+#include "proxy/analytics_api.h"
 #include "proxy/attempts.h"
 #include "proxy/caching.h"
 #include "proxy/endpoints.h"
@@ -42,7 +43,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
     CCR_CO_TRY(served, co_await serve_cached(worker, exchange, spoken, visit, *plan, body, asking));
     if (served) co_return Result<void>();
   }
-  CCR_CO_CHECK(co_await reserve_budget(worker, visit, plan->decision, plan->outline));
+  CCR_CO_CHECK(co_await reserve_budget(worker, visit, plan->decision, plan->outline, *plan->body));
 
   Ask ask;
   ask.head = &exchange.head();
@@ -184,6 +185,7 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
   }
   if (is_reload(exchange.head())) co_return co_await reload(worker, exchange);
   if (is_cache_call(exchange.head())) co_return co_await tell_cache(worker, exchange);
+  if (is_analytics(exchange.head())) co_return co_await tell_analytics(worker, exchange);
   Error error;
   error.code = ErrorCode::kNotFound;
   error.origin = Origin::kClient;
@@ -209,7 +211,8 @@ Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const http::Headers none;
   const std::string no_id;
   const config::Snapshot& config = *worker.policy->config;
-  const bool for_admin = is_reload(exchange.head()) || changes_cache(exchange.head());
+  const bool analytics = route.endpoint == dialect::Endpoint::kNone && is_analytics(exchange.head());
+  const bool for_admin = is_reload(exchange.head()) || changes_cache(exchange.head()) || analytics;
   if (auto refused = for_admin ? refuse_unless_admin(exchange, config)
                                : refuse(exchange, config, !answers_anyone(route.endpoint))) {
     co_await tell_error(exchange, spoken, *refused, none, no_id);

@@ -20,6 +20,7 @@
 #include "ledger/ledger.h"
 #include "ledger/queries.h"
 #include "proxy/board.h"
+#include "proxy/budget.h"
 #include "proxy/file_watch.h"
 #include "proxy/reload.h"
 #include "proxy/worker.h"
@@ -116,6 +117,8 @@ class Service final : public Control {
     settings.path = config_->ledger.path;
     settings.keep_days = config_->ledger.keep_days;
     settings.durable = config_->ledger.durable;
+    settings.calendar = calendar_of(*config_);
+    tallies_.spend.use(settings.calendar);
     settings.spend = &tallies_.spend;
     auto ledger = ledger::Ledger::open(settings);
     if (ledger.ok()) {
@@ -183,6 +186,7 @@ class Service final : public Control {
 
   void drain() {
     draining_ = true;
+    vitals_.ledger_reads().stop();
     log::info("stopping: running requests may finish, send the signal again to stop at once");
     listener_->close();
     for (const auto& worker : workers_) worker->drain();
@@ -249,8 +253,8 @@ class Service final : public Control {
     const config::Listen& after = candidate.config->listen;
     if (before.host != after.host || before.port != after.port ||
         before.tls_cert.empty() != after.tls_cert.empty() ||
-        worker_count(*config_) != worker_count(*candidate.config)) {
-      log::warn("listen and workers change only with a restart; everything else is reloaded");
+        worker_count(*config_) != worker_count(*candidate.config) || config_->time_zone != candidate.config->time_zone) {
+      log::warn("listen, workers and time_zone change only with a restart; everything else is reloaded");
     }
     config_ = candidate.config;
     log::configure(config_->log);

@@ -50,6 +50,7 @@ class Visit {
   Reservation reservation;             ///< money set aside until the cost is known
   RateLease rate_lease;                ///< of rate limits; ends with the request
   std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too
+  std::int64_t choices = 1;            ///< answers asked for at once, where a hard budget applies
   std::int64_t input_p95_tokens = 0;   ///< how far the estimate may be off
   std::int64_t wasted_nanousd = 0;     ///< what answers cost that the client did not get
   bool asked_provider = false;         ///< the last attempt's request was on its way to the provider

@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "proxy/ledger_reads.h"
+
 namespace ccrules::proxy {
 
 /// What the operators' endpoints tell of the whole process. Shared by all workers; any thread.
@@ -20,6 +22,9 @@ class Vitals {
     return requests_served_.load(std::memory_order_relaxed);
   }
 
+  /// Who reads the ledger over HTTP.
+  [[nodiscard]] LedgerReads& ledger_reads() noexcept { return ledger_reads_; }
+
   /// Why the last reload was refused; empty after one that succeeded.
   void set_reload_problem(std::string why) {
     const std::lock_guard lock(mutex_);
@@ -31,6 +36,7 @@ class Vitals {
   }
 
  private:
+  LedgerReads ledger_reads_;
   const std::int64_t started_ns_;
   std::atomic<std::uint64_t> requests_served_{0};
   mutable std::mutex mutex_;

@@ -47,6 +47,7 @@ struct World {
   const Clock* clock = nullptr;
   Random* random = nullptr;
   const Files* files = nullptr;  ///< of agents, in folders that clients name
+  const Files* rule_files = nullptr;  ///< of the operator; null: the system's
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
   Tallies* tallies = nullptr;        ///< shared by all workers; null: the worker counts for itself
@@ -68,6 +69,7 @@ struct Worker {
         client(loop, *world.dialer),
         sender(loop, client),
         agents(*world.files, world.home),
+        rule_files(world.rule_files != nullptr ? *world.rule_files : system_files()),
         ledger(world.ledger),
         board(world.board),
         control(world.control),
@@ -85,6 +87,7 @@ struct Worker {
   provider::Sender sender;
   provider::RefusedFields refused;
   rules::AgentFinder agents;
+  const Files& rule_files;  ///< any thread
   ledger::Ledger* ledger;
   Board* board;
   Control* control;

@@ -332,3 +332,24 @@ TEST_CASE("requests that may wait for their turn get it in the order they came")
   world.loop.run_for(std::chrono::seconds(10));
   CHECK_THAT(clients[3]->received(), Contains("429"));
 }
+
+TEST_CASE("several answers to one request are set aside, each of them") {
+  SimWorld world;
+  int asked = 0;
+  world.serve("a", 80, [&asked](http::Exchange& exchange) -> Task<void> {
+    ++asked;
+    const http::Headers none;
+    auto sent = co_await exchange.send(200, none, R"({"id":"c","object":"chat.completion","model":"m-1","choices":[]})");
+    (void)sent;
+  });
+  // 100 tokens cost 10 000 000 nano-USD: two of them fit.
+  ProxyWorld proxy(world, R"({"providers":{"a":{"dialect":"openai_chat","base_url":"http://a:80/v1","models":["m-*"]}},)"
+                          R"("prices":{"m-1":{"input":10,"output":100}},"budgets":[{"usd":0.022}]})");
+  const auto asking_for = [&](const std::string& n) {
+    return proxy.answer("/v1/chat/completions", R"({"model":"m-1","max_tokens":100,)" + n + R"("messages":[{"role":"user","content":"hi"}]})");
+  };
+  CHECK_THAT(asking_for(R"("n":3,)").first_line, Contains("429"));
+  CHECK(asked == 0);
+  CHECK_THAT(asking_for(R"("n":2,)").first_line, !Contains("429"));
+  CHECK(asked == 1);
+}

@@ -9,6 +9,7 @@
 
 #include "config/load.h"
 #include "core/log.h"
+#include "proxy/budget.h"
 #include "proxy/reload.h"
 #include "proxy/serve.h"
 #include "proxy/worker_thread.h"
@@ -70,6 +71,8 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   ledger::Settings settings;
   settings.path = folder_ + "/ledger.db";
   settings.durable = loaded.snapshot->ledger.durable;
+  settings.calendar = proxy::calendar_of(*loaded.snapshot);
+  tallies_.spend.use(settings.calendar);
   settings.spend = &tallies_.spend;
   settings.owner = "0 0";  // of no process: to another world, requests of this one are those of a killed proxy
   if (!ledger_copy.empty()) {
@@ -91,6 +94,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   below.clock = &clock;
   below.random = &random;
   below.files = &files_;
+  below.rule_files = &files_;
   below.dialer = &world.dialer;
   below.ledger = ledger_.get();
   below.tallies = &tallies_;

@@ -21,6 +21,34 @@ TEST_CASE("models shows what is known of a model, with the configuration's price
   CHECK(run_cli({"models", "no-such-model", "--config", scratch.path("ccrules.json")}, 0).code == 2);
 }
 
+TEST_CASE("models takes newer prices from a file, says what changes, and costs follow") {
+  const test::Scratch scratch;
+  scratch.write("ccrules.json", R"({"models_dir":"kept"})");
+  scratch.write("new.json", R"({"schema":"ccrules.models/1","provider":"anthropic","source":"their page","date":"2030-01-01",)"
+                            R"("models":[{"id":"claude-opus-5-5","usd_per_million":{"input":1.5,"output":20}},)"
+                            R"({"id":"claude-next-1","usd_per_million":{"input":3,"output":4}}]})");
+  const auto run = [&scratch](std::vector<std::string> line) {
+    line.insert(line.end(), {"--config", scratch.path("ccrules.json")});
+    return run_cli(line, 0);
+  };
+  const CliResult done = run({"models", "--update", scratch.path("new.json")});
+  INFO(done.err);
+  CHECK(done.code == 0);
+  CHECK_THAT(done.out, Contains("claude-opus-5-5  input 4 -> 1.5") && Contains("claude-next-1  new: input 3, output 4") &&
+                           Contains("2 of 2 models of anthropic change; written to " + scratch.path("kept/anthropic.json")));
+  CHECK_THAT(run({"models", "claude-opus-5-5"}).out, Contains("1.5") && Contains("their page, 2030-01-01"));
+  CHECK_THAT(run({"models", "claude-next-1"}).out, Contains("claude-next-1"));
+  CHECK_THAT(run({"models", "--update", scratch.path("new.json"), "--json"}).out,
+             Contains(R"({"schema":"ccrules.models_update/1","file":")") && Contains(R"("models":[],"rows":2})"));
+
+  scratch.write("bad.json", R"({"schema":"ccrules.models/1","provider":"anthropic","models":[{"id":"m","usd_per_million":{"input":"4"}}]})");
+  const CliResult bad = run({"models", "--update", scratch.path("bad.json")});
+  CHECK(bad.code == 2);
+  CHECK_THAT(bad.err, Contains("bad.json: "));
+  CHECK(run({"models", "--update", scratch.path("none.json")}).code == 2);
+  CHECK_THAT(run({"models", "claude-opus-5-5"}).out, Contains("1.5"));  // nothing has changed
+}
+
 TEST_CASE("export writes the ledger's sums as JSON and its rows as CSV") {
   const test::Scratch scratch;
   constexpr std::int64_t kNowUs = 1'795'087'800'000'000;

@@ -6,6 +6,7 @@
 
 #include "support/files.h"
 #include "support/memory_files.h"
+#include "support/time_zone_file.h"
 
 using namespace ccrules;
 
@@ -449,6 +450,49 @@ TEST_CASE("rate limits say whose, how many and how long, and every mistake in th
   CHECK(mentions(text, "rate_limits[3] needs requests, tokens or concurrent"));
   CHECK(mentions(text, "rate_limits[4].per must be a duration"));
   CHECK(mentions(text, "did you mean 'per'"));
+}
+
+TEST_CASE("a time zone is a name that the machine knows") {
+  CHECK(load("{}").snapshot->time_zone == "UTC");
+  const test::MemoryFiles files({{"/etc/ccrules/ccrules.json", R"({"time_zone": "Europe/Berlin"})"},
+                                 {"/usr/share/zoneinfo/Europe/Berlin", test::time_zone_file("CET-1CEST,M3.5.0,M10.5.0/3")}});
+  config::Options options;
+  options.working_directory = "/here";
+  const config::Loaded loaded = config::load(files, {}, options);
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->zone.offset_s(1'795'087'800) == 3600);
+  const std::string wrong = all(load("{\n  \"time_zone\": \"Europe/Atlantis\"\n}"));
+  CHECK(mentions(wrong, "/etc/ccrules/ccrules.json:2:16: error: time_zone: "));
+  CHECK(mentions(wrong, "Europe/Atlantis"));
+}
+
+TEST_CASE("newer rows of models_dir stand over those that we came with, one by one") {
+  const std::string rows = R"({"schema":"ccrules.models/1","provider":"anthropic","source":"a test","date":"2027-01-01",)"
+                           R"("models":[{"id":"claude-opus-5-5","usd_per_million":{"input":1,"output":2}},)"
+                           R"({"id":"claude-new-1","usd_per_million":{"input":3}}]})";
+  const auto with = [&](const std::string& text, const std::string& config = "{}") {
+    const test::MemoryFiles files({{"/etc/ccrules/ccrules.json", config}, {"/user/.local/state/ccrules/models/anthropic.json", text},
+                                   {"/etc/ccrules/mine/anthropic.json", text}});
+    config::Options options;
+    options.working_directory = "/here";
+    return config::load(files, {{"HOME", "/user"}}, options);
+  };
+  for (const char* config : {"{}", R"({"models_dir": "mine"})"}) {
+    const config::Loaded loaded = with(rows, config);
+    INFO(all(loaded));
+    REQUIRE(loaded.snapshot);
+    const config::ModelTable& table = loaded.snapshot->models();
+    CHECK(table.find("claude-opus-5-5", "anthropic")->rates.input_picousd == 1'000'000);
+    CHECK(table.find("claude-opus-5-5", "anthropic")->date == "2027-01-01");
+    CHECK(table.find("claude-new-1", "anthropic")->rates.output_picousd == std::nullopt);
+    CHECK(table.find("claude-haiku-5-5", "anthropic") != nullptr);
+    CHECK(table.all().size() == config::ModelTable::built_in().all().size() + 1);
+  }
+  const config::Loaded broken = with(R"({"provider":"anthropic","models":[{"id":"m","usd_per_million":{"input":-1}}]})");
+  CHECK_FALSE(broken.snapshot);
+  CHECK(mentions(all(broken), "/user/.local/state/ccrules/models/anthropic.json: input must not be negative"));
+  CHECK(load("{}").snapshot->newer_models == nullptr);
 }
 
 TEST_CASE("budgets say whose, how much and how long, and every mistake in them is told") {

@@ -1,5 +1,7 @@
 #include "ledger/analytics.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 
@@ -7,6 +9,8 @@
 
 #include "core/json.h"
 #include "ledger/ledger.h"
+#include "ledger/queries.h"
+#include "ledger/sqlite.h"
 
 using namespace ccrules;
 using namespace ccrules::ledger;
@@ -114,7 +118,121 @@ TEST_CASE("an export has the sums of its period, and a table that no spreadsheet
 }
 
 TEST_CASE("a ledger that is not there is an error that names it") {
-  const auto none = machine_stats_json("/nowhere/ledger.db", kNowUs);
+  const auto none = machine_stats_json(std::string("/nowhere/ledger.db"), kNowUs);
   REQUIRE_FALSE(none.ok());
   CHECK_THAT(none.error().message, Contains("cannot read the ledger /nowhere/ledger.db"));
+}
+
+TEST_CASE("a reading that takes too long, or that nobody waits for any more, ends") {
+  const Week week;
+  Source from(week.path);
+  std::atomic<bool> given_up{true};
+  from.given_up = &given_up;
+  {
+    auto connection = Connection::open(week.path, Connection::Mode::kReadWrite, 0);
+    REQUIRE(connection.ok());
+    REQUIRE(connection
+                ->run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) INSERT INTO requests (id, at_us,"
+                      " attempts, status, stream, usage_estimated, cache, duration_us) SELECT 'n' || i, i, 1, 200, 0, 0, 'miss', 1 FROM n")
+                .ok());
+  }
+  const auto nobody = machine_stats_json(from, kNowUs);
+  REQUIRE_FALSE(nobody.ok());
+  CHECK(nobody.error().code == ErrorCode::kCancelled);
+  given_up = false;
+  CHECK(machine_stats_json(from, kNowUs).ok());
+  from.most_time = std::chrono::milliseconds(1);
+  Export all;
+  all.days = 36500;
+  Result<std::string> slow = export_json(from, all, kNowUs);
+  for (int i = 0; i < 100 && slow.ok(); ++i) slow = export_json(from, all, kNowUs);
+  REQUIRE_FALSE(slow.ok());
+  CHECK(slow.error().http_status == 503);
+  CHECK_THAT(slow.error().message, Contains("took too long"));
+  from.most_time = std::chrono::milliseconds(0);
+  CsvExport portions(all, kNowUs);
+  std::size_t lines = 0;
+  int count = 0;
+  for (;;) {
+    const std::string portion = text_of(portions.next(from));
+    if (portion.empty()) break;
+    lines += static_cast<std::size_t>(std::count(portion.begin(), portion.end(), '\n'));
+    CHECK(portion.size() < 1'000'000);
+    ++count;
+  }
+  CHECK(lines == 20000 + 4 + 1);
+  CHECK(count > 10);
+}
+
+TEST_CASE("requests are listed newest first, page by page, and news are those that came since") {
+  const Week week;
+  RequestQuery query;
+  query.limit = 2;
+  const std::string first = text_of(requests_json(week.path, query));
+  CHECK_THAT(first, Catch::StartsWith(R"({"requests":[{"seq":4,"id":"req_4","timestamp":"2026-11-19T10:30:00Z","project":"api",)"));
+  CHECK_THAT(first, Contains(R"("inputTokens":140,"outputTokens":10,"cost":null,"time":2000)") && Catch::EndsWith(R"("next":3})"));
+  query.before = 3;
+  CHECK_THAT(text_of(requests_json(week.path, query)), Contains("req_2") && Contains("req_1") && !Contains("req_3"));
+  query.before = 0;
+  query.limit = 100;
+  query.project = "api' OR '1'='1";
+  CHECK(text_of(requests_json(week.path, query)) == R"({"requests":[],"next":null})");
+  query.project = "web";
+  CHECK_THAT(text_of(requests_json(week.path, query)), Contains("req_3") && !Contains("req_4") && Catch::EndsWith(R"("next":null})"));
+  auto since = news(week.path, -1, 10);
+  REQUIRE(since.ok());
+  CHECK(since->last_seq == 4);
+  CHECK(since->requests.empty());
+  since = news(week.path, 2, 1);
+  REQUIRE(since.ok());
+  REQUIRE(since->requests.size() == 1);
+  CHECK_THAT(since->requests[0], Contains("req_3"));
+  CHECK(since->last_seq == 3);
+}
+
+TEST_CASE("prompt caches that are written again and again, or never read, are found") {
+  std::string folder = "/tmp/ccrules-waste-XXXXXX";
+  Settings settings;
+  settings.path = std::string(mkdtemp(folder.data())) + "/ledger.db";
+  settings.keep_days = 0;
+  {
+    auto ledger = Ledger::open(settings);
+    REQUIRE(ledger.ok());
+    int count = 0;
+    const auto add = [&](const char* session, std::int64_t minute, std::int64_t was_read, std::int64_t written, const char* agent = "") {
+      Record row;
+      row.id = "req_" + std::to_string(++count);
+      row.session = session;
+      row.client = "cli";
+      row.agent = agent;
+      row.provider = "a";
+      row.model = "m";
+      row.at_us = kNowUs + minute * 60'000'000;
+      row.usage.cache_read_tokens = was_read;
+      row.usage.cache_write_tokens = written;
+      (*ledger)->record(row);
+    };
+    add("good", 0, 0, 10'000);
+    add("good", 1, 10'000, 500);
+    add("good", 2, 0, 3000, "helper");  // another agent's own prompt
+    add("good", 60, 0, 11'000);         // it had run out
+    add("bad", 0, 0, 10'000);
+    add("bad", 1, 100, 10'100);
+    add("bad", 2, 0, 10'300);
+    add("alone", 0, 0, 9000);  // one request cannot read what it writes
+    add("never", 0, 0, 4000);
+    add("never", 10, 0, 4000);
+  }
+  StatsQuery query;
+  query.path = settings.path;
+  const auto found = stats(query);
+  std::error_code ignored;
+  std::filesystem::remove_all(folder, ignored);
+  REQUIRE(found.ok());
+  CHECK(found->cache_waste.rewritten_requests == 2);
+  CHECK(found->cache_waste.rewritten_tokens == 9900 + 10'200);
+  CHECK(found->cache_waste.unread_tokens == 8000);
+  REQUIRE(found->cache_waste.worst.size() == 1);
+  CHECK(found->cache_waste.worst[0].session == "bad");
+  CHECK_THAT(to_json(query, *found), Contains(R"("prompt_cache":{"rewritten_requests":2,"rewritten_tokens":20100,"unread_tokens":8000,)"));
 }

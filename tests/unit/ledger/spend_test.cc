@@ -1,11 +1,13 @@
 #include "ledger/spend.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -13,6 +15,7 @@
 #include "core/world.h"
 #include "ledger/ledger.h"
 #include "ledger/sqlite.h"
+#include "support/time_zone_file.h"
 
 using namespace ccrules;
 using namespace ccrules::ledger;
@@ -29,6 +32,7 @@ Record row(std::string project, std::int64_t cost_nanousd, std::int64_t at_us) {
   Record row;
   row.id = "req_" + std::to_string(++count);
   row.at_us = at_us;
+  row.duration_us = std::max<std::int64_t>(0, kNowUs - at_us);  // it ends now
   row.project = std::move(project);
   row.session = "s-1";
   row.requested_model = "m";
@@ -47,20 +51,99 @@ std::string sums(const Spend& spend, std::string_view by, std::string_view key, 
 }  // namespace
 
 TEST_CASE("periods begin where the calendar says, in UTC, a week on Monday") {
-  CHECK(span_begin_us(Span::kHour, kNowUs) == 1'795'086'000 * kSecondUs);
-  CHECK(span_begin_us(Span::kDay, kNowUs) == 1'795'046'400 * kSecondUs);
-  CHECK(span_begin_us(Span::kWeek, kNowUs) == 1'794'787'200 * kSecondUs);   // 2026-11-16
-  CHECK(span_begin_us(Span::kMonth, kNowUs) == 1'793'491'200 * kSecondUs);  // 2026-11-01
+  CHECK(Calendar().begin_us(Span::kHour, kNowUs) == 1'795'086'000 * kSecondUs);
+  CHECK(Calendar().begin_us(Span::kDay, kNowUs) == 1'795'046'400 * kSecondUs);
+  CHECK(Calendar().begin_us(Span::kWeek, kNowUs) == 1'794'787'200 * kSecondUs);   // 2026-11-16
+  CHECK(Calendar().begin_us(Span::kMonth, kNowUs) == 1'793'491'200 * kSecondUs);  // 2026-11-01
   // Every moment is in the period that begins last before it, through leap years and centuries.
   for (std::int64_t day = -40'000; day < 60'000; day += 13) {
     const std::int64_t at_us = day * kDayUs + 5 * kHourUs;
     for (const Span span : {Span::kHour, Span::kDay, Span::kWeek, Span::kMonth}) {
-      const std::int64_t begin_us = span_begin_us(span, at_us);
+      const std::int64_t begin_us = Calendar().begin_us(span, at_us);
       CHECK(begin_us <= at_us);
-      CHECK(span_number(span, begin_us) == span_number(span, at_us));
-      CHECK(span_number(span, begin_us - 1) == span_number(span, at_us) - 1);
+      CHECK(Calendar().number(span, begin_us) == Calendar().number(span, at_us));
+      CHECK(Calendar().number(span, begin_us - 1) == Calendar().number(span, at_us) - 1);
     }
   }
+}
+
+namespace {
+
+Calendar zone_of(const std::string& rule) {
+  auto zone = TimeZone::parse(test::time_zone_file(rule));
+  REQUIRE(zone.ok());
+  return {*std::move(zone), rule};
+}
+
+}  // namespace
+
+TEST_CASE("in a time zone, days are as long as its clocks make them") {
+  const Calendar berlin = zone_of("CET-1CEST,M3.5.0,M10.5.0/3");
+  constexpr std::int64_t kSpring = 1'774'738'800 * kSecondUs;  // 2026-03-29T00:00 in Berlin, 23:00 UTC the day before
+  CHECK(berlin.begin_us(Span::kDay, kSpring) == kSpring);
+  CHECK(berlin.end_us(Span::kDay, kSpring) == kSpring + 23 * kHourUs);
+  constexpr std::int64_t kAutumn = 1'792'879'200 * kSecondUs;  // 2026-10-25T00:00 in Berlin
+  CHECK(berlin.end_us(Span::kDay, kAutumn + 5 * kHourUs) == kAutumn + 25 * kHourUs);
+  CHECK(berlin.begin_us(Span::kDay, kAutumn + 24 * kHourUs) == kAutumn);
+  CHECK(berlin.begin_us(Span::kMonth, kNowUs) == Calendar().begin_us(Span::kMonth, kNowUs) - kHourUs);
+  CHECK(berlin.begin_us(Span::kWeek, kNowUs) == Calendar().begin_us(Span::kWeek, kNowUs) - kHourUs);
+  CHECK(berlin.begin_us(Span::kHour, kNowUs) == Calendar().begin_us(Span::kHour, kNowUs));
+}
+
+TEST_CASE("every moment is in one period of each kind, also where clocks change at midnight") {
+  for (const char* rule : {"CET-1CEST,M3.5.0,M10.5.0/3", "<-04>4<-03>,M9.1.6/24,M4.1.6/24", "EET-2EEST,M3.5.0/0,M10.5.0/0",
+                           "<+1245>-12:45<+1345>,M9.5.0/2:45,M4.1.0/3:45", "<-12>12", "<+14>-14", "NST3:30NDT,M3.2.0/0:01,M11.1.0/0:01"}) {
+    const Calendar calendar = zone_of(rule);
+    for (std::int64_t at_us = 1'767'225'600 * kSecondUs; at_us < 1'798'761'600 * kSecondUs; at_us += 37 * 60 * kSecondUs * 7) {
+      for (const Span span : {Span::kDay, Span::kWeek, Span::kMonth}) {
+        INFO(rule << " " << at_us << " " << static_cast<int>(span));
+        const std::int64_t begin_us = calendar.begin_us(span, at_us);
+        const std::int64_t end_us = calendar.end_us(span, at_us);
+        const std::int64_t number = calendar.number(span, at_us);
+        REQUIRE(begin_us <= at_us);
+        REQUIRE(at_us < end_us);
+        REQUIRE(calendar.number(span, begin_us) == number);
+        REQUIRE(calendar.number(span, begin_us - 1) == number - 1);
+        REQUIRE(calendar.number(span, end_us) == number + 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("a clock that goes ahead and comes back forgets nothing that was spent") {
+  Spend spend;
+  const auto spent = [&](std::int64_t wall_us) {
+    Record one = row("web", 10, wall_us);
+    one.duration_us = kSecondUs;
+    spend.add(one);
+    return *spend.nanousd("project", "web", Span::kDay, wall_us);
+  };
+  CHECK(spent(kNowUs) == 10);
+  CHECK(spent(kNowUs + kDayUs) == 10);  // the clock is wrong by a day
+  CHECK(spent(kNowUs + 60 * kSecondUs) == 30);
+  CHECK(spent(kNowUs + 120 * kSecondUs) == 40);
+  CHECK(*spend.nanousd("project", "web", Span::kMonth, kNowUs) == 40);
+  CHECK(spent(kNowUs + kDayUs) >= 10);  // the day that the clock had shown
+  CHECK(spent(kNowUs + 2 * kDayUs) == 10);
+  CHECK(spent(kNowUs - 40 * kDayUs) == 20);  // a month and more back: it counts
+  CHECK(spent(kNowUs - 40 * kDayUs) == 30);
+  CHECK(*spend.nanousd("", "", Span::kTotal, kNowUs) == 80);
+}
+
+TEST_CASE("a request that came yesterday and ends today is none of today's") {
+  Spend spend;
+  const std::int64_t midnight_us = Calendar().begin_us(Span::kDay, kNowUs);
+  Record today = row("web", 10, midnight_us + kSecondUs);
+  today.duration_us = kSecondUs;
+  spend.add(today);
+  Record late = row("web", 500, midnight_us - kHourUs);
+  late.duration_us = kHourUs + 60 * kSecondUs;
+  spend.add(late);
+  CHECK(spend.nanousd("project", "web", Span::kDay, kNowUs) == 10);
+  Record told_late = row("web", 3, midnight_us - 2 * kSecondUs);  // by another worker
+  told_late.duration_us = kSecondUs;
+  spend.add(told_late);
+  CHECK(spend.nanousd("project", "web", Span::kDay, kNowUs) == 13);  // rather too much than too little
 }
 
 TEST_CASE("what was spent counts in its hour, day, week and month, for everybody it belongs to") {
@@ -260,4 +343,57 @@ TEST_CASE("sessions that have spent nothing for keep_days are forgotten, project
   const auto ledger = home.open(&spend);
   CHECK(spend.nanousd("project", "web", Span::kTotal, old_us) == 9);
   CHECK(spend.nanousd("session", "s-1", Span::kTotal, old_us) == 0);
+}
+
+TEST_CASE("with another time zone the sums of the running periods are made anew from their rows") {
+  Home home;
+  const std::int64_t midnight_us = Calendar().begin_us(Span::kDay, kNowUs);
+  {
+    Spend spend;
+    const auto ledger = home.open(&spend);
+    for (const auto& [cost, at_us] : {std::pair(1000, midnight_us - 20 * kDayUs), {100, midnight_us - 30 * 60 * kSecondUs},
+                                      {10, midnight_us + kHourUs}, {1, kNowUs}}) {
+      Record one = row("web", cost, at_us);
+      one.duration_us = kSecondUs;
+      spend.add(one);
+      ledger->record(one);
+    }
+    CHECK(sums(spend, "project", "web", kNowUs) == "1 11 111 111 ");
+  }
+  home.settings.calendar = zone_of("CET-1CEST,M3.5.0,M10.5.0/3");
+  for (int start = 0; start < 2; ++start) {
+    Spend spend;
+    spend.use(home.settings.calendar);
+    const auto ledger = home.open(&spend);
+    CHECK(sums(spend, "project", "web", kNowUs) == "1 111 111 111 ");  // half an hour before midnight in UTC is after it there
+    CHECK(spend.nanousd("project", "web", Span::kTotal, kNowUs) == 1111);
+  }
+  home.settings.calendar = zone_of("<-10>10");
+  Spend spend;
+  spend.use(home.settings.calendar);
+  const auto ledger = home.open(&spend);
+  CHECK(sums(spend, "project", "web", kNowUs) == "1 1 111 111 ");  // its day began at ten
+}
+
+TEST_CASE("a hundred thousand sessions take bounded memory, and their sum is right") {
+  Home home;
+  Spend spend;
+  {
+    const auto ledger = home.open(&spend);
+    for (int i = 0; i < 100'000; ++i) {
+      Record one = row("web", 3, kNowUs);
+      one.session = "s-" + std::to_string(i);
+      spend.add(one);
+      ledger->record(one);
+      if (i % 20'000 == 0) ledger->flush();
+    }
+  }
+  CHECK(spend.nanousd("project", "web", Span::kDay, kNowUs) == 300'000);
+  CHECK(spend.nanousd("session", "s-99999", Span::kDay, kNowUs) == 3);
+  std::size_t kept = 0;
+  for (int i = 0; i < 100'000; ++i) kept += spend.nanousd("session", "s-" + std::to_string(i), Span::kDay, kNowUs) == 3 ? 1U : 0U;
+  CHECK(kept <= limits::kSpendKeys);
+  Spend again;
+  const auto ledger = home.open(&again);
+  CHECK(again.nanousd("", "", Span::kTotal, kNowUs) == 300'000);
 }

@@ -1,5 +1,7 @@
 #include "proxy/budget.h"
 
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 #include "ledger/record.h"
@@ -116,6 +118,10 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 32000 * 10'000);
   outline.max_tokens = 100;
   CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 100 * 10'000);
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config, 3) == 2 * 1101 * 1000 + 3 * 100 * 10'000);
+  outline.max_tokens = std::numeric_limits<std::int64_t>::max();  // a hostile number does not run over
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config, 128).value_or(0) > 1'000'000'000'000);
+  outline.max_tokens = 100;
   rules::FieldEdit edit;
   edit.field = "max_tokens";
   edit.kind = rules::FieldEdit::Kind::kAtMost;
