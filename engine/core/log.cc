@@ -1,9 +1,13 @@
 #include "core/log.h"
 
 #include <atomic>
+#include <fcntl.h>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -50,11 +54,21 @@ spdlog::level::level_enum to_spdlog(Level level) {
   return spdlog::level::info;
 }
 
+/// A file that is not there yet becomes its owner's alone: messages name projects and models. One that is there keeps its mode.
+void make_private(const spdlog::filename_t& file) {
+  std::error_code failed;  // told when the file cannot be opened
+  std::filesystem::create_directories(std::filesystem::path(file).parent_path(), failed);
+  const int fd = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd >= 0) ::close(fd);
+}
+
 std::shared_ptr<spdlog::logger> make_logger(const Settings& settings, std::string& complaint) {
   spdlog::sink_ptr sink;
   if (!settings.file.empty()) {
     try {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
+      spdlog::file_event_handlers handlers;
+      handlers.before_open = make_private;
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file, false, handlers);
     } catch (const spdlog::spdlog_ex& failed) {
       complaint = failed.what();
     }
@@ -65,6 +79,13 @@ std::shared_ptr<spdlog::logger> make_logger(const Settings& settings, std::strin
   logger->flush_on(spdlog::level::info);
   logger->set_pattern(settings.json ? "{\"time\":\"%Y-%m-%dT%H:%M:%S.%f%z\",%v}" : "%Y-%m-%d %H:%M:%S.%e %^%-5l%$ %v");
   return logger;
+}
+
+/// The marks that turn the direction of what follows, so that a line reads other than it is: U+202A to U+202E, U+2066 to U+2069.
+bool turns_direction(std::string_view three) {
+  if (three.size() < 3 || three[0] != '\xe2') return false;
+  const auto last = static_cast<unsigned char>(three[2]);
+  return (three[1] == '\x80' && last >= 0xaa && last <= 0xae) || (three[1] == '\x81' && last >= 0xa6 && last <= 0xa9);
 }
 
 /// One line, nothing that a terminal or a JSON reader would take for more than text.
@@ -82,7 +103,13 @@ std::string escaped(std::string_view text, bool json) {
       byte = next;
       ++i;
     }
-    if (two || byte < 0x20 || byte == 0x7f) {
+    if (turns_direction(text.substr(i, 3))) {
+      byte = static_cast<unsigned char>(text[i + 2] & 0x3f) | (text[i + 1] == '\x80' ? 0x00 : 0x40);
+      out += "\\u20";
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+      i += 2;
+    } else if (two || byte < 0x20 || byte == 0x7f) {
       out += json ? "\\u00" : "\\x";
       out += kHex[byte >> 4];
       out += kHex[byte & 15];

@@ -1,10 +1,12 @@
 #include "ledger/database.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -47,6 +49,14 @@ bool only_this_row(int code) {
   return primary == SQLITE_CONSTRAINT || primary == SQLITE_TOOBIG || primary == SQLITE_MISMATCH;
 }
 
+/// Empty or a database: any other file that ledger.path names by mistake stays as it is.
+bool may_be_ours(int fd) {
+  constexpr std::string_view kMagic = "SQLite format 3";
+  std::array<char, kMagic.size()> start{};
+  const ssize_t got = ::pread(fd, start.data(), start.size(), 0);
+  return got == 0 || (got == static_cast<ssize_t>(start.size()) && std::string_view(start.data(), start.size()) == kMagic);
+}
+
 /// The file exists with mode 0600 afterwards, and so do its -wal and -shm, which copy the file's mode.
 std::optional<Database::Failure> make_private_file(const std::string& path) {
   const auto failure = [](const std::string& what, int number) {
@@ -65,7 +75,7 @@ std::optional<Database::Failure> make_private_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
   if (fd < 0) return failure("open " + path, errno);
   struct stat status {};
-  if (::fstat(fd, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+  if (::fstat(fd, &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0 && may_be_ours(fd))
     ::fchmod(fd, S_IRUSR | S_IWUSR);
   ::close(fd);
   return std::nullopt;

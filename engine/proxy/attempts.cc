@@ -135,6 +135,12 @@ bool holds_key(const config::Provider& provider, const http::Headers& headers, s
 Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, std::string_view sent, Visit& visit) {
   const http::ReplyStream& reply = *attempt.stream;
   const int status = reply.status();
+  if (status < 200) {
+    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
+                             "provider '" + attempt.provider->id + "' answered with the status " + std::to_string(status) +
+                                 ", which HTTP does not know; is providers." + attempt.provider->id + ".base_url the address of its API?",
+                             *attempt.provider);
+  }
   if (status < 400) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
                              "provider '" + attempt.provider->id + "' answered " + std::to_string(status) +
@@ -158,7 +164,7 @@ Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, st
       !holds_key(*attempt.provider, reply.headers(), *body)) {
     VerbatimFailure verbatim;
     verbatim.status = status;
-    forward_reply_headers(reply.headers(), verbatim.headers);
+    forward_reply_headers(reply.headers(), *attempt.provider, verbatim.headers);
     verbatim.body = *std::move(body);
     visit.verbatim = std::move(verbatim);
   }

@@ -1,5 +1,6 @@
 #include "proxy/forward.h"
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "core/limits.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "dialect/members.h"
 #include "proxy/attempts.h"
 #include "proxy/gate.h"
 #include "proxy/identity.h"
@@ -29,15 +31,19 @@ bool speaks_openai(const config::Provider& provider) {
   return provider.enabled && (provider.dialect == "openai_chat" || provider.dialect == "openai_responses");
 }
 
+/// Members that decisions read: sent twice, two readers could see two different requests.
+constexpr std::array<std::string_view, 5> kOnlyOnce = {"model", "stream", "max_tokens", "n", "best_of"};
+
 /// What rules and accounting need to know of a body whose text is not read.
 Result<chat::Outline> read_outline(std::string_view body) {
   chat::Outline outline;
+  dialect::OnlyOnce once(kOnlyOnce);
   CCR_TRY(document, json::Document::open_view(body));
   CCR_TRY(root, document.root_object());
   while (root.next()) {
     json::Value& value = root.value();
+    CCR_CHECK(once.check(root.key()));
     if (root.key() == "model") {
-      if (!outline.model.empty()) return bad_request("model is sent twice: send it once");
       CCR_TRY(model, value.string());
       outline.model = model;
     } else if (root.key() == "stream" && value.is(json::Type::kBool)) {
@@ -100,6 +106,18 @@ chat::Usage usage_of(std::string_view body) {
     }
   }
   return usage;
+}
+
+/// Neither an answer nor an error: a redirect, which nobody follows here and no client shall, or a status nobody knows.
+Error no_answer(const config::Provider& provider, int status) {
+  Error error;
+  error.code = ErrorCode::kUpstreamProtocol;
+  error.origin = Origin::kUpstream;
+  error.http_status = 502;
+  error.provider = provider.id;
+  error.message = "provider '" + provider.id + "' answered " + std::to_string(status) +
+                  ", which is no answer; redirects are not followed: set providers." + provider.id + ".base_url to its final address";
+  return error;
 }
 
 /// Bytes as they come, with an eye on the usage.
@@ -170,21 +188,23 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   visit.row.provider = target.provider;
   visit.row.model = target.model;
   visit.row.attempts = 1;
-  if (target.model != outline.model) {
-    std::string name;
-    json::append_string(name, target.model);
-    std::vector<json::Edit> edits;
-    edits.push_back({{"model"}, std::move(name)});
-    CCR_CO_TRY(renamed, json::splice(body, edits));
-    body = std::move(renamed);
-  }
+  const bool completes = !head.path().ends_with("/embeddings");
+  if (!completes) decision.edits.clear();  // vectors have neither limits nor a temperature
+  NativeRequest request;
+  request.body = body;
+  request.outline = &outline;
+  request.spoken = &dialect::openai_chat();
+  request.model = target.model;
+  request.edits = &decision.edits;
+  CCR_CO_TRY(edited, native_body(request));
+  if (!edited.empty()) body = std::move(edited);
 
   auto clock = std::make_unique<AttemptClock>(worker.loop, exchange.stop());
   provider::Attempt attempt;
   attempt.provider = &provider;
   attempt.model = target.model;
   attempt.body = body;
-  attempt.path = head.path().ends_with("/embeddings") ? "/embeddings" : "/completions";
+  attempt.path = completes ? "/completions" : "/embeddings";
   attempt.headers = forwarded_headers(head.headers);
   const std::string_view authorization = head.headers.get("authorization");
   if (!holds_own_key(authorization, config.listen)) attempt.client_authorization = authorization;
@@ -193,16 +213,18 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   http::ReplyStream& from = **reply;
   clock->deadline.set(provider.timeouts.idle);
   visit.row.status = from.status();
+  const int status = from.status();
+  const bool good = status >= 200 && status < 300;
+  if (!good && (status < 400 || status > 599)) co_return no_answer(provider, status);
   http::Headers headers;
-  forward_reply_headers(from.headers(), headers);
+  forward_reply_headers(from.headers(), provider, headers);
   visit.describe(headers);
-  if (text::starts_with_ignore_case(from.headers().get("content-type"), "text/event-stream"))
+  if (good && text::starts_with_ignore_case(from.headers().get("content-type"), "text/event-stream"))
     co_return co_await relay_bytes(from, *clock, provider, visit, exchange, std::move(headers));
   auto whole = co_await http::read_all(from, limits::kReplyBytes, clock->stop.token());
   if (!whole) co_return explain_stop(std::move(whole).error(), *clock, provider, "the rest of its answer");
-  const int status = from.status();
   reply->reset();
-  if (status >= 200 && status < 300) {
+  if (good) {
     visit.row.usage.merge(usage_of(*whole));
   } else {
     visit.row.error = "upstream_refused: HTTP " + std::to_string(status);

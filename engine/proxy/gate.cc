@@ -63,11 +63,13 @@ bool same_origin(std::string_view origin, std::string_view host) {
   return false;
 }
 
-/// Any Origin field that is not our own, however often and however empty the field is repeated.
+/// Any Origin field that is not our own, and any Sec-Fetch-Site of another site, however often and however empty the field is
+/// repeated.
 bool is_foreign(const http::Headers& headers, std::string_view host) {
   for (std::size_t i = 0; i < headers.size(); ++i) {
     const auto [name, value] = headers.at(i);
     if (text::equals_ignore_case(name, "origin") && !same_origin(value, host)) return true;
+    if (text::equals_ignore_case(name, "sec-fetch-site") && text::equals_ignore_case(value, "cross-site")) return true;
   }
   return false;
 }
@@ -105,7 +107,7 @@ std::optional<Error> refuse_stranger(const http::Exchange& exchange, const confi
   if (!host_allowed(host_name(host), config.listen)) {
     return forbidden("this Host is not served here; add it to listen.allowed_hosts if it is yours");
   }
-  if (is_foreign(headers, host) || headers.get("sec-fetch-site") == "cross-site") {
+  if (is_foreign(headers, host)) {
     return forbidden("web pages of another origin may not use this proxy");
   }
   return std::nullopt;

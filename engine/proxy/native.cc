@@ -297,6 +297,40 @@ bool names_already(const chat::Outline& outline, std::string_view model) {
   return json.size() < 2 ? outline.model == model : json.substr(1, json.size() - 2) == model;
 }
 
+/// "maxOutputTokens" -> "max_output_tokens".
+std::string snake(std::string_view camel) {
+  std::string out;
+  for (const char c : camel) {
+    const bool capital = c >= 'A' && c <= 'Z';
+    if (capital) out += '_';
+    out += capital ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
+
+/// Where a field stands in this body, under every name that the provider would heed. Empty where the dialect does not have it.
+std::vector<std::vector<std::string>> places_of(std::string_view field, const NativeRequest& request) {
+  std::vector<std::string> path = path_of(field, request.spoken->name());
+  if (path.empty()) return {};
+  if (field == "max_tokens" && request.spoken->name() == "openai_chat") {
+    std::vector<std::vector<std::string>> places;
+    for (const char* name : {"max_completion_tokens", "max_tokens"}) {
+      if (has_member(request.body, name)) places.push_back({name});
+    }
+    if (!places.empty()) return places;
+    if (!current_json(request.body, {"max_completion_tokens"}).empty()) return {{"max_completion_tokens"}};
+  }
+  if (request.spoken->name() == "gemini") {  // Google takes both spellings
+    std::vector<std::string> spelled;
+    for (const std::string& name : path) {
+      spelled.push_back(snake(name));
+      if (current_json(request.body, spelled).empty()) spelled.back() = name;
+    }
+    path = std::move(spelled);
+  }
+  return {std::move(path)};
+}
+
 /// Where `part` lies inside `whole`; npos when it is not a view into it.
 std::size_t place_of(std::string_view part, std::string_view whole) {
   const std::less_equal<> at_most;
@@ -320,14 +354,10 @@ Result<std::string> native_body(const NativeRequest& request) {
     edits.push_back({{"model"}, std::move(name)});
   }
   for (const FieldEdit& edit : *request.edits) {
-    auto path = path_of(edit.field, request.spoken->name());
-    if (edit.field == "max_tokens" && request.spoken->name() == "openai_chat" &&
-        !current_json(request.body, {"max_completion_tokens"}).empty()) {
-      path = {"max_completion_tokens"};
+    for (std::vector<std::string>& path : places_of(edit.field, request)) {
+      if (auto value = edited(edit, current_json(request.body, path)))
+        edits.push_back({std::move(path), *std::move(value)});
     }
-    if (path.empty()) continue;
-    if (auto value = edited(edit, current_json(request.body, path)))
-      edits.push_back({std::move(path), *std::move(value)});
   }
   if (request.ask_usage) edits.push_back({{"stream_options", "include_usage"}, "true"});
   if (edits.empty()) return std::string();
@@ -464,7 +494,7 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
   return headers;
 }
 
-void forward_reply_headers(const http::Headers& from_provider, http::Headers& to_client) {
+void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, http::Headers& to_client) {
   for (std::size_t i = 0; i < from_provider.size(); ++i) {
     const auto [name, value] = from_provider.at(i);
     if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") ||
@@ -472,6 +502,7 @@ void forward_reply_headers(const http::Headers& from_provider, http::Headers& to
         text::starts_with_ignore_case(name, "access-control-") || text::equals_ignore_case(name, "date")) {
       continue;
     }
+    if (!provider.api_key.empty() && value.find(provider.api_key) != std::string_view::npos) continue;
     to_client.add(name, value);
   }
 }

@@ -74,7 +74,7 @@ http::Headers forwarded_headers(const http::Headers& from_client);
 /// The client's query without its key ("key=..."): that one is for us (proxy/gate.h).
 std::string forwarded_query(std::string_view from_client);
 
-/// The provider's headers that the client may see in the native lane.
-void forward_reply_headers(const http::Headers& from_provider, http::Headers& to_client);
+/// The provider's headers that the client may see in the native lane; none that repeats the provider's key.
+void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, http::Headers& to_client);
 
 }  // namespace ccrules::proxy

@@ -85,7 +85,9 @@ std::int64_t choices_in(std::string_view body, std::string_view dialect) {
 std::int64_t most_input_tokens(const Visit& visit) { return visit.estimated_input_tokens + visit.input_p95_tokens; }
 
 Error ledger_trouble(const Worker& worker) {
-  return budget_unknown(worker.ledger == nullptr ? "the ledger could not be opened (the log says why)" : worker.ledger->health().problem);
+  if (worker.ledger == nullptr) return budget_unknown("the ledger could not be opened (the log says why)");
+  const std::string problem = worker.ledger->health().problem;  // it may be over by now
+  return budget_unknown(problem.empty() ? "the ledger could not be written" : problem);
 }
 
 Task<Result<void>> keep(Worker& worker, Visit& visit) {

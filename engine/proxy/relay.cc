@@ -31,7 +31,7 @@ dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& v
 http::Headers stream_headers(const Worker& worker, const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
   http::Headers headers;
   if (from.native && from.reader) {
-    forward_reply_headers(from.stream->headers(), headers);
+    forward_reply_headers(from.stream->headers(), *from.provider, headers);
   } else {
     headers.add("content-type", std::string(spoken.stream_type()) + "; charset=utf-8");
     headers.add("request-id", visit.row.id);
@@ -151,7 +151,7 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
 Task<Result<void>> send_whole(const Worker& worker, FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {
   http::Headers headers;
   if (from.native && !from.reader) {
-    forward_reply_headers(from.stream->headers(), headers);
+    forward_reply_headers(from.stream->headers(), *from.provider, headers);
   } else {
     headers.add("content-type", "application/json");
     headers.add("request-id", visit.row.id);

@@ -93,3 +93,40 @@ TEST_CASE("the proxy's own keys stay here: no provider set to passthrough sees t
     CHECK_THAT(world.scripted_requests, Contains("POST /v1/embeddings") && !Contains(key));
   }
 }
+
+TEST_CASE("a redirect of embeddings, or a status nobody knows, is an error that names the provider") {
+  for (const int status : {307, 999}) {
+    SimWorld world;
+    world.script("oai", 80, http_reply(status, "application/json", "{}", "location: http://elsewhere/\r\n"));
+    ProxyWorld proxy(world, kConfig);
+    const Message answer = proxy.answer("/v1/embeddings", kAsk);
+    CHECK_THAT(answer.first_line, Contains("502"));
+    CHECK_THAT(answer.body, Contains("provider 'oai' answered " + std::to_string(status)));
+    CHECK(answer.field("location").empty());
+  }
+}
+
+TEST_CASE("no answer to embeddings repeats the provider's key, neither in a header nor in a body") {
+  for (const int status : {200, 400}) {
+    SimWorld world;
+    world.script("oai", 80, http_reply(status, "application/json", R"({"error":{"message":"bad oai-secret"}})", "x-echo: Bearer oai-secret\r\n"));
+    ProxyWorld proxy(world, kConfig);
+    const Message answer = proxy.answer("/v1/embeddings", kAsk);
+    CHECK_THAT(answer.first_line, Contains(std::to_string(status)));
+    CHECK_THAT(answer.body, Contains("bad [key]"));
+    CHECK(answer.field("x-echo").empty());
+  }
+}
+
+TEST_CASE("a rule's limit holds for completions too, and what decides is sent once") {
+  SimWorld world;
+  world.script("other", 80, http_reply(200, "application/json", "{}"));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(,"rules":["/r.lua"])");
+  ProxyWorld proxy(world, config, {{"/r.lua", "rule \"cap\" { set = { max_tokens = { max = 50 } } }\n"}});
+  CHECK_THAT(proxy.answer("/v1/completions", R"({"model":"other-1","prompt":"say","max_tokens":9000})").first_line, Contains("200"));
+  CHECK_THAT(world.scripted_requests, Contains(R"("max_tokens":50})") && !Contains("9000"));
+  const Message twice = proxy.answer("/v1/completions", R"({"model":"other-1","prompt":"say","max_tokens":1,"max_tokens":9000})");
+  CHECK_THAT(twice.first_line, Contains("400"));
+  CHECK_THAT(twice.body, Contains("max_tokens is sent twice"));
+}

@@ -11,8 +11,10 @@ using json::Type;
 constexpr int kBlockDepth = 3;
 
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
-constexpr std::array<std::string_view, 7> kOnlyOnce = {"model",  "messages", "stream",  "max_tokens",
-                                                       "system", "tools",    "thinking"};
+constexpr std::array<std::string_view, 8> kOnlyOnce = {"model",  "messages", "stream",   "max_tokens",
+                                                       "system", "tools",    "thinking", "output_config"};
+constexpr std::array<std::string_view, 2> kThinkingOnlyOnce = {"type", "budget_tokens"};
+constexpr std::array<std::string_view, 1> kOutputOnlyOnce = {"effort"};
 
 /// Bytes between the quotes of a string literal.
 std::int64_t inner_bytes(std::string_view literal) {
@@ -78,7 +80,9 @@ class OutlineReader {
   Result<void> read_thinking(json::Value& value) {
     if (value.is_null()) return {};
     CCR_TRY(thinking, value.object());
+    OnlyOnce once(kThinkingOnlyOnce);
     while (thinking.next()) {
+      CCR_CHECK(once.check(thinking.key()));
       if (thinking.key() == "type") {
         CCR_TRY(type, thinking.value().string());
         outline_.thinking.kind = type == "enabled"         ? chat::ThinkingKind::kEnabled
@@ -100,7 +104,9 @@ class OutlineReader {
   Result<void> read_output_config(json::Value& value) {
     if (!value.is(Type::kObject)) return {};
     CCR_TRY(config, value.object());
+    OnlyOnce once(kOutputOnlyOnce);
     while (config.next()) {
+      CCR_CHECK(once.check(config.key()));
       if (config.key() == "effort" && config.value().is(Type::kString)) {
         CCR_TRY(effort, config.value().string());
         outline_.effort = effort;

@@ -11,6 +11,9 @@ using json::Type;
 
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
 constexpr std::array<std::string_view, 4> kOnlyOnce = {"contents", "tools", "generationConfig", "systemInstruction"};
+constexpr std::array<std::string_view, 7> kConfigOnlyOnce = {"maxOutputTokens", "temperature",   "topP",          "topK",
+                                                             "stopSequences",   "candidateCount", "thinkingConfig"};
+constexpr std::array<std::string_view, 2> kThinkingOnlyOnce = {"thinkingBudget", "thinkingLevel"};
 
 /// Bytes between the quotes of a string literal.
 std::int64_t inner_bytes(std::string_view literal) { return static_cast<std::int64_t>(literal.size()) - 2; }
@@ -84,10 +87,12 @@ class OutlineReader {
 
   Result<void> read_config(json::Value& value) {
     CCR_TRY(config, value.object());
+    OnlyOnce once(kConfigOnlyOnce);
     while (config.next()) {
       std::string room;
       const std::string_view key = camel(config.key(), room);
-      if (key == "maxOutputTokens" && config.value().is(Type::kNumber)) {
+      CCR_CHECK(once.check(key));
+      if (key == "maxOutputTokens" && !config.value().is_null()) {  // Google takes "800" too: a limit nobody here would see
         CCR_TRY(most, config.value().integer());
         outline_.max_tokens = most;
       } else if (key == "thinkingConfig" && config.value().is(Type::kObject)) {
@@ -222,9 +227,11 @@ Result<chat::Outline> read_outline(json::Document& body) { return OutlineReader(
 Result<void> read_thinking_config(json::Value& value, chat::ThinkingMode& thinking, std::string& effort) {
   CCR_TRY(config, value.object());
   bool shown = false;
+  OnlyOnce once(kThinkingOnlyOnce);
   while (config.next()) {
     std::string room;
     const std::string_view key = camel(config.key(), room);
+    CCR_CHECK(once.check(key));
     json::Value& member = config.value();
     if (key == "thinkingBudget" && member.is(Type::kNumber)) {
       CCR_TRY(budget, member.integer());

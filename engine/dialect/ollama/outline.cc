@@ -2,6 +2,8 @@
 #include <string>
 
 #include "core/json.h"
+#include "core/text.h"
+#include "dialect/members.h"
 #include "dialect/ollama/request_reader.h"
 
 namespace ccrules::dialect::ollama {
@@ -11,6 +13,7 @@ using json::Type;
 
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
 constexpr std::array<std::string_view, 6> kOnlyOnce = {"model", "messages", "stream", "tools", "think", "options"};
+constexpr std::array<std::string_view, 5> kOptionsOnlyOnce = {"num_predict", "stop", "temperature", "top_p", "top_k"};
 
 /// Bytes between the quotes of a string literal.
 std::int64_t inner_bytes(std::string_view literal) { return static_cast<std::int64_t>(literal.size()) - 2; }
@@ -35,7 +38,9 @@ class OutlineReader {
  private:
   Result<void> check_once(std::string_view key) {
     for (std::size_t i = 0; i < kOnlyOnce.size(); ++i) {
-      if (key != kOnlyOnce[i]) continue;
+      if (!text::equals_ignore_case(key, kOnlyOnce[i])) continue;
+      // An Ollama server takes "Model" for "model".
+      if (key != kOnlyOnce[i]) return bad_request(std::string(key) + " must be written " + std::string(kOnlyOnce[i]));
       const unsigned bit = 1u << i;
       if ((seen_ & bit) != 0) return bad_request(std::string(key) + " is sent twice: send it once");
       seen_ |= bit;
@@ -72,7 +77,9 @@ class OutlineReader {
 
   Result<void> read_options(json::Value& value) {
     CCR_TRY(options, value.object());
+    OnlyOnce once(kOptionsOnlyOnce);
     while (options.next()) {
+      CCR_CHECK(once.check(options.key()));
       if (options.key() != "num_predict" || !options.value().is(Type::kNumber)) continue;
       CCR_TRY(most, options.value().integer());
       if (most > 0) outline_.max_tokens = most;  // -1 and -2: no limit

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -11,8 +12,8 @@ namespace {
 using json::Type;
 
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
-constexpr std::array<std::string_view, 7> kOnlyOnce = {
-    "model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "reasoning_effort"};
+constexpr std::array<std::string_view, 8> kOnlyOnce = {
+    "model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "reasoning_effort", "n"};
 
 /// Bytes between the quotes of a string literal.
 std::int64_t inner_bytes(std::string_view literal) {
@@ -59,9 +60,10 @@ class OutlineReader {
         outline_.include_usage = include_usage;
       }
       return options.done();
-    } else if (key == "max_completion_tokens" || (key == "max_tokens" && !outline_.max_tokens)) {
+    } else if (key == "max_completion_tokens" || key == "max_tokens") {
       CCR_TRY(max_tokens, value.integer());
-      outline_.max_tokens = max_tokens;
+      // Sent under both names, who knows which one the provider heeds: the larger one is what it may cost.
+      outline_.max_tokens = std::max(outline_.max_tokens.value_or(max_tokens), max_tokens);
     } else if (key == "reasoning_effort" && value.is(Type::kString)) {
       CCR_TRY(effort, value.string());
       set_effort(effort);

@@ -126,6 +126,10 @@ TEST_CASE("what is routed on may be sent only once") {
     CHECK(error_of(body) == std::string(name) + " is sent twice: send it once");
   }
   CHECK(error_of(with(R"("x":1,"x":2)")) == "");
+  CHECK(error_of(with(R"("thinking":{"type":"enabled","budget_tokens":1024,"budget_tokens":64000})")) ==
+        "budget_tokens is sent twice: send it once");
+  CHECK(error_of(with(R"("output_config":{"effort":"low","effort":"max"})")) == "effort is sent twice: send it once");
+  CHECK(error_of(with(R"("output_config":{},"output_config":{})")) == "output_config is sent twice: send it once");
 }
 
 TEST_CASE("malformed JSON is refused wherever it is") {

@@ -182,3 +182,16 @@ TEST_CASE("gemini: names tell the generation, and the newest is assumed") {
   CHECK(gemini::generation_of("gemini-pro-latest") == Generation::k3);
   CHECK(gemini::generation_of("gemma-3") == Generation::kBefore25);
 }
+
+TEST_CASE("gemini: limits are told once, under one spelling, and as a number") {
+  const auto config = [](const std::string& members) {
+    return gemini_dialect().outline(R"({"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{)" + members + "}}");
+  };
+  CHECK_FALSE(config(R"("maxOutputTokens":1,"maxOutputTokens":9000)").ok());
+  CHECK_FALSE(config(R"("maxOutputTokens":1,"max_output_tokens":9000)").ok());
+  CHECK_FALSE(config(R"("maxOutputTokens":"9000")").ok());
+  CHECK_FALSE(config(R"("thinkingConfig":{"thinkingBudget":1,"thinking_budget":9000})").ok());
+  CHECK_FALSE(config(R"("candidateCount":1,"candidateCount":8)").ok());
+  CHECK(config(R"("max_output_tokens":77,"candidateCount":3)")->max_tokens == 77);
+  CHECK_FALSE(config(R"("maxOutputTokens":null)")->max_tokens.has_value());
+}

@@ -185,3 +185,14 @@ TEST_CASE("ollama: a request of its own dialect keeps options and members this b
                            Catch::Contains(R"("keep_alive":"5m")") && !Catch::Contains("truncate"));
   CHECK(losses.empty());
 }
+
+TEST_CASE("ollama: what decisions read stands there once, in small letters") {
+  const auto outline = [](const std::string& member) {
+    return ollama_chat().outline(R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" + member + "}");
+  };
+  REQUIRE_FALSE(outline(R"("Model":"other")").ok());
+  CHECK(outline(R"("Model":"other")").error().message == "Model must be written model");
+  CHECK_FALSE(outline(R"("OPTIONS":{"num_predict":9000})").ok());
+  CHECK_FALSE(outline(R"("options":{"num_predict":1,"num_predict":9000})").ok());
+  CHECK(outline(R"("Keep_Alive":5,"options":{"num_ctx":1,"num_ctx":2})").ok());
+}

@@ -299,3 +299,14 @@ TEST_CASE("the outline refuses members that decide and are sent twice") {
   REQUIRE_FALSE(outline.ok());
   CHECK(outline.error().message == "model is sent twice: send it once");
 }
+
+TEST_CASE("the outline takes the larger of two limits") {
+  const auto outline = [](const std::string& members) {
+    const std::string body = R"({"model":"a","messages":[{"role":"user","content":"hi"}],)" + members + "}";
+    return dialect::openai_chat().outline(body + std::string(json::kPadding, ' '));
+  };
+  CHECK(outline(R"("max_tokens":9000,"max_completion_tokens":5)")->max_tokens == 9000);
+  CHECK(outline(R"("max_completion_tokens":9000,"max_tokens":5)")->max_tokens == 9000);
+  CHECK(outline(R"("max_completion_tokens":null,"max_tokens":5)")->max_tokens == 5);
+  CHECK_FALSE(outline(R"("n":1,"n":4)").ok());
+}

@@ -215,7 +215,10 @@ TEST_CASE("many threads record while another reads") {
 TEST_CASE("a file that is no database, or another program's, is refused with what to do") {
   const Folder folder;
   test::write_file(folder.file("text"), "this is a diary, not a database, and it is longer than a header");
+  std::filesystem::permissions(folder.file("text"), std::filesystem::perms::others_read, std::filesystem::perm_options::add);
   CHECK(open_error(folder.file("text")).find("file is not a database") != std::string::npos);
+  const auto mode = std::filesystem::status(folder.file("text")).permissions();
+  CHECK((mode & std::filesystem::perms::others_read) != std::filesystem::perms::none);  // it is left as it is
   sql(folder.file("other"), "CREATE TABLE songs (title TEXT)");
   CHECK(open_error(folder.file("other")).find("is a database of another program; set ledger.path") !=
         std::string::npos);

@@ -63,6 +63,8 @@ TEST_CASE("a web page of another origin is refused, our own page is not") {
         403);
   CHECK(status(Visitor({{"host", "[::1]evil.example"}})) == 403);
   CHECK(status(Visitor({{"host", "localhost:3456"}, {"sec-fetch-site", "cross-site"}})) == 403);
+  CHECK(status(Visitor({{"host", "localhost:3456"}, {"sec-fetch-site", "none"}, {"sec-fetch-site", "Cross-Site"}})) == 403);
+  CHECK(status(Visitor({{"host", "localhost:3456"}, {"sec-fetch-site", "same-origin"}})) == 200);
 }
 
 TEST_CASE("with a key every caller needs it, as Bearer or x-api-key; without one only this machine gets in") {

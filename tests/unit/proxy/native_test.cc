@@ -111,6 +111,41 @@ TEST_CASE("max_tokens means max_completion_tokens where an OpenAI request uses t
         R"({"model":"m","max_completion_tokens":5,"messages":[{"role":"user","content":"hi"}]})");
 }
 
+TEST_CASE("an upper limit holds under every name that the provider would heed") {
+  const auto openai = [](const std::string& members) {
+    return sent(dialect::openai_chat(), R"({"model":"m","messages":[{"role":"user","content":"hi"}],)" + members + "}", "m",
+                {edit("max_tokens", Kind::kAtMost, "50")});
+  };
+  CHECK_THAT(openai(R"("max_tokens":9000,"max_completion_tokens":9)"),
+             Catch::EndsWith(R"("max_tokens":50,"max_completion_tokens":9})"));
+  CHECK_THAT(openai(R"("max_tokens":9000,"max_completion_tokens":null)"),
+             Catch::EndsWith(R"("max_tokens":50,"max_completion_tokens":null})"));
+  const auto gemini = [](const std::string& config) {
+    return sent(dialect::gemini_dialect(), R"({"contents":[{"parts":[{"text":"hi"}]}],)" + config + "}", "m",
+                {edit("max_tokens", Kind::kAtMost, "50")});
+  };
+  CHECK_THAT(gemini(R"("generationConfig":{"maxOutputTokens":9000})"), Catch::EndsWith(R"("generationConfig":{"maxOutputTokens":50}})"));
+  CHECK_THAT(gemini(R"("generation_config":{"max_output_tokens":9000})"),
+             Catch::EndsWith(R"("generation_config":{"max_output_tokens":50}})"));
+  CHECK_THAT(gemini(R"("generation_config":{"maxOutputTokens":9000})"),
+             Catch::EndsWith(R"("generation_config":{"maxOutputTokens":50}})"));
+}
+
+TEST_CASE("a header of an answer that repeats the provider's key stays here") {
+  http::Headers from;
+  from.add("x-request-id", "up");
+  from.add("x-echo", "Bearer s3cret-key-of-ours");
+  config::Provider provider;
+  http::Headers with_any;
+  proxy::forward_reply_headers(from, provider, with_any);
+  CHECK(with_any.size() == 2);
+  provider.api_key = "s3cret-key-of-ours";
+  http::Headers out;
+  proxy::forward_reply_headers(from, provider, out);
+  CHECK(out.size() == 1);
+  CHECK(out.get("x-request-id") == "up");
+}
+
 TEST_CASE("effort stands where each dialect keeps it") {
   CHECK(sent(dialect::anthropic(), kAsk, "m", {edit("effort", Kind::kSet, "\"low\"")})
             .ends_with(R"("output_config":{"effort":"low"}})"));
