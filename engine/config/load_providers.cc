@@ -12,8 +12,9 @@ constexpr std::string_view kPathPrefix = "providers.";
 constexpr std::string_view kSimulator = "sim";
 constexpr std::array<std::string_view, 6> kDialects = {"anthropic", "openai_chat", "openai_responses", "gemini", "ollama", "sim"};
 constexpr std::array<std::string_view, 3> kCompressions = {"auto", "on", "off"};
-constexpr std::array<std::string_view, 7> kAuths = {"default", "bearer",  "x-api-key",  "x-goog-api-key",
-                                                    "api-key", "none",    "passthrough"};
+constexpr std::array<std::string_view, 8> kAuths = {"default", "bearer", "x-api-key",   "x-goog-api-key",
+                                                    "api-key", "sigv4",  "none",        "passthrough"};
+constexpr std::array<std::string_view, 3> kClouds = {"", "vertex", "bedrock"};
 constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
@@ -153,6 +154,7 @@ Provider Loader::made_from(const Vendor& vendor, const std::string& dialect, Pla
     provider.auth = endpoint->second.auth;
     provider.switches = endpoint->second.switches;
     provider.reasoning_replay = endpoint->second.reasoning_replay;
+    provider.cloud = endpoint->second.cloud;
   }
   return provider;
 }
@@ -318,6 +320,7 @@ void Loader::apply_provider_text(const std::string& path, std::string_view text,
           !set_at_.contains(std::string(kPathPrefix) + id + ".base_url")) {
         row->base_url = endpoint->second.base_url;
         row->auth = endpoint->second.auth;
+        row->cloud = endpoint->second.cloud;
       }
     }
     set(setting, *row, std::string(kPathPrefix) + path, text, place);
@@ -370,6 +373,7 @@ void Loader::check_provider(Provider& provider) {
   while (provider.base_url.ends_with("/")) provider.base_url.pop_back();
   if (!contains(kAuths, provider.auth))
     error(place_of("auth", provider), path + ".auth must be one of " + join(kAuths));
+  check_cloud(provider);
   if (!contains(kCompressions, provider.compression))
     error(place_of("compression", provider), path + ".compression must be one of " + join(kCompressions));
   if (provider.http2 != "auto" && provider.http2 != "off")
@@ -384,6 +388,25 @@ void Loader::check_provider(Provider& provider) {
                   [](const std::string& glob) { return glob.empty(); })) {
     error(place_of("models", provider), path + ".models holds an empty name");
   }
+}
+
+/// What stands in another vendor's envelope, or is signed.
+void Loader::check_cloud(const Provider& provider) {
+  const std::string path = std::string(kPathPrefix) + provider.id;
+  if (!contains(kClouds, provider.cloud)) {
+    error(place_of("cloud", provider), path + ".cloud must be vertex, bedrock or empty");
+  } else if (!provider.cloud.empty() && provider.dialect != "anthropic") {
+    error(place_of("cloud", provider), path + ".cloud is for Claude there: set dialect to anthropic, or leave cloud out");
+  }
+  if (provider.auth != "sigv4") return;
+  const std::size_t slash = provider.aws_scope.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == provider.aws_scope.size() ||
+      provider.aws_scope.find('/', slash + 1) != std::string::npos) {
+    error(place_of("aws_scope", provider), path + ".aws_scope must be what auth sigv4 signs for, as region/service");
+  }
+  const auto colons = std::count(provider.api_key.begin(), provider.api_key.end(), ':');
+  if (!provider.api_key.empty() && colons != 1 && colons != 2)
+    error(place_of("api_key", provider), path + ".api_key must be KEY-ID:SECRET or KEY-ID:SECRET:SESSION-TOKEN for auth sigv4");
 }
 
 void Loader::check_url(const Provider& provider, const Place& place) {

@@ -77,6 +77,7 @@ class Loader {
   void apply_provider_text(const std::string& path, std::string_view text, const Place& place);
   void find_key(Provider& provider);
   void check_provider(Provider& provider);
+  void check_cloud(const Provider& provider);
   void check_url(const Provider& provider, const Place& place);
   void find_proxy(Provider& provider);
   void add_simulator();

@@ -15,6 +15,7 @@ struct Endpoint {
   std::string auth = "default";
   std::map<std::string, bool, std::less<>> switches;
   std::string reasoning_replay;
+  std::string cloud;  ///< config::Provider::cloud
 };
 
 struct Vendor {

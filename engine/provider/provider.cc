@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "http/coding.h"
+#include "provider/cloud.h"
+#include "provider/sigv4.h"
 #include "provider/sim.h"
 
 namespace ccrules::provider {
@@ -60,7 +62,7 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
 /// "passthrough".
 void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Headers& headers) {
   const config::Provider& provider = *attempt.provider;
-  if (provider.auth == "none") return;
+  if (provider.auth == "none" || provider.auth == "sigv4") return;
   const bool google = spoken.name() == "gemini";
   if (provider.auth == "passthrough") {
     if (!attempt.client_authorization.empty()) headers.set("authorization", attempt.client_authorization);
@@ -84,6 +86,8 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
 /// Base prefix and endpoint path without doubling a version that is already there ("/v1" + "/v1/messages",
 /// Vertex's "/v1/projects/.../publishers/google" + "/v1beta/models/...").
 std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const dialect::Dialect& spoken) {
+  const config::Provider& provider = *attempt.provider;
+  if (!provider.cloud.empty() && attempt.path.empty()) return base.prefix + cloud_path(provider, attempt.model, attempt.stream);
   const std::string made =
       attempt.path.empty() ? spoken.upstream_target(attempt.model, attempt.stream) : std::string(attempt.path);
   std::string_view path = made;
@@ -99,6 +103,21 @@ std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const
     target += attempt.query;
   }
   return target;
+}
+
+/// auth "sigv4": what goes out is signed, so nothing of it may change afterwards.
+Result<void> sign(Attempt& attempt, std::string_view target, std::string_view host) {
+  const config::Provider& provider = *attempt.provider;
+  CCR_TRY(key, parse_aws_key(provider.api_key));
+  AwsRequest request;
+  request.method = attempt.method;
+  request.target = target;
+  request.host = host;
+  request.body = attempt.body;
+  request.scope = provider.aws_scope;
+  request.wall_us = attempt.wall_us;
+  sign_aws(request, key, attempt.headers);
+  return {};
 }
 
 bool is_loopback(std::string_view host) {
@@ -173,15 +192,24 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   const http::BaseUrl& base = *found;
   const dialect::Dialect& spoken = dialect_of(provider);
   http::Headers& headers = attempt.headers;
-  if (spoken.name() == "anthropic" && !headers.has("anthropic-version"))
+  if (!provider.cloud.empty()) {
+    headers.remove("anthropic-version");  // it stands in the body
+    if (provider.cloud == "bedrock") {
+      headers.remove("anthropic-beta");
+      headers.set("accept", "application/json");
+    }
+  } else if (spoken.name() == "anthropic" && !headers.has("anthropic-version")) {
     headers.add("anthropic-version", kAnthropicVersion);
+  }
   for (const auto& [name, value] : provider.headers) headers.set(name, value);
   authorize(attempt, spoken, headers);
   if (asks_compressed(attempt, base) && !headers.has("accept-encoding"))
     headers.add("accept-encoding", http::kDecodable);
 
   const std::string target = target_path(base, attempt, spoken);
+  if (provider.auth == "sigv4") CCR_CO_CHECK(sign(attempt, target, base.host_header));
   http::ClientRequest request;
+  request.method = attempt.method;
   request.target = target;
   request.host_header = base.host_header;
   request.headers = &headers;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -28,10 +29,12 @@ struct Attempt {
   std::string model;
   bool stream = false;    ///< the client asked for a stream; some dialects say so in the path
   std::string_view body;  ///< in the provider's dialect; must live until the reply's head has arrived
-  std::string_view path;   ///< instead of the generation endpoint's ("/embeddings"); a literal, nearly always empty
+  std::string_view method = "POST";
+  std::string_view path;   ///< instead of the generation endpoint's ("/embeddings"); nearly always empty
   std::string_view below;  ///< a path below the generation endpoint ("/count_tokens"); a literal
   std::string query;      ///< the client's query string, native lane only
   http::Headers headers;  ///< forwarded and edited headers; credentials are added here
+  std::int64_t wall_us = 0;  ///< now, for signatures
   std::string_view client_authorization;  ///< only used by auth "passthrough"
   std::string_view client_api_key;        ///< only used by auth "passthrough"
   bool on_its_way = false;                ///< out: the provider may have seen the request

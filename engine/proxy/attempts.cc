@@ -11,6 +11,7 @@
 #include "dialect/failure.h"
 #include "dialect/refused_field.h"
 #include "http/coding.h"
+#include "provider/cloud.h"
 #include "proxy/caching.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
@@ -84,9 +85,13 @@ Result<std::string> write_body(const Worker& worker, const Ask& ask, FirstReply&
   }
   CCR_TRY(written, outgoing_body(outgoing, attempt.reading.renamed_tools, attempt.losses));
   const auto* refused = worker.refused.find(attempt.provider->id, attempt.model);
-  if (refused == nullptr || !mends_refusals(ask, attempt)) return written;
-  CCR_TRY(taken, without_refused(written.empty() ? std::string_view(*ask.body) : written, *refused, attempt.losses));
-  return taken.empty() ? written : taken;
+  if (refused != nullptr && mends_refusals(ask, attempt)) {
+    CCR_TRY(taken, without_refused(written.empty() ? std::string_view(*ask.body) : written, *refused, attempt.losses));
+    if (!taken.empty()) written = std::move(taken);
+  }
+  if (attempt.provider->cloud.empty()) return written;
+  return provider::cloud_body(*attempt.provider, written.empty() ? std::string_view(*ask.body) : written,
+                              attempt.native ? ask.head->headers.get("anthropic-beta") : std::string_view());
 }
 
 /// Takes note of what the provider says it does not take, so that the same target is worth another try.
@@ -285,9 +290,10 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   ask.document->reset();
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   outgoing.stream = ask.outline->stream;
+  outgoing.wall_us = worker.clock.wall_us();
   // A Gemini client's query says how to stream and may hold its key: both are ours to say.
   std::string query;
-  if (attempt.native && !attempt.upstream->model_in_path()) query = forwarded_query(ask.head->query());
+  if (attempt.native && !attempt.upstream->model_in_path() && attempt.provider->cloud.empty()) query = forwarded_query(ask.head->query());
   outgoing.query = query;
   outgoing.headers = request_headers(ask, attempt);
   const config::Listen& listen = visit.policy->config->listen;

@@ -19,7 +19,7 @@ namespace {
 
 /// Anthropic's own servers count for free; others of its dialect only when their switch says so.
 bool counts_tokens(const config::Provider& provider) {
-  if (provider.dialect != "anthropic") return false;
+  if (provider.dialect != "anthropic" || !provider.cloud.empty()) return false;
   const auto found = provider.switches.find("count_tokens");
   if (found != provider.switches.end()) return found->second;
   return provider.base_url.starts_with("https://api.anthropic.com");
@@ -79,6 +79,7 @@ Task<std::optional<std::string>> ask_provider(Worker& worker, const Question& qu
   attempt.model = target.model;
   attempt.body = written->empty() ? std::string_view(*question.body) : std::string_view(*written);
   attempt.below = "/count_tokens";
+  attempt.wall_us = worker.clock.wall_us();
   attempt.headers = forwarded_headers(question.head->headers);
   const config::Listen& listen = question.policy->config->listen;
   const auto for_provider = [&listen](std::string_view credential) {

@@ -205,6 +205,7 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   attempt.model = target.model;
   attempt.body = body;
   attempt.path = completes ? "/completions" : "/embeddings";
+  attempt.wall_us = visit.row.at_us;
   attempt.headers = forwarded_headers(head.headers);
   const std::string_view authorization = head.headers.get("authorization");
   if (!holds_own_key(authorization, config.listen)) attempt.client_authorization = authorization;

@@ -9,7 +9,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # header pattern -> places (below engine/) that may include it
 LIBRARIES = [
     (re.compile(r"^(uv\.h|uv/)"), ["async/"]),
-    (re.compile(r"^openssl/"), ["async/", "core/digest.cc", "core/ed25519.cc"]),
+    (re.compile(r"^openssl/"), ["async/", "core/digest.cc", "core/ed25519.cc", "core/hmac.cc"]),
     (re.compile(r"^simdjson"), ["core/json.cc"]),
     (re.compile(r"^sqlite3"), ["ledger/"]),
     (re.compile(r"^(lua|lauxlib|lualib|luajit)"), ["rules/"]),

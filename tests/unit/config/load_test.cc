@@ -311,7 +311,7 @@ TEST_CASE("providers are checked one by one") {
   CHECK(mentions(said(R"({"providers":{"sim":{"dialect":"anthropic","base_url":"http://x"}}})"),
                  "providers.sim is the built-in simulator"));
   CHECK(mentions(said(provider(rest + R"("auth":"basic")")),
-                 "providers.p.auth must be one of default, bearer, x-api-key, x-goog-api-key, api-key, none, passthrough"));
+                 "providers.p.auth must be one of default, bearer, x-api-key, x-goog-api-key, api-key, sigv4, none, passthrough"));
   CHECK(mentions(said(provider(rest + R"("reasoning_replay":"all")")),
                  "providers.p.reasoning_replay must be one of"));
   CHECK(mentions(said(provider(rest + R"("switches":{"visoin":true})")), "did you mean 'vision'?"));

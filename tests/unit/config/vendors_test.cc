@@ -47,6 +47,7 @@ TEST_CASE("a vendor's quirks all say what shows them") {
         INFO(name);
         CHECK(vendor.evidence.contains(name));
       }
+      if (!endpoint.cloud.empty()) CHECK(vendor.evidence.contains("cloud"));
       if (!endpoint.reasoning_replay.empty()) CHECK(vendor.evidence.contains("reasoning_replay"));
     }
   }
