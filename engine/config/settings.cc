@@ -23,6 +23,7 @@ const std::array kSettings = {
     Of{"listen.allowed_hosts", [](Snapshot& s) -> Slot { return &s.listen.allowed_hosts; }},
     Of{"listen.tls.cert", [](Snapshot& s) -> Slot { return &s.listen.tls_cert; }},
     Of{"listen.tls.key", [](Snapshot& s) -> Slot { return &s.listen.tls_key; }},
+    Of{"listen.shared", [](Snapshot& s) -> Slot { return &s.listen.shared; }},
     Of{"listen.compress", [](Snapshot& s) -> Slot { return &s.listen.compress; }},
     Of{"proxy", [](Snapshot& s) -> Slot { return &s.proxy; }},
     Of{"no_proxy", [](Snapshot& s) -> Slot { return &s.no_proxy; }},

@@ -31,6 +31,7 @@ struct Listen {
   std::string admin_key;  ///< who may change something must have it; empty: see proxy/gate.h
   std::vector<std::string> allowed_hosts;  ///< beyond loopback names
   std::string tls_cert, tls_key;           ///< PEM paths; both or none
+  bool shared = false;  ///< a team's: what providers say of the account stays here (claude-code-gateway 4.8)
   std::string compress = "auto";  ///< answers: auto (to clients on other machines) | on | off
 };
 

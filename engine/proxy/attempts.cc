@@ -169,7 +169,7 @@ Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, st
       !holds_key(*attempt.provider, reply.headers(), *body)) {
     VerbatimFailure verbatim;
     verbatim.status = status;
-    forward_reply_headers(reply.headers(), *attempt.provider, verbatim.headers);
+    forward_reply_headers(reply.headers(), *attempt.provider, visit.policy->config->listen, verbatim.headers);
     verbatim.body = *std::move(body);
     visit.verbatim = std::move(verbatim);
   }

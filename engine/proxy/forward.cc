@@ -218,7 +218,7 @@ Task<Result<void>> forward(Worker& worker, http::Exchange& exchange, Visit& visi
   const bool good = status >= 200 && status < 300;
   if (!good && (status < 400 || status > 599)) co_return no_answer(provider, status);
   http::Headers headers;
-  forward_reply_headers(from.headers(), provider, headers);
+  forward_reply_headers(from.headers(), provider, config.listen, headers);
   visit.describe(headers);
   if (good && text::starts_with_ignore_case(from.headers().get("content-type"), "text/event-stream"))
     co_return co_await relay_bytes(from, *clock, provider, visit, exchange, std::move(headers));

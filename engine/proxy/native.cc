@@ -141,6 +141,9 @@ constexpr http::NameSet kNeverForwarded{std::array<std::string_view, 18>{
     "openai-project",   "accept-encoding",   "expect",         "x-claude-code-managed-settings-checksum",
     "api-key",           "content-encoding"}};
 
+/// What tells of the operator's account at the provider, besides anthropic-ratelimit-*.
+constexpr http::NameSet kOfTheAccount{std::array<std::string_view, 4>{"anthropic-organization-id", "request-id", "cf-ray", "via"}};
+
 std::string text_of(std::string_view json) {
   auto document = json::Document::open(json);
   if (!document) return {};
@@ -494,7 +497,8 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
   return headers;
 }
 
-void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, http::Headers& to_client) {
+void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, const config::Listen& listen,
+                           http::Headers& to_client) {
   for (std::size_t i = 0; i < from_provider.size(); ++i) {
     const auto [name, value] = from_provider.at(i);
     if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") ||
@@ -503,6 +507,7 @@ void forward_reply_headers(const http::Headers& from_provider, const config::Pro
       continue;
     }
     if (!provider.api_key.empty() && value.find(provider.api_key) != std::string_view::npos) continue;
+    if (listen.shared && (text::starts_with_ignore_case(name, "anthropic-ratelimit-") || kOfTheAccount.has(name))) continue;
     to_client.add(name, value);
   }
 }

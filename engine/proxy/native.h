@@ -75,6 +75,8 @@ http::Headers forwarded_headers(const http::Headers& from_client);
 std::string forwarded_query(std::string_view from_client);
 
 /// The provider's headers that the client may see in the native lane; none that repeats the provider's key.
-void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, http::Headers& to_client);
+/// Where the listener is shared, what is about the operator's account stays here (claude-code-gateway 4.8).
+void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, const config::Listen& listen,
+                           http::Headers& to_client);
 
 }  // namespace ccrules::proxy

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "core/limits.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "http/coding.h"
 #include "proxy/native.h"
@@ -28,10 +29,20 @@ dialect::StreamWriterOptions writer_options(const Worker& worker, const Visit& v
   return options;
 }
 
+/// The provider's headers. Where they do not show its id of the request, the log does.
+void pass_headers(const FirstReply& from, const Visit& visit, http::Headers& headers) {
+  const config::Listen& listen = visit.policy->config->listen;
+  forward_reply_headers(from.stream->headers(), *from.provider, listen, headers);
+  if (!listen.shared) return;
+  headers.set("request-id", visit.row.id);
+  const std::string theirs(from.stream->headers().get("request-id"));
+  if (!theirs.empty()) log::info("provider '" + from.provider->id + "' calls this request " + theirs, visit.row.id);
+}
+
 http::Headers stream_headers(const Worker& worker, const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
   http::Headers headers;
   if (from.native && from.reader) {
-    forward_reply_headers(from.stream->headers(), *from.provider, headers);
+    pass_headers(from, visit, headers);
   } else {
     headers.add("content-type", std::string(spoken.stream_type()) + "; charset=utf-8");
     headers.add("request-id", visit.row.id);
@@ -151,7 +162,7 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
 Task<Result<void>> send_whole(const Worker& worker, FirstReply& from, Visit& visit, http::Exchange& to, std::string_view body) {
   http::Headers headers;
   if (from.native && !from.reader) {
-    forward_reply_headers(from.stream->headers(), *from.provider, headers);
+    pass_headers(from, visit, headers);
   } else {
     headers.add("content-type", "application/json");
     headers.add("request-id", visit.row.id);

@@ -99,6 +99,7 @@ Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const 
   if (visit.verbatim && error.origin == Origin::kUpstream) {
     visit.row.status = visit.verbatim->status;
     headers = std::move(visit.verbatim->headers);
+    if (visit.policy->config->listen.shared) headers.set("request-id", visit.row.id);
     visit.describe(headers);
     if (visit.must_commit()) co_await visit.commit();
     auto sent = co_await exchange.send(visit.verbatim->status, headers, visit.verbatim->body);

@@ -247,6 +247,59 @@ TEST_CASE("4.7, 4.9 and 4.11 Anthropic's answer and its headers reach the client
   CHECK(answer.field("x-ccrules-target") == "anth,claude-x");
 }
 
+TEST_CASE("4.8 what tells of the operator's account stays here when a team shares the proxy") {
+  const auto headers_of = [](const std::string& listen, int status) {
+    SimWorld world;
+    world.script("anth", 80, http_reply(status, "application/json", kReply,
+                                        "request-id: req_theirs\r\nanthropic-ratelimit-requests-remaining: 7\r\n"
+                                        "anthropic-organization-id: org_1\r\ncf-ray: r\r\nvia: 1.1 x\r\nretry-after: 3\r\n"));
+    std::string config = kConfig;
+    config.insert(config.find('{') + 1, "\"listen\": " + listen + ",");
+    ProxyWorld proxy(world, config);
+    return proxy.answer("/v1/messages", ask("claude-x"));
+  };
+  for (const int status : {200, 429}) {
+    const Message alone = headers_of("{}", status);
+    CHECK(alone.field("request-id") == "req_theirs");
+    CHECK(alone.field("anthropic-ratelimit-requests-remaining") == "7");
+    const Message shared = headers_of("{ \"shared\": true }", status);
+    CHECK_THAT(shared.field("request-id"), Catch::StartsWith("req_") && !Contains("theirs"));
+    CHECK(shared.field("retry-after") == "3");
+    for (const char* name : {"anthropic-ratelimit-requests-remaining", "anthropic-organization-id", "cf-ray", "via"}) {
+      INFO(name);
+      CHECK(shared.field(name).empty());
+    }
+    CHECK(shared.body == alone.body);
+  }
+}
+
+TEST_CASE("2.11 a compressed request is taken, one in a way nobody knows is a 415") {
+  SimWorld world;
+  ProxyWorld proxy(world, kConfig);
+  CHECK_THAT(proxy.answer("/v1/messages", "x", "content-encoding: snappy\r\n").first_line, Contains("415"));
+}
+
+TEST_CASE("3.9 and 3.6 the attribution line stays where it is in the native lane, whatever a rule sets") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kReply));
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "rules": ["/r.lua"])");
+  ProxyWorld proxy(world, config, {{"/r.lua", R"(rule "less" { set = { max_tokens = { max = 10 } } })"}});
+  (void)proxy.answer("/v1/messages", kClaudeBody);
+  CHECK_THAT(world.scripted_requests, Contains(R"("system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.329.76f;)") &&
+                                          Contains(R"("max_tokens":10)"));
+}
+
+TEST_CASE("4.10 usage comes once at the start and once at the end of a translated stream") {
+  SimWorld world;
+  world.script("oai", 80, http_stream(openai_events("hello")));
+  ProxyWorld proxy(world, kConfig);
+  const std::string body = proxy.answer("/v1/messages", ask("gpt-x", R"("stream":true,)")).body;
+  std::size_t count = 0;
+  for (std::size_t at = body.find("\"usage\""); at != std::string::npos; at = body.find("\"usage\"", at + 1)) ++count;
+  CHECK(count == 2);
+}
+
 TEST_CASE("5.1 and 5.5 Anthropic's errors reach the client with status and every byte") {
   for (const char* message : {"prompt is too long: 210000 tokens > 200000 maximum", "Input is too long.", "safeguards: Extra inputs are not permitted",
                               "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000"}) {

@@ -137,11 +137,11 @@ TEST_CASE("a header of an answer that repeats the provider's key stays here") {
   from.add("x-echo", "Bearer s3cret-key-of-ours");
   config::Provider provider;
   http::Headers with_any;
-  proxy::forward_reply_headers(from, provider, with_any);
+  proxy::forward_reply_headers(from, provider, config::Listen(), with_any);
   CHECK(with_any.size() == 2);
   provider.api_key = "s3cret-key-of-ours";
   http::Headers out;
-  proxy::forward_reply_headers(from, provider, out);
+  proxy::forward_reply_headers(from, provider, config::Listen(), out);
   CHECK(out.size() == 1);
   CHECK(out.get("x-request-id") == "up");
 }
