@@ -87,7 +87,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 22> kSwitches = {"vision",
+constexpr std::array<std::string_view, 23> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -107,6 +107,7 @@ constexpr std::array<std::string_view, 22> kSwitches = {"vision",
                                                         "user_identifiers",
                                                         "tools_need_no_effort",
                                                         "count_tokens",
+                                                        "batches",
                                                         "json_schema",
                                                         "encrypted_reasoning"};
 

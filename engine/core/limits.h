@@ -174,6 +174,18 @@ inline constexpr std::size_t kPackIndexBytes = 4u * 1024 * 1024;  ///< An index 
 inline constexpr std::size_t kPackDepends = 64;                   ///< Packs installed together.
 inline constexpr auto kPackFetchTime = 60s;                       ///< One download or git command.
 
+// --- batches
+inline constexpr std::size_t kBatchBodies = 8;         ///< A batch may be so many times as large as limits.body.
+inline constexpr std::size_t kBatchItems = 100'000;    ///< Anthropic's own cap.
+inline constexpr std::size_t kBatchIdBytes = 64;       ///< A custom_id.
+inline constexpr int kBatchLanes = 4;                  ///< Requests of batches under way at one time, per worker.
+inline constexpr int kBatchTries = 8;                  ///< Of one request while its provider is overloaded.
+inline constexpr auto kBatchTime = std::chrono::hours(24);  ///< What has not begun by then expires (Anthropic's own).
+inline constexpr auto kBatchPause = 30s;               ///< Before a request is tried again.
+inline constexpr std::size_t kBatchPage = 100;         ///< Results read from the disk at one time; batches in a list at most.
+
+inline constexpr std::size_t kToldLosses = 20;  ///< Losses that a refusal of strict mode names.
+
 // --- money
 inline constexpr std::int64_t kUsageTokens =
     1'000'000'000;                                      ///< A provider's count above this is not believed.

@@ -211,7 +211,9 @@ enum class Endpoint : std::uint8_t {
   kStatus,
   kForward,    ///< not translated: goes to a provider of the same format as it is
   kWebSocket,  ///< not offered here
-  kStored      ///< about an answer that would have to be kept here
+  kStored,     ///< about an answer that would have to be kept here
+  kBatches,    ///< message batches; Route::model: what stands behind their path ("", "{id}", "{id}/results")
+  kFiles       ///< files at Anthropic
 };
 struct Route {
   Endpoint endpoint = Endpoint::kNone;

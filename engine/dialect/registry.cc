@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string_view>
 
 #include "core/json.h"
@@ -82,9 +83,17 @@ Route find(std::string_view method, std::string_view path) {
   constexpr std::string_view kModel = "/models/";
   constexpr std::string_view kResponses = "/responses/";
   constexpr std::string_view kGoogle = "/v1beta/";
+  constexpr std::string_view kBatches = "/messages/batches";
   std::string_view below = below_version(path);
   const bool google = below.starts_with(kGoogle);
   if (google) below = below_version(below.substr(kGoogle.size() - 1));
+  if (below.starts_with(kBatches) && (below.size() == kBatches.size() || below[kBatches.size()] == '/')) {
+    const std::string_view behind = below.substr(std::min(kBatches.size() + 1, below.size()));
+    return method == "POST" || method == "GET" || method == "DELETE" ? route(Endpoint::kBatches, &anthropic(), behind) : Route();
+  }
+  if (below == "/files" || below.starts_with("/files/")) {
+    return method == "POST" || method == "GET" || method == "DELETE" ? route(Endpoint::kFiles, &anthropic()) : Route();
+  }
   if (method == "POST") {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());

@@ -10,8 +10,8 @@
 #include "http/client.h"
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
-#include "proxy/identity.h"
 #include "proxy/native.h"
+#include "proxy/plan.h"
 #include "proxy/token_count.h"
 
 namespace ccrules::proxy {
@@ -36,20 +36,9 @@ struct Question {
 
 /// The target that the rules would send the request to, when it counts by itself.
 std::optional<rules::Target> counting_target(Worker& worker, const Question& question) {
-  const rules::Identity who = identify(worker, *question.head, *question.outline);
-  const tokens::Count count = cheap_count(worker, *question.outline);
-  rules::Facts facts;
-  facts.outline = question.outline;
-  facts.identity = &who;
-  facts.dialect = question.spoken->name();
-  facts.path = question.head->path();
-  facts.tokens = count.tokens;
-  facts.tokens_p95 = count.p95;
-  facts.tokens_grade = tokens::grade_name(count.grade);
-  facts.wall_us = worker.clock.wall_us();
-  const http::RequestHead* const head = question.head;
-  facts.header = [head](std::string_view name) { return head->headers.get(name); };
-  const rules::Decision decision = question.policy->rules->decide(facts);
+  rules::Identity who;
+  const rules::Decision decision =
+      would_decide(worker, *question.policy, *question.head, *question.spoken, *question.outline, who);
   if (decision.deny || decision.targets.empty()) return std::nullopt;
   const config::Provider* provider = question.policy->config->provider(decision.targets.front().provider);
   if (provider == nullptr || !counts_tokens(*provider)) return std::nullopt;

@@ -102,9 +102,13 @@ Task<Result<void>> keep(Worker& worker, Visit& visit) {
 
 }  // namespace
 
+std::string fingerprint(const http::RequestHead& head, const config::Listen& listen) {
+  return fingerprint(credential_of(head, listen));
+}
+
 void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
   visit.row.payer = decision.budget;
-  visit.row.key = fingerprint(credential_of(head, visit.policy->config->listen));
+  if (visit.row.key.empty()) visit.row.key = fingerprint(head, visit.policy->config->listen);
   constexpr std::size_t kLongestId = 200;
   const std::string_view agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
   const std::string_view parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);

@@ -15,6 +15,9 @@
 /// Hard budgets along a request's way: set aside before it is sent, kept on the disk, settled when it is over.
 namespace ccrules::proxy {
 
+/// A dozen digits that tell the credential of a request from others; empty when it came without.
+std::string fingerprint(const http::RequestHead& head, const config::Listen& listen);
+
 /// Notes who pays: the decision's `budget`, the fingerprint of the client's credential, the tree of subagents.
 void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit);
 

@@ -126,6 +126,23 @@ Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, P
   plan.decision = visit.policy->rules->decide(plan.facts);
 }
 
+rules::Decision would_decide(Worker& worker, const Policy& policy, const http::RequestHead& head, const dialect::Dialect& spoken,
+                             const chat::Outline& outline, rules::Identity& who) {
+  who = identify(worker, head, outline);
+  const tokens::Count count = cheap_count(worker, outline);
+  rules::Facts facts;
+  facts.outline = &outline;
+  facts.identity = &who;
+  facts.dialect = spoken.name();
+  facts.path = head.path();
+  facts.tokens = count.tokens;
+  facts.tokens_p95 = count.p95;
+  facts.tokens_grade = tokens::grade_name(count.grade);
+  facts.wall_us = worker.clock.wall_us();
+  facts.header = [&head](std::string_view name) { return head.headers.get(name); };
+  return policy.rules->decide(facts);
+}
+
 Result<void> settle(Visit& visit, Plan& plan) {
   visit.row.ruleset = visit.policy->rules->hash();
   visit.row.facts_json = plan.recorder.json(plan.facts);

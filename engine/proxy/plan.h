@@ -48,4 +48,9 @@ Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, P
 /// The decision stands: notes it in the row. Error: what it refuses.
 Result<void> settle(Visit& visit, Plan& plan);
 
+/// What the rules would say to a request that is not one yet (a count of tokens, a request of a batch): nothing is counted or
+/// recorded. Fills in `who`.
+rules::Decision would_decide(Worker& worker, const Policy& policy, const http::RequestHead& head, const dialect::Dialect& spoken,
+                             const chat::Outline& outline, rules::Identity& who);
+
 }  // namespace ccrules::proxy

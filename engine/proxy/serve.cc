@@ -11,6 +11,7 @@
 #include "dialect/capability.h"
 #include "proxy/analytics_api.h"
 #include "proxy/attempts.h"
+#include "proxy/batches.h"
 #include "proxy/caching.h"
 #include "proxy/endpoints.h"
 #include "proxy/forward.h"
@@ -179,6 +180,10 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kStored:
       co_return not_offered(
           404, "responses are not kept by this proxy; send the whole conversation to POST /v1/responses");
+    case dialect::Endpoint::kBatches:
+      co_return co_await serve_batches(worker, exchange, route);
+    case dialect::Endpoint::kFiles:
+      co_return co_await serve_files(worker, exchange);
     case dialect::Endpoint::kGenerate:
     case dialect::Endpoint::kForward:
     case dialect::Endpoint::kNone:
@@ -198,6 +203,18 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
 }
 
 }  // namespace
+
+Task<void> serve_item(Worker& worker, http::Exchange& exchange, const std::string& key) {
+  dialect::Route route;
+  route.endpoint = dialect::Endpoint::kGenerate;
+  route.spoken = &dialect::anthropic();
+  Visit visit(worker, exchange.head(), route.spoken->name());
+  visit.row.key = key;
+  visit.row.status = 200;
+  auto answered = co_await answer(worker, exchange, route, visit);
+  if (!answered.ok()) co_await tell(exchange, *route.spoken, answered.error(), visit);
+  visit.record();
+}
 
 Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const dialect::Route route = dialect::find(exchange.head().method, exchange.head().path());

@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/world.h"
+#include "ledger/batches.h"
 #include "ledger/ledger.h"
 #include "ledger/queries.h"
 #include "proxy/board.h"
@@ -124,8 +125,20 @@ class Service final : public Control {
     if (ledger.ok()) {
       ledger_ = *std::move(ledger);
       learn_again(settings.path);
+      open_batches(settings);
     } else {
       log::error("requests are served but not recorded: " + ledger.error().message);
+    }
+  }
+
+  void open_batches(const ledger::Settings& settings) {
+    constexpr std::int64_t kDayUs = 24 * 3600 * std::int64_t{1'000'000};
+    const std::int64_t forget_us = settings.keep_days == 0 ? 0 : system_clock().wall_us() - settings.keep_days * kDayUs;
+    auto batches = ledger::Batches::open(settings.path, forget_us);
+    if (batches.ok()) {
+      batches_ = *std::move(batches);
+    } else {
+      log::error("batches for other providers than Anthropic are refused: " + batches.error().message);
     }
   }
 
@@ -142,6 +155,7 @@ class Service final : public Control {
     WorkerThread::Setup setup;
     setup.policy = std::move(policy);
     setup.ledger = ledger_.get();
+    setup.batches = batches_.get();
     setup.tallies = &tallies_;
     setup.vitals = &vitals_;
     setup.board = &board_;
@@ -297,6 +311,7 @@ class Service final : public Control {
   Vitals vitals_{loop_.now_ns()};
   Tallies tallies_;
   std::unique_ptr<ledger::Ledger> ledger_;  ///< fills in the tallies
+  std::unique_ptr<ledger::Batches> batches_;
   std::shared_ptr<tokens::Calibration> calibration_ = std::make_shared<tokens::Calibration>();
   std::unique_ptr<Listener> listener_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;

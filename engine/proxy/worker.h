@@ -20,9 +20,14 @@
 #include "tokens/calibration.h"
 #include "rules/shadow.h"
 
+namespace ccrules::ledger {
+class Batches;  // ledger/batches.h
+}
+
 namespace ccrules::proxy {
 
-class Board;  // proxy/board.h
+class Board;        // proxy/board.h
+class BatchRunner;  // proxy/batch_runner.h
 
 /// Configuration and rules that belong together. A request pins the one it started with; a reload puts a new
 /// one beside it.
@@ -50,6 +55,7 @@ struct World {
   const Files* rule_files = nullptr;  ///< of the operator; null: the system's
   Dialer* dialer = nullptr;
   ledger::Ledger* ledger = nullptr;  ///< null: nothing is recorded
+  ledger::Batches* batches = nullptr;  ///< null: batches for other providers than Anthropic are refused
   Tallies* tallies = nullptr;        ///< shared by all workers; null: the worker counts for itself
   const rules::Counters* counters = nullptr;  ///< null: the worker's own, over `tallies`
   Board* board = nullptr;            ///< shared by all workers; null: nobody looks
@@ -71,6 +77,7 @@ struct Worker {
         agents(*world.files, world.home),
         rule_files(world.rule_files != nullptr ? *world.rule_files : system_files()),
         ledger(world.ledger),
+        batches(world.batches),
         board(world.board),
         control(world.control),
         tallies(world.tallies != nullptr ? *world.tallies : own_tallies),
@@ -89,6 +96,8 @@ struct Worker {
   rules::AgentFinder agents;
   const Files& rule_files;  ///< any thread
   ledger::Ledger* ledger;
+  ledger::Batches* batches;
+  BatchRunner* batch_runner = nullptr;  ///< owned by whoever owns the worker
   Board* board;
   Control* control;
   Tallies own_tallies;

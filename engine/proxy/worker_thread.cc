@@ -9,6 +9,7 @@
 #include "core/limits.h"
 #include "core/log.h"
 #include "http/server.h"
+#include "proxy/batch_runner.h"
 #include "proxy/serve.h"
 
 namespace ccrules::proxy {
@@ -22,6 +23,7 @@ World world_of(UvLoop& loop, UvDialer& dialer, const WorkerThread::Setup& setup)
   world.files = &careful_files();
   world.dialer = &dialer;
   world.ledger = setup.ledger;
+  world.batches = setup.batches;
   world.tallies = setup.tallies;
   world.vitals = setup.vitals;
   world.board = setup.board;
@@ -46,13 +48,16 @@ struct WorkerThread::Inside {
   Inside(UvLoop& loop, const Setup& setup)
       : dialer(loop),
         worker(world_of(loop, dialer, setup), setup.policy),
+        batches(worker),
         server(
             loop, [this](http::Exchange& exchange) { return serve(worker, exchange); },
             server_limits(*setup.policy->config)) {}
 
   UvDialer dialer;
   Worker worker;
+  BatchRunner batches;
   http::Server server;
+  std::function<void()> drained;
   std::shared_ptr<TlsContext> tls;  ///< null: plain HTTP
 };
 
@@ -72,7 +77,9 @@ void WorkerThread::run(Setup setup) {
     auto context = TlsContext::server(listen.tls_cert, listen.tls_key);
     if (context.ok()) inside_->tls = *context;
   }
-  inside_->server.on_drained(std::move(setup.drained));
+  inside_->drained = std::move(setup.drained);
+  inside_->server.on_drained([this] { inside_->batches.stop(std::move(inside_->drained)); });
+  inside_->batches.wake();  // what a restart left
   inside_->server.on_closed([this] { connections_.fetch_sub(1, std::memory_order_relaxed); });
   loop_.run();
   inside_.reset();
@@ -127,7 +134,10 @@ void WorkerThread::drain() {
 }
 
 void WorkerThread::shutdown() {
-  loop_.post([this] { inside_->server.shutdown(); });
+  loop_.post([this] {
+    inside_->server.shutdown();
+    inside_->batches.stop({});
+  });
 }
 
 }  // namespace ccrules::proxy

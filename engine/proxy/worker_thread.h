@@ -26,6 +26,7 @@ class WorkerThread {
   struct Setup {
     std::shared_ptr<Policy> policy;
     ledger::Ledger* ledger = nullptr;
+    ledger::Batches* batches = nullptr;
     Tallies* tallies = nullptr;
     Vitals* vitals = nullptr;
     Board* board = nullptr;

@@ -203,6 +203,8 @@ bool asks_a_model(dialect::Endpoint endpoint) {
     case dialect::Endpoint::kCountTokens:  // counted here, nothing is sent
     case dialect::Endpoint::kModels:
     case dialect::Endpoint::kModel:
+    case dialect::Endpoint::kBatches:  // each request in one is asked as if it came alone: batches_story_test.cc
+    case dialect::Endpoint::kFiles:
     case dialect::Endpoint::kWebSocket:
     case dialect::Endpoint::kStored:
     case dialect::Endpoint::kVersion:

@@ -86,6 +86,9 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   auto ledger = ledger::Ledger::open(settings);
   if (!ledger) throw std::runtime_error(ledger.error().message);
   ledger_ = *std::move(ledger);
+  auto batches = ledger::Batches::open(settings.path, 0);
+  if (!batches) throw std::runtime_error(batches.error().message);
+  batches_ = *std::move(batches);
 
   static const StillClock clock;
   static CountingRandom random;
@@ -97,11 +100,14 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   below.rule_files = &files_;
   below.dialer = &world.dialer;
   below.ledger = ledger_.get();
+  below.batches = batches_.get();
   below.tallies = &tallies_;
   below.vitals = &vitals_;
   below.home = "/home/tester";
   below.board = &board_;
   worker_ = std::make_unique<proxy::Worker>(below, std::move(built->policies.front()));
+  runner_ = std::make_unique<proxy::BatchRunner>(*worker_);
+  runner_->wake();
   proxy::Worker* worker = worker_.get();
   server_ = std::make_unique<http::Server>(
       world.loop, [worker](http::Exchange& exchange) { return proxy::serve(*worker, exchange); },
@@ -110,9 +116,12 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
 
 ProxyWorld::~ProxyWorld() {
   server_->shutdown();
+  runner_->stop({});
   run();
   server_.reset();
+  runner_.reset();
   worker_.reset();
+  batches_.reset();
   ledger_.reset();
   std::error_code ignored;
   std::filesystem::remove_all(folder_, ignored);
@@ -130,6 +139,13 @@ Message ProxyWorld::answer(const std::string& path, const std::string& body, con
   const auto client = ask(path, body, headers);
   run();
   return read_message(client->received());
+}
+
+Message ProxyWorld::call(const std::string& method, const std::string& path, const std::string& headers) {
+  MemoryClient client(world_.loop, *server_);
+  client.send(method + " " + path + " HTTP/1.1\r\nhost: localhost\r\n" + headers + "content-length: 0\r\n\r\n");
+  run();
+  return read_message(client.received());
 }
 
 void ProxyWorld::run() {

@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "http/server.h"
+#include "ledger/batches.h"
 #include "ledger/ledger.h"
+#include "proxy/batch_runner.h"
 #include "proxy/board.h"
 #include "proxy/worker.h"
 #include "support/memory_files.h"
@@ -32,6 +34,8 @@ class ProxyWorld {
                                     const std::string& headers = {});
   /// Sends one request, runs the loop to rest and returns the answer.
   Message answer(const std::string& path, const std::string& body, const std::string& headers = {});
+  /// Any other method.
+  Message call(const std::string& method, const std::string& path, const std::string& headers = {});
   /// Everything recorded so far, in order.
   std::vector<Row> rows();
   /// What is committed at this moment.
@@ -53,10 +57,12 @@ class ProxyWorld {
   std::string folder_;
   proxy::Tallies tallies_;
   std::unique_ptr<ledger::Ledger> ledger_;
+  std::unique_ptr<ledger::Batches> batches_;
   proxy::Vitals vitals_{0};
   bool waits_for_ledger_ = false;
   proxy::Board board_;
   std::unique_ptr<proxy::Worker> worker_;
+  std::unique_ptr<proxy::BatchRunner> runner_;
   std::unique_ptr<http::Server> server_;
 };
 
