@@ -27,6 +27,7 @@ const std::array kSettings = {
     Of{"listen.compress", [](Snapshot& s) -> Slot { return &s.listen.compress; }},
     Of{"proxy", [](Snapshot& s) -> Slot { return &s.proxy; }},
     Of{"no_proxy", [](Snapshot& s) -> Slot { return &s.no_proxy; }},
+    Of{"strict", [](Snapshot& s) -> Slot { return &s.strict; }},
     Of{"workers", [](Snapshot& s) -> Slot { return &s.workers; }, {0, kWorkersMost}},
     Of{"time_zone", [](Snapshot& s) -> Slot { return &s.time_zone; }},
     Of{"models_dir", [](Snapshot& s) -> Slot { return &s.models_dir; }},

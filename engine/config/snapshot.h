@@ -176,6 +176,9 @@ struct Snapshot {
   Circuit circuit;
   std::vector<RateLimit> rate_limits;
   Cache cache;
+  /// Globs of what no translation may lose, by the names of x-ccrules-loss; "!glob" takes some out again, the last one that
+  /// matches counts. Empty: losses are only told.
+  std::vector<std::string> strict;
 
   [[nodiscard]] const Provider* provider(std::string_view id) const;
   /// What is known of models and their prices, without `prices`.

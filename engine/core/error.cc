@@ -12,6 +12,7 @@ const char* error_code_name(ErrorCode code) noexcept {
     case ErrorCode::kUnsupported: return "unsupported";
     case ErrorCode::kDenied: return "denied";
     case ErrorCode::kBudgetExceeded: return "budget_exceeded";
+    case ErrorCode::kLoss: return "loss";
     case ErrorCode::kUpstreamRefused: return "refused";
     case ErrorCode::kContextExceeded: return "context_exceeded";
     case ErrorCode::kUpstreamAuth: return "auth";

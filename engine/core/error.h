@@ -9,6 +9,7 @@ namespace ccrules {
 enum class ErrorCode : std::uint8_t {
   kBadRequest, kUnauthorized, kForbidden, kNotFound, kTooLarge, kUnsupported,  // the caller
   kDenied, kBudgetExceeded,                                                    // the operator's rules
+  kLoss,                 ///< strict mode: the request cannot be carried whole to this target
   kUpstreamRefused,      ///< 4xx that only another request would cure
   kContextExceeded,      ///< the prompt is larger than the model's window
   kUpstreamAuth,         ///< our key was not accepted

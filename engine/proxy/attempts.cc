@@ -17,6 +17,7 @@
 #include "proxy/gate.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
+#include "proxy/strict.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -287,6 +288,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   outgoing.provider = attempt.provider;
   outgoing.model = attempt.model;
   CCR_CO_TRY(written, write_body(worker, ask, attempt, visit));
+  if (!attempt.losses.empty()) CCR_CO_CHECK(carried_whole(*visit.policy->config, *ask.decision, *attempt.provider, attempt.losses));
   ask.document->reset();
   outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
   outgoing.stream = ask.outline->stream;

@@ -89,7 +89,7 @@ constexpr FactRow kFacts[] = {
     {"attempt", Fact::kAttempt, Kind::kNumber, Phase::kAttempt, "number", "Which attempt this was: 1 for the first."},
     {"status", Fact::kStatus, Kind::kNumber, Phase::kAttempt, "number", "The upstream's HTTP status, 0 when it gave none."},
     {"error", Fact::kError, Kind::kText, Phase::kError, "string",
-     "What failed: context_exceeded, upstream_overloaded, upstream_timeout ..."},
+     "What failed: context_exceeded, overloaded, timeout, loss ..."},
     {"provider", Fact::kProvider, Kind::kText, Phase::kAttempt, "string", "The provider of the attempt."},
     {"stop_reason", Fact::kStopReason, Kind::kText, Phase::kResponse, "string or nil",
      "Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs."},
@@ -119,6 +119,8 @@ constexpr EffectRow kEffects[] = {
     {"cache", Effect::kCache, true, false, "boolean or {ttl, scope}",
      "Whether the response cache may answer and keep this request, and for how long."},
     {"budget", Effect::kBudget, true, false, "string or function", "Which budget pays, such as 'project:web'."},
+    {"strict", Effect::kStrict, true, false, "boolean, list of globs or function",
+     "What no translation may lose: true for anything, { 'tools*', '!cache_control' } for some. Such a target fails with error 'loss'."},
     {"retry", Effect::kRetry, false, true, "boolean, {after, at_most} or function", "Tries the same target again."},
     {"next_fallback", Effect::kNextFallback, false, true, "boolean or function", "Goes on to the next fallback."},
 };

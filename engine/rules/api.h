@@ -49,7 +49,7 @@ struct FactRow {
 };
 
 enum class Effect : std::uint8_t {
-  kTo, kFallback, kDeny, kSet, kHeaders, kTag, kCache, kBudget, kRetry, kNextFallback
+  kTo, kFallback, kDeny, kSet, kHeaders, kTag, kCache, kBudget, kStrict, kRetry, kNextFallback
 };
 
 struct EffectRow {

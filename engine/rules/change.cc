@@ -36,6 +36,7 @@ Slots slots_of(const Decision& decision) {
   for (const auto& [name, value] : decision.tags) slots[std::string(kTag) + name] = value;
   if (decision.cache) slots["cache"] = cache_text(*decision.cache);
   if (!decision.budget.empty()) slots["budget"] = decision.budget;
+  if (decision.strict) slots["strict"] = decision.strict->empty() ? "nothing" : globs_text(*decision.strict);
   return slots;
 }
 

@@ -8,7 +8,7 @@ namespace ccrules::rules {
 
 /// What two decisions about the same request do differently in one slot.
 struct Change {
-  /// "to", "fallback", "set.max_tokens", "headers.x-team", "tag.experiment", "cache", "budget"; of a failed attempt or a reply
+  /// "to", "fallback", "set.max_tokens", "headers.x-team", "tag.experiment", "cache", "budget", "strict"; of a failed attempt or a reply
   /// with that in front: "error.retry", "response.next_fallback"
   std::string slot;
   std::string before;  ///< as text; empty: nothing. What headers are set to is not told: it may be a credential

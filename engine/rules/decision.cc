@@ -73,6 +73,11 @@ void write_decision(json::Writer& out, const Decision& decision) {
     out.end_object();
   }
   if (!decision.budget.empty()) out.member("budget", decision.budget);
+  if (decision.strict) {
+    out.key("strict").begin_array();
+    for (const std::string& glob : *decision.strict) out.string(glob);
+    out.end_array();
+  }
   write_failed(out, decision.failed_rules);
 }
 
@@ -158,6 +163,15 @@ bool same_effect(Decision one, const Decision& other) {
   one.reason = other.reason;
   one.failed_rules = other.failed_rules;
   return one == other;
+}
+
+std::string globs_text(const std::vector<std::string>& globs) {
+  std::string out;
+  for (const std::string& glob : globs) {
+    if (!out.empty()) out += ", ";
+    out += glob;
+  }
+  return out;
 }
 
 std::string trace_json(const Decision& decision, const Trace& trace, std::string_view decision_id) {

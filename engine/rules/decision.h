@@ -18,6 +18,8 @@ struct Target {
 
 /// "provider,model".
 std::string target_text(const Target& target);
+/// "tools*, !cache_control".
+std::string globs_text(const std::vector<std::string>& globs);
 
 /// One change of a request member, asked for by `set.<field>` or a route's parameters.
 struct FieldEdit {
@@ -64,6 +66,7 @@ struct Decision {
   std::vector<HeaderEdit> headers;
   std::map<std::string, std::string> tags;
   std::optional<CachePolicy> cache;
+  std::optional<std::vector<std::string>> strict;  ///< globs of what must not be lost (config::Snapshot::strict)
   std::string budget;  ///< scope of the budget that pays, such as "project:web"; empty: the usual ones
   std::vector<std::string> failed_rules;  ///< rules skipped because they threw or ran out of budget
   bool operator==(const Decision&) const = default;
@@ -147,12 +150,13 @@ struct Trace {
 ///  "overrides": [{"rule","where"}], "rule", "reason", "deny"?: {"status","message","type"?}, "no_target"?, "bad_request"?,
 ///  "targets": [{"provider","model"}], "set": [{"field","kind": set|max|min|default|remove|values,"value"?}],
 ///  "headers": {name: value or null for remove}, "tags": {name: value}, "cache"?: {"use","ttl_ms"?,"scope"?}, "budget"?,
+///  "strict"?: [glob],
 ///  "failed_rules": [name],
 ///  "claims": [{"slot","value","rule","where","pack"?,"shadowed"}],
 ///  "rules": [{"rule","where","layer","pack"?,"matched","failed_condition"?,"actual"?,"error"?,"quarantined"?,"time_ns"}],
 ///  "facts_read": {name: value}, "time_ns"}
 std::string trace_json(const Decision& decision, const Trace& trace, std::string_view decision_id);
-/// The same of a decision on an attempt: instead of reason, targets, set, headers, cache and budget it has
+/// The same of a decision on an attempt: instead of reason, targets, set, headers, cache, budget and strict it has
 /// "retry"?, "retry_after_ms"?, "retry_at_most_ms"?, "next_fallback"?, "to"?: {"provider","model"}.
 std::string trace_json(const AttemptDecision& decision, const Trace& trace, std::string_view decision_id);
 

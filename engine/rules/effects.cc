@@ -441,6 +441,27 @@ BudgetEffect EffectReader::budget(const Tree& value) {
   return effect;
 }
 
+StrictEffect EffectReader::strict(const Tree& value) {
+  StrictEffect effect;
+  if (value.is(Tree::Kind::kFunction)) {
+    effect.function = value.ref;
+    return effect;
+  }
+  std::vector<std::string>& what = effect.what.emplace();
+  const bool is_list = value.is(Tree::Kind::kTable) && value.members.empty() &&
+                       std::all_of(value.items.begin(), value.items.end(), [](const Tree& item) {
+                         return item.is(Tree::Kind::kText) && !item.text.empty();
+                       });
+  if (value.is(Tree::Kind::kFlag)) {
+    if (value.flag) what.emplace_back("*");
+  } else if (is_list) {
+    for (const Tree& item : value.items) what.push_back(item.text);
+  } else {
+    fail(value.at, std::string("strict is true, false or a list of what must not be lost, such as { \"tools*\" }, not ") + value.kind_name());
+  }
+  return effect;
+}
+
 RetryEffect EffectReader::retry(const Tree& value) {
   RetryEffect effect;
   if (value.is(Tree::Kind::kFunction)) {

@@ -72,6 +72,12 @@ struct BudgetEffect {
   int function = 0;
 };
 
+struct StrictEffect {
+  std::optional<std::vector<std::string>> what;  ///< globs of what must not be lost
+  int function = 0;                              ///< 0: none
+  [[nodiscard]] bool empty() const { return !what && function == 0; }
+};
+
 /// Reads the values of effects, at load from a rule's table and later from what its functions return: the same rules and
 /// messages for both.
 class EffectReader {
@@ -88,6 +94,7 @@ class EffectReader {
   RetryEffect retry(const Tree& value);
   CacheEffect cache(const Tree& value);
   BudgetEffect budget(const Tree& value);
+  StrictEffect strict(const Tree& value);
   /// One member of `set`, `headers`, `tag`.
   void set_field(const std::string& field, Spot at, const Tree& value, std::vector<FieldEdit>& out);
   void header(const std::string& name, Spot at, const Tree& value, std::vector<HeaderEdit>& out);

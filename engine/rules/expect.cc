@@ -80,7 +80,8 @@ std::string wait_text(std::optional<std::chrono::milliseconds> wait) {
 
 // What an expect may hold.
 constexpr const char* kWanted[] = {"to",      "by",     "reason",    "deny",        "fallback", "shadowed", "tag",   "set",
-                                   "headers", "failed", "no_target", "bad_request", "upstream", "cache",    "budget"};
+                                   "headers", "failed", "no_target", "bad_request", "upstream", "cache",    "budget",
+                                   "strict"};
 constexpr const char* kWantedOfAttempt[] = {"by", "retry", "next_fallback", "to", "deny", "tag"};
 constexpr const char* kWantedOfSweep[] = {"share", "rules"};
 
@@ -126,6 +127,8 @@ class Comparison {
       differ("cache", scalar(value), decision.cache ? (decision.cache->use ? "true" : "false") : "none");
     } else if (member.key == "budget") {
       differ("budget", rule(value), decision.budget.empty() ? "none" : decision.budget);
+    } else if (member.key == "strict") {
+      strict(value, decision);
     } else if (member.key == "set") {
       for (const Tree::Member& part : value.members) set(part, decision);
     } else if (member.key == "headers") {
@@ -170,6 +173,16 @@ class Comparison {
         const std::chrono::milliseconds actual = part.key == "after" ? decision.retry_after : decision.retry_at_most;
         differ("retry." + part.key, wait_text(read_wait(part.value)), retried ? wait_text(actual) : "not retried");
       }
+    }
+  }
+
+  /// true or false, or the globs.
+  void strict(const Tree& value, const Decision& decision) {
+    const bool any = decision.strict && !decision.strict->empty();
+    if (value.is(Tree::Kind::kFlag)) {
+      differ("strict", scalar(value), any ? "true" : "false");
+    } else {
+      differ("strict", joined(words(value)), any ? joined(*decision.strict) : "false");
     }
   }
 

@@ -31,6 +31,7 @@ struct Asked {
   std::vector<std::pair<std::string, std::string>> tags;
   std::optional<CachePolicy> cache;
   std::string budget;
+  std::optional<std::vector<std::string>> strict;
 
   [[nodiscard]] bool claims_to() const { return to.has_value() || !bad_request.empty() || !no_target.empty(); }
 };
@@ -188,7 +189,8 @@ class Merge {
   bool ask(const Rule& rule, Evaluation& evaluation, Asked& asked) {
     return ask_to(rule, evaluation, asked) && ask_fallback(rule, evaluation, asked) && ask_deny(rule, evaluation, asked) &&
            ask_set(rule, evaluation, asked) && ask_headers(rule, evaluation, asked) && judge_.tags(rule, evaluation, asked.tags) &&
-           ask_cache(rule, evaluation, asked) && ask_budget(rule, evaluation, asked);
+           ask_cache(rule, evaluation, asked) && ask_budget(rule, evaluation, asked) &&
+           ask_strict(rule, evaluation, asked);
   }
 
   bool ask_to(const Rule& rule, Evaluation& evaluation, Asked& asked) {
@@ -331,6 +333,17 @@ class Merge {
     return Judge::accept(problems, evaluation);
   }
 
+  bool ask_strict(const Rule& rule, Evaluation& evaluation, Asked& asked) {
+    asked.strict = rule.strict.what;
+    if (rule.strict.function == 0) return true;
+    Tree result;
+    if (!judge_.call(rule, rule.strict.function, evaluation, result)) return false;
+    if (result.is(Tree::Kind::kNil)) return true;
+    Problems problems;
+    asked.strict = EffectReader(rule.context, problems).strict(result).what;
+    return Judge::accept(problems, evaluation);
+  }
+
   // --- claiming
 
   void claim(const Rule& rule, Asked& asked) {
@@ -351,6 +364,7 @@ class Merge {
     claim_tags(rule, asked, denied_);
     claim_cache(rule, asked);
     claim_budget(rule, asked);
+    claim_strict(rule, asked);
   }
 
   void take_deny(const Rule& rule, Deny deny) {
@@ -469,11 +483,19 @@ class Merge {
     if (!taken) decision_.budget = std::move(asked.budget);
   }
 
+  void claim_strict(const Rule& rule, Asked& asked) {
+    if (!asked.strict) return;
+    const bool taken = denied_ || decision_.strict.has_value();
+    judge_.record(rule, "strict", globs_text(*asked.strict), taken);
+    if (!taken) decision_.strict = std::move(asked.strict);
+  }
+
   void finish() {
     if (denied_) {
       decision_.targets.clear();
       decision_.cache.reset();
       decision_.budget.clear();
+      decision_.strict.reset();
       decision_.edits.clear();
       decision_.headers.clear();
       decision_.no_target.clear();

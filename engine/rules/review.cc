@@ -71,6 +71,7 @@ class Reviewer {
     add("deny", rule.may_deny(), rule.deny.kind == DenyEffect::Kind::kFixed);
     add("cache", rule.cache.policy || rule.cache.function != 0, rule.cache.policy.has_value());
     add("budget", !rule.budget.scope.empty() || rule.budget.function != 0, !rule.budget.scope.empty());
+    add("strict", !rule.strict.empty(), rule.strict.what.has_value());
     add("retry", rule.retry.retry || rule.retry.function != 0, rule.retry.retry.has_value());
     add("next_fallback", rule.next_fallback || rule.next_fallback_function != 0, rule.next_fallback.has_value());
     add_members(slots, rule.set, "set.", [](const FieldEdit& edit) { return edit.field; });

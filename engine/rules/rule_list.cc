@@ -64,6 +64,7 @@ RuleLine line_of(const Rule& rule) {
   effects.table("tag", rule.tag, [](const auto& tag) { return tag.first; });
   if (rule.cache.policy || rule.cache.function != 0) effects.add("cache");
   if (!rule.budget.scope.empty() || rule.budget.function != 0) effects.add("budget", rule.budget.scope);
+  if (!rule.strict.empty()) effects.add("strict");
   if (rule.retry.retry || rule.retry.function != 0) effects.add("retry");
   if (rule.next_fallback || rule.next_fallback_function != 0) effects.add("next_fallback");
   return line;

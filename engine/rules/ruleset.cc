@@ -64,7 +64,7 @@ bool uses_lua(const Rule& rule) {
          rule.fallback.kind == TargetEffect::Kind::kFunction || rule.deny.kind == DenyEffect::Kind::kFunction ||
          !rule.set.functions.empty() || rule.set.function != 0 || !rule.headers.functions.empty() || rule.headers.function != 0 ||
          !rule.tag.functions.empty() || rule.tag.function != 0 || rule.retry.function != 0 || rule.next_fallback_function != 0 ||
-         rule.cache.function != 0 || rule.budget.function != 0;
+         rule.cache.function != 0 || rule.budget.function != 0 || rule.strict.function != 0;
 }
 
 // Requests of one working directory, its folders included.
@@ -465,6 +465,7 @@ class Loader {
       case api::Effect::kTag: rule.tag = reader.tag(member.value); break;
       case api::Effect::kCache: rule.cache = reader.cache(member.value); break;
       case api::Effect::kBudget: rule.budget = reader.budget(member.value); break;
+      case api::Effect::kStrict: rule.strict = reader.strict(member.value); break;
       case api::Effect::kRetry: rule.retry = reader.retry(member.value); break;
       case api::Effect::kNextFallback:
         if (member.value.is(Tree::Kind::kFlag)) {
@@ -586,12 +587,12 @@ bool Rule::has_effect() const {
   return to.kind != TargetEffect::Kind::kNone || fallback.kind != TargetEffect::Kind::kNone ||
          deny.kind != DenyEffect::Kind::kNone || !set.empty() || !headers.empty() || !tag.empty() ||
          cache.policy.has_value() || cache.function != 0 || !budget.scope.empty() || budget.function != 0 ||
-         retry.retry.has_value() || retry.function != 0 || next_fallback.has_value() || next_fallback_function != 0;
+         !strict.empty() || retry.retry.has_value() || retry.function != 0 || next_fallback.has_value() || next_fallback_function != 0;
 }
 
 bool Rule::only_targets() const {
   return deny.kind == DenyEffect::Kind::kNone && set.empty() && headers.empty() && tag.empty() && !cache.policy &&
-         cache.function == 0 && budget.scope.empty() && budget.function == 0;
+         cache.function == 0 && budget.scope.empty() && budget.function == 0 && strict.empty();
 }
 
 std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,

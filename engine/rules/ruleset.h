@@ -47,6 +47,7 @@ struct Rule {
   TagEffect tag;
   CacheEffect cache;
   BudgetEffect budget;
+  StrictEffect strict;
   RetryEffect retry;
   std::optional<bool> next_fallback;
   int next_fallback_function = 0;

@@ -152,7 +152,7 @@
 ---@field attempt number
 ---The upstream's HTTP status, 0 when it gave none.
 ---@field status number
----What failed: context_exceeded, upstream_overloaded, upstream_timeout ...
+---What failed: context_exceeded, overloaded, timeout, loss ...
 ---@field error string
 ---The provider of the attempt.
 ---@field provider string
@@ -273,7 +273,7 @@
 ---@field attempt? ccrules.NumberCondition
 ---The upstream's HTTP status, 0 when it gave none.
 ---@field status? ccrules.NumberCondition
----What failed: context_exceeded, upstream_overloaded, upstream_timeout ...
+---What failed: context_exceeded, overloaded, timeout, loss ...
 ---@field error? ccrules.TextCondition
 ---The provider of the attempt.
 ---@field provider? ccrules.TextCondition
@@ -408,6 +408,8 @@
 ---@field cache? any
 ---Which budget pays, such as 'project:web'.
 ---@field budget? any
+---What no translation may lose: true for anything, { 'tools*', '!cache_control' } for some. Such a target fails with error 'loss'.
+---@field strict? any
 ---Tries the same target again.
 ---@field retry? any
 ---Goes on to the next fallback.

@@ -68,6 +68,9 @@ TEST_CASE("facts that need words of their own say which") {
   CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
         Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\" }, not a string"});
   CHECK(errors("rule \"a\" { cache = { scope = \"team\" } }") == Lines{"1:30 cache: scope is session, user, project or all"});
+  CHECK(errors("rule \"a\" { strict = 5 }") ==
+        Lines{"1:21 strict is true, false or a list of what must not be lost, such as { \"tools*\" }, not a number"});
+  CHECK(errors("rule \"a\" { strict = { \"\" } }").size() == 1);
   CHECK(errors("rule \"a\" { budget = 5 }") == Lines{"1:21 budget is the scope that pays, such as \"project:web\", not a number"});
   CHECK(errors("rule \"a\" { set = { effort = { values = \"low\" } } }") == Lines{"1:40 set.effort: values is a list, each a string"});
   CHECK(errors("rule \"a\" { on = \"reply\", to = \"sim\" }") == Lines{"1:17 on is \"request\", \"error\" or \"response\""});

@@ -297,6 +297,26 @@ rule "values"   { set = { effort = { values = { "low", "medium" }, default = "lo
   CHECK(decision.cache->scope == "project");
 }
 
+TEST_CASE("strict is a slot: what must not be lost, by the first rule that says something") {
+  auto rules = engine(R"(
+rule "tools" { when = { agent = "main" }, strict = { "tools*", "!cache_control" } }
+rule "all"   { when = { agent = "other" }, strict = true }
+rule "none"  { strict = function(req) return false end }
+)");
+  Sample sample;
+  Trace trace;
+  Decision decision = rules->decide(sample.facts, &trace);
+  REQUIRE(decision.strict.has_value());
+  CHECK(globs_text(*decision.strict) == "tools*, !cache_control");
+  CHECK_THAT(trace_json(decision, trace, ""), Catch::Contains(R"("strict":["tools*","!cache_control"])"));
+  sample.identity.agent = "other";
+  CHECK(globs_text(*rules->decide(sample.facts).strict) == "*");
+  sample.identity.agent = "third";
+  decision = rules->decide(sample.facts);
+  REQUIRE(decision.strict.has_value());
+  CHECK(decision.strict->empty());
+}
+
 TEST_CASE("a trace holds the facts that were read and no others, and cuts long texts") {
   auto rules = engine(R"(rule "a" { when = { tokens = { gt = 5 }, text = { system = { has = "zzz" } } }, to = "sim,a" })");
   Sample sample;

@@ -47,6 +47,7 @@ constexpr Return kReturns[] = {
     {"a million targets", "fallback = function() local t = {} for i = 1, 1e6 do t[i] = 'sim,x' end return t end"},
     {"a status that is no number", "tag = { a = 1 }, deny = function() return { status = 0/0 } end"},
     {"a field with infinity", "set = function() return { max_tokens = { max = 1/0 } } end"},
+    {"something strict that is no list", "strict = function() return { a = 1 } end"},
     {"a budget that is a table", "budget = function() return {} end"},
     {"a cache for ever", "cache = function() return { ttl = ('9'):rep(100) .. 'd' } end"},
     {"a word of the prelude where none belongs", "to = function() return remove end"},
