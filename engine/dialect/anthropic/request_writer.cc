@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "dialect/anthropic/history_writer.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -356,16 +357,13 @@ class RequestWriter {
 
   void write_rest(json::Writer& writer) {
     if (request_.extra_json.empty()) return;
+    if (!own_) return note_foreign_members(request_, "Anthropic has no such setting", losses_);
     auto document = json::Document::open_view(request_.extra_json);
     if (!document.ok()) return;
     auto members = document->root_object();
     if (!members.ok()) return;
     while (members->next()) {
       const std::string_view name = members->key();
-      if (!own_) {
-        losses_.add(safe_name(name), "Anthropic has no such setting");
-        continue;
-      }
       if (name == "thinking" || name == "output_config" || name == "metadata")
         continue;  // written with their objects
       if (const auto raw = members->value().raw(); raw.ok()) writer.member_raw(name, *raw);

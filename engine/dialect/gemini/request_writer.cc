@@ -4,6 +4,7 @@
 
 #include "core/text.h"
 #include "dialect/fit.h"
+#include "dialect/foreign_members.h"
 #include "dialect/gemini/contents_writer.h"
 #include "dialect/gemini/parts.h"
 #include "dialect/gemini/schema.h"
@@ -55,14 +56,16 @@ class RequestWriter {
  private:
   Result<void> take_extra_members() {
     if (request_.extra_json.empty()) return {};
+    if (!same_format_) {
+      note_foreign_members(request_, "Gemini has no such member", losses_);
+      return {};
+    }
     CCR_TRY(document, json::Document::open_view(request_.extra_json));
     CCR_TRY(members, document.root_object());
     while (members.next()) {
       std::string name(members.key());
       CCR_TRY(raw, members.value().raw());
-      if (!same_format_) {
-        losses_.add(name, "Gemini has no such member");
-      } else if (name == "generationConfig") {
+      if (name == "generationConfig") {
         own_config_ = raw;
       } else if (name == "toolConfig") {
         own_tool_config_ = raw;

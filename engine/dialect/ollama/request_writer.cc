@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "dialect/fit.h"
+#include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 #include "dialect/ollama/message_writer.h"
 #include "dialect/tools.h"
@@ -45,14 +46,14 @@ class RequestWriter {
  private:
   Result<void> take_extra_members() {
     if (request_.extra_json.empty()) return {};
+    if (!same_format_) {
+      note_foreign_members(request_, "Ollama has no such member", losses_);
+      return {};
+    }
     CCR_TRY(document, json::Document::open(request_.extra_json));
     CCR_TRY(members, document.root_object());
     while (members.next()) {
       const std::string name(members.key());
-      if (!same_format_) {
-        losses_.add(name, "Ollama has no such member");
-        continue;
-      }
       CCR_TRY(value, members.value().raw());
       if (name == "options") {
         options_.append(",").append(value.substr(1, value.size() - 2));

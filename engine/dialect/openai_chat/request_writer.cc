@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "dialect/fit.h"
+#include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 #include "dialect/openai_chat/message_writer.h"
 #include "dialect/openai_chat/tool_writer.h"
@@ -83,12 +84,7 @@ class RequestWriter {
       if (members.size() > 2) extra_.append(",").append(members.substr(1, members.size() - 2));
       return {};
     }
-    CCR_TRY(document, json::Document::open(request_.extra_json));
-    CCR_TRY(members, document.root_object());
-    while (members.next()) {
-      const std::string name(members.key());
-      losses_.add(name, "chat completions have no such member");
-    }
+    note_foreign_members(request_, "chat completions have no such member", losses_);
     return {};
   }
 

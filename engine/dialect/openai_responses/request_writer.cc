@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "dialect/fit.h"
+#include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 #include "dialect/openai_responses/input_writer.h"
 #include "dialect/openai_responses/parts.h"
@@ -287,14 +288,11 @@ class RequestWriter {
 
   void write_others() {
     if (request_.extra_json.empty()) return;
+    if (!own_) return note_foreign_members(request_, "responses have no such member", losses_);
     auto document = json::Document::open_view(request_.extra_json);
     auto members = document ? document->root_object() : Result<json::Object>(document.error());
     while (members && members->next()) {
       const std::string name(members->key());
-      if (!own_) {
-        losses_.add(name, "responses have no such member");
-        continue;
-      }
       const bool written = name == "reasoning" || name == "text" || name == "store" || name == "include" ||
                            name == "tool_choice";
       const auto raw = members->value().raw();
