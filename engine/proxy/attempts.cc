@@ -159,7 +159,13 @@ Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, st
   dialect::UpstreamFailure failure = failure_at(attempt, visit);
   if (readable) failure.body = *body;
   failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
-  if (readable && mends_refusals(ask, attempt)) learn(worker, attempt, failure, sent, visit);
+  if (readable && mends_refusals(ask, attempt)) {
+    learn(worker, attempt, failure, sent, visit);
+  } else if (readable && attempt.model != ask.outline->model && !visit.without_reasoning && dialect::refuses_reasoning(failure)) {
+    // We chose another model than the one that thought, and do not know of it: this proxy was started since (session_models.h).
+    visit.without_reasoning = true;
+    visit.refused = "the thinking of another model";
+  }
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
   const bool our_key_refused =
@@ -505,7 +511,11 @@ void Attempts::note_answer(CircuitPass& pass, std::int64_t sent_ms) {
 void Attempts::note_used() {
   if (ask_.spoken != &dialect::anthropic()) return;
   const std::string conversation = SessionModels::conversation(*ask_.facts->identity, *ask_.outline);
-  worker_.tallies.models.answered(conversation, target(), ask_.outline->messages);
+  if (visit_.without_reasoning) {
+    worker_.tallies.models.moved(conversation, target(), ask_.outline->messages);
+  } else {
+    worker_.tallies.models.answered(conversation, target(), ask_.outline->messages);
+  }
 }
 
 void Attempts::note_failure(CircuitPass& pass, Error& error, std::int64_t sent_ms) {

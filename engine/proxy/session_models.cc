@@ -36,4 +36,13 @@ void SessionModels::answered(const std::string& conversation, const rules::Targe
   states_.emplace(conversation, std::move(state));
 }
 
+void SessionModels::moved(const std::string& conversation, const rules::Target& target, std::int64_t messages) {
+  if (conversation.empty()) return;
+  const std::lock_guard lock(mutex_);
+  if (states_.size() >= limits::kWarmKeys && !states_.contains(conversation)) states_.clear();
+  State& state = states_[conversation];
+  state.target = target;
+  state.foreign = messages;
+}
+
 }  // namespace ccrules::proxy

@@ -11,7 +11,8 @@
 namespace ccrules::proxy {
 
 /// Which models have thought in which conversation. Anthropic's newer models refuse thinking that another model signed (G-9), so what
-/// came before a conversation changed its model must not go to the new one. Bounded memory, any thread; forgotten with the process.
+/// came before a conversation changed its model must not go to the new one. Bounded memory, any thread; forgotten with the
+/// process: what a provider refuses afterwards is sent again without that thinking, and noted by moved().
 class SessionModels {
  public:
   /// A session's conversations differ by their first words: titles and subagents come between those of its main one.
@@ -21,6 +22,8 @@ class SessionModels {
                                               std::int64_t messages) const;
   /// The target has answered a request with so many messages.
   void answered(const std::string& conversation, const rules::Target& target, std::int64_t messages);
+  /// The same, and what was thought in them was another model's.
+  void moved(const std::string& conversation, const rules::Target& target, std::int64_t messages);
 
  private:
   struct State {

@@ -109,6 +109,36 @@ TEST_CASE("an Anthropic session that thought elsewhere and calls a tool does not
   CHECK_THAT(world.scripted_requests, !Contains("budget_tokens"));
 }
 
+TEST_CASE("after a restart a session that the rules move to another Claude goes on without the thinking that this one refuses") {
+  const std::string refusal =
+      http_reply(400, "application/json",
+                 R"({"type":"error","error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"}})");
+  SimWorld world;
+  world.script_in_turn("anth", 80, {refusal, http_reply(200, "application/json", kMessagesReply)});
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "rules": ["/r.lua"])");
+  ProxyWorld proxy(world, config, {{"/r.lua", R"(rule "other" { when = { model = "claude-old" }, to = "anth,claude-new" })"}});
+  const std::string thought = R"([{"type":"thinking","thinking":"hm","signature":"c2lnbmVk"},{"type":"tool_use","id":"call_1","name":"now","input":{}}])";
+  const std::string session = "x-claude-code-session-id: s-1\r\n";
+  const Message answer = proxy.answer("/v1/messages", messages_turn("claude-old", thought), session);
+  CHECK(answer.body == kMessagesReply);
+  CHECK_THAT(answer.field("x-ccrules-loss"), Contains("thinking"));
+  CHECK_THAT(world.scripted_requests, Contains("c2lnbmVk"));
+  world.scripted_requests.clear();
+  CHECK_THAT(proxy.answer("/v1/messages", messages_turn("claude-old", thought), session).first_line, Contains("200"));
+  CHECK_THAT(world.scripted_requests, !Contains("c2lnbmVk"));  // known now
+}
+
+TEST_CASE("a refusal of thinking reaches a client that chose the model itself as it is") {
+  const std::string body =
+      R"({"type":"error","error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"}})";
+  SimWorld world;
+  world.script("anth", 80, http_reply(400, "application/json", body));
+  ProxyWorld proxy(world, kConfig);
+  const std::string thought = R"([{"type":"thinking","thinking":"hm","signature":"c2lnbmVk"},{"type":"tool_use","id":"call_1","name":"now","input":{}}])";
+  CHECK(proxy.answer("/v1/messages", messages_turn("claude-new", thought)).body == body);
+}
+
 TEST_CASE("an Anthropic session with its own signatures goes to Anthropic byte for byte") {
   SimWorld world;
   world.script("anth", 80, http_reply(200, "application/json", kMessagesReply));
