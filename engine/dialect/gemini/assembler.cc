@@ -120,6 +120,11 @@ Result<void> read_feedback(json::Value& value, Chunk& chunk) {
   return {};
 }
 
+bool is_first(const json::Value& candidate) {
+  const std::optional<json::Value> index = candidate.peek("index");
+  return !index || index->peek_raw() == "0" || index->is_null();
+}
+
 Error too_many_calls() {
   Error error;
   error.code = ErrorCode::kUpstreamProtocol;
@@ -146,7 +151,8 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
       CCR_TRY(candidates, value.array());
       bool first = true;
       while (candidates.next()) {
-        if (first && candidates.value().is(Type::kObject)) {
+        // Several candidates may come in chunks of their own: the first one is the answer.
+        if (first && candidates.value().is(Type::kObject) && is_first(candidates.value())) {
           chunk.is_answer = true;
           CCR_CHECK(read_candidate(candidates.value(), chunk));
         }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/limits.h"
+
 namespace ccrules::dialect::ollama {
 namespace {
 
@@ -65,11 +67,11 @@ Result<void> read_message(json::Value& value, Chunk& chunk) {
   return message.done();
 }
 
-/// A count that is missing stays unknown; a negative one is nobody's.
+/// A count that is missing stays unknown; a negative one is nobody's, nor one beyond belief.
 Result<void> take_count(json::Value& value, std::optional<std::int64_t>& count) {
   if (!value.is(Type::kNumber)) return {};
   CCR_TRY(number, value.number());
-  count = static_cast<std::int64_t>(std::clamp(number, 0.0, 1e15));
+  count = static_cast<std::int64_t>(std::clamp(number, 0.0, static_cast<double>(limits::kUsageTokens)));
   return {};
 }
 

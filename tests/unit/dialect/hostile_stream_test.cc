@@ -1,0 +1,201 @@
+#include <algorithm>
+
+#include <catch2/catch.hpp>
+
+#include "core/limits.h"
+#include "core/text.h"
+#include "dialect/dialect.h"
+#include "support/stream_cuts.h"
+
+/// What providers of the three newer formats may send by mistake or on purpose. Whatever it is: the events keep their order in every
+/// cut, texts are UTF-8, counts are not negative, and an answer that is not all there does not end like one.
+using namespace ccrules;
+using namespace ccrules::test;
+
+namespace {
+
+enum class End { kClean, kError };
+
+struct Row {
+  const char* name;
+  std::string bytes;
+  End end;
+  std::string text;               ///< of all text blocks, when it ends clean
+  std::vector<std::string> calls; ///< "name arguments"
+};
+
+struct Heard {
+  End end = End::kError;
+  std::string text;
+  std::vector<std::string> calls;
+};
+
+Heard hear(const StreamRun& run) {
+  Heard heard;
+  std::string arguments;
+  std::string name;
+  for (const chat::Event& event : run.events) {
+    if (const auto* start = std::get_if<chat::BlockStart>(&event)) {
+      const auto* call = std::get_if<chat::ToolCall>(&start->block.value);
+      name = call == nullptr ? std::string() : call->name;
+      arguments = call == nullptr ? std::string() : call->arguments_json;
+      if (call != nullptr) CHECK_FALSE(call->id.empty());
+    } else if (const auto* delta = std::get_if<chat::BlockDelta>(&event)) {
+      CHECK(text::is_valid_utf8(delta->text));
+      if (delta->kind == chat::DeltaKind::kText) heard.text += delta->text;
+      if (delta->kind == chat::DeltaKind::kArguments) arguments += delta->text;
+    } else if (std::holds_alternative<chat::BlockEnd>(event) && !name.empty()) {
+      heard.calls.push_back(name + " " + arguments);
+      name.clear();
+    } else if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
+      if (!run.error) heard.end = End::kClean;
+      for (const auto& count : {end->usage.input_tokens, end->usage.output_tokens, end->usage.cache_read_tokens}) {
+        CHECK(count.value_or(0) >= 0);
+        CHECK(count.value_or(0) <= limits::kUsageTokens);
+      }
+    } else if (const auto* start_of = std::get_if<chat::MessageStart>(&event)) {
+      CHECK(start_of->usage.input_tokens.value_or(0) >= 0);
+    }
+  }
+  return heard;
+}
+
+void check(const dialect::Dialect& dialect, const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    INFO(dialect.name() << ": " << row.name);
+    const StreamRun run = read_every_cut(dialect, row.bytes);
+    INFO(to_text(run));
+    const Heard heard = hear(run);
+    CHECK((heard.end == row.end));
+    if (row.end == End::kClean) CHECK(heard.text == row.text);
+    if (!row.calls.empty()) CHECK(heard.calls == row.calls);
+  }
+}
+
+std::string sse(const std::vector<std::string>& events) {
+  std::string out;
+  for (const std::string& event : events) out += "data: " + event + "\n\n";
+  return out;
+}
+
+std::string lines(const std::vector<std::string>& all) {
+  std::string out;
+  for (const std::string& line : all) out += line + "\n";
+  return out;
+}
+
+constexpr const char* kHtml = "<!doctype html><html><body>Sign in, please</body></html>\n";
+
+}  // namespace
+
+TEST_CASE("hostile bytes of a responses provider") {
+  const std::string created = R"({"type":"response.created","response":{"id":"r1","model":"m","status":"in_progress","output":[]}})";
+  const std::string item = R"({"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"m1","role":"assistant","content":[]}})";
+  const std::string part =
+      R"({"type":"response.content_part.added","item_id":"m1","output_index":0,"content_index":0,"part":{"type":"output_text","text":""}})";
+  const std::string text = R"({"type":"response.output_text.delta","item_id":"m1","output_index":0,"content_index":0,"delta":"Hi"})";
+  const auto completed = [](const std::string& usage) {
+    return R"({"type":"response.completed","response":{"id":"r1","model":"m","status":"completed","output":[{"type":"message","id":"m1",)"
+           R"("role":"assistant","status":"completed","content":[{"type":"output_text","text":"Hi"}]}],"usage":)" + usage + "}}";
+  };
+  const std::string good = completed(R"({"input_tokens":1,"output_tokens":1})");
+  const auto call = [](int at, const std::string& id, const std::string& name) {
+    return R"({"type":"response.output_item.added","output_index":)" + std::to_string(at) + R"(,"item":{"type":"function_call","id":"f)" + id +
+           R"(","call_id":"c)" + id + R"(","name":")" + name + R"(","arguments":""}})";
+  };
+  const auto piece = [](int at, const std::string& id, const std::string& json) {
+    return R"({"type":"response.function_call_arguments.delta","item_id":"f)" + id + R"(","output_index":)" + std::to_string(at) +
+           R"(,"delta":")" + json + "\"}";
+  };
+  const std::string empty_end = R"({"type":"response.completed","response":{"id":"r1","model":"m","status":"completed","output":[],"usage":null}})";
+  check(dialect::openai_responses(),
+        {
+            {"as it should be", sse({created, item, part, text, good}), End::kClean, "Hi", {}},
+            {"no beginning", sse({item, part, text, good}), End::kClean, "Hi", {}},
+            {"text before its item", sse({created, text, item, part, good}), End::kClean, "Hi", {}},
+            {"counts below zero", sse({created, item, part, text, completed(R"({"input_tokens":-5,"output_tokens":-9223372036854775808})")}), End::kClean, "Hi", {}},
+            {"counts beyond belief", sse({created, item, part, text, completed(R"({"input_tokens":1e30,"output_tokens":99999999999999999999})")}), End::kClean, "Hi", {}},
+            {"counts that are no numbers", sse({created, item, part, text, completed(R"({"input_tokens":"many","output_tokens":[]})")}), End::kClean, "Hi", {}},
+            {"two calls in pieces of each other",
+             sse({created, call(0, "1", "a"), call(1, "2", "b"), piece(0, "1", R"({\"x\":)"), piece(1, "2", R"({\"y\":)"), piece(0, "1", "1}"),
+                  piece(1, "2", "2}"), empty_end}),
+             End::kClean, "", {R"(a {"x":1})", R"(b {"y":2})"}},
+            {"the last event twice", sse({created, item, part, text, good, good}), End::kClean, "Hi", {}},
+            {"text behind the end", sse({created, item, part, text, good, text}), End::kClean, "Hi", {}},
+            {"an end and no more", sse({created, item, part, text}), End::kError, "", {}},
+            {"a web page", kHtml, End::kError, "", {}},
+            {"nothing at all", "", End::kError, "", {}},
+            {"an event that is a list", sse({created, "[1,2]"}), End::kError, "", {}},
+            {"an event that is no JSON", sse({created, "{\"type\":"}), End::kError, "", {}},
+            {"bytes that are no UTF-8",
+             sse({created, item, part, "{\"type\":\"response.output_text.delta\",\"item_id\":\"m1\",\"output_index\":0,\"content_index\":0,\"delta\":\"\xff\xfe\"}", good}),
+             End::kError, "", {}},
+        });
+}
+
+TEST_CASE("hostile bytes of a gemini provider") {
+  const auto chunk = [](const std::string& parts, const std::string& more = {}) {
+    return R"({"candidates":[{"index":0,"content":{"role":"model","parts":[)" + parts + "]}" + more + R"(}],"modelVersion":"m","responseId":"r"})";
+  };
+  const std::string stop = R"(,"finishReason":"STOP")";
+  const std::string hi = R"({"text":"Hi"})";
+  const auto counted = [&](const std::string& usage) {
+    return R"({"candidates":[{"index":0,"content":{"role":"model","parts":[]},"finishReason":"STOP"}],"usageMetadata":)" + usage + "}";
+  };
+  check(dialect::gemini_dialect(),
+        {
+            {"as it should be", sse({chunk(hi), chunk("", stop)}), End::kClean, "Hi", {}},
+            {"counts below zero", sse({chunk(hi), counted(R"({"promptTokenCount":-5,"candidatesTokenCount":-1,"cachedContentTokenCount":7})")}), End::kClean, "Hi", {}},
+            {"counts beyond belief", sse({chunk(hi), counted(R"({"promptTokenCount":1e30,"candidatesTokenCount":99999999999999999999})")}), End::kClean, "Hi", {}},
+            {"another candidate in between",
+             sse({chunk(hi), R"({"candidates":[{"index":1,"content":{"parts":[{"text":"Not me"}]}}]})", chunk("", stop)}), End::kClean, "Hi", {}},
+            {"calls without ids", sse({chunk(R"({"functionCall":{"name":"a","args":{"x":1}}},{"functionCall":{"name":"b","args":{"y":2}}})", stop)}), End::kClean, "",
+             {R"(a {"x":1})", R"(b {"y":2})"}},
+            {"two calls with one id",
+             sse({chunk(R"({"functionCall":{"id":"i","name":"a","args":{}}},{"functionCall":{"id":"i","name":"b","args":{}}})", stop)}), End::kClean, "",
+             {"a {}", "b {}"}},
+            {"no end", sse({chunk(hi)}), End::kError, "", {}},
+            {"a web page", kHtml, End::kError, "", {}},
+            {"nothing at all", "", End::kError, "", {}},
+            {"an event that is no JSON", sse({chunk(hi), "{\"candidates\":"}), End::kError, "", {}},
+            {"bytes that are no UTF-8", sse({chunk("{\"text\":\"\xff\xfe\"}"), chunk("", stop)}), End::kError, "", {}},
+        });
+}
+
+TEST_CASE("hostile bytes of an ollama provider") {
+  const std::string hi = R"({"model":"m","message":{"role":"assistant","content":"Hi"},"done":false})";
+  const std::string done = R"({"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":1,"eval_count":1})";
+  check(dialect::ollama_chat(),
+        {
+            {"as it should be", lines({hi, done}), End::kClean, "Hi", {}},
+            {"no message in the last line", lines({hi, R"({"model":"m","done":true})"}), End::kClean, "Hi", {}},
+            {"counts beyond belief", lines({hi, R"({"model":"m","done":true,"prompt_eval_count":1e30,"eval_count":-1})"}), End::kClean, "Hi", {}},
+            {"calls without ids, in one message",
+             lines({R"({"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"a","arguments":{"x":1}}},{"function":{"name":"b","arguments":{}}}]},"done":false})", done}),
+             End::kClean, "", {R"(a {"x":1})", "b {}"}},
+            {"text behind the end", lines({hi, done, hi}), End::kClean, "Hi", {}},
+            {"no end", lines({hi}), End::kError, "", {}},
+            {"a web page", kHtml, End::kError, "", {}},
+            {"nothing at all", "", End::kError, "", {}},
+            {"a line that is cut", lines({hi, "{\"model\":"}), End::kError, "", {}},
+            {"bytes that are no UTF-8", lines({"{\"message\":{\"role\":\"assistant\",\"content\":\"\xff\xfe\"},\"done\":false}", done}), End::kError, "", {}},
+        });
+}
+
+TEST_CASE("an event without an end is refused before it fills the memory, in every format") {
+  for (const dialect::Dialect* dialect : {&dialect::openai_responses(), &dialect::gemini_dialect(), &dialect::ollama_chat()}) {
+    INFO(dialect->name());
+    const auto reader = dialect->stream_reader(dialect::ReaderOptions{});
+    std::vector<chat::Event> events;
+    const std::string start = dialect->name() == "ollama" ? "{\"a\":\"" : "data: {\"a\":\"";
+    auto fed = reader->feed(start, events);
+    const std::string more(1024 * 1024, 'x');
+    std::size_t bytes = 0;
+    while (fed && bytes <= 2 * limits::kSseEventBytes) {
+      fed = reader->feed(more, events);
+      bytes += more.size();
+    }
+    CHECK_FALSE(fed.ok());
+    CHECK(bytes <= limits::kSseEventBytes + 2 * more.size());
+  }
+}
