@@ -294,7 +294,7 @@ Task<Result<void>> make_there(Worker& worker, http::Exchange& exchange, const Ha
     if (!batch.id.empty()) CCR_CO_CHECK(co_await ask_store<void>(worker, std::move(add)));
   }
   http::Headers headers;
-  forward_reply_headers(reply->headers(), config.listen, headers);
+  forward_reply_headers(reply->headers(), *handed.provider, config.listen, headers);
   headers.add("x-ccrules-target", handed.provider->id);
   const std::string told = with_own_address(*std::move(answer), *handed.provider, own_address(exchange.head(), config));
   co_return co_await exchange.send(reply->status(), headers, told);

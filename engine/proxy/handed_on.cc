@@ -118,7 +118,7 @@ Task<Result<void>> pass_on(Worker& worker, http::Exchange& exchange, const Hande
     co_return error;
   }
   http::Headers headers;
-  forward_reply_headers(reply->headers(), config.listen, headers);
+  forward_reply_headers(reply->headers(), *handed.provider, config.listen, headers);
   if (status != 200) rows = nullptr;
   if (text::starts_with_ignore_case(reply->headers().get("content-type"), "application/json") && rows == nullptr) {
     auto body = co_await http::read_all(*reply, limits::kReplyBytes, clock.stop.token());
