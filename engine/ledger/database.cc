@@ -201,7 +201,10 @@ std::optional<Database::Failure> Database::hold(std::span<const Record> rows) {
 
 std::optional<Database::Failure> Database::probe() {
   if (auto failure = ensure_open()) return failure;
-  return transact([&] { return open_->connection.run("UPDATE spend_state SET zone = zone"); });
+  // SQLite writes nothing for a row that is as it was.
+  return transact([&] {
+    return open_->connection.run("UPDATE spend_state SET until_seq = until_seq + 1; UPDATE spend_state SET until_seq = until_seq - 1");
+  });
 }
 
 std::optional<Database::Failure> Database::transact(const std::function<Result<void>()>& work) {

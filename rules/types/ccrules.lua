@@ -408,7 +408,8 @@
 ---@field cache? any
 ---Which budget pays, such as 'project:web'.
 ---@field budget? any
----What no translation may lose: true for anything, { 'tools*', '!cache_control' } for some. Such a target fails with error 'loss'.
+---What no translation may lose: true for anything, { 'tools*', '!cache_control' } for some. Such a target fails
+---with error 'loss'.
 ---@field strict? any
 ---Tries the same target again.
 ---@field retry? any

@@ -52,7 +52,7 @@ TEST_CASE("whatever is wrong with the ledger's disk, requests are served, /healt
                                  Trouble{"broken disk", FaultyDisk::kAll, SQLITE_IOERR, "disk I/O error"},
                                  Trouble{"cannot sync", FaultyDisk::kSync | FaultyDisk::kWrite, SQLITE_IOERR_FSYNC, "disk I/O error"},
                                  Trouble{"read-only", FaultyDisk::kWrite, SQLITE_READONLY, "readonly"},
-                                 Trouble{"locked", FaultyDisk::kSharedMemory, SQLITE_BUSY, "locked"},
+                                 Trouble{"locked", FaultyDisk::kSharedMemory, SQLITE_BUSY, "lock"},
                                  Trouble{"corrupted", FaultyDisk::kRead | FaultyDisk::kWrite, SQLITE_CORRUPT, "malformed"}}) {
     for (const bool durable : {false, true}) {
       INFO(trouble.name << (durable ? ", durable" : ""));

@@ -247,7 +247,7 @@ TEST_CASE("rules run on every model endpoint of every dialect") {
       {"POST", "/v1/models/m:generateContent", true, R"({"contents":[{"role":"user","parts":[{"text":"hi"}]}]})"},
       {"POST", "/api/chat", true, kBody},
       {"POST", "/api/generate", true, R"({"model":"m","prompt":"hi"})"},
-      {"POST", "/v1/messages/batches", true, R"({"requests":[{"custom_id":"a","params":{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}}]})"},
+      {"POST", "/v1/messages/batches", false, R"({"requests":[{"custom_id":"a","params":{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}}]})"},
       {"POST", "/v1/messages/count_tokens", false, kBody},
       {"GET", "/v1/models", false, ""},
       {"GET", "/v1/models/m", false, ""},

@@ -26,7 +26,7 @@ struct Spent {
     auto opened = ledger::Ledger::open(settings);
     REQUIRE(opened.ok());
     for (const auto& [id, project, cost, at_us] :
-         {std::tuple("req_1", "web", 3'000'000'000, kNowUs), std::tuple("req_2", "api", 4'000'000'000, kNowUs - 30 * 86'400'000'000)}) {
+         {std::tuple("req_1", "api", 4'000'000'000, kNowUs - 30 * 86'400'000'000), std::tuple("req_2", "web", 3'000'000'000, kNowUs)}) {
       ledger::Record row;
       row.id = id;
       row.project = project;

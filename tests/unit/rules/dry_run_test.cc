@@ -95,7 +95,7 @@ case "e" { expect = { deny = { statsu = 403 }, share = {} } }
 7:31 tokens is number, not a string
 8:6 case 'd' expects nothing | add expect = { to = "..." }
 9:32 deny has no 'statsu' | deny has status, message, type
-9:48 expect has no 'share' | expect has: to, by, reason, deny, fallback, shadowed, tag, set, headers, failed, no_target, bad_request, upstream, cache, budget
+9:48 expect has no 'share' | expect has: to, by, reason, deny, fallback, shadowed, tag, set, headers, failed, no_target, bad_request, upstream, cache, budget, strict
 )");
 }
 
