@@ -13,7 +13,7 @@ rule "too-long" { on = "error", when = { error = "context_exceeded" }, to = "lar
 -- A key that is not accepted, a provider that is down: another one may do.
 rule "move-on" {
   on = "error",
-  when = { error = { "upstream_auth", "upstream_failed", "upstream_timeout", "upstream_overloaded", "connection_lost", "connect_failed" } },
+  when = { error = { "auth", "upstream_failed", "timeout", "overloaded", "connection_lost", "connect_failed" } },
   next_fallback = true,
 }
 

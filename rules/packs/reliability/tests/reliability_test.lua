@@ -6,12 +6,12 @@ case "every request has a backup" {
 
 case "a first 529 is waited out" {
   on = "error",
-  given = { status = 529, error = "upstream_overloaded", attempt = 1 },
+  given = { status = 529, error = "overloaded", attempt = 1 },
   expect = { by = "wait", retry = { after = "retry-after", at_most = "20s" } },
 }
 case "after that the next target is tried" {
   on = "error",
-  given = { status = 529, error = "upstream_overloaded", attempt = 2 },
+  given = { status = 529, error = "overloaded", attempt = 2 },
   expect = { by = "move-on", next_fallback = true },
 }
 
@@ -23,7 +23,7 @@ case "a prompt that does not fit goes to the large model" {
 
 case "a refused key is no reason to give up" {
   on = "error",
-  given = { status = 401, error = "upstream_auth", attempt = 1 },
+  given = { status = 401, error = "auth", attempt = 1 },
   expect = { by = "move-on", next_fallback = true },
 }
 
