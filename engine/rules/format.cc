@@ -321,6 +321,8 @@ Result<std::string> format(std::string_view source, Language language) {
 }  // namespace
 
 Result<std::string> format_lua(std::string_view source) {
+  // Lua skips such a first line, whatever it holds, and only there.
+  if (source.starts_with('#')) return bad_request("1: a first line that begins with '#' is not Lua; begin it with '--'");
   if (std::string problem = lua_syntax_error(source); !problem.empty()) return bad_request(std::move(problem));
   CCR_TRY(text, format(source, Language::kLua));
   if (!same_lua(source, text)) return internal_error("formatting would change what the file means");
