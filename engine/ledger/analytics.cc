@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <ctime>
 #include <functional>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "core/json.h"
+#include "core/utc.h"
 #include "ledger/sqlite.h"
 
 namespace ccrules::ledger {
@@ -33,14 +33,6 @@ constexpr char kInput[] =
     " coalesce(cache_write_1h_tokens, 0))";
 
 double usd(std::int64_t nanousd) { return static_cast<double>(nanousd) / kNanoPerUsd; }
-
-std::string iso(std::int64_t wall_us) {
-  const std::time_t seconds = wall_us / kSecondUs;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
 
 using Take = std::function<void(const Statement& row)>;
 
@@ -196,7 +188,7 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
                        ", coalesce(output_tokens, 0), cost_nanousd, duration_us, status, cache, agent FROM requests WHERE " + where +
                        " ORDER BY at_us DESC LIMIT " + std::to_string(kRecent),
                    {0, now_us + kDayUs}, only, [&](const Statement& row) {
-                     writer.begin_object().member("id", row.text(0)).member("timestamp", iso(row.number(1)));
+                     writer.begin_object().member("id", row.text(0)).member("timestamp", rfc3339(row.number(1)));
                      writer.member("provider", row.text(2)).member("model", row.text(3)).member("requestedModel", row.text(4));
                      writer.member("inputTokens", row.number(5)).member("outputTokens", row.number(6)).key("cost");
                      if (row.is_null(7)) {
@@ -249,7 +241,7 @@ Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) 
     for (const Group& group : projects) {
       writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
       writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd));
-      writer.member("lastActivity", iso(group.last_us)).end_object();
+      writer.member("lastActivity", rfc3339(group.last_us)).end_object();
     }
     writer.end_array().key("models").begin_array();
     for (const Group& group : models) {
@@ -303,7 +295,7 @@ Result<std::string> override_stats_json(const Source& from) {
                        std::to_string(kRecentOverrides),
                    {}, nullptr, [&](const Statement& row) {
                      writer.begin_object().member("original_model", row.text(0)).member("override_to", row.text(1));
-                     writer.member("agent", row.text(2)).member("timestamp", iso(row.number(3))).end_object();
+                     writer.member("agent", row.text(2)).member("timestamp", rfc3339(row.number(3))).end_object();
                    }));
     writer.end_array().end_object();
     return {};
@@ -325,7 +317,7 @@ Result<std::string> export_json(const Source& from, const Export& what, std::int
                      cache_savings = row.number(6);
                    }));
     json::Writer writer(out);
-    writer.begin_object().member("exportDate", iso(now_us)).member("period", std::to_string(what.days) + " days").key("summary");
+    writer.begin_object().member("exportDate", rfc3339(now_us)).member("period", std::to_string(what.days) + " days").key("summary");
     writer.begin_object().member("totalCost", usd(sums.cost_nanousd)).member("totalCalls", sums.calls);
     writer.member("totalTokens", sums.tokens).member("cacheSavings", usd(cache_savings)).end_object().key("byModel");
     CCR_CHECK(write_groups(connection, writer, "model", where, since_us, only));
@@ -336,7 +328,7 @@ Result<std::string> export_json(const Source& from, const Export& what, std::int
                    "SELECT at_us / 3600000000, count(*), total(" + std::string(kTokens) + "), total(cost_nanousd) FROM requests WHERE " +
                        where + " GROUP BY 1 ORDER BY 1",
                    {since_us}, only, [&](const Statement& row) {
-                     writer.begin_object().member("hour", iso(row.number(0) * 3600 * kSecondUs)).member("calls", row.number(1));
+                     writer.begin_object().member("hour", rfc3339(row.number(0) * 3600 * kSecondUs)).member("calls", row.number(1));
                      writer.member("tokens", row.number(2)).member("cost", usd(row.number(3))).end_object();
                    }));
     writer.end_array().end_object();
@@ -352,7 +344,7 @@ constexpr char kCsvNames[] =
 
 /// A row of CsvExport's query.
 void append_csv(std::string& out, const Statement& row) {
-  out.append(iso(row.number(0)));
+  out.append(rfc3339(row.number(0)));
   for (int column = 1; column <= 14; ++column) out.append(",").append(csv_cell(row.text(column)));
   out.append(",");
   if (!row.is_null(15) || !row.is_null(16)) out.append(std::to_string(row.number(15) + row.number(16)));
@@ -377,7 +369,7 @@ std::string request_columns() {
 
 /// A row of request_columns().
 void write_request(json::Writer& writer, const Statement& row) {
-  writer.begin_object().member("seq", row.number(0)).member("id", row.text(1)).member("timestamp", iso(row.number(2)));
+  writer.begin_object().member("seq", row.number(0)).member("id", row.text(1)).member("timestamp", rfc3339(row.number(2)));
   int column = 3;
   for (const char* name : {"project", "session", "user", "agent", "client", "provider", "model", "requestedModel"}) {
     writer.member(name, row.text(column++));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +14,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "core/utc.h"
 #include "ledger/batches.h"
 #include "proxy/attempts.h"
 #include "proxy/batch_runner.h"
@@ -46,19 +46,10 @@ Error no_store() {
 
 // --- what stays here
 
-std::string iso_time(std::int64_t at_us) {
-  const std::time_t seconds = at_us / 1'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text, size};
-}
-
 void write_time(json::Writer& out, std::string_view name, std::int64_t at_us) {
   out.key(name);
   if (at_us > 0) {
-    out.string(iso_time(at_us));
+    out.string(rfc3339(at_us));
   } else {
     out.null();
   }

@@ -1,13 +1,11 @@
 #include "proxy/health.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <ctime>
 #include <string>
 #include <string_view>
 
 #include "core/json.h"
+#include "core/utc.h"
 #include "proxy/board.h"
 #include "proxy/gate.h"
 
@@ -15,16 +13,6 @@ namespace ccrules::proxy {
 namespace {
 
 constexpr std::string_view kVersion = CCR_VERSION;
-
-/// "2026-11-21T08:00:00Z".
-std::string iso_time(std::int64_t wall_us) {
-  const std::time_t seconds = wall_us / 1'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text.data(), size};
-}
 
 std::int64_t uptime_s(const Worker& worker) {
   return (worker.loop.now_ns() - worker.vitals.started_ns()) / 1'000'000'000;
@@ -92,7 +80,7 @@ void write_status(json::Writer& writer, const Worker& worker, const ledger::Heal
     const auto seen = worker.tallies.circuits.seen(provider.id);
     writer.key("last_check");
     if (seen) {
-      writer.string(iso_time(seen->last_us));
+      writer.string(rfc3339(seen->last_us));
     } else {
       writer.null();
     }
@@ -121,7 +109,7 @@ Task<Result<void>> tell_health(Worker& worker, http::Exchange& exchange, dialect
   const ledger::Health ledger = ledger_health(worker);
   const std::string_view status = overall(worker, ledger);
   const bool unhealthy = status == "unhealthy";
-  const std::string now = iso_time(worker.clock.wall_us());
+  const std::string now = rfc3339(worker.clock.wall_us());
 
   std::string body;
   json::Writer writer(body);

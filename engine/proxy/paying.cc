@@ -147,7 +147,7 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
   co_return co_await keep(worker, visit);
 }
 
-bool overspends(Worker& worker, Visit& visit) {
+bool overspends(Visit& visit) {
   constexpr std::int64_t kLookEveryBytes = 4096;
   if (!visit.reservation.active() || visit.output_text_bytes < visit.look_at_spending_at_bytes) return false;
   visit.look_at_spending_at_bytes = visit.output_text_bytes + kLookEveryBytes;
@@ -160,7 +160,6 @@ bool overspends(Worker& worker, Visit& visit) {
   if (over <= 0) return false;
   const bool full = visit.reservation.grow(over, visit.row.at_us).has_value();
   if (full) log::warn("the answer was cut: it costs more than the request asked for, and its budget is used up", visit.row.id);
-  (void)worker;
   return full;
 }
 

@@ -33,7 +33,7 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
                                 const chat::Outline& outline);
 
 /// True when a stream has cost more than is set aside for it, and its budgets have no room for more.
-bool overspends(Worker& worker, Visit& visit);
+bool overspends(Visit& visit);
 /// What the client is told then.
 Error overspent();
 

@@ -1,11 +1,9 @@
 #include "proxy/rate_limit.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 
+#include "core/utc.h"
 #include "async/loop.h"
 #include "ledger/spend_sum.h"
 #include "proxy/visit.h"
@@ -39,14 +37,6 @@ std::int64_t left_of(const RateRule& rule, std::int64_t empty_us, std::int64_t m
 
 std::string whose(const RateRule& rule) {
   return rule.limit.by.empty() ? std::string("all requests together") : rule.limit.by + " '" + rule.key + "'";
-}
-
-std::string rfc3339(std::int64_t wall_us) {
-  const std::time_t seconds = wall_us / 1'000'000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
 Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const RateLimits::Left& left, std::int64_t wall_us,

@@ -111,7 +111,7 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       from.clock->deadline.set(from.provider->timeouts.idle);
       out = bytes.take(chunk->bytes);
       from.upstream_ended = chunk->end;
-      if (!bytes.complete() && !bytes.broken() && overspends(worker, visit)) {
+      if (!bytes.complete() && !bytes.broken() && overspends(visit)) {
         CCR_CO_CHECK(co_await to.write(out));
         const Error failure = overspent();
         const std::string_view last = bytes.end(&failure);
