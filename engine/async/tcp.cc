@@ -10,6 +10,7 @@
 
 #include <uv.h>
 
+#include "async/turn.h"
 #include "core/limits.h"
 
 namespace ccrules {
@@ -37,9 +38,9 @@ void close_handle(TcpHandle* handle) noexcept {
            [](uv_handle_t* closed) { delete static_cast<TcpHandle*>(closed->data); });
 }
 
-class TcpStream final : public ByteStream {
+class TcpStream final : public ByteStream, private Turn::Member {
  public:
-  TcpStream(UvLoop& loop, TcpHandle* handle) : ByteStream(loop), handle_(handle) {
+  TcpStream(UvLoop& loop, TcpHandle* handle) : ByteStream(loop), turn_(loop.turn()), handle_(handle) {
     handle_->owner = this;
     handle_->read_buffer = loop.read_buffer();
     uv_tcp_nodelay(&handle_->tcp, 1);
@@ -61,10 +62,24 @@ class TcpStream final : public ByteStream {
 
  protected:
   void drop() noexcept override {
-    if (handle_ != nullptr) close_handle(std::exchange(handle_, nullptr));
+    if (handle_ == nullptr) return;
+    send_posted();
+    turn_.leave(*this);
+    close_handle(std::exchange(handle_, nullptr));
   }
 
  private:
+  void came(char* bytes, std::size_t size) override { received(bytes, size); }
+  void send(std::string_view bytes) noexcept override;
+  void sent() override { drained(); }
+  /// What was kept for the end of the turn goes now, before something else.
+  void send_posted() noexcept {
+    const std::string_view bytes = turn_.take_posted(*this);
+    if (!bytes.empty()) send(bytes);
+  }
+  /// Keeps what the kernel did not take, up to limits::kWriteCopyBytes, and has it sent. @return bytes kept.
+  std::size_t keep(std::span<const uv_buf_t> buffers, std::size_t skip) noexcept;
+
   uv_stream_t* stream() noexcept { return reinterpret_cast<uv_stream_t*>(&handle_->tcp); }
   void name_peer();
   static void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
@@ -72,6 +87,7 @@ class TcpStream final : public ByteStream {
   /// Starts sending what waits; false when the connection is broken.
   static bool send_queue(TcpHandle& handle) noexcept;
 
+  Turn& turn_;
   TcpHandle* handle_;
   bool loopback_ = false;
   std::string peer_;
@@ -119,6 +135,12 @@ void TcpStream::resume_reading() noexcept {
 void TcpStream::on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
   TcpStream* owner = static_cast<TcpHandle*>(stream->data)->owner;
   if (owner == nullptr || size == 0) return;
+  if (size > 0 && owner->turn_.receive(*owner, {buffer->base, static_cast<std::size_t>(size)})) return;
+  if (const std::span<char> before = owner->turn_.take_received(*owner); !before.empty()) {
+    owner->received(before.data(), before.size());
+    owner = static_cast<TcpHandle*>(stream->data)->owner;
+    if (owner == nullptr) return;
+  }
   if (size > 0) {
     owner->received(buffer->base, static_cast<std::size_t>(size));
   } else if (size == UV_EOF) {
@@ -130,18 +152,29 @@ void TcpStream::on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffe
 }
 
 std::size_t TcpStream::queued() const noexcept {
-  if (handle_ == nullptr || handle_->queue == nullptr) return 0;
+  if (handle_ == nullptr) return 0;
+  const std::size_t posted = turn_.posted(*this);
+  if (handle_->queue == nullptr) return posted;
   return uv_stream_get_write_queue_size(reinterpret_cast<const uv_stream_t*>(&handle_->tcp)) +
-         handle_->queue->waiting.size();
+         handle_->queue->waiting.size() + posted;
 }
 
 std::size_t TcpStream::put(std::span<const std::string_view> pieces, std::size_t offset) noexcept {
   if (handle_ == nullptr) return 0;
+  std::size_t total = 0;
+  for (const std::string_view piece : pieces) total += piece.size();
+  total -= std::min(offset, total);
+  if (total == 0) return 0;
+  if (handle_->queue == nullptr) {
+    if (turn_.post(*this, pieces, offset, total)) return total;
+    send_posted();
+    if (!writable()) return 0;
+  }
+  const bool idle = handle_->queue == nullptr;
+  if (!idle && total > limits::kWriteCopyBytes) return 0;
   constexpr std::size_t kMostPieces = 8;
-  constexpr std::size_t kGatherBytes = 2048;
   std::array<uv_buf_t, kMostPieces> buffers;
   unsigned count = 0;
-  std::size_t total = 0;
   for (const std::string_view piece : pieces) {
     if (offset >= piece.size()) {
       offset -= piece.size();
@@ -149,22 +182,10 @@ std::size_t TcpStream::put(std::span<const std::string_view> pieces, std::size_t
     }
     CCR_ASSERT(count < kMostPieces);
     // libuv does not write through the pointer.
-    buffers[count] =
-        uv_buf_init(const_cast<char*>(piece.data() + offset), static_cast<unsigned>(piece.size() - offset));
-    total += buffers[count].len;
+    buffers[count++] = uv_buf_init(const_cast<char*>(piece.data() + offset), static_cast<unsigned>(piece.size() - offset));
     offset = 0;
-    ++count;
-  }
-  // One short write costs the kernel less than a vector of pieces.
-  std::array<char, kGatherBytes> gathered;
-  if (count > 1 && total <= gathered.size()) {
-    char* end = gathered.data();
-    for (unsigned at = 0; at < count; ++at) end = std::copy_n(buffers[at].base, buffers[at].len, end);
-    buffers[0] = uv_buf_init(gathered.data(), static_cast<unsigned>(total));
-    count = 1;
   }
   std::size_t taken = 0;
-  const bool idle = handle_->queue == nullptr;
   if (idle) {
     const int sent = uv_try_write(stream(), buffers.data(), count);
     if (sent < 0 && sent != UV_EAGAIN) {
@@ -173,26 +194,38 @@ std::size_t TcpStream::put(std::span<const std::string_view> pieces, std::size_t
     }
     if (sent > 0) taken = static_cast<std::size_t>(sent);
     if (taken == total) return taken;
-  } else if (total > limits::kWriteCopyBytes) {
-    return 0;
   }
+  return taken + keep({buffers.data(), count}, taken);
+}
+
+void TcpStream::send(std::string_view bytes) noexcept {
+  const uv_buf_t buffer = uv_buf_init(const_cast<char*>(bytes.data()), static_cast<unsigned>(bytes.size()));
+  const int sent = uv_try_write(stream(), &buffer, 1);
+  if (sent < 0 && sent != UV_EAGAIN) {
+    mark_broken();
+    return;
+  }
+  const std::size_t taken = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  if (taken < bytes.size()) keep({&buffer, 1}, taken);
+}
+
+std::size_t TcpStream::keep(std::span<const uv_buf_t> buffers, std::size_t skip) noexcept {
+  const bool idle = handle_->queue == nullptr;
   if (idle) handle_->queue = std::make_unique<TcpHandle::Queue>();
-  std::size_t skip = taken;
   std::size_t room = limits::kWriteCopyBytes;
-  for (unsigned at = 0; at < count && room > 0; ++at) {
-    const std::size_t size = buffers[at].len;
-    if (skip >= size) {
-      skip -= size;
+  for (const uv_buf_t& buffer : buffers) {
+    if (skip >= buffer.len) {
+      skip -= buffer.len;
       continue;
     }
-    const std::size_t copied = std::min(size - skip, room);
-    handle_->queue->waiting.append(buffers[at].base + skip, copied);
-    taken += copied;
+    const std::size_t copied = std::min(buffer.len - skip, room);
+    handle_->queue->waiting.append(buffer.base + skip, copied);
     room -= copied;
     skip = 0;
+    if (room == 0) break;
   }
   if (idle && !send_queue(*handle_)) mark_broken();
-  return taken;
+  return limits::kWriteCopyBytes - room;
 }
 
 bool TcpStream::send_queue(TcpHandle& handle) noexcept {
@@ -221,6 +254,7 @@ void TcpStream::on_written(uv_write_t* request, int status) {
 
 void TcpStream::shut_write() noexcept {
   if (handle_ == nullptr || !writable()) return;
+  send_posted();
   auto* request = new uv_shutdown_t{};
   const auto done = [](uv_shutdown_t* finished, int) { delete finished; };
   if (uv_shutdown(request, stream(), done) != 0) delete request;

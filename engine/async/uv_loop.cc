@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "async/timer_queue.h"
+#include "async/turn.h"
 #include "core/limits.h"
 
 namespace ccrules {
@@ -17,6 +18,9 @@ struct UvLoop::Impl {
   uv_loop_t loop{};
   uv_timer_t timer{};
   uv_async_t wake{};
+  uv_prepare_t before_wait{};
+  uv_check_t after_wait{};
+  Turn turn;
   TimerQueue timers;
   std::unique_ptr<char[]> read_buffer;
   std::mutex mutex;  ///< guards `posted` and `stopping`
@@ -55,7 +59,12 @@ UvLoop::UvLoop() : impl_(std::make_unique<Impl>(*this)) {
   CCR_ASSERT(uv_timer_init(&impl.loop, &impl.timer) == 0);
   CCR_ASSERT(uv_async_init(&impl.loop, &impl.wake,
                            [](uv_async_t* wake) { static_cast<Impl*>(wake->data)->run_posted(); }) == 0);
-  impl.timer.data = impl.wake.data = &impl;
+  impl.timer.data = impl.wake.data = impl.before_wait.data = impl.after_wait.data = &impl;
+  // Timers write before the loop waits, sockets and other threads' work while it does.
+  uv_prepare_init(&impl.loop, &impl.before_wait);
+  uv_prepare_start(&impl.before_wait, [](uv_prepare_t* self) { static_cast<Impl*>(self->data)->turn.finish(); });
+  uv_check_init(&impl.loop, &impl.after_wait);
+  uv_check_start(&impl.after_wait, [](uv_check_t* self) { static_cast<Impl*>(self->data)->turn.finish(); });
   impl.timers.on_earlier(
       [](void* context, std::int64_t due_ms) noexcept { static_cast<Impl*>(context)->arm(due_ms); }, &impl);
 }
@@ -65,6 +74,8 @@ UvLoop::~UvLoop() {
   impl.timers.on_earlier(nullptr, nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&impl.timer), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&impl.wake), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&impl.before_wait), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&impl.after_wait), nullptr);
   uv_run(&impl.loop, UV_RUN_DEFAULT);  // lets handles that were closed finish
   CCR_ASSERT(uv_loop_close(&impl.loop) == 0);
 }
@@ -80,6 +91,9 @@ TimerQueue& UvLoop::timers() noexcept {
 }
 uv_loop_s* UvLoop::raw() noexcept {
   return &impl_->loop;
+}
+Turn& UvLoop::turn() noexcept {
+  return impl_->turn;
 }
 char* UvLoop::read_buffer() noexcept {
   return impl_->read_buffer.get();

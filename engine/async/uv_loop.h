@@ -7,6 +7,8 @@ struct uv_loop_s;
 
 namespace ccrules {
 
+class Turn;
+
 /// The production loop: libuv, one per thread. Members are called on the thread that runs it, except post().
 /// Everything that lives on the loop (streams, timers, listeners) must be destroyed before it.
 class UvLoop final : public Loop {
@@ -32,6 +34,8 @@ class UvLoop final : public Loop {
   /// limits::kReadChunkBytes bytes that every socket of this loop reads into; what stands there lives until
   /// the reader suspends.
   [[nodiscard]] char* read_buffer() noexcept;
+  /// What the loop's connections do together.
+  [[nodiscard]] Turn& turn() noexcept;
 
  private:
   std::unique_ptr<Impl> impl_;

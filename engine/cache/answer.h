@@ -21,6 +21,7 @@ struct Question {
   digest::Hash128 letter;    ///< of context, dialect and body: the same question in the same words
   std::uint64_t family = 0;  ///< equal for the same question in other words; so it is for some others
   std::string context;       ///< what counts besides the body: who shares the answer, target, the rules' edits ...
+  bool sealed = false;       ///< `context` is its HMAC-SHA256 with the store's secret: the answer comes from a file
   std::string dialect;       ///< of the body
   std::string body;          ///< as the client sent it, with json::kPadding spare bytes behind it
   std::int64_t text_bytes = 0;  ///< of the body, for telling strangers of one family apart without reading them

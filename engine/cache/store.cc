@@ -16,12 +16,20 @@ constexpr std::size_t kWindowPart = 100;        ///< 1 % of the bytes are for ne
 constexpr std::size_t kProtectedPercent = 80;   ///< 80 % of the others for what was asked for again.
 constexpr std::size_t kBytesPerThing = 4096;    ///< The sketch has a counter for each; smaller answers are no burden.
 constexpr std::size_t kMostThings = 1u << 20;
+constexpr unsigned kMostStrangers = 8;    ///< Comparisons in vain, of the same beginnings and ends with other things between:
+constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared.
 constexpr std::size_t kMapBytes = 192;          ///< Of an entry in both maps and in its list, about.
 
-std::uint64_t secret() {
+constexpr std::size_t kSecretBytes = 32;
+
+std::string new_secret() {
   std::random_device device;
-  return (std::uint64_t{device()} << 32) | device();
+  std::string secret;
+  while (secret.size() < kSecretBytes) secret += static_cast<char>(device() & 0xffu);
+  return secret;
 }
+
+std::uint64_t seed_of(const std::string& secret) { return digest::hash64(secret); }
 
 enum class Segment : std::uint8_t { kFlying, kWindow, kProbation, kProtected };
 constexpr std::size_t kSegments = 4;
@@ -36,6 +44,12 @@ struct Node {
   std::int64_t saved_nanousd = 0;
   Node* older = nullptr;  ///< of the same family
   Node* newer = nullptr;
+};
+/// Questions that may be the same in other words.
+struct Family {
+  Node* newest = nullptr;
+  unsigned strangers = 0;  ///< comparisons in a row that found nothing
+  unsigned left_out = 0;   ///< comparisons that were not made since
 };
 using List = std::list<Node>;
 using Place = List::iterator;
@@ -83,7 +97,7 @@ struct Store::Inside {
     if (node->newer != nullptr) {
       node->newer->older = node->older;
     } else if (node->older != nullptr) {
-      families[question.family] = node->older;
+      families[question.family].newest = node->older;
     } else {
       families.erase(question.family);
     }
@@ -100,7 +114,7 @@ struct Store::Inside {
     bytes(Segment::kFlying) += its_bytes;
     const Question& question = node->answer->question();
     letters.emplace(question.letter, node);
-    Node*& newest = families[question.family];
+    Node*& newest = families[question.family].newest;
     node->older = newest;
     if (newest != nullptr) newest->newer = &*node;
     newest = &*node;
@@ -143,24 +157,42 @@ struct Store::Inside {
   /// together that would have to make room for it.
   void graduate(Place candidate) {
     const std::size_t now = stored();
+    const unsigned worth = wanted(*candidate);
     std::size_t freed = 0;
     unsigned others = 0;
+    bool loses = false;  // a large one may face hundreds of small ones: it is enough to look at the first of them
     std::vector<Place> victims;
     for (const Segment from : {Segment::kProbation, Segment::kProtected}) {
-      for (Place node = list(from).end(); now - freed > room() && node != list(from).begin();) {
+      for (Place node = list(from).end(); !loses && now - freed > room() && node != list(from).begin();) {
         --node;
         victims.push_back(node);
         freed += node->bytes;
         others += wanted(*node);
+        loses = worth <= others;
       }
     }
-    if (now - freed > room() || (!victims.empty() && wanted(*candidate) <= others)) {
+    if (loses || now - freed > room()) {
       ++stats.rejected;
       take_out(candidate);
       return;
     }
     for (const Place victim : victims) evict(victim);
     move(candidate, Segment::kProbation);
+  }
+
+  void begin() {
+    if (!used) sketch = Sketch(things(max));
+    used = true;
+  }
+
+  /// An answer on its way is complete.
+  void keep(Place node, std::size_t its_bytes, Age age) {
+    bytes(Segment::kFlying) += its_bytes - node->bytes;
+    node->bytes = its_bytes;
+    node->kept_ms = age.now_ms;
+    node->ttl_ms = age.ttl.count();
+    move(node, Segment::kWindow);
+    settle();
   }
 
   void settle() {
@@ -193,9 +225,10 @@ struct Store::Inside {
   std::array<List, kSegments> lists;
   std::array<std::size_t, kSegments> sums{};
   std::unordered_map<digest::Hash128, Place, LetterHash> letters;
-  std::unordered_map<std::uint64_t, Node*> families;  ///< the newest of each
+  std::unordered_map<std::uint64_t, Family> families;
   List gone;
   Stats stats;
+  std::uint64_t generation = 0;  ///< how often everything was taken out
 };
 
 /// The lock, and what was taken out while it was held: freed behind it.
@@ -216,33 +249,49 @@ class StoreLock {
   List& gone_;
 };
 
-Store::Store(std::size_t max_bytes) : seed_(secret()), max_bytes_(max_bytes), inside_(std::make_unique<Inside>(max_bytes)) {}
+Store::Store(std::size_t max_bytes)
+    : secret_(new_secret()), seed_(seed_of(secret_)), max_bytes_(max_bytes), inside_(std::make_unique<Inside>(max_bytes)) {}
 Store::~Store() = default;
 
-Store::Found Store::look(const digest::Hash128& letter, std::uint64_t family, Age age) {
-  Found found;
+void Store::adopt(std::string secret) {
+  secret_ = std::move(secret);
+  seed_ = seed_of(secret_);
+}
+
+std::shared_ptr<Answer> Store::same(const digest::Hash128& letter, Age age) {
   Inside& in = *inside_;
   const StoreLock lock(in);
-  if (!in.used) in.sketch = Sketch(Inside::things(in.max));
-  in.used = true;
+  in.begin();
   in.sketch.count(letter.low);
-  const auto same = in.letters.find(letter);
-  if (same != in.letters.end()) {
-    const Place node = same->second;
-    if (Inside::is_fresh(*node, age)) {
-      found.same = node->answer;
-    } else if (Inside::is_over(*node, age)) {
-      in.take_out(node);
-    }
-  }
-  if (found.same) return found;
-  const auto newest = in.families.find(family);
-  if (newest == in.families.end()) return found;
+  const auto found = in.letters.find(letter);
+  if (found == in.letters.end()) return nullptr;
+  const Place node = found->second;
+  if (Inside::is_fresh(*node, age)) return node->answer;
+  if (Inside::is_over(*node, age)) in.take_out(node);
+  return nullptr;
+}
+
+Store::Similar Store::similar(std::uint64_t family, Age age) {
+  Similar found;
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const auto members = in.families.find(family);
+  if (members == in.families.end()) return found;
+  Family& kin = members->second;
+  if (kin.strangers >= kMostStrangers && ++kin.left_out % kStrangersAgain != 0) return found;
   std::size_t count = 0;
-  for (Node* node = newest->second; node != nullptr && count < found.similar.size(); node = node->older) {
-    if (Inside::is_fresh(*node, age)) found.similar.at(count++) = node->answer;
+  for (Node* node = kin.newest; node != nullptr && count < found.size(); node = node->older) {
+    if (Inside::is_fresh(*node, age)) found.at(count++) = node->answer;
   }
   return found;
+}
+
+void Store::compared(std::uint64_t family, bool was_same) {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  const auto members = in.families.find(family);
+  if (members == in.families.end()) return;
+  members->second.strangers = was_same ? 0 : members->second.strangers + 1;
 }
 
 std::shared_ptr<Answer> Store::ask(Question& question, Age age) {
@@ -276,23 +325,53 @@ bool Store::grow(const Answer& answer) {
 
 void Store::keep(const std::shared_ptr<Answer>& answer, Age age) {
   const std::size_t bytes = bytes_of(*answer);
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    const Place node = in.find(*answer);
+    if (!in.is_here(node) || node->segment != Segment::kFlying) return;
+    in.keep(node, bytes, age);
+    if (!in.is_here(in.find(*answer))) return;
+  }
+  Keeper* keeper = keeper_.load(std::memory_order_acquire);
+  if (keeper == nullptr) return;
+  keeper->keep(answer, age.ttl);
+  // Cleared or dropped meanwhile: the keeper may have been told that first.
+  bool here = false;
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    here = in.is_here(in.find(*answer));
+  }
+  if (!here) keeper->forget(answer->question().letter);
+}
+
+void Store::restore(const std::shared_ptr<Answer>& answer, Age age, std::uint64_t generation) {
+  const std::size_t bytes = bytes_of(*answer);
   Inside& in = *inside_;
   const StoreLock lock(in);
-  const Place node = in.find(*answer);
-  if (!in.is_here(node) || node->segment != Segment::kFlying) return;
-  in.bytes(Segment::kFlying) += bytes - node->bytes;
-  node->bytes = bytes;
-  node->kept_ms = age.now_ms;
-  node->ttl_ms = age.ttl.count();
-  in.move(node, Segment::kWindow);
-  in.settle();
+  in.begin();
+  if (in.generation != generation || bytes > in.max || in.letters.contains(answer->question().letter)) return;
+  in.add(answer, bytes);
+  in.keep(in.list(Segment::kFlying).begin(), bytes, age);
+}
+
+std::uint64_t Store::generation() const {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
+  return in.generation;
 }
 
 void Store::drop(const Answer& answer) {
-  Inside& in = *inside_;
-  const StoreLock lock(in);
-  const Place node = in.find(answer);
-  if (in.is_here(node)) in.take_out(node);
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    const Place node = in.find(answer);
+    if (!in.is_here(node)) return;
+    in.take_out(node);
+  }
+  if (answer.state() != Answer::State::kComplete) return;
+  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->forget(answer.question().letter);
 }
 
 void Store::hit(const Answer& answer, std::int64_t saved_nanousd) {
@@ -315,13 +394,17 @@ void Store::missed() {
 
 Store::Cleared Store::clear() {
   Cleared cleared;
-  Inside& in = *inside_;
-  const StoreLock lock(in);
-  cleared.bytes = in.total();
-  for (List& list : in.lists) {
-    if (&list != &in.list(Segment::kFlying)) cleared.entries += list.size();
-    while (!list.empty()) in.take_out(list.begin());
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    cleared.bytes = in.total();
+    ++in.generation;
+    for (List& list : in.lists) {
+      if (&list != &in.list(Segment::kFlying)) cleared.entries += list.size();
+      while (!list.empty()) in.take_out(list.begin());
+    }
   }
+  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->clear();
   return cleared;
 }
 

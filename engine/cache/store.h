@@ -13,6 +13,15 @@
 
 namespace ccrules::cache {
 
+/// Is told what happens to kept answers, to keep them elsewhere, too. Called on any thread, without the store's lock; must not block.
+class Keeper {
+ public:
+  virtual ~Keeper() = default;
+  virtual void keep(std::shared_ptr<const Answer> answer, std::chrono::milliseconds ttl) = 0;
+  virtual void forget(const digest::Hash128& letter) = 0;  ///< it turned out to be of no use
+  virtual void clear() = 0;
+};
+
 /// Answers that are kept for whoever asks the same again, and answers on their way that others may read along. Bounded in bytes;
 /// what has to go is chosen by W-TinyLFU, weighted by size: an answer that was never asked for twice does not push out those that
 /// are asked for again and again. Any thread: one lock, and nothing is compared, hashed or freed while it is held.
@@ -25,19 +34,26 @@ class Store {
 
   /// For hashes of questions: secret, so that nobody can prepare two questions of one hash.
   [[nodiscard]] std::uint64_t seed() const noexcept { return seed_; }
+  /// 32 random bytes: the seed is made from them, and a file's contexts are sealed with them.
+  [[nodiscard]] const std::string& secret() const noexcept { return secret_; }
+  /// Another one's secret, whose answers are to be restored. Before anything else is asked of the store.
+  void adopt(std::string secret);
+  /// Null: nobody. It must outlive its being told.
+  void tell(Keeper* keeper) noexcept { keeper_.store(keeper, std::memory_order_release); }
 
   /// How old an answer may be, and what time it is (any monotonic clock, the same for all callers).
   struct Age {
     std::int64_t now_ms = 0;
     std::chrono::milliseconds ttl{0};
   };
-  /// What could be the answer: the caller compares the questions, for a hash is no proof.
-  struct Found {
-    std::shared_ptr<Answer> same;                    ///< asked in the same words; null: none
-    std::array<std::shared_ptr<Answer>, 4> similar;  ///< the newest of the family, others than `same`; null where none
-  };
-  /// Counts the question as asked.
-  Found look(const digest::Hash128& letter, std::uint64_t family, Age age);
+  /// Counts the question as asked. What was asked in the same words, as far as a hash can tell: the caller compares. Null: nothing.
+  std::shared_ptr<Answer> same(const digest::Hash128& letter, Age age);
+  /// The newest of the family, null where there are none: the caller compares what they mean. None, mostly, of a family that has
+  /// turned out to be made of strangers.
+  using Similar = std::array<std::shared_ptr<Answer>, 4>;
+  Similar similar(std::uint64_t family, Age age);
+  /// Questions of the family have been compared; whether one of them was the same.
+  void compared(std::uint64_t family, bool was_same);
 
   /// The caller asks the provider; whoever asks the same from now on finds its answer.
   /// @return null when somebody else is asking it already or has an answer, or there is no room for the question; then `question`
@@ -48,6 +64,10 @@ class Store {
   bool grow(const Answer& answer);
   /// The answer is complete: kept as long as `age.ttl` says, if it is worth its bytes.
   void keep(const std::shared_ptr<Answer>& answer, Age age);
+  /// A complete answer from elsewhere, kept at `age.now_ms`; unless the store has been cleared since `generation`.
+  void restore(const std::shared_ptr<Answer>& answer, Age age, std::uint64_t generation);
+  /// How often the store has been cleared.
+  [[nodiscard]] std::uint64_t generation() const;
   /// The answer on its way failed or is not to be kept.
   void drop(const Answer& answer);
 
@@ -87,7 +107,9 @@ class Store {
 
  private:
   struct Inside;
-  const std::uint64_t seed_;
+  std::string secret_;
+  std::uint64_t seed_;
+  std::atomic<Keeper*> keeper_{nullptr};
   std::atomic<std::size_t> max_bytes_;
   std::unique_ptr<Inside> inside_;
 };

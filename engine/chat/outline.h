@@ -17,6 +17,7 @@ struct Outline {
   bool stream = false;
   bool include_usage = true;  ///< false only for an OpenAI stream without stream_options.include_usage
   std::optional<std::int64_t> max_tokens;
+  std::int64_t choices = 1;  ///< answers asked for at once; at most limits::kChoices
   ThinkingMode thinking;
   std::string effort;
   std::string user_id;     ///< metadata.user_id / user, verbatim text

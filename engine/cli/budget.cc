@@ -9,6 +9,7 @@
 #include "cli/paint.h"
 #include "core/json.h"
 #include "ledger/queries.h"
+#include "ledger/spend_lookup.h"
 #include "proxy/budget.h"
 #include "proxy/budget_lines.h"
 
@@ -54,7 +55,8 @@ void print_table(Io& io, const std::vector<BudgetLine>& lines) {
 }
 
 /// For CI: fails when more was spent than --max-usd.
-Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const ledger::Calendar& calendar) {
+/// @param path of the ledger, for keys that are not among the most recent thousands
+Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const std::string& path, const ledger::Calendar& calendar) {
   if (!arguments.has("max-usd")) return usage_error(io, "ccrules budget gate needs --max-usd: how many US dollars may have been spent");
   const std::string text = arguments.value("max-usd");
   char* end = nullptr;
@@ -70,8 +72,18 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   if (scope != "all" && (colon == std::string::npos || !known))
     return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
   const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
-  const auto sum = spending.sums.find({by, by.empty() ? std::string() : scope.substr(colon + 1)});
-  const std::int64_t spent = sum == spending.sums.end() ? 0 : sum->second.in(span, io.clock.wall_us(), calendar);
+  ledger::Cap whose;
+  whose.by = by;
+  if (!by.empty()) whose.key = scope.substr(colon + 1);
+  ledger::Sum sum;
+  if (const auto found = spending.sums.find({whose.by, whose.key}); found != spending.sums.end()) {
+    sum = found->second;
+  } else if (io.files.exists(path)) {
+    const auto stored = ledger::spent_before(path, whose);
+    if (!stored.ok()) return usage_error(io, stored.error().message);
+    sum = *stored;
+  }
+  const std::int64_t spent = sum.in(span, io.clock.wall_us(), calendar);
   const bool over = spent > most_nanousd;
   if (arguments.json()) {
     std::string out;
@@ -108,7 +120,7 @@ Exit run_budget(const Arguments& arguments, Io& io) {
            << ": restart the proxy, it adds them up again\n";
     spending.complete = false;
   }
-  if (is_gate) return spending.complete ? gate(arguments, io, spending, proxy::calendar_of(*config)) : Exit::kFailed;
+  if (is_gate) return spending.complete ? gate(arguments, io, spending, path, proxy::calendar_of(*config)) : Exit::kFailed;
   const std::vector<BudgetLine> lines = proxy::budget_lines(*config, spending, io.clock.wall_us());
   if (arguments.json()) {
     print_json(io, lines, spending.complete);

@@ -24,7 +24,9 @@ void print_stats(const rules::Tree& stats, Io& io) {
          << "\n"
          << "answers   " << text_of(stats, "entries") << "\n"
          << "memory    " << text_of(stats, "size") << " of " << text_of(stats, "maxSize") << " MB\n"
-         << "saved     $" << text_of(stats, "savedCost") << "\n";
+         << "saved     $" << text_of(stats, "savedCost") << "\n"
+         << "gone      " << text_of(stats, "evicted") << " made room for others, " << text_of(stats, "rejected")
+         << " were not worth theirs\n";
 }
 
 void print_top(const rules::Tree& rows, Io& io) {
@@ -32,6 +34,12 @@ void print_top(const rules::Tree& rows, Io& io) {
   for (const rules::Tree& row : rows.items) {
     io.out << text_of(row, "hash") << "  " << text_of(row, "hits") << " hits  $" << text_of(row, "savedCost") << "\n";
   }
+}
+
+/// Whether a proxy's cache has said this.
+bool is_told(const std::string& what, const rules::Tree& told) {
+  if (what == "top") return told.is(rules::Tree::Kind::kTable) && told.members.empty();
+  return told.find(what == "clear" ? "cleared" : "hits") != nullptr;
 }
 
 Exit run_cache(const Arguments& arguments, Io& io) {
@@ -51,12 +59,15 @@ Exit run_cache(const Arguments& arguments, Io& io) {
     (void)usage_error(io, refused ? answer.error().message : "no proxy whose cache this could be: " + answer.error().message);
     return refused ? Exit::kAuth : Exit::kUnreachable;
   }
+  const Result<rules::Tree> told = rules::read_json(*answer, rules::Spot{1, 1});
+  if (!told.ok() || !is_told(what, *told)) {
+    (void)usage_error(io, "no proxy whose cache this could be: something else answers there; see --url");
+    return Exit::kUnreachable;
+  }
   if (arguments.json()) {
     io.out << *answer << "\n";
     return Exit::kOk;
   }
-  const Result<rules::Tree> told = rules::read_json(*answer, rules::Spot{1, 1});
-  if (!told.ok()) return usage_error(io, "the proxy's answer cannot be read: " + told.error().message);
   if (what == "stats") print_stats(*told, io);
   if (what == "top") print_top(*told, io);
   if (what == "clear") io.out << text_of(*told, "cleared") << " answers forgotten, " << text_of(*told, "freedMemory") << " freed\n";

@@ -54,6 +54,17 @@ void print_text(Io& io, const rules::Explanation& explanation) {
   print_trace(io.out, paint, marks_for(io, paint), explanation.trace, "");
 }
 
+/// A rule that could not be judged is as wrong as one that does not load.
+Exit report_failures(Io& io, const rules::Trace& trace) {
+  Exit exit = Exit::kOk;
+  for (const rules::RuleTrace& rule : trace.rules) {
+    if (rule.error.empty()) continue;
+    io.err << rule.where << ": error: rule '" << rule.rule << "' failed: " << rule.error << "\n";
+    exit = Exit::kUsage;
+  }
+  return exit;
+}
+
 /// True when a word names a past request: its id ("req_..."), its decision's, or the beginning of one, and no file.
 bool is_id(const std::string& word, const Files& files) {
   if (word == "-" || word.find_first_of("./\\") != std::string::npos || files.exists(word)) return false;
@@ -87,7 +98,7 @@ Exit run_explain(const Arguments& arguments, Io& io) {
   }
   if (!arguments.json()) {
     print_text(io, *explained);
-    return Exit::kOk;
+    return report_failures(io, explained->trace);
   }
   std::string text;
   json::Writer writer(text);
@@ -98,7 +109,7 @@ Exit run_explain(const Arguments& arguments, Io& io) {
       .member_raw("decision", rules::trace_json(explained->decision, explained->trace, {}))
       .end_object();
   io.out << text << "\n";
-  return Exit::kOk;
+  return report_failures(io, explained->trace);
 }
 
 }  // namespace
@@ -111,7 +122,7 @@ Command explain_command() {
   command.about =
       "Decides one sample request without sending it: the body of an Anthropic, OpenAI, Gemini or Ollama request as JSON, or a\n"
       "saved .http file with its head. Shows the decision, for every rule the condition that failed with the value it saw, and\n"
-      "every claim with its place, shadowed ones too. With the id of a past request or decision (req_..., dec_...) it tells what\n"
+      "every claim with its place, shadowed ones too. Exit code 2 when a rule failed. With the id of a past request or decision (req_..., dec_...) it tells what\n"
       "`ccrules why` does.";
   command.flags = {{"ledger", "FILE", "with an ID: this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules explain request.json", "a request from a file"},

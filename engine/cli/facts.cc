@@ -41,7 +41,8 @@ void print_tables(Io& io, const std::vector<std::string>& words) {
   Table facts(columns);
   for (const api::FactRow& row : api::facts()) {
     if (!fits(row.name, words)) continue;
-    facts.row({paint.cyan(row.name), row.type, paint.dim(phase_name(row.phase)), paint.yellow(api::need_name(row.need)), row.doc});
+    facts.row({paint.cyan(row.name), row.type, paint.dim(phase_name(row.phase)), paint.yellow(api::need_name(row.need)),
+               api::doc_text(row)});
   }
   Table effects({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
   for (const api::EffectRow& row : api::effects()) {
@@ -49,13 +50,20 @@ void print_tables(Io& io, const std::vector<std::string>& words) {
   }
   Table fields({Table::Align::kLeft, Table::Align::kLeft});
   for (const api::FieldRow& row : api::fields()) {
-    if (fits(row.name, words)) fields.row({paint.cyan(row.name), row.doc});
+    if (fits(row.name, words)) fields.row({paint.cyan(row.name), api::doc_text(row)});
   }
   bool any = false;
   print_section(io, paint, "facts", "  conditions ask them, functions read req.NAME", facts, any);
   print_section(io, paint, "effects", "", effects, any);
   print_section(io, paint, "members of set", "", fields, any);
   if (!any) io.err << "no fact, effect or member of set has that in its name; `ccrules facts` lists them all\n";
+}
+
+void write_words(json::Writer& writer, const api::Values* values) {
+  if (values == nullptr || values->words.empty()) return;
+  writer.key("words").begin_array();
+  for (const char* word : values->words) writer.string(word);
+  writer.end_array().member("more_words", values->more);
 }
 
 void print_json(std::ostream& out) {
@@ -68,8 +76,9 @@ void print_json(std::ostream& out) {
         .member("type", row.type)
         .member("when", phase_name(row.phase))
         .member("needs", api::need_name(row.need))
-        .member("doc", row.doc)
-        .end_object();
+        .member("doc", row.doc);
+    write_words(writer, row.values);
+    writer.end_object();
   }
   writer.end_array().key("effects").begin_array();
   for (const api::EffectRow& row : api::effects()) {
@@ -77,7 +86,9 @@ void print_json(std::ostream& out) {
   }
   writer.end_array().key("set").begin_array();
   for (const api::FieldRow& row : api::fields()) {
-    writer.begin_object().member("name", row.name).member("doc", row.doc).end_object();
+    writer.begin_object().member("name", row.name).member("doc", row.doc);
+    write_words(writer, row.values);
+    writer.end_object();
   }
   writer.end_array().end_object();
   out << text << "\n";

@@ -170,9 +170,11 @@ Exit run_replay(const Arguments& arguments, Io& io) {
   const auto since = since_flag(arguments, io, "7d");
   if (!since) return Exit::kUsage;
   config::Snapshot config = *found;
-  if (!arguments.words().empty()) {
+  std::vector<std::string> wanted = arguments.values("rules");
+  wanted.insert(wanted.end(), arguments.words().begin(), arguments.words().end());
+  if (!wanted.empty()) {
     config.rules.clear();
-    for (const std::string& word : arguments.words()) {
+    for (const std::string& word : wanted) {
       const std::string path = config::resolve_path(word, io.working_directory, io.environment);
       if (!io.files.exists(path) && io.files.list(path).empty()) return usage_error(io, "there is no " + word);
       config.rules.push_back(path);
@@ -220,6 +222,7 @@ Command replay_command() {
       "and the difference in money at today's prices; what it assumes; and the share it cannot judge because the rules\n"
       "read texts, which the ledger does not keep. Exit code 1 when something changes.";
   command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
+                   {"rules", "PATH", "these rules; the same as naming them without the flag, and may be repeated", {}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules replay rules/new.lua --since 24h", "a new rule file against yesterday's requests"},
                       {"ccrules replay --json", "the present configuration against the last week, for scripts"}};

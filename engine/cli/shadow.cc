@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -18,6 +19,7 @@ struct Difference {
   rules::Change change;
   std::string rule;  ///< of the candidate, in the first of them
   std::string example;
+  std::string last;  ///< request it was found in
   std::int64_t requests = 0;
 };
 
@@ -39,7 +41,8 @@ void take(const ledger::Record& row, const rules::Comparison& comparison, Findin
   for (const std::string& rule : comparison.failed_rules) ++findings.failed[rule];
   for (const rules::Change& change : comparison.changes) {
     Difference& difference = findings.differences[{change.slot, change.before, change.after}];
-    if (difference.requests++ > 0) continue;
+    // Attempts of one request that differ alike are one request that differs.
+    if (std::exchange(difference.last, row.id) == row.id || difference.requests++ > 0) continue;
     difference.change = change;
     difference.rule = change.rule.empty() ? comparison.rule : change.rule;
     difference.example = row.id;

@@ -42,6 +42,13 @@ void print_cache_waste(Io& io, const Paint& paint, const ledger::CacheWaste& was
              << "\n";
     }
   }
+  for (const ledger::CacheWaste::Cause& one : waste.causes) {
+    std::string cost;
+    if (one.unknown_cost_requests < one.requests) cost = ", " + usd(one.cost_nanousd) + " more than reading them";
+    io.out << paint.yellow("prompt caches, " + plain_text(one.name) + ": ")
+           << with_commas(one.requests) << (one.requests == 1 ? " request wrote " : " requests wrote ") << with_commas(one.tokens)
+           << " tokens again" << cost << "\n";
+  }
   if (waste.unread_tokens > 0)
     io.out << paint.yellow("prompt caches: " + with_commas(waste.unread_tokens) + " tokens were written in sessions that never read any")
            << "\n";

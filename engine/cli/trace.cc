@@ -57,6 +57,12 @@ void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, cons
     table.print(out, inner);
     if (!after_rules.empty()) out << inner << paint.dim(after_rules) << "\n";
   }
+  if (trace.rule_set != nullptr && !trace.rule_set->overrides.empty()) {
+    out << indent << paint.bold("switched off") << "\n";
+    Table table({Table::Align::kLeft, Table::Align::kLeft});
+    for (const rules::OverrideRef& rule : trace.rule_set->overrides) table.row({rule.rule, paint.dim("by " + rule.where)});
+    table.print(out, inner);
+  }
   if (!trace.claims.empty()) {
     out << indent << paint.bold("claims") << "\n";
     Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});

@@ -5,6 +5,7 @@
 #include "cli/pack/choices.h"
 #include "cli/pack/report.h"
 #include "cli/pack/store.h"
+#include "core/text.h"
 
 namespace ccrules::cli {
 namespace {
@@ -37,6 +38,13 @@ Exit write_lock(const Arguments& arguments, Io& io, const Workspace& workspace, 
   return Exit::kOk;
 }
 
+std::string unknown_alias(const std::string& alias, const packs::Manifest& manifest) {
+  std::vector<std::string> known;
+  for (const auto& [name, model] : manifest.models) known.push_back(name);
+  const std::string near = text::did_you_mean(alias, known);
+  return "--model " + alias + ": " + manifest.name + " has no such alias" + (near.empty() ? "" : "; did you mean '" + near + "'?");
+}
+
 Exit run_trust(const Arguments& arguments, Io& io) {
   const std::optional<Workspace> workspace = open_workspace(arguments, io);
   if (!workspace) return Exit::kUsage;
@@ -49,6 +57,9 @@ Exit run_trust(const Arguments& arguments, Io& io) {
   }
   Result<packs::Folder> folder = packs::read_folder(io.files, project.pack);
   if (!folder.ok()) return fail(io, folder.error());
+  if (!io.files.exists(project.pack + "/pack.json")) {
+    return usage_error(io, project.folder + " brings no rules: there is no .ccrules/pack.json in it");
+  }
   std::vector<config::Diagnostic> found;
   const std::optional<Candidate> pack = make_draft({*std::move(folder), project.pack, std::nullopt}, project.pack, found);
   if (!pack) {
@@ -68,7 +79,9 @@ Exit run_trust(const Arguments& arguments, Io& io) {
   for (const std::string& model : arguments.values("model")) {
     const std::size_t equals = model.find('=');
     if (equals == std::string::npos) return usage_error(io, "--model wants ALIAS=TARGET (got '" + model + "')");
-    trusted.models[model.substr(0, equals)] = model.substr(equals + 1);
+    const std::string alias = model.substr(0, equals);
+    if (!pack->manifest.models.contains(alias)) return usage_error(io, unknown_alias(alias, pack->manifest));
+    trusted.models[alias] = model.substr(equals + 1);
   }
   const auto old = std::find_if(lock.projects.begin(), lock.projects.end(), same);
   if (old != lock.projects.end() && !arguments.has("model")) trusted.models = old->models;

@@ -307,7 +307,7 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
     return error(Place::in_file(node.offset),
                  path + " must be an object: { \"scope\": \"session\", \"requests\": 60, \"per\": \"1m\" }");
   }
-  static const std::vector<std::string> known = {"scope", "requests", "tokens", "concurrent", "per", "wait"};
+  static const std::vector<std::string> known = {"scope", "requests", "tokens", "concurrent", "per", "wait", "fair"};
   RateLimit limit;
   limit.where = where(Place::in_file(node.offset));
   for (const Node::Member& member : node.members) {
@@ -321,6 +321,12 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
         error(at, path + "." + member.key + " must be a whole number, not negative");
       } else {
         (member.key == "requests" ? limit.requests : member.key == "tokens" ? limit.tokens : limit.concurrent) = *number;
+      }
+    } else if (member.key == "fair") {
+      if (member.value.is(json::Type::kBool)) {
+        limit.fair = member.value.text == "true";
+      } else {
+        error(Place::in_file(member.value.offset), path + ".fair must be true or false");
       }
     } else if (member.key == "per" || member.key == "wait") {
       const auto time = parse_duration(text);
@@ -407,6 +413,7 @@ void Loader::finish_paths() {
   resolve_existing(s.listen.tls_cert, "listen.tls.cert");
   resolve_existing(s.listen.tls_key, "listen.tls.key");
   resolve(s.log.file, "log.file");
+  resolve(s.cache.persist, "cache.persist");
   for (Provider& provider : s.providers)
     resolve_existing(provider.ca_file, "providers." + provider.id + ".ca_file");
   if (s.ledger.path.empty()) {

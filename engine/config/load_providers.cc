@@ -2,6 +2,8 @@
 #include <array>
 
 #include "config/loader.h"
+#include "core/digest.h"
+#include "core/limits.h"
 #include "core/text.h"
 
 namespace ccrules::config {
@@ -129,8 +131,10 @@ void Loader::read_providers() {
       apply_provider_text(path.substr(kPathPrefix.size()), value, Place::named("--" + path));
   }
   for (Provider& provider : snapshot_->providers) {
+    take_firsts(provider);
     find_key(provider);
     check_provider(provider);
+    make_lanes(provider);
     if (provider.dialect != kSimulator) find_proxy(provider);
   }
   add_simulator();
@@ -148,6 +152,7 @@ Provider Loader::made_from(const Vendor& vendor, const std::string& dialect, Pla
   provider.models = vendor.models;
   provider.local = vendor.local;
   provider.timeouts = snapshot_->timeouts;
+  provider.hedge = snapshot_->hedge;
   provider.where = where(place);
   if (const auto endpoint = vendor.endpoints.find(dialect); endpoint != vendor.endpoints.end()) {
     provider.base_url = endpoint->second.base_url;
@@ -195,6 +200,7 @@ void Loader::read_provider(const Node::Member& member) {
   } else {
     provider.id = member.key;
     provider.timeouts = snapshot_->timeouts;
+    provider.hedge = snapshot_->hedge;
     provider.where = where(place);
   }
   read_provider_members(provider, member.value, path, "");
@@ -337,6 +343,53 @@ Loader::Place Loader::place_of(const std::string& path, const Provider& provider
   return Place::named(base);
 }
 
+/// Of several keys or addresses the first stands where a single one does. A key that is empty is one that this machine has not.
+void Loader::take_firsts(Provider& provider) {
+  const std::string path = std::string(kPathPrefix) + provider.id;
+  std::erase(provider.api_keys, std::string());
+  if (provider.api_key.empty() && !provider.api_keys.empty()) {
+    provider.api_key = provider.api_keys.front();
+    key_missing_.erase(provider.id);
+  } else if (provider.api_key.empty() && set_at_.contains(path + ".api_keys")) {
+    key_missing_.emplace(provider.id, "every key of its api_keys");
+  }
+  for (std::string& url : provider.base_urls) {
+    while (url.ends_with("/")) url.pop_back();
+  }
+  if (!provider.base_urls.empty() && !set_at_.contains(path + ".base_url")) provider.base_url = provider.base_urls.front();
+}
+
+/// Every address with every key, where that is more than one.
+void Loader::make_lanes(Provider& provider) {
+  const std::string path = std::string(kPathPrefix) + provider.id;
+  const auto with_first = [](const std::string& first, const std::vector<std::string>& others) {
+    std::vector<std::string> all = {first};
+    for (const std::string& other : others) {
+      if (std::find(all.begin(), all.end(), other) == all.end()) all.push_back(other);
+    }
+    return all;
+  };
+  const std::vector<std::string> urls = with_first(provider.base_url, provider.base_urls);
+  const std::vector<std::string> keys = with_first(provider.api_key, provider.api_keys);
+  for (const std::string& url : urls) {
+    const std::string problem = url == provider.base_url ? std::string() : url_problem(url);
+    if (!problem.empty()) error(place_of("base_urls", provider), path + ".base_urls: '" + url + "' " + problem);
+  }
+  for (const std::string& key : keys) {
+    if (has_control(key)) error(place_of("api_keys", provider), path + ".api_keys must each be one line without control characters");
+  }
+  if (urls.size() * keys.size() > limits::kLanes) {
+    return error(place_of(keys.size() > 1 ? "api_keys" : "base_urls", provider),
+                 path + " has more than " + std::to_string(limits::kLanes) + " pairs of an address and a key");
+  }
+  if (urls.size() * keys.size() < 2) return;
+  for (const std::string& url : urls) {
+    for (const std::string& key : keys) {
+      provider.lanes.push_back({url, key, digest::hash64(key, digest::hash64(url, digest::hash64(provider.id)))});
+    }
+  }
+}
+
 /// The key of a known vendor comes from its usual variable; without one the provider is off, and says why.
 void Loader::find_key(Provider& provider) {
   const Vendor* vendor = find_vendor(provider.id);
@@ -404,9 +457,15 @@ void Loader::check_cloud(const Provider& provider) {
       provider.aws_scope.find('/', slash + 1) != std::string::npos) {
     error(place_of("aws_scope", provider), path + ".aws_scope must be what auth sigv4 signs for, as region/service");
   }
-  const auto colons = std::count(provider.api_key.begin(), provider.api_key.end(), ':');
-  if (!provider.api_key.empty() && colons != 1 && colons != 2)
-    error(place_of("api_key", provider), path + ".api_key must be KEY-ID:SECRET or KEY-ID:SECRET:SESSION-TOKEN for auth sigv4");
+  const auto check_key = [&](const std::string& key, const char* member) {
+    const auto colons = std::count(key.begin(), key.end(), ':');
+    if (!key.empty() && colons != 1 && colons != 2)
+      error(place_of(member, provider), path + "." + member + " must be KEY-ID:SECRET or KEY-ID:SECRET:SESSION-TOKEN for auth sigv4");
+  };
+  check_key(provider.api_key, "api_key");
+  for (const std::string& key : provider.api_keys) {
+    if (key != provider.api_key) check_key(key, "api_keys");
+  }
 }
 
 void Loader::check_url(const Provider& provider, const Place& place) {
@@ -488,6 +547,7 @@ void Loader::add_simulator() {
     simulator.id = kSimulator;
     simulator.dialect = kSimulator;
     simulator.timeouts = snapshot_->timeouts;
+    simulator.hedge = snapshot_->hedge;
   }
   const bool alone =
       providers.empty();  // a provider that is only switched off must not be replaced in silence

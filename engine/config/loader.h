@@ -72,6 +72,8 @@ class Loader {
   void read_switches(Provider& provider, const Node& node, const std::string& path);
   void read_headers(Provider& provider, const Node& node, const std::string& path);
   void set_api_key(Provider& provider, const Node& node, const std::string& path);
+  void take_firsts(Provider& provider);
+  void make_lanes(Provider& provider);
   void add_automatic_providers();
   void apply_provider_variables();
   void apply_provider_text(const std::string& path, std::string_view text, const Place& place);

@@ -45,6 +45,7 @@ const std::array kSettings = {
     Of{"cache.enabled", [](Snapshot& s) -> Slot { return &s.cache.enabled; }},
     Of{"cache.max_bytes", [](Snapshot& s) -> Slot { return &s.cache.max_bytes; }, {0, 1024 * kGigabyte}},
     Of{"cache.ttl", [](Snapshot& s) -> Slot { return &s.cache.ttl; }, kSomeTime},
+    Of{"cache.persist", [](Snapshot& s) -> Slot { return &s.cache.persist; }},
     Of{"log.level", [](Snapshot& s) -> Slot { return &s.log.level; }},
     Of{"log.format", [](Snapshot& s) -> Slot { return LogFormat{&s.log.json}; }},
     Of{"log.file", [](Snapshot& s) -> Slot { return &s.log.file; }},
@@ -60,6 +61,7 @@ const std::array kSettings = {
     Of{"retry.max_attempts", [](Snapshot& s) -> Slot { return &s.retry.max_attempts; }, {1, 20}},
     Of{"retry.base", [](Snapshot& s) -> Slot { return &s.retry.base; }, kTimeOrNone},
     Of{"retry.at_most", [](Snapshot& s) -> Slot { return &s.retry.at_most; }, kTimeOrNone},
+    Of{"hedge.after", [](Snapshot& s) -> Slot { return &s.hedge.after; }, kTimeOrNone},
     Of{"circuit.failures", [](Snapshot& s) -> Slot { return &s.circuit.failures; }, {0, 1000}},
     Of{"circuit.open_for", [](Snapshot& s) -> Slot { return &s.circuit.open_for; }, kSomeTime},
 };
@@ -69,12 +71,15 @@ const std::array kProviderSettings = {
     OfProvider{"dialect", [](Provider& p) -> Slot { return &p.dialect; }},
     OfProvider{"base_url", [](Provider& p) -> Slot { return &p.base_url; }},
     OfProvider{"api_key", [](Provider& p) -> Slot { return &p.api_key; }},
+    OfProvider{"base_urls", [](Provider& p) -> Slot { return &p.base_urls; }},
+    OfProvider{"api_keys", [](Provider& p) -> Slot { return &p.api_keys; }},
     OfProvider{"auth", [](Provider& p) -> Slot { return &p.auth; }},
     OfProvider{"models", [](Provider& p) -> Slot { return &p.models; }},
     OfProvider{"timeouts.connect", [](Provider& p) -> Slot { return &p.timeouts.connect; }, kSomeTime},
     OfProvider{"timeouts.first_byte", [](Provider& p) -> Slot { return &p.timeouts.first_byte; }, kSomeTime},
     OfProvider{"timeouts.idle", [](Provider& p) -> Slot { return &p.timeouts.idle; }, kSomeTime},
     OfProvider{"timeouts.total", [](Provider& p) -> Slot { return &p.timeouts.total; }, kTimeOrNone},
+    OfProvider{"hedge.after", [](Provider& p) -> Slot { return &p.hedge.after; }, kTimeOrNone},
     OfProvider{"max_retries", [](Provider& p) -> Slot { return &p.max_retries; }, {0, 20}},
     OfProvider{"price_like", [](Provider& p) -> Slot { return &p.price_like; }},
     OfProvider{"local", [](Provider& p) -> Slot { return &p.local; }},
@@ -88,7 +93,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 23> kSwitches = {"vision",
+constexpr std::array<std::string_view, 24> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -110,7 +115,8 @@ constexpr std::array<std::string_view, 23> kSwitches = {"vision",
                                                         "count_tokens",
                                                         "batches",
                                                         "json_schema",
-                                                        "encrypted_reasoning"};
+                                                        "encrypted_reasoning",
+                                                        "whole_by_stream"};
 
 constexpr std::array<std::string_view, 9> kSections = {"$schema", "providers", "routes",  "agents",     "fallbacks",
                                                        "tiers",   "prices",    "budgets", "rate_limits"};

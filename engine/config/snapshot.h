@@ -42,17 +42,32 @@ struct Timeouts {
   std::chrono::milliseconds total{0};  ///< zero: none
 };
 
+/// When a slow attempt gets another one beside it.
+struct Hedge {
+  std::chrono::milliseconds after{0};  ///< without content; zero: never
+};
+
+/// One way to a provider: an address and a key.
+struct Lane {
+  std::string base_url;
+  std::string api_key;
+  std::uint64_t id = 0;  ///< the same for the same provider, address and key after a reload
+};
+
 /// One row of `providers`, merged over config/providers/<id>.json when that exists.
 struct Provider {
   std::string id;
   std::string dialect;  ///< anthropic | openai_chat | sim (more later)
   std::string base_url;
   std::string api_key;  ///< empty: no credential is sent
+  std::vector<std::string> base_urls, api_keys;  ///< as written, beside the two above
+  std::vector<Lane> lanes;  ///< every address with every key; empty: base_url and api_key are the only ones
   std::string auth =
       "default";  ///< default (what the dialect uses) | bearer | x-api-key | none | passthrough
   std::vector<std::string> models;             ///< globs; empty: any
   std::map<std::string, std::string> headers;  ///< added to every upstream request
   Timeouts timeouts;
+  Hedge hedge;
   int max_retries = 0;     ///< retries on the same target before the next fallback
   std::string price_like;  ///< savings comparison for local models
   bool local = false;      ///< a server of the user's own: price 0
@@ -105,6 +120,7 @@ struct RateLimit {
   std::int64_t concurrent = -1;  ///< requests under way at one time
   std::chrono::milliseconds per{60000};
   std::chrono::milliseconds wait{0};  ///< so long a request may wait for its turn before it is refused
+  bool fair = false;  ///< those who wait take turns by session; else first come, first served
   Where where;
 };
 
@@ -113,6 +129,7 @@ struct Cache {
   bool enabled = false;  ///< for requests of which no rule says something else
   std::size_t max_bytes = 500u * 1024 * 1024;
   std::chrono::milliseconds ttl{3600000};
+  std::string persist;  ///< absolute path of the file that keeps answers across restarts; empty: none
 };
 
 /// One row of `prices`: over the built-in table, member by member.
@@ -173,6 +190,7 @@ struct Snapshot {
   Timeouts timeouts;
   Limits limits;
   Retry retry;
+  Hedge hedge;  ///< of providers that do not say it themselves
   Circuit circuit;
   std::vector<RateLimit> rate_limits;
   Cache cache;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <utility>
+#include <vector>
 
 #include "core/limits.h"
 #include "core/text.h"
@@ -10,7 +11,6 @@
 namespace ccrules::config {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 /// Keys whose values are not shown in messages.
 constexpr std::array<std::string_view, 7> kSecretKeys = {"api_key", "apikey", "admin_key", "authorization",
                                                          "token",   "secret", "password"};
@@ -220,25 +220,61 @@ void write_node(json::Writer& writer, const Node& node) {
   }
 }
 
+bool is_secret(std::string_view key) {
+  return std::any_of(kSecretKeys.begin(), kSecretKeys.end(),
+                     [key](std::string_view word) { return text::contains_ignore_case(key, word); });
+}
+
+/// True when what follows `before`, a text without comments, stands in the list of a secret key, such as "api_keys": [ "...".
+bool in_secret_list(std::string_view before) {
+  std::vector<bool> open;  // brackets that are open: whether each holds secrets
+  std::string_view last;   // string, with its quotes
+  for (std::size_t at = 0; at < before.size();) {
+    const char byte = before[at];
+    if (byte == '"') {
+      const std::size_t end = after_string(before, at);
+      last = before.substr(at, end - at);
+      at = end;
+      continue;
+    }
+    if (byte == '[') open.push_back(is_secret(last));
+    if (byte == '{') open.push_back(false);
+    if ((byte == ']' || byte == '}') && !open.empty()) open.pop_back();
+    if (byte == ',' || byte == '[' || byte == '{') last = {};
+    ++at;
+  }
+  return !open.empty() && open.back();
+}
+
+/// Stars out the string whose quote is at `quote`, unless it only names a variable. @return the position behind it
+std::size_t hide_string(std::string& line, std::size_t quote) {
+  const std::size_t end = after_string(line, quote);
+  const std::size_t closing = end > quote + 1 && line[end - 1] == '"' ? end - 1 : end;
+  if (line.compare(quote + 1, 2, "${") != 0) {
+    for (std::size_t i = quote + 1; i < closing; ++i) line[i] = '*';
+  }
+  return end;
+}
+
+/// The same for the strings of a list. @return the position behind its end, or behind the line
+std::size_t hide_list(std::string& line, std::size_t at) {
+  while (at < line.size() && line[at] != ']') at = line[at] == '"' ? hide_string(line, at) : at + 1;
+  return at;
+}
+
 /// Stars out text values of secret keys; values that only name a variable stay.
-void hide_secrets(std::string& line) {
-  for (std::size_t at = line.find('"'); at < line.size(); at = line.find('"', at)) {
+/// @param in_list the line begins inside the list of such a key
+void hide_secrets(std::string& line, bool in_list) {
+  for (std::size_t at = line.find('"', in_list ? hide_list(line, 0) : 0); at < line.size(); at = line.find('"', at)) {
     const std::size_t key_end = after_string(line, at);
-    const std::string_view key = std::string_view(line).substr(at, key_end - at);
-    const bool secret = std::any_of(kSecretKeys.begin(), kSecretKeys.end(), [&](std::string_view word) {
-      return text::contains_ignore_case(key, word);
-    });
+    const bool secret = is_secret(std::string_view(line).substr(at, key_end - at));
     at = key_end;
     const std::size_t colon = line.find_first_not_of(" \t", at);
     if (!secret || colon >= line.size() || line[colon] != ':') continue;
-    const std::size_t quote = line.find_first_not_of(" \t", colon + 1);
-    if (quote >= line.size() || line[quote] != '"') continue;
-    const std::size_t end = after_string(line, quote);
-    const std::size_t closing = end > quote + 1 && line[end - 1] == '"' ? end - 1 : end;
-    if (line.compare(quote + 1, 2, "${") != 0) {
-      for (std::size_t i = quote + 1; i < closing; ++i) line[i] = '*';
-    }
-    at = end;
+    const std::size_t value = line.find_first_not_of(" \t", colon + 1);
+    if (value >= line.size()) continue;
+    if (line[value] == '"') at = hide_string(line, value);
+    if (line[value] == '[') at = hide_list(line, value + 1);
   }
 }
 
@@ -306,7 +342,8 @@ std::string Source::line(std::size_t offset) const {
   std::string line = text_.substr(start, std::min(text_.find('\n', offset), text_.size()) - start);
   if (!line.empty() && line.back() == '\r') line.pop_back();
   if (start == 0 && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
-  hide_secrets(line);
+  std::optional<std::size_t> unclosed;
+  hide_secrets(line, in_secret_list(blank_comments(std::string_view(text_).substr(0, start), unclosed)));
   return text::to_valid_utf8(line);
 }
 

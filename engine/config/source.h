@@ -49,6 +49,9 @@ class Source {
   std::string text_;
 };
 
+/// What some editors put before a file's text; Lua and JSON begin behind it.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 /// Comments, trailing commas and a byte-order mark replaced by spaces of the same length. Error offset in
 /// `unclosed` when a comment does not end.
 std::string blank_comments(std::string_view text, std::optional<std::size_t>& unclosed);

@@ -8,10 +8,6 @@
 #include <cstring>
 #include <vector>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -20,6 +16,7 @@
 #pragma GCC diagnostic pop
 
 #include "core/assert.h"
+#include "core/json_escapes.h"
 #include "core/limits.h"
 #include "core/text.h"
 
@@ -30,177 +27,14 @@ namespace {
 constexpr std::size_t kKeptTextBytes = 1024 * 1024;
 constexpr std::size_t kArenaChunkBytes = 16 * 1024;
 constexpr std::size_t kPooledParsers = 4;
+/// Containers that are so deep or less are remembered with their ends: a second reading jumps over those it does not want.
+constexpr std::uint32_t kKnownDepth = 4;
 
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-/// Value of a hex digit, or -1.
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-/// The code unit of the four hex digits at `at`, or -1.
-int code_unit(const char* at, const char* end) {
-  if (end - at < 4) return -1;
-  int unit = 0;
-  for (int i = 0; i < 4; ++i) {
-    const int digit = hex_value(at[i]);
-    if (digit < 0) return -1;
-    unit = unit * 16 + digit;
-  }
-  return unit;
-}
-
-/// First backslash in [begin, end), or end.
-const char* find_backslash(const char* begin, const char* end) {
-  const void* hit = std::memchr(begin, '\\', static_cast<std::size_t>(end - begin));
-  return hit == nullptr ? end : static_cast<const char*>(hit);
-}
-
-/// True when the escape whose backslash is at `at` is one JSON knows. Sets `next` behind it.
-bool is_escape(const char* at, const char* end, const char*& next) {
-  if (end - at < 2) return false;
-  next = at + 2;
-  switch (at[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-      return true;
-    case 'u':
-      next = at + 6;
-      return code_unit(at + 2, end) >= 0;
-    default:
-      return false;
-  }
-}
-
-/// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8
-/// were checked before.
-bool are_escapes_valid(const char* at, const char* end) {
-#if defined(__SSE2__)
-  const __m128i backslash = _mm_set1_epi8('\\');
-  while (end - at >= 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    unsigned hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
-    const char* next = at + 16;
-    while (hits != 0) {
-      const char* escape = at + std::countr_zero(hits);
-      const char* after = nullptr;
-      if (!is_escape(escape, end, after)) return false;
-      if (after >= at + 16) {
-        next = after;
-        break;
-      }
-      hits &= ~0u << (after - at);
-    }
-    at = next;
-  }
-#endif
-  for (at = find_backslash(at, end); at < end; at = find_backslash(at, end)) {
-    const char* after = nullptr;
-    if (!is_escape(at, end, after)) return false;
-    at = after;
-  }
-  return true;
-}
-
-char* put_utf8(char* out, std::uint32_t code) {
-  const auto put = [&out](std::uint32_t byte) {
-    *out++ = static_cast<char>(static_cast<unsigned char>(byte));
-  };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xc0 | (code >> 6));
-    put(0x80 | (code & 0x3f));
-  } else if (code < 0x10000) {
-    put(0xe0 | (code >> 12));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  } else {
-    put(0xf0 | (code >> 18));
-    put(0x80 | ((code >> 12) & 0x3f));
-    put(0x80 | ((code >> 6) & 0x3f));
-    put(0x80 | (code & 0x3f));
-  }
-  return out;
-}
-
-/// What the letter behind a backslash stands for; '\0' for letters that need more (u) or are not JSON's.
-constexpr std::array<char, 256> kUnescaped = [] {
-  std::array<char, 256> meanings{};
-  meanings['"'] = '"';
-  meanings['\\'] = '\\';
-  meanings['/'] = '/';
-  meanings['b'] = '\b';
-  meanings['f'] = '\f';
-  meanings['n'] = '\n';
-  meanings['r'] = '\r';
-  meanings['t'] = '\t';
-  return meanings;
-}();
-
-/// Decodes the escape whose backslash is at `at`; both pointers move behind it. False when it is not JSON's.
-bool unescape_one(const char*& at, const char* end, char*& out) {
-  if (end - at < 2) return false;
-  const char letter = at[1];
-  at += 2;
-  if (const char meaning = kUnescaped[static_cast<unsigned char>(letter)]; meaning != '\0') {
-    *out++ = meaning;
-    return true;
-  }
-  const int unit = letter == 'u' ? code_unit(at, end) : -1;
-  if (unit < 0) return false;
-  at += 4;
-  auto code = static_cast<std::uint32_t>(unit);
-  if (code >= 0xd800 && code <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
-    const int low = code_unit(at + 2, end);
-    if (low >= 0xdc00 && low <= 0xdfff) {
-      code = 0x10000 + ((code - 0xd800) << 10) + (static_cast<std::uint32_t>(low) - 0xdc00);
-      at += 6;
-    }
-  }
-  if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
-  out = put_utf8(out, code);
-  return true;
-}
-
-/// Decodes the inside of a string literal into `out`, which has room for end - at bytes.
-/// @return the end of what was written; nullptr when an escape is not JSON's.
-char* unescape(const char* at, const char* end, char* out) {
-#if defined(__SSE2__)
-  // What is written never overtakes what is read, so a whole block fits wherever one could be read.
-  const __m128i backslash = _mm_set1_epi8('\\');
-  while (end - at >= 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), block);
-    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
-    const int plain = hits == 0 ? 16 : std::countr_zero(hits);
-    at += plain;
-    out += plain;
-    if (hits != 0 && !unescape_one(at, end, out)) return nullptr;
-  }
-#endif
-  while (at < end) {
-    if (*at != '\\') {
-      *out++ = *at++;
-    } else if (!unescape_one(at, end, out)) {
-      return nullptr;
-    }
-  }
-  return out;
 }
 
 /// JSON's number grammar, whole token.
@@ -292,6 +126,7 @@ class Reader {
     text_ = text.data();
     size_ = text.size();
     count_ = 0;
+    known_.clear();
     rewind(unread);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
@@ -325,6 +160,9 @@ class Reader {
   }
 
   void rewind(Escapes unread) {
+    const bool more_closely = unread == Escapes::kChecked && !check_escapes_;
+    if (more_closely) known_.clear();
+    known_at_ = 0;
     check_escapes_ = unread == Escapes::kChecked;
     at_ = 0;
     depth_ = 0;
@@ -343,6 +181,7 @@ class Reader {
   void trim() {
     if (parser_ && parser_->capacity() > kKeptTextBytes) parser_.reset();
     if (copy_.capacity() > kKeptTextBytes) text::give_back(copy_);
+    if (known_.capacity() * sizeof(Known) > kKeptTextBytes) std::vector<Known>().swap(known_);
     if (!arena_.empty() && (arena_.size() > 4 || arena_.back().size > kKeptTextBytes)) arena_.clear();
     failure_.reset();
   }
@@ -406,6 +245,7 @@ class Reader {
     if (depth_ >= limits::kJsonDepth) return fail_depth();
     ++depth_;
     is_object_[depth_] = object;
+    if (depth_ <= kKnownDepth) slot_[depth_] = know(index);
     ++at_;
     place_ = Place::kOpened;
     return true;
@@ -420,9 +260,7 @@ class Reader {
     const char close = is_object_[depth] ? '}' : ']';
     const char next = byte(at_);
     if (next == close) {
-      ++at_;
-      --depth_;
-      place_ = Place::kAfterValue;
+      leave();
       return false;
     }
     if (place_ == Place::kAfterValue) {
@@ -459,7 +297,7 @@ class Reader {
             ++at_;
             place_ = Place::kAfterValue;
           } else if (c == '{' || c == '[') {
-            if (!enter(at_, c == '{')) return false;
+            if (!jump() && !enter(at_, c == '{')) return false;
           } else {
             if (at_ >= count_ || !is_scalar(token(at_))) return fail(at_, "expected a value");
             ++at_;
@@ -470,9 +308,7 @@ class Reader {
         case Place::kAfterValue: {
           const bool object = is_object_[depth_];
           if (c == (object ? '}' : ']')) {
-            ++at_;
-            --depth_;
-            place_ = Place::kAfterValue;
+            leave();
             break;
           }
           if (place_ == Place::kAfterValue) {
@@ -551,6 +387,36 @@ class Reader {
     std::unique_ptr<char[]> bytes;
     std::size_t size;
   };
+  /// A container that was walked through: where it begins, and the structural character behind its end.
+  struct Known {
+    std::uint32_t begin;
+    std::uint32_t end;  ///< 0: not yet
+  };
+
+  /// Behind the innermost container, on whose end the cursor stands.
+  void leave() {
+    ++at_;
+    if (depth_ <= kKnownDepth) known_[slot_[depth_]].end = at_;
+    --depth_;
+    place_ = Place::kAfterValue;
+  }
+
+  /// The place in `known_` of the container at `index`. They are met in the order of the text.
+  std::size_t know(std::uint32_t index) {
+    while (known_at_ < known_.size() && known_[known_at_].begin < index) ++known_at_;
+    if (known_at_ == known_.size()) known_.push_back({index, 0});
+    return known_at_;
+  }
+
+  /// Over the container at the cursor, when all of it has been validated before.
+  bool jump() {
+    if (depth_ >= kKnownDepth) return false;
+    const Known& container = known_[know(at_)];
+    if (container.end == 0) return false;
+    at_ = container.end;
+    place_ = Place::kAfterValue;
+    return true;
+  }
 
   Error malformed(std::string_view what) {
     failure_ = bad_request("the body " + std::string(what));
@@ -595,6 +461,9 @@ class Reader {
   Place place_ = Place::kAtValue;
   bool check_escapes_ = true;
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
+  std::vector<Known> known_;
+  std::size_t known_at_ = 0;  ///< those before it lie before the cursor
+  std::array<std::size_t, kKnownDepth + 1> slot_{};  ///< in `known_`, of the open containers
   std::optional<Error> failure_;
 };
 
@@ -917,6 +786,10 @@ bool is_valid(std::string_view text) {
   return document.ok() && document->at_end().ok();
 }
 
+bool is_utf8(std::string_view bytes) {
+  return simdjson::validate_utf8(bytes);
+}
+
 std::string compact(std::string_view text) {
   std::string out(text.size() + kPadding, '\0');
   std::size_t size = 0;
@@ -926,267 +799,6 @@ std::string compact(std::string_view text) {
   CCR_ASSERT(error == simdjson::SUCCESS);  // is_valid(text) was promised
   out.resize(size);
   return out;
-}
-
-// ---------------------------------------------------------------------------------------------- writing
-
-namespace {
-
-/// Length of the UTF-8 sequence at the start of `bytes` (first byte >= 0x80); 0 when there is none.
-std::size_t sequence_length(std::string_view bytes) {
-  const auto byte = [&](std::size_t i) {
-    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0u;
-  };
-  const auto continues = [&](std::size_t i) { return (byte(i) & 0xc0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first >= 0xc2 && first <= 0xdf) return continues(1) ? 2 : 0;
-  if (first >= 0xe0 && first <= 0xef) {
-    const bool overlong = first == 0xe0 && byte(1) < 0xa0;
-    const bool surrogate = first == 0xed && byte(1) > 0x9f;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xf0 && first <= 0xf4) {
-    const bool overlong = first == 0xf0 && byte(1) < 0x90;
-    const bool too_large = first == 0xf4 && byte(1) > 0x8f;
-    return continues(1) && continues(2) && continues(3) && !overlong && !too_large ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
-
-namespace {
-
-/// The letter behind the backslash for bytes that have a short escape, else '\0'.
-constexpr std::array<char, 256> kEscapeLetter = [] {
-  std::array<char, 256> letters{};
-  letters['"'] = '"';
-  letters['\\'] = '\\';
-  letters['\b'] = 'b';
-  letters['\f'] = 'f';
-  letters['\n'] = 'n';
-  letters['\r'] = 'r';
-  letters['\t'] = 't';
-  return letters;
-}();
-
-/// Escapes one text into a small buffer that is appended whenever it is full.
-class Escaper {
- public:
-  Escaper(std::string& out, std::string_view text) : out_(out), at_(text.data()), end_(at_ + text.size()) {}
-
-  void run() {
-    while (at_ < end_) {
-      copy_plain();
-      if (at_ < end_ && !put_short_escape()) put_special();
-      if (to_ > buffer_ + kBytes - kRoom) flush();
-    }
-    flush();
-  }
-
- private:
-  static constexpr std::size_t kBytes = 2048;
-  static constexpr std::size_t kRoom = 64;  ///< more than one turn of any loop writes
-
-  void flush() {
-    out_.append(buffer_, static_cast<std::size_t>(to_ - buffer_));
-    to_ = buffer_;
-  }
-
-  [[nodiscard]] bool goes_as_it_is(char c) const {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x20 && c != '"' && c != '\\' && (byte < 0x80 || (is_utf8_ && byte != 0xe2));
-  }
-
-  /// Up to the next byte that cannot go out as it is; short escapes on the way are put too.
-  void copy_plain() {
-#if defined(__SSE2__)
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i last_control = _mm_set1_epi8(0x1f);
-    const __m128i line_break_lead = _mm_set1_epi8('\xe2');
-    while (end_ - at_ >= 16) {
-      const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at_));
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(to_), block);
-      const __m128i escaped =
-          _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(block, quote), _mm_cmpeq_epi8(block, backslash)),
-                       _mm_cmpeq_epi8(_mm_min_epu8(block, last_control), block));
-      // Sign bits say which bytes are not ASCII; in text known to be UTF-8 only E2 may begin a line separator.
-      const __m128i other = is_utf8_ ? _mm_cmpeq_epi8(block, line_break_lead) : block;
-      const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(escaped, other)));
-      const int plain = hits == 0 ? 16 : std::countr_zero(hits);
-      at_ += plain;
-      to_ += plain;
-      if (hits != 0 && !put_short_escape()) return;
-      if (to_ > buffer_ + kBytes - kRoom) flush();
-    }
-#endif
-    while (at_ < end_ && to_ <= buffer_ + kBytes - kRoom && goes_as_it_is(*at_)) *to_++ = *at_++;
-  }
-
-  bool put_short_escape() {
-    const char letter = kEscapeLetter[static_cast<unsigned char>(*at_)];
-    if (letter == '\0') return false;
-    to_[0] = '\\';
-    to_[1] = letter;
-    to_ += 2;
-    ++at_;
-    return true;
-  }
-
-  void put(std::string_view bytes) { to_ = std::copy(bytes.begin(), bytes.end(), to_); }
-
-  /// Other control characters, and what is not ASCII. Also finds nothing to do: at the end of a full buffer.
-  void put_special() {
-    static constexpr char kHex[] = "0123456789abcdef";
-    const auto byte = static_cast<unsigned char>(*at_);
-    if (goes_as_it_is(*at_)) return;
-    if (byte < 0x80) {
-      put("\\u00");
-      *to_++ = kHex[byte >> 4];
-      *to_++ = kHex[byte & 15];
-      ++at_;
-      return;
-    }
-    const std::string_view rest(at_, static_cast<std::size_t>(end_ - at_));
-    if (!looked_) {
-      looked_ = true;
-      is_utf8_ = simdjson::validate_utf8(rest);
-      if (is_utf8_) return;
-    }
-    const std::size_t length = sequence_length(rest);
-    const std::string_view sequence = rest.substr(0, std::max<std::size_t>(length, 1));
-    if (length == 0) {
-      put("\xEF\xBF\xBD");
-    } else if (sequence == "\xe2\x80\xa8") {
-      put("\\u2028");
-    } else if (sequence == "\xe2\x80\xa9") {
-      put("\\u2029");
-    } else {
-      put(sequence);
-    }
-    at_ += sequence.size();
-  }
-
-  std::string& out_;
-  const char* at_;
-  const char* const end_;
-  bool looked_ = false;
-  bool is_utf8_ = false;  ///< all the rest of the text; not looked at before its first byte that is not ASCII
-  char buffer_[kBytes];
-  char* to_ = buffer_;
-};
-
-}  // namespace
-
-void append_escaped(std::string& out, std::string_view text) {
-  Escaper(out, text).run();
-}
-
-void append_string(std::string& out, std::string_view text) {
-  // Names and short words are most of what is written, and need no escape.
-  constexpr std::size_t kShort = 48;
-  const bool plain = text.size() <= kShort && std::all_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
-  });
-  if (!plain) {
-    out += '"';
-    append_escaped(out, text);
-    out += '"';
-    return;
-  }
-  char literal[kShort + 2];
-  literal[0] = '"';
-  std::copy(text.begin(), text.end(), literal + 1);
-  literal[text.size() + 1] = '"';
-  out.append(literal, text.size() + 2);
-}
-
-void Writer::separate() {
-  if (need_comma_) out_ += ',';
-  need_comma_ = true;
-}
-
-Writer& Writer::begin_object() {
-  separate();
-  out_ += '{';
-  ++depth_;
-  need_comma_ = false;
-  return *this;
-}
-
-Writer& Writer::end_object() {
-  CCR_ASSERT(depth_ > 0);
-  out_ += '}';
-  --depth_;
-  need_comma_ = true;
-  return *this;
-}
-
-Writer& Writer::begin_array() {
-  separate();
-  out_ += '[';
-  ++depth_;
-  need_comma_ = false;
-  return *this;
-}
-
-Writer& Writer::end_array() {
-  CCR_ASSERT(depth_ > 0);
-  out_ += ']';
-  --depth_;
-  need_comma_ = true;
-  return *this;
-}
-
-Writer& Writer::key(std::string_view name) {
-  separate();
-  append_string(out_, name);
-  out_ += ':';
-  need_comma_ = false;
-  return *this;
-}
-
-Writer& Writer::string(std::string_view text) {
-  separate();
-  append_string(out_, text);
-  return *this;
-}
-
-Writer& Writer::integer(std::int64_t number) {
-  separate();
-  char digits[24];
-  const auto written = std::to_chars(digits, digits + sizeof digits, number);
-  out_.append(digits, written.ptr);
-  return *this;
-}
-
-Writer& Writer::number(double number) {
-  if (!std::isfinite(number)) return null();
-  separate();
-  char digits[40];
-  const auto written = std::to_chars(digits, digits + sizeof digits, number);
-  out_.append(digits, written.ptr);
-  return *this;
-}
-
-Writer& Writer::boolean(bool value) {
-  separate();
-  out_ += value ? "true" : "false";
-  return *this;
-}
-
-Writer& Writer::null() {
-  separate();
-  out_ += "null";
-  return *this;
-}
-
-Writer& Writer::raw(std::string_view json) {
-  separate();
-  out_ += json;
-  return *this;
 }
 
 }  // namespace ccrules::json

@@ -31,6 +31,8 @@ inline constexpr std::size_t kReadChunkBytes =
     256 * 1024;  ///< One read from a socket: most requests whole. One buffer per loop.
 inline constexpr std::size_t kReadAheadBytes =
     256 * 1024;  ///< Bytes a peer may send before we stop reading it.
+inline constexpr std::size_t kTurnPieceBytes = 4 * 1024;  ///< More is not copied to be worked on together with others' (async/turn.h).
+inline constexpr std::size_t kTurnBytes = 256 * 1024;     ///< That a loop's connections have waiting for the end of a turn, each way.
 inline constexpr std::size_t kWriteHighBytes = 64 * 1024;  ///< Unsent bytes after which a writer waits.
 inline constexpr std::size_t kWriteCopyBytes =
     272 * 1024;  ///< Unsent rest that a write copies: a read chunk and its framing.
@@ -160,6 +162,9 @@ inline constexpr int kRefusedRetries = 3;  ///< Fields a provider may refuse one
 // --- the response cache (docs/cache.md)
 inline constexpr std::size_t kCacheBytes = 500u * 1024 * 1024;  ///< All questions and answers together.
 inline constexpr std::int64_t kCacheTop = 1000;                 ///< Most rows that /api/cache/top-prompts lists.
+inline constexpr std::size_t kCacheFileQueueBytes = 64u * 1024 * 1024;  ///< Answers that wait to be written to cache.persist:
+inline constexpr std::size_t kCacheFileQueue = 16384;      ///< what comes beyond them is kept in memory only.
+inline constexpr std::size_t kCacheFileForgotten = 16384;  ///< Answers that wait to be deleted there: with more all of them are.
 inline constexpr std::int64_t kCacheStrangerBytes = 256;  ///< The same question in the same dialect differs by less text than this.
 inline constexpr std::size_t kCacheComparedBytes = 512 * 1024;  ///< Questions read for one request, to compare what they mean.
 
@@ -185,6 +190,11 @@ inline constexpr auto kBatchPause = 30s;               ///< Before a request is 
 inline constexpr std::size_t kBatchPage = 100;         ///< Results read from the disk at one time; batches in a list at most.
 
 inline constexpr std::size_t kToldLosses = 20;  ///< Losses that a refusal of strict mode names.
+
+// --- providers with several keys or addresses
+inline constexpr std::size_t kLaneSeats = 20000;  ///< Sessions whose lane is remembered.
+inline constexpr auto kLaneSeatTime = 3600s;      ///< A session that was silent for so long takes any lane: no prompt cache is warm.
+inline constexpr std::size_t kLanes = 64;         ///< Keys times addresses of one provider.
 
 // --- money
 inline constexpr std::int64_t kUsageTokens =
@@ -215,6 +225,6 @@ inline constexpr std::int64_t kNewsRequests = 200;      ///< and how many it tel
 inline constexpr auto kNewsStatsTime = 5s;              ///< How often it tells sums.
 inline constexpr std::size_t kPriceFileBytes = 8u * 1024 * 1024;  ///< A file of models and prices; ours have 40 KB.
 
-inline constexpr std::int64_t kChoices = 128;  ///< Answers to one request at once (`n`): what OpenAI takes at most.
+inline constexpr std::int64_t kChoices = 2048;  ///< Answers to one request at once (`n`, 128 at OpenAI), or to the texts of one.
 
 }  // namespace ccrules::limits

@@ -1,45 +1,114 @@
 #include "core/search.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 namespace ccrules {
+namespace {
 
-bool holds_rare(std::string_view text, std::string_view needle) noexcept {
-  // g++ and clang make vector instructions of this type on every processor; of a plain loop only some do.
+constexpr std::size_t kStride = 64;
+
+/// Inlined into a function for each kind of processor, with the vectors that one has.
+#define CCR_INLINED [[gnu::always_inline]] inline
+
+/// g++ and clang make vector instructions of these types on every processor; of a plain loop only some do.
+template <std::size_t kWidth>
+struct Vector;
+template <>
+struct Vector<16> {
   using Bytes = unsigned char __attribute__((vector_size(16)));
-  constexpr std::size_t kStride = 64;
-  const std::size_t before = needle.size() - 2;
-  const auto first = static_cast<unsigned char>(needle[before]);
-  const auto second = static_cast<unsigned char>(needle[before + 1]);
-  const auto holds_pair = [&](const char* from) {
-    Bytes pairs{};
-    for (std::size_t part = 0; part < kStride; part += sizeof(Bytes)) {
-      Bytes here;
-      Bytes next;
-      std::memcpy(&here, from + part, sizeof(Bytes));
-      std::memcpy(&next, from + part + 1, sizeof(Bytes));
-      pairs |= reinterpret_cast<Bytes>((here == first) & (next == second));
+};
+template <>
+struct Vector<32> {
+  using Bytes = unsigned char __attribute__((vector_size(32)));
+};
+
+/// The last two bytes of a needle, each all over a vector.
+template <std::size_t kWidth>
+struct Pair {
+  typename Vector<kWidth>::Bytes first, second;
+};
+
+/// True when one of the pairs stands somewhere in a stride.
+template <std::size_t kWidth, std::size_t kNeedles>
+CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
+  using Bytes = typename Vector<kWidth>::Bytes;
+  Bytes found{};
+  for (std::size_t part = 0; part < kStride; part += kWidth) {
+    Bytes here;
+    Bytes next;
+    std::memcpy(&here, from + part, kWidth);
+    std::memcpy(&next, from + part + 1, kWidth);
+    for (std::size_t i = 0; i < kNeedles; ++i) found |= reinterpret_cast<Bytes>((here == pairs[i].first) & (next == pairs[i].second));
+  }
+  std::array<std::uint64_t, kWidth / sizeof(std::uint64_t)> parts;
+  std::memcpy(parts.data(), &found, kWidth);
+  std::uint64_t any = 0;
+  for (const std::uint64_t part : parts) any |= part;
+  return any != 0;
+}
+
+/// True when one of the needles ends with a pair that begins in text[from, end).
+bool ends_within(std::string_view text, std::size_t from, std::size_t end, std::span<const std::string_view> needles) {
+  for (const std::string_view needle : needles) {
+    const std::size_t before = needle.size() - 2;
+    for (std::size_t at = std::max(from, before); at < end; ++at) {
+      if (text.substr(at - before, needle.size()) == needle) return true;
     }
-    std::uint64_t halves[2];
-    std::memcpy(halves, &pairs, sizeof(halves));
-    return (halves[0] | halves[1]) != 0;
-  };
-  const auto begins_within = [&](std::size_t from, std::size_t end) {
-    for (std::size_t at = from; at < end; ++at) {
-      if (at >= before && text.substr(at - before, needle.size()) == needle) return true;
-    }
-    return false;
-  };
-  if (text.size() <= kStride) return begins_within(0, text.size());
+  }
+  return false;
+}
+
+template <std::size_t kWidth, std::size_t kNeedles>
+CCR_INLINED bool search(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
+  if (text.size() <= kStride) return ends_within(text, 0, text.size(), needles);
+  std::array<Pair<kWidth>, kNeedles> pairs;
+  for (std::size_t i = 0; i < kNeedles; ++i) {
+    const std::string_view needle = needles[i];
+    pairs[i].first = typename Vector<kWidth>::Bytes{} + static_cast<unsigned char>(needle[needle.size() - 2]);
+    pairs[i].second = typename Vector<kWidth>::Bytes{} + static_cast<unsigned char>(needle[needle.size() - 1]);
+  }
   const std::size_t last = text.size() - kStride - 1;  // the last stride looks again at what the one before it saw
   for (std::size_t at = 0; at < text.size() - 1; at += kStride) {
     const std::size_t from = std::min(at, last);
-    if (holds_pair(text.data() + from) && begins_within(from, from + kStride)) return true;
+    if (holds_pair<kWidth, kNeedles>(text.data() + from, pairs) && ends_within(text, from, from + kStride, needles)) return true;
   }
   return false;
+}
+
+#undef CCR_INLINED
+
+template <std::size_t kNeedles>
+bool search_anywhere(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
+  return search<16, kNeedles>(text, needles);
+}
+
+#if defined(__x86_64__)
+template <std::size_t kNeedles>
+[[gnu::target("avx2")]] bool search_avx2(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
+  return search<32, kNeedles>(text, needles);
+}
+#endif
+
+template <std::size_t kNeedles>
+bool holds_any(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
+#if defined(__x86_64__)
+  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (has_avx2) return search_avx2(text, needles);
+#endif
+  return search_anywhere(text, needles);
+}
+
+}  // namespace
+
+bool holds_rare(std::string_view text, std::string_view needle) noexcept { return holds_any<1>(text, {needle}); }
+
+bool holds_either_rare(std::string_view text, std::string_view needle, std::string_view other) noexcept {
+  return holds_any<2>(text, {needle, other});
 }
 
 }  // namespace ccrules

@@ -122,7 +122,8 @@ struct ReaderOptions {
 class Dialect {
  public:
   virtual ~Dialect() = default;
-  /// "anthropic", "openai_chat", "openai_responses", "gemini", "ollama".
+  /// "anthropic", "openai_chat", "openai_responses", "gemini", "ollama"; "openai_completions" and "openai_embeddings" are what
+  /// clients speak, no provider's.
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// Path of the generation endpoint below the provider's base URL: "/v1/messages" (base without version),
   /// "/chat/completions" (base with it).
@@ -139,6 +140,10 @@ class Dialect {
   /// True when requests name model and streaming in their path (Gemini): outline() and read_request() then leave both to
   /// whoever knows the path.
   [[nodiscard]] virtual bool model_in_path() const { return false; }
+
+  /// True when its requests are never translated: they go as they are to a provider of OpenAI's format. Then only outline(),
+  /// peek_reply(), stream_listener(), stream_writer() (for errors and pings) and the errors are asked for.
+  [[nodiscard]] virtual bool passes_on() const { return false; }
 
   /// How a JSON string begins, quotation mark included, in which this dialect's clients send back reasoning that we
   /// signed (dialect/signature.h); empty: they have no place for it.
@@ -193,6 +198,8 @@ const Dialect& openai_chat();
 const Dialect& openai_responses();
 const Dialect& ollama_chat();
 const Dialect& gemini_dialect();
+const Dialect& openai_completions();
+const Dialect& openai_embeddings();
 /// By name; nullptr when there is no such dialect.
 const Dialect* by_name(std::string_view name);
 
@@ -209,7 +216,6 @@ enum class Endpoint : std::uint8_t {
   kHealth,
   kReady,
   kStatus,
-  kForward,    ///< not translated: goes to a provider of the same format as it is
   kWebSocket,  ///< not offered here
   kStored,     ///< about an answer that would have to be kept here
   kBatches,    ///< message batches; Route::model: what stands behind their path ("", "{id}", "{id}/results")

@@ -12,6 +12,8 @@ bool says_nothing(std::string_view json) {
 }  // namespace
 
 void keep_member(std::string& object_json, std::string_view key, std::string_view json) {
+  constexpr std::size_t kPunctuation = 5;  // {"":}
+  object_json.reserve(object_json.size() + key.size() + json.size() + kPunctuation);
   if (object_json.empty())
     object_json = "{";
   else

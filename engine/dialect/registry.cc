@@ -2,6 +2,7 @@
 #include <string_view>
 
 #include "core/json.h"
+#include "core/percent.h"
 #include "dialect/dialect.h"
 
 namespace ccrules::dialect {
@@ -60,24 +61,14 @@ Result<chat::Request> Dialect::read_request(std::string_view body) const {
 }
 
 const Dialect* by_name(std::string_view name) {
-  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat(), &gemini_dialect()}) {
+  for (const Dialect* dialect : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat(), &gemini_dialect(),
+                                 &openai_completions(), &openai_embeddings()}) {
     if (dialect->name() == name) return dialect;
   }
   return nullptr;
 }
 
-std::string decoded_segment(std::string_view segment) {
-  const auto digit = [](char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-  };
-  std::string out;
-  for (std::size_t i = 0; i < segment.size(); ++i) {
-    const bool coded = segment[i] == '%' && i + 2 < segment.size() && digit(segment[i + 1]) >= 0 && digit(segment[i + 2]) >= 0;
-    out += coded ? static_cast<char>(digit(segment[i + 1]) * 16 + digit(segment[i + 2])) : segment[i];
-    if (coded) i += 2;
-  }
-  return out;
-}
+std::string decoded_segment(std::string_view segment) { return percent_decoded(segment); }
 
 Route find(std::string_view method, std::string_view path) {
   constexpr std::string_view kModel = "/models/";
@@ -98,7 +89,8 @@ Route find(std::string_view method, std::string_view path) {
     if (below == "/messages") return route(Endpoint::kGenerate, &anthropic());
     if (below == "/chat/completions") return route(Endpoint::kGenerate, &openai_chat());
     if (below == "/responses") return route(Endpoint::kGenerate, &openai_responses());
-    if (below == "/completions" || below == "/embeddings") return route(Endpoint::kForward, &openai_chat());
+    if (below == "/completions") return route(Endpoint::kGenerate, &openai_completions());
+    if (below == "/embeddings") return route(Endpoint::kGenerate, &openai_embeddings());
     if (below == "/responses/input_tokens") return route(Endpoint::kCountTokens, &openai_responses());
     if (below == "/messages/count_tokens") return route(Endpoint::kCountTokens, &anthropic());
     if (below.starts_with(kResponses)) return route(Endpoint::kStored, &openai_responses());

@@ -202,13 +202,16 @@ class ZstdDecoder final : public Decoder::Codec {
       complete = false;
       return made;
     }
+    if (at_frame_) header_bytes_ = frame_bytes_ = 0;
     ZSTD_inBuffer in{input.data(), input.size(), 0};
     ZSTD_outBuffer to{out, room, 0};
     const std::size_t status = ZSTD_decompressStream(state_.get(), &to, &in);
     made.read = in.pos;
     made.written = to.pos;
-    made.failed = ZSTD_isError(status) != 0;
-    complete = status == 0;  // of this frame; another may follow
+    keep_header(input.substr(0, in.pos));
+    frame_bytes_ += to.pos;
+    made.failed = ZSTD_isError(status) != 0 || (status == 0 && !is_as_long_as_said());
+    complete = status == 0 && !made.failed;  // of this frame; another may follow
     at_frame_ = complete || (at_frame_ && in.pos == 0);
     made.more = !complete && to.pos == room;
     return made;
@@ -219,8 +222,23 @@ class ZstdDecoder final : public Decoder::Codec {
   /// do not take their input in pieces.
   static bool begins_frame(unsigned char first) noexcept { return first == 0x28 || (first & 0xf0) == 0x50; }
 
+  void keep_header(std::string_view taken) noexcept {
+    const std::size_t size = std::min(taken.size(), header_.size() - header_bytes_);
+    std::copy_n(taken.begin(), size, header_.begin() + static_cast<std::ptrdiff_t>(header_bytes_));
+    header_bytes_ += size;
+  }
+
+  /// The library forgets to look when the last block is empty and the frame comes in pieces.
+  [[nodiscard]] bool is_as_long_as_said() const noexcept {
+    const unsigned long long said = ZSTD_getFrameContentSize(header_.data(), header_bytes_);
+    return said == ZSTD_CONTENTSIZE_UNKNOWN || said == ZSTD_CONTENTSIZE_ERROR || said == frame_bytes_;
+  }
+
   std::unique_ptr<ZSTD_DStream, FreeZstd> state_;
   bool at_frame_ = true;
+  std::array<char, 18> header_{};  ///< as much of this frame as its header may take
+  std::size_t header_bytes_ = 0;
+  std::size_t frame_bytes_ = 0;  ///< decoded
 };
 
 std::unique_ptr<Decoder::Codec> decoder_for(Coding coding) {

@@ -51,6 +51,11 @@ std::optional<config::Rates> rates_of(std::int64_t prompt, std::string_view prov
   return rates;
 }
 
+bool has_own_price(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  return std::any_of(snapshot.prices.begin(), snapshot.prices.end(),
+                     [&](const config::Price& price) { return price_is_for(price, provider, model); });
+}
+
 std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider,
                                        std::string_view model, const config::Snapshot& snapshot) {
   if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens)
@@ -89,6 +94,19 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
   if (usage.cost_nanousd) return std::max<std::int64_t>(0, *usage.cost_nanousd);
   if (is_free(provider, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
   return list_price(usage, provider, model, snapshot);
+}
+
+std::string_view priced_model(std::string_view provider, std::string_view asked, std::string_view answered,
+                              const config::Snapshot& snapshot) {
+  if (answered.empty() || answered == asked) return asked;
+  const bool asked_is_set = has_own_price(provider, asked, snapshot);
+  const bool answered_is_set = has_own_price(provider, answered, snapshot);
+  if (asked_is_set != answered_is_set) return asked_is_set ? asked : answered;
+  const config::Model* here = snapshot.models().find(asked, provider);
+  const config::Model* there = snapshot.models().find(answered, provider);
+  if (there == nullptr || there == here) return asked;
+  const bool sold_elsewhere = here != nullptr && here->provider == provider && there->provider != provider;
+  return sold_elsewhere ? asked : answered;
 }
 
 std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,

@@ -16,6 +16,12 @@ namespace ccrules::ledger {
 std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,
                                          std::string_view model, const config::Snapshot& snapshot);
 
+/// The model whose price an answer has. `answered`, which the reply names, when its price is known and it is another model than
+/// `asked` (a router's choice, a provider's own fallback, what stands behind a deployment's name), not the same by another name;
+/// else `asked`. A price that the configuration sets for `asked` and not for `answered` stays. The view is one of the two given.
+std::string_view priced_model(std::string_view provider, std::string_view asked, std::string_view answered,
+                              const config::Snapshot& snapshot);
+
 /// What the same tokens would have cost without our routing: at `requested_model` ("model" or
 /// "provider,model"), or at the `price_like` model of the provider that answered when it has one (the savings
 /// of a local model). List prices only. Unset as above, and for answers of the simulator: they replace nothing.

@@ -6,12 +6,14 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <map>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
 
 #include "core/embedded.h"
+#include "core/limits.h"
 #include "core/log.h"
 #include "core/text.h"
 
@@ -28,8 +30,9 @@ constexpr char kInsert[] =
     " cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, reasoning_tokens, usage_estimated, "
     "cost_nanousd,"
     " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts,"
-    " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow, key, subagent, payer)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow, key, subagent, payer,"
+    " cache_break, cache_break_tokens, cache_break_nanousd)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Database::Trouble trouble_of(int code) {
   switch (code & 0xff) {
@@ -153,6 +156,9 @@ std::optional<Database::Failure> Database::ensure_open() {
   auto holds = HoldTable::prepare(*connection);
   if (!holds) return fail(holds.error().message, connection->last_code());
   if (!recovered_) {
+    for (const HoldFile::Left& left : HoldFile::left_behind(settings_.path)) {
+      if (Result<void> taken = holds->take_over(*connection, left); !taken) return fail(taken.error().message, connection->last_code());
+    }
     const Result<int> recovered = HoldTable::recover(*connection, *spend, settings_.owner);
     if (!recovered) return fail(recovered.error().message, connection->last_code());
     if (*recovered > 0)
@@ -242,7 +248,17 @@ Result<void> Database::remember_spending(Connection& connection) {
   if (settings_.spend == nullptr || spending_known_) return {};
   CCR_TRY(sums, SpendTable::load(connection));
   CCR_TRY(since_us, SpendTable::known_since(connection));
+  std::map<std::string, std::size_t, std::less<>> loaded;
+  for (const auto& [whose, sum] : sums) ++loaded[whose.first];
+  for (const Spend::Name& name : settings_.spend->kept()) {
+    if (sums.contains(name)) continue;
+    CCR_TRY(sum, SpendTable::find(connection, name.first, name.second));
+    sums.emplace(name, sum);
+  }
   settings_.spend->add(sums);
+  for (const auto& [scope, keys] : loaded) {
+    if (keys >= limits::kSpendKeys) settings_.spend->forgets(scope);
+  }
   settings_.spend->known_since(since_us);
   spending_known_ = true;
   return {};
@@ -304,6 +320,9 @@ Result<void> Database::insert(const Record& row) {
   to.bind(++at, row.key);
   to.bind(++at, row.subagent);
   to.bind(++at, row.payer);
+  to.bind(++at, row.cache_break);
+  to.bind(++at, row.cache_break_tokens);
+  to.bind(++at, row.cache_break_nanousd);
   Result<bool> stepped = to.step();
   to.reset();
   if (!stepped) return std::move(stepped).error();

@@ -22,6 +22,8 @@ std::string start_time(std::string_view pid) {
   return fields.size() > kStartField ? std::string(fields[kStartField]) : std::string();
 }
 
+constexpr const char* kNobody = "gone 0";  ///< no process is called so
+
 bool is_running(const std::string& owner) {
   const std::size_t space = owner.find(' ');
   if (space == std::string::npos) return false;
@@ -78,6 +80,28 @@ Result<void> HoldTable::remove(const std::string& id) {
   erase_.reset();
   if (!done) return done.error();
   return {};
+}
+
+Result<void> HoldTable::take_over(Connection& connection, const HoldFile::Left& left) {
+  const auto move = [&]() -> Result<void> {
+    CCR_TRY(known, Statement::prepare(connection, "SELECT 1 FROM requests WHERE at_us = ? AND id = ?"));
+    for (const Record& row : left.rows) {
+      known.bind(1, row.at_us);
+      known.bind_always(2, row.id);
+      CCR_TRY(has_row, known.step());
+      known.reset();
+      if (!has_row) CCR_CHECK(put(row, kNobody));
+    }
+    return connection.run("COMMIT");
+  };
+  CCR_CHECK(connection.run("BEGIN IMMEDIATE"));
+  Result<void> moved = move();
+  if (moved) {
+    HoldFile::remove(left);
+  } else {
+    (void)connection.run("ROLLBACK");  // the first error is the one to show
+  }
+  return moved;
 }
 
 Result<int> HoldTable::recover(Connection& connection, SpendTable& spend, const std::string& self) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/result.h"
+#include "ledger/hold_file.h"
 #include "ledger/record.h"
 #include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
@@ -21,6 +22,8 @@ class HoldTable {
   Result<void> put(const Record& row, const std::string& owner);
   /// The request has its row. Inside the caller's transaction.
   Result<void> remove(const std::string& id);
+  /// Takes over what a process that is gone has left in its file, for recover(); requests that have their rows are done with.
+  Result<void> take_over(Connection& connection, const HoldFile::Left& left);
   /// Requests of processes that are gone get their rows: nobody will ever know what they cost, so it is what was set aside.
   /// @return how many
   static Result<int> recover(Connection& connection, SpendTable& spend, const std::string& self);

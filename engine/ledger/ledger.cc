@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/world.h"
 #include "ledger/database.h"
+#include "ledger/hold_file.h"
 
 namespace ccrules::ledger {
 namespace {
@@ -60,6 +61,7 @@ struct Ledger::Impl {
   // Producers.
   void record(const Record& row, std::function<void()>& attempted) noexcept;
   void hold(const Record& row, std::function<void(bool)>& done) noexcept;
+  [[nodiscard]] bool hold_at_once(const Record& row, std::int64_t nanousd);
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -68,6 +70,7 @@ struct Ledger::Impl {
   void run();
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   bool write_all();
+  void release(const Chunk& chunk);
   void write_holds(std::vector<Hold>& waiting);
   void prune();
   void catch_up();
@@ -98,6 +101,9 @@ struct Ledger::Impl {
   std::vector<std::function<void()>> waiters;  ///< for rows in `queue`
   std::vector<Hold> holds;                     ///< requests that wait to be sent
   std::string problem;
+
+  std::once_flag first_hold;
+  std::unique_ptr<HoldFile> hold_file;  ///< from the first hold on; null when it cannot be made
 
   std::atomic<bool> trouble{false};  ///< `problem` is not empty
   std::atomic<std::uint64_t> rows_written{0}, rows_dropped{0};
@@ -146,6 +152,12 @@ void Ledger::Impl::hold(const Record& row, std::function<void(bool)>& done) noex
     return;
   }
   wake.notify_one();
+}
+
+bool Ledger::Impl::hold_at_once(const Record& row, std::int64_t nanousd) {
+  if (durable || trouble.load(std::memory_order_relaxed)) return false;
+  std::call_once(first_hold, [this] { hold_file = HoldFile::create(path); });
+  return hold_file && hold_file->put(row, nanousd);
 }
 
 void Ledger::Impl::flush() {
@@ -274,7 +286,10 @@ bool Ledger::Impl::write_all() {
     some = true;
     done += chunks.size();
     std::size_t rows = 0;
-    for (const Chunk& chunk : chunks) rows += chunk.used;
+    for (const Chunk& chunk : chunks) {
+      rows += chunk.used;
+      release(chunk);
+    }
     const std::uint64_t left_out = database.refused() - refused_before;
     rows_written.fetch_add(rows - left_out, std::memory_order_relaxed);
     rows_dropped.fetch_add(left_out, std::memory_order_relaxed);
@@ -289,6 +304,13 @@ bool Ledger::Impl::write_all() {
   held.erase(held.begin(), held.begin() + static_cast<std::ptrdiff_t>(done));
   if (some && all) report_recovery();
   return all;
+}
+
+/// The rows are committed: what was set aside for them is not needed any more.
+void Ledger::Impl::release(const Chunk& chunk) {
+  for (const Record& row : chunk.rows()) {
+    if (row.held_at_once) hold_file->release(row.id);
+  }
 }
 
 void Ledger::Impl::prune() {
@@ -360,6 +382,13 @@ void Ledger::record(const Record& row, std::function<void()> attempted) noexcept
 void Ledger::hold(const Record& row, std::function<void(bool kept)> done) noexcept {
   impl_->hold(row, done);
   if (done) done(false);
+}
+bool Ledger::hold_at_once(const Record& row, std::int64_t nanousd) noexcept {
+  try {
+    return impl_->hold_at_once(row, nanousd);
+  } catch (...) {  // no memory
+    return false;
+  }
 }
 bool Ledger::in_trouble() const noexcept {
   return impl_->trouble.load(std::memory_order_relaxed);

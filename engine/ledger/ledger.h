@@ -52,6 +52,9 @@ class Ledger {
   /// request gets its row at the next start. `done(true)`: it is committed; false: it is not and will not be. On the writer's
   /// thread or the caller's; must neither block nor throw.
   void hold(const Record& row, std::function<void(bool kept)> done) noexcept;
+  /// The same without waiting, where a loss of power need not be survived: one small write on the caller's thread. True: it is
+  /// kept, until the row of the same id is recorded with Record::held_at_once. False: ask hold().
+  [[nodiscard]] bool hold_at_once(const Record& row, std::int64_t nanousd) noexcept;
   /// True while rows cannot be written: health() says why.
   [[nodiscard]] bool in_trouble() const noexcept;
   /// Settings::durable: a committed row survives a loss of power.

@@ -123,6 +123,17 @@ CacheWaste cache_waste(Connection& connection, std::int64_t since_us) {
     const Result<bool> any = rows->step();
     if (any && *any) waste.unread_tokens = rows->number(0);
   }
+  const std::string_view causes =
+      "SELECT cache_break, count(*), total(cache_break_tokens), total(cache_break_nanousd), total(cache_break_nanousd IS NULL)"
+      " FROM requests WHERE at_us >= ? AND cache_break IS NOT NULL GROUP BY 1 ORDER BY 4 DESC, 3 DESC, 1";
+  if (auto rows = Statement::prepare(connection, causes)) {
+    rows->bind(1, since_us);
+    for (;;) {
+      const Result<bool> more = rows->step();
+      if (!more || !*more) break;
+      waste.causes.push_back({rows->text(0), rows->number(1), rows->number(2), rows->number(3), rows->number(4)});
+    }
+  }
   return waste;
 }
 
@@ -207,6 +218,12 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   for (const CacheWaste::Worst& one : waste.worst) {
     writer.begin_object().member("session", one.session).member("client", one.client).member("model", one.model);
     writer.member("requests", one.requests).member("tokens", one.tokens).end_object();
+  }
+  writer.end_array().key("causes").begin_array();
+  for (const CacheWaste::Cause& one : waste.causes) {
+    writer.begin_object().member("cause", one.name).member("requests", one.requests).member("tokens", one.tokens);
+    writer.member("cost_nanousd", one.cost_nanousd).member("cost_usd", static_cast<double>(one.cost_nanousd) / kNanoPerUsd);
+    writer.member("unknown_cost_requests", one.unknown_cost_requests).end_object();
   }
   writer.end_array().end_object().end_object();
   return out;

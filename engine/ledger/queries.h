@@ -43,6 +43,13 @@ struct CacheWaste {
     std::int64_t requests = 0, tokens = 0;  ///< rewritten
   };
   std::vector<Worst> worst;  ///< at most five, the worst first
+  struct Cause {
+    std::string name;  ///< Record::cache_break
+    std::int64_t requests = 0, tokens = 0;
+    std::int64_t cost_nanousd = 0;           ///< more than reading would have cost
+    std::int64_t unknown_cost_requests = 0;  ///< not in `cost_nanousd`
+  };
+  std::vector<Cause> causes;  ///< of what was written again, the dearest first
 };
 
 struct Stats {

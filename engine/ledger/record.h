@@ -28,6 +28,10 @@ struct Record {
   std::optional<std::int64_t> cost_nanousd;            ///< unset: the price is unknown
   std::optional<std::int64_t> requested_cost_nanousd;  ///< what the requested model would have cost
   std::string cache = "bypass";
+  /// Why the provider wrote to its prompt cache what the session had there before (proxy/cache_breaks.h); empty: it did not.
+  std::string cache_break;
+  std::optional<std::int64_t> cache_break_tokens;
+  std::optional<std::int64_t> cache_break_nanousd;  ///< what writing them cost more than reading
   std::int64_t ttft_us = -1;  ///< to the first content byte; -1: none was sent
   std::int64_t duration_us = 0;
   /// The prompt's size as the decision knew it ("exact", "anchored", "estimated"), to be compared with the usage.
@@ -41,6 +45,7 @@ struct Record {
   std::string ruleset;     ///< hash of the rules that decided
   std::string facts_json;  ///< what they decided from, rules/recorded.h
   bool held = false;        ///< Ledger::hold() has set money aside for it
+  bool held_at_once = false;  ///< so has Ledger::hold_at_once()
   std::string shadow_json;  ///< what candidate rules would have done, rules/shadow.h
 };
 

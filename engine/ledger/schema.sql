@@ -108,3 +108,8 @@ CREATE TABLE holds (
   subagent        TEXT,
   payer           TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- version 6: what broke prompt caches
+ALTER TABLE requests ADD COLUMN cache_break         TEXT;     -- expired, tools reordered, tools changed, attribution line, ...
+ALTER TABLE requests ADD COLUMN cache_break_tokens  INTEGER;  -- written though the session had them in the cache
+ALTER TABLE requests ADD COLUMN cache_break_nanousd INTEGER;  -- what writing them cost more than reading; NULL: the price is unknown

@@ -20,24 +20,38 @@ std::optional<std::size_t> Spend::scope_index(std::string_view by) {
   return static_cast<std::size_t>(found - kScopes.begin());
 }
 
-void Spend::forget_some(Sums& sums) {
-  // A tenth at once, so that a flood of new sessions costs little each. Who has spent least this month is missed least.
-  std::vector<Sums::iterator> all;
-  all.reserve(sums.size());
-  for (auto at = sums.begin(); at != sums.end(); ++at) all.push_back(at);
-  const auto tenth = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 10);
-  std::nth_element(all.begin(), tenth, all.end(), [](const auto& a, const auto& b) {
-    return std::pair(a->second.number[kMonthIndex], a->second.nanousd[kMonthIndex]) <
-           std::pair(b->second.number[kMonthIndex], b->second.nanousd[kMonthIndex]);
+void Spend::forget_some(std::size_t scope) {
+  // A tenth at once, so that a flood of new sessions costs little each. Who has spent least this month is missed least; what was
+  // spent a moment ago may not be in the table yet.
+  constexpr std::int64_t kMomentUs = 10'000'000;
+  Sums& sums = scopes_[scope];
+  const std::string by(kScopes[scope]);
+  std::int64_t newest_us = 0;
+  for (const auto& [key, kept] : sums) newest_us = std::max(newest_us, kept.sum.until_us);
+  std::vector<Sums::iterator> old, all;
+  for (auto at = sums.begin(); at != sums.end(); ++at) {
+    if (!named_.empty() && named_.contains(Name(by, at->first))) continue;
+    all.push_back(at);
+    if (at->second.sum.until_us < newest_us - kMomentUs) old.push_back(at);
+  }
+  std::vector<Sums::iterator>& from = old.size() >= all.size() / 10 ? old : all;
+  const auto tenth = from.begin() + static_cast<std::ptrdiff_t>(all.size() / 10);
+  std::nth_element(from.begin(), tenth, from.end(), [](const auto& a, const auto& b) {
+    return std::pair(a->second.sum.number[kMonthIndex], a->second.sum.nanousd[kMonthIndex]) <
+           std::pair(b->second.sum.number[kMonthIndex], b->second.sum.nanousd[kMonthIndex]);
   });
-  for (auto at = all.begin(); at != tenth; ++at) sums.erase(*at);
+  for (auto at = from.begin(); at != tenth; ++at) sums.erase(*at);
+  forgot_[scope] = true;
 }
 
-Sum& Spend::sum_of(Sums& sums, std::string_view key) {
+Spend::Kept& Spend::kept_of(std::size_t scope, std::string_view key) {
+  Sums& sums = scopes_[scope];
   const auto found = sums.find(key);
   if (found != sums.end()) return found->second;
-  if (sums.size() >= limits::kSpendKeys) forget_some(sums);
-  return sums.emplace(std::string(key), Sum()).first->second;
+  if (sums.size() >= limits::kSpendKeys) forget_some(scope);
+  Kept& kept = sums.emplace(std::string(key), Kept()).first->second;
+  kept.partial = forgot_[scope];
+  return kept;
 }
 
 void Spend::add(const Record& row) {
@@ -45,7 +59,7 @@ void Spend::add(const Record& row) {
   const Sum spent = Sum::of(*row.cost_nanousd, row.at_us, row.at_us + row.duration_us, calendar_);
   const std::lock_guard lock(mutex_);
   all_.go_on(spent, calendar_);
-  each_scope(row, [&](std::size_t scope, std::string_view key) { sum_of(scopes_[scope], key).go_on(spent, calendar_); });
+  each_scope(row, [&](std::size_t scope, std::string_view key) { kept_of(scope, key).sum.go_on(spent, calendar_); });
 }
 
 void Spend::add(const SumMap& sums) {
@@ -54,7 +68,7 @@ void Spend::add(const SumMap& sums) {
     if (whose.first.empty()) {
       all_.add(sum);
     } else if (const auto scope = scope_index(whose.first)) {
-      sum_of(scopes_[*scope], whose.second).add(sum);
+      kept_of(*scope, whose.second).sum.add(sum);
     }
   }
 }
@@ -90,6 +104,11 @@ std::optional<Cap> Spend::reserve(const std::vector<Cap>& caps, std::int64_t wor
   return std::nullopt;
 }
 
+bool Spend::has_room(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us) const {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(caps.begin(), caps.end(), [&](const Cap& cap) { return left(cap, wall_us) >= worst_nanousd; });
+}
+
 void Spend::release(const std::vector<Cap>& caps, std::int64_t worst_nanousd) {
   const std::lock_guard lock(mutex_);
   for (const Cap& cap : caps) {
@@ -103,7 +122,57 @@ std::optional<std::int64_t> Spend::spent(std::string_view by, std::string_view k
   const std::optional<std::size_t> scope = scope_index(by);
   if (!scope) return std::nullopt;
   const auto found = scopes_[*scope].find(key);
-  return found == scopes_[*scope].end() ? 0 : found->second.in(span, wall_us, calendar_);
+  return found == scopes_[*scope].end() ? 0 : found->second.sum.in(span, wall_us, calendar_);
+}
+
+void Spend::keep(const std::vector<Name>& named) {
+  const std::lock_guard lock(mutex_);
+  named_.insert(named.begin(), named.end());
+}
+
+std::vector<Spend::Name> Spend::kept() const {
+  const std::lock_guard lock(mutex_);
+  return {named_.begin(), named_.end()};
+}
+
+void Spend::forgets(std::string_view by) {
+  const std::lock_guard lock(mutex_);
+  if (const auto scope = scope_index(by)) forgot_[*scope] = true;
+}
+
+bool Spend::remembers(const Cap& cap) const {
+  const std::lock_guard lock(mutex_);
+  const auto scope = scope_index(cap.by);
+  if (!scope || !forgot_[*scope]) return true;
+  const auto found = scopes_[*scope].find(cap.key);
+  return found != scopes_[*scope].end() && !found->second.partial;
+}
+
+Sum Spend::remembered(std::string_view by, std::string_view key) const {
+  const std::lock_guard lock(mutex_);
+  const auto scope = scope_index(by);
+  if (!scope) return {};
+  const auto found = scopes_[*scope].find(key);
+  return found == scopes_[*scope].end() ? Sum() : found->second.sum;
+}
+
+bool Spend::recall(std::string_view by, std::string_view key, const Sum& stored, const Sum& before) {
+  const std::lock_guard lock(mutex_);
+  const auto scope = scope_index(by);
+  if (!scope) return true;
+  Kept& kept = kept_of(*scope, key);
+  kept.partial = false;
+  bool exact = true;
+  for (std::size_t i = 0; i < kSpans; ++i) {
+    const bool same_period = kept.sum.number[i] == before.number[i];
+    const std::int64_t since = kept.sum.nanousd[i] - (same_period ? before.nanousd[i] : 0);
+    exact = exact && same_period && since == 0;
+    if (stored.number[i] < kept.sum.number[i]) continue;
+    const std::int64_t more = stored.number[i] == kept.sum.number[i] ? since : 0;
+    kept.sum.number[i] = stored.number[i];
+    kept.sum.nanousd[i] = std::min(stored.nanousd[i], kNever - std::max<std::int64_t>(more, 0)) + more;
+  }
+  return exact;
 }
 
 void Spend::known_since(std::int64_t wall_us) {

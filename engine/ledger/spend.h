@@ -5,8 +5,10 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ledger/record.h"
@@ -24,7 +26,8 @@ struct Cap {
 
 /// What was spent in the running periods and in all, by everything in kScopes. In memory, so that rules may ask during a
 /// decision; a Ledger that is opened with it (Settings::spend) fills in what was spent before the start. Costs that are not
-/// known are not in it. Bounded memory: the least of many sessions are forgotten first. Any thread.
+/// known are not in it. Bounded memory: the least of many sessions are forgotten first; what they have spent is still in the
+/// ledger's table (spend_lookup.h). Any thread.
 class Spend {
  public:
   static constexpr std::int64_t kAlways = std::numeric_limits<std::int64_t>::min();
@@ -44,10 +47,28 @@ class Spend {
   /// Sets `worst_nanousd` aside under all caps, or under none of them when that might overspend one.
   /// @return the cap in the way; nothing: it is reserved
   [[nodiscard]] std::optional<Cap> reserve(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us);
+  /// Whether reserve() would.
+  [[nodiscard]] bool has_room(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us) const;
   /// Gives back what reserve() has set aside: call after add(), so that nothing slips in between.
   void release(const std::vector<Cap>& caps, std::int64_t worst_nanousd);
   /// What is left under a cap, what is set aside taken off; negative when it is overspent.
   [[nodiscard]] std::int64_t left_nanousd(const Cap& cap, std::int64_t wall_us) const;
+
+  /// A scope and one of its keys, as in nanousd().
+  using Name = std::pair<std::string, std::string>;
+  /// These are never forgotten: the keys that budgets name.
+  void keep(const std::vector<Name>& named);
+  [[nodiscard]] std::vector<Name> kept() const;
+  /// Not everything of a scope has been added: there was too much of it.
+  void forgets(std::string_view by);
+  /// False when a cap's key may have spent more than is remembered here: recall() it first.
+  [[nodiscard]] bool remembers(const Cap& cap) const;
+  /// What is remembered of a key: of one that was forgotten, what was added since.
+  [[nodiscard]] Sum remembered(std::string_view by, std::string_view key) const;
+  /// What the ledger's table says of a key, read once all that was added by then had been written; `before`: remembered() at that
+  /// time. What was added since stays. False when something was: it may be in the table as well, and counts twice then, so that a
+  /// budget is rather used up too early; recall it again to be exact.
+  bool recall(std::string_view by, std::string_view key, const Sum& stored, const Sum& before);
 
   /// Everything that was spent from then on is in the sums; of what was spent earlier some may be missing. kAlways unless a
   /// ledger that is read for it says otherwise; kNever: it cannot be read.
@@ -57,18 +78,24 @@ class Spend {
   [[nodiscard]] bool knows(const Cap& cap, std::int64_t wall_us) const;
 
  private:
-  using Sums = std::map<std::string, Sum, std::less<>>;
+  struct Kept {
+    Sum sum;
+    bool partial = false;  ///< of a scope that has forgotten some: this may be one of them
+  };
+  using Sums = std::map<std::string, Kept, std::less<>>;
   static std::optional<std::size_t> scope_index(std::string_view by);
   [[nodiscard]] std::optional<std::int64_t> spent(std::string_view by, std::string_view key, Span span, std::int64_t wall_us) const;
   [[nodiscard]] std::int64_t left(const Cap& cap, std::int64_t wall_us) const;
   static std::string name_of(const Cap& cap);
-  static void forget_some(Sums& sums);
-  static Sum& sum_of(Sums& sums, std::string_view key);
+  void forget_some(std::size_t scope);
+  Kept& kept_of(std::size_t scope, std::string_view key);
 
   Calendar calendar_;
   mutable std::mutex mutex_;
   Sum all_;
   std::array<Sums, kScopes.size()> scopes_;
+  std::array<bool, kScopes.size()> forgot_{};  ///< some of a scope's keys
+  std::set<Name> named_;
   std::map<std::string, std::int64_t> reserved_;  ///< by cap; only what requests under way have set aside
   std::int64_t known_since_us_ = kAlways;
 };

@@ -161,6 +161,14 @@ Result<SumMap> SpendTable::load(Connection& connection) {
   return sums;
 }
 
+Result<Sum> SpendTable::find(const Connection& connection, const std::string& scope, const std::string& key) {
+  CCR_TRY(row, Statement::prepare(connection, std::string("SELECT ") + kNumbers + " FROM spend WHERE scope = ? AND key = ?"));
+  row.bind_always(1, scope);
+  row.bind_always(2, key);
+  CCR_TRY(found, row.step());
+  return found ? sum_at(row, 0) : Sum();
+}
+
 Result<std::int64_t> SpendTable::known_since(Connection& connection) {
   constexpr std::int64_t kSlackUs = 10'000'000;  // rows are written a moment after their requests end
   CCR_TRY(newest, Statement::prepare(connection,

@@ -23,6 +23,8 @@ class SpendTable {
   Result<void> add(const SumMap& sums, When when = When::kNow);
   /// The sums of those that spent most recently, at most limits::kSpendKeys of a scope.
   static Result<SumMap> load(Connection& connection);
+  /// The sum of one; zero when it has spent nothing.
+  static Result<Sum> find(const Connection& connection, const std::string& scope, const std::string& key);
   /// Everything that was spent from then on is in the sums; Spend::kAlways: all there is.
   static Result<std::int64_t> known_since(Connection& connection);
   /// One portion of the rows that are older than the sums, the newest first, in a transaction of its own.

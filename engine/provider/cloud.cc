@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/percent.h"
 #include "core/splice.h"
 #include "core/text.h"
 
@@ -12,24 +13,6 @@ namespace {
 
 constexpr std::string_view kVertexVersion = R"("vertex-2023-10-16")";
 constexpr std::string_view kBedrockVersion = R"("bedrock-2023-05-31")";
-
-/// A model's name may hold anything: no more than one segment of a path comes of it.
-std::string segment(std::string_view name) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string text;
-  for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._~@").find(c) != std::string_view::npos;
-    if (plain) {
-      text += c;
-    } else {
-      text += '%';
-      text += kHex[static_cast<unsigned char>(c) >> 4];
-      text += kHex[static_cast<unsigned char>(c) & 15];
-    }
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -54,8 +37,8 @@ Result<std::string> cloud_body(const config::Provider& provider, std::string_vie
 }
 
 std::string cloud_path(const config::Provider& provider, std::string_view model, bool stream) {
-  if (provider.cloud == "bedrock") return "/model/" + segment(model) + "/invoke";
-  return "/models/" + segment(model) + (stream ? ":streamRawPredict" : ":rawPredict");
+  if (provider.cloud == "bedrock") return "/model/" + path_segment(model, "@") + (stream ? "/invoke-with-response-stream" : "/invoke");
+  return "/models/" + path_segment(model, "@") + (stream ? ":streamRawPredict" : ":rawPredict");
 }
 
 }  // namespace ccrules::provider

@@ -8,8 +8,8 @@
 /// Claude at other vendors' addresses: the same messages in another envelope (config::Provider::cloud).
 namespace ccrules::provider {
 
-/// The body as such an address wants it: without the model, which stands in the path, and with the version. Bedrock's streams are
-/// framed in a way that is not spoken here: it is asked for a whole answer, and has the betas in the body.
+/// The body as such an address wants it: without the model, which stands in the path, and with the version. Bedrock hears
+/// from its path whether to stream (event_stream.h), and has the betas in the body.
 /// The vendors' documentation, seen 2026-11-20.
 /// @param betas the anthropic-beta header
 Result<std::string> cloud_body(const config::Provider& provider, std::string_view body, std::string_view betas);

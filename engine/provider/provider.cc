@@ -1,9 +1,12 @@
 #include "provider/provider.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "core/text.h"
 #include "http/coding.h"
 #include "provider/cloud.h"
+#include "provider/event_stream.h"
 #include "provider/sigv4.h"
 #include "provider/sim.h"
 
@@ -69,17 +72,18 @@ void authorize(const Attempt& attempt, const dialect::Dialect& spoken, http::Hea
     if (!attempt.client_api_key.empty()) headers.set(google ? "x-goog-api-key" : "x-api-key", attempt.client_api_key);
     return;
   }
-  if (provider.api_key.empty()) return;
+  const std::string& key = attempt.lane != nullptr ? attempt.lane->api_key : provider.api_key;
+  if (key.empty()) return;
   const bool as_x_api_key =
       provider.auth == "x-api-key" || (provider.auth == "default" && spoken.name() == "anthropic");
   if (provider.auth == "x-goog-api-key" || (provider.auth == "default" && google)) {
-    headers.set("x-goog-api-key", provider.api_key);
+    headers.set("x-goog-api-key", key);
   } else if (provider.auth == "api-key") {
-    headers.set("api-key", provider.api_key);
+    headers.set("api-key", key);
   } else if (as_x_api_key) {
-    headers.set("x-api-key", provider.api_key);
+    headers.set("x-api-key", key);
   } else {
-    headers.set("authorization", "Bearer " + provider.api_key);
+    headers.set("authorization", "Bearer " + key);
   }
 }
 
@@ -108,7 +112,7 @@ std::string target_path(const http::BaseUrl& base, const Attempt& attempt, const
 /// auth "sigv4": what goes out is signed, so nothing of it may change afterwards.
 Result<void> sign(Attempt& attempt, std::string_view target, std::string_view host) {
   const config::Provider& provider = *attempt.provider;
-  CCR_TRY(key, parse_aws_key(provider.api_key));
+  CCR_TRY(key, parse_aws_key(attempt.lane != nullptr ? attempt.lane->api_key : provider.api_key));
   AwsRequest request;
   request.method = attempt.method;
   request.target = target;
@@ -139,12 +143,18 @@ const dialect::Dialect& dialect_of(const config::Provider& provider) {
   return spoken != nullptr ? *spoken : dialect::anthropic();  // "sim" speaks Anthropic's
 }
 
-dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model) {
+const dialect::Dialect& dialect_for(const config::Provider& provider, const dialect::Dialect& spoken) {
+  const dialect::Dialect& own = dialect_of(provider);
+  const bool has_endpoints = &own == &dialect::openai_chat() || &own == &dialect::openai_responses();
+  return spoken.passes_on() && has_endpoints ? spoken : own;
+}
+
+dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model, const config::ModelTable& models) {
   dialect::Capabilities target;
   target.provider = provider.id;
   target.model = model;
   target.mid_system = dialect_of(provider).name() != "openai_chat";
-  if (const config::Model* known = config::ModelTable::built_in().find(model, provider.id))
+  if (const config::Model* known = models.find(model, provider.id))
     apply_model(*known, target);
   apply_switches(provider, target);
   target.reasoning_replay = provider.reasoning_replay;
@@ -152,22 +162,33 @@ dialect::Capabilities capabilities(const config::Provider& provider, std::string
 }
 
 std::string without_key(std::string text, const config::Provider& provider) {
-  const std::string& key = provider.api_key;
-  if (key.empty()) return text;
-  for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at))
-    text.replace(at, key.size(), "[key]");
+  if (!holds_key(text, provider)) return text;
+  const auto take_out = [&text](std::string_view key) {
+    if (key.empty()) return;
+    for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at)) text.replace(at, key.size(), "[key]");
+  };
+  std::vector<std::string_view> keys = {provider.api_key};
+  keys.insert(keys.end(), provider.api_keys.begin(), provider.api_keys.end());
+  // One key may begin with another.
+  std::sort(keys.begin(), keys.end(), [](std::string_view a, std::string_view b) { return a.size() > b.size(); });
+  for (const std::string_view key : keys) take_out(key);
   return text;
 }
 
-bool Sender::Base::fits(const config::Provider& provider) const {
-  return url == provider.base_url && ca_file == provider.ca_file && http2 == provider.http2 && via == provider.via;
+bool holds_key(std::string_view text, const config::Provider& provider) {
+  const auto holds = [text](const std::string& key) { return !key.empty() && text.find(key) != std::string_view::npos; };
+  return holds(provider.api_key) || std::any_of(provider.api_keys.begin(), provider.api_keys.end(), holds);
 }
 
-Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
+bool Sender::Base::fits(const config::Provider& provider, const std::string& wanted_url) const {
+  return url == wanted_url && ca_file == provider.ca_file && http2 == provider.http2 && via == provider.via;
+}
+
+Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider, const std::string& url) {
   for (const Base& known : bases_) {
-    if (known.fits(provider)) return &known.base;
+    if (known.fits(provider, url)) return &known.base;
   }
-  auto base = http::parse_base_url(provider.base_url);
+  auto base = http::parse_base_url(url);
   if (!base) {
     base.error().provider = provider.id;
     return std::move(base).error();
@@ -180,7 +201,7 @@ Result<const http::BaseUrl*> Sender::base_of(const config::Provider& provider) {
   proxy.port = provider.via.port;
   if (!provider.via.user.empty() || !provider.via.password.empty())
     proxy.authorization = http::basic_authorization(provider.via.user, provider.via.password);
-  bases_.push_back(Base{provider.base_url, provider.ca_file, provider.http2, provider.via, *std::move(base)});
+  bases_.push_back(Base{url, provider.ca_file, provider.http2, provider.via, *std::move(base)});
   return &bases_.back().base;
 }
 
@@ -188,7 +209,7 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   const config::Provider& provider = *attempt.provider;
   if (provider.dialect == "sim") co_return simulate(loop_, attempt.body);
 
-  CCR_CO_TRY(found, base_of(provider));
+  CCR_CO_TRY(found, base_of(provider, attempt.lane != nullptr ? attempt.lane->base_url : provider.base_url));
   const http::BaseUrl& base = *found;
   const dialect::Dialect& spoken = dialect_of(provider);
   http::Headers& headers = attempt.headers;
@@ -196,7 +217,7 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
     headers.remove("anthropic-version");  // it stands in the body
     if (provider.cloud == "bedrock") {
       headers.remove("anthropic-beta");
-      headers.set("accept", "application/json");
+      headers.set("accept", attempt.stream ? kEventStreamType : "application/json");
     }
   } else if (spoken.name() == "anthropic" && !headers.has("anthropic-version")) {
     headers.add("anthropic-version", kAnthropicVersion);
@@ -217,9 +238,14 @@ Task<Result<std::unique_ptr<http::ReplyStream>>> Sender::send(Attempt& attempt, 
   request.on_its_way = &attempt.on_its_way;
   http::ClientTimeouts timeouts;
   timeouts.connect = provider.timeouts.connect;
-  timeouts.first_byte = provider.timeouts.first_byte;
+  // What does not stream begins when it is all there: a long answer takes its minutes.
+  timeouts.first_byte = attempt.stream || provider.timeouts.first_byte.count() == 0 || provider.timeouts.idle.count() == 0
+                            ? provider.timeouts.first_byte
+                            : std::max(provider.timeouts.first_byte, provider.timeouts.idle);
   auto reply = co_await client_.send(base.origin, request, timeouts, stop);
   if (!reply) reply.error().provider = provider.id;
+  if (reply.ok() && provider.cloud == "bedrock" && text::starts_with_ignore_case((*reply)->headers().get("content-type"), kEventStreamType))
+    co_return as_server_sent(*std::move(reply));
   co_return reply;
 }
 

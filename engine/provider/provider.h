@@ -17,15 +17,22 @@ namespace ccrules::provider {
 
 /// The dialect a provider speaks; the simulator speaks Anthropic's.
 const dialect::Dialect& dialect_of(const config::Provider& provider);
+/// The dialect in which it is asked what a client says in `spoken`: its own, or `spoken` where that is passed on as it is and the
+/// provider has OpenAI's endpoints.
+const dialect::Dialect& dialect_for(const config::Provider& provider, const dialect::Dialect& spoken);
 
 /// What `model` at `provider` takes: the model table, then the provider's switches.
-dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model);
+/// @param models config::Snapshot::models()
+dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model, const config::ModelTable& models);
 
-/// `text` with every copy of the provider's key taken out: what a provider says may repeat it.
+/// `text` with every copy of the provider's keys taken out: what a provider says may repeat it.
 std::string without_key(std::string text, const config::Provider& provider);
+/// True when one of the provider's keys stands in `text`.
+bool holds_key(std::string_view text, const config::Provider& provider);
 
 struct Attempt {
   const config::Provider* provider = nullptr;
+  const config::Lane* lane = nullptr;  ///< one of the provider's, when it has any
   std::string model;
   bool stream = false;    ///< the client asked for a stream; some dialects say so in the path
   std::string_view body;  ///< in the provider's dialect; must live until the reply's head has arrived
@@ -49,10 +56,10 @@ class Sender {
   Task<Result<std::unique_ptr<http::ReplyStream>>> send(Attempt& attempt, StopToken stop);
 
  private:
-  Result<const http::BaseUrl*> base_of(const config::Provider& provider);
+  Result<const http::BaseUrl*> base_of(const config::Provider& provider, const std::string& url);
 
   struct Base {
-    [[nodiscard]] bool fits(const config::Provider& provider) const;
+    [[nodiscard]] bool fits(const config::Provider& provider, const std::string& wanted_url) const;
     std::string url, ca_file, http2;  ///< as written in the configuration
     config::ForwardProxy via;
     http::BaseUrl base;

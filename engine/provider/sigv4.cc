@@ -7,6 +7,7 @@
 
 #include "core/digest.h"
 #include "core/hmac.h"
+#include "core/percent.h"
 #include "core/text.h"
 
 namespace ccrules::provider {
@@ -20,23 +21,6 @@ std::string hex(std::string_view bytes) {
   for (const char c : bytes) {
     text += kHex[static_cast<unsigned char>(c) >> 4];
     text += kHex[static_cast<unsigned char>(c) & 15];
-  }
-  return text;
-}
-
-std::string encoded(std::string_view bytes, std::string_view kept) {
-  static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string text;
-  for (const char c : bytes) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       std::string_view("-._~").find(c) != std::string_view::npos || kept.find(c) != std::string_view::npos;
-    if (plain) {
-      text += c;
-    } else {
-      text += '%';
-      text += kHex[static_cast<unsigned char>(c) >> 4];
-      text += kHex[static_cast<unsigned char>(c) & 15];
-    }
   }
   return text;
 }
@@ -103,7 +87,8 @@ void sign_aws(const AwsRequest& request, const AwsKey& key, http::Headers& heade
   const std::string_view path = request.target.substr(0, mark);
   const std::string_view query = mark == std::string_view::npos ? std::string_view() : request.target.substr(mark + 1);
   // The path is encoded once more than it goes out, for every service but one.
-  std::string canonical = std::string(request.method) + "\n" + encoded(path.empty() ? "/" : path, "/") + "\n" + sorted_query(query) + "\n";
+  std::string canonical = std::string(request.method) + "\n" + percent_encoded(path.empty() ? "/" : path, "/") + "\n";
+  canonical += sorted_query(query) + "\n";
   std::string names;
   for (const auto& [name, value] : signed_headers(request, headers)) {
     canonical += name + ":" + value + "\n";

@@ -4,338 +4,23 @@
 #include <chrono>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
-#include "core/text.h"
-#include "dialect/failure.h"
-#include "dialect/refused_field.h"
-#include "http/coding.h"
-#include "provider/cloud.h"
-#include "proxy/caching.h"
+#include "http/wait.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
-#include "proxy/native.h"
+#include "proxy/lanes.h"
 #include "proxy/paying.h"
-#include "proxy/strict.h"
+#include "proxy/rate_limit.h"
+#include "tokens/ceiling.h"
 
 namespace ccrules::proxy {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr std::string_view kUserAgent = "ccrules/" CCR_VERSION;
-
-bool is_content(const std::vector<chat::Event>& events) {
-  return std::any_of(events.begin(), events.end(),
-                     [](const chat::Event& event) { return chat::is_content(event); });
-}
-
-const chat::StreamError* stream_error(const std::vector<chat::Event>& events) {
-  for (const chat::Event& event : events) {
-    if (const auto* failed = std::get_if<chat::StreamError>(&event)) return failed;
-  }
-  return nullptr;
-}
-
-Error upstream_error(ErrorCode code, int status, Retry retry, std::string message,
-                     const config::Provider& provider) {
-  Error error;
-  error.code = code;
-  error.origin = Origin::kUpstream;
-  error.retry = retry;
-  error.http_status = status;
-  error.message = std::move(message);
-  error.provider = provider.id;
-  return error;
-}
-
-/// Who failed, for the dialect that words the error.
-dialect::UpstreamFailure failure_at(const FirstReply& attempt, const Visit& visit) {
-  dialect::UpstreamFailure failure;
-  failure.status = attempt.stream->status();
-  failure.provider = attempt.provider->id;
-  failure.model = attempt.model;
-  failure.estimated_input_tokens = visit.estimated_input_tokens;
-  failure.context_tokens = provider::capabilities(*attempt.provider, attempt.model).context_tokens;
-  return failure;
-}
-
-/// Anthropic's clients recover from its refusals by themselves, by their wording: they get them as they are
-/// (claude-code-gateway 5.1). For everybody else we do it.
-bool mends_refusals(const Ask& ask, const FirstReply& attempt) {
-  return !attempt.native || ask.spoken != &dialect::anthropic();
-}
-
-/// The request in the provider's dialect; empty when the original bytes can go out as they are.
-Result<std::string> write_body(const Worker& worker, const Ask& ask, FirstReply& attempt, const Visit& visit) {
-  OutgoingRequest outgoing;
-  outgoing.body = *ask.body;
-  if (ask.document->has_value()) outgoing.document = &**ask.document;
-  outgoing.outline = ask.outline;
-  outgoing.spoken = ask.spoken;
-  outgoing.provider = attempt.provider;
-  outgoing.model = attempt.model;
-  outgoing.edits = &ask.decision->edits;
-  outgoing.estimated_input_tokens = visit.estimated_input_tokens;
-  outgoing.without_reasoning = visit.without_reasoning;
-  if (attempt.native && ask.spoken == &dialect::anthropic()) {
-    const rules::Target target{attempt.provider->id, attempt.model};
-    const std::string conversation = SessionModels::conversation(*ask.facts->identity, *ask.outline);
-    outgoing.foreign_messages = worker.tallies.models.foreign_messages(conversation, target, ask.outline->messages);
-  }
-  CCR_TRY(written, outgoing_body(outgoing, attempt.reading.renamed_tools, attempt.losses));
-  const auto* refused = worker.refused.find(attempt.provider->id, attempt.model);
-  if (refused != nullptr && mends_refusals(ask, attempt)) {
-    CCR_TRY(taken, without_refused(written.empty() ? std::string_view(*ask.body) : written, *refused, attempt.losses));
-    if (!taken.empty()) written = std::move(taken);
-  }
-  if (attempt.provider->cloud.empty()) return written;
-  return provider::cloud_body(*attempt.provider, written.empty() ? std::string_view(*ask.body) : written,
-                              attempt.native ? ask.head->headers.get("anthropic-beta") : std::string_view());
-}
-
-/// Takes note of what the provider says it does not take, so that the same target is worth another try.
-void learn(Worker& worker, const FirstReply& attempt, const dialect::UpstreamFailure& failure, std::string_view sent,
-           Visit& visit) {
-  const auto field = dialect::refused_field(failure, sent);
-  if (field && worker.refused.add(attempt.provider->id, attempt.model, *field)) {
-    visit.refused = field->name();
-  } else if (!field && !visit.without_reasoning && dialect::refuses_reasoning(failure)) {
-    visit.without_reasoning = true;
-    visit.refused = "the reasoning of earlier turns";
-  }
-}
-
-http::Headers request_headers(const Ask& ask, const FirstReply& attempt) {
-  http::Headers headers;
-  if (attempt.native) {
-    headers = forwarded_headers(ask.head->headers);
-  } else {
-    headers.add("content-type", "application/json");
-    headers.add("accept", ask.outline->stream ? attempt.upstream->stream_type() : "application/json");
-    headers.add("user-agent", kUserAgent);
-  }
-  for (const rules::HeaderEdit& edit : ask.decision->headers) {
-    if (edit.value) {
-      headers.set(edit.name, *edit.value);
-    } else {
-      headers.remove(edit.name);
-    }
-  }
-  return headers;
-}
-
-/// Some providers repeat the key they refuse. What they say then goes out without it, not verbatim.
-bool holds_key(const config::Provider& provider, const http::Headers& headers, std::string_view body) {
-  const std::string& key = provider.api_key;
-  if (key.empty()) return false;
-  bool found = body.find(key) != std::string_view::npos;
-  for (std::size_t i = 0; i < headers.size(); ++i)
-    found = found || headers.at(i).second.find(key) != std::string_view::npos;
-  return found;
-}
-
-/// Reads an error answer and says what it means. In the native lane its bytes are kept for the client.
-/// @param sent the body that the provider refused
-Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, std::string_view sent, Visit& visit) {
-  const http::ReplyStream& reply = *attempt.stream;
-  const int status = reply.status();
-  if (status < 200) {
-    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' answered with the status " + std::to_string(status) +
-                                 ", which HTTP does not know; is providers." + attempt.provider->id + ".base_url the address of its API?",
-                             *attempt.provider);
-  }
-  if (status < 400) {
-    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' answered " + std::to_string(status) +
-                                 "; redirects are not followed: set providers." + attempt.provider->id +
-                                 ".base_url to its final address",
-                             *attempt.provider);
-  }
-  auto body = co_await http::read_all(*attempt.stream, limits::kErrorBodyBytes, attempt.clock->stop.token());
-  const bool readable = body.ok() && http::content_coding(reply.headers()) == http::Coding::kIdentity;
-  dialect::UpstreamFailure failure = failure_at(attempt, visit);
-  if (readable) failure.body = *body;
-  failure.retry_after_ms = http::retry_after_ms(reply.headers(), worker.clock.wall_us());
-  if (readable && mends_refusals(ask, attempt)) {
-    learn(worker, attempt, failure, sent, visit);
-  } else if (readable && attempt.model != ask.outline->model && !visit.without_reasoning && dialect::refuses_reasoning(failure)) {
-    // We chose another model than the one that thought, and do not know of it: this proxy was started since (session_models.h).
-    visit.without_reasoning = true;
-    visit.refused = "the thinking of another model";
-  }
-  Error error = attempt.upstream->read_error(failure);
-  if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
-  const bool our_key_refused =
-      error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
-  error.should_retry_false |=
-      our_key_refused;  // clients would repeat for minutes what only the operator can mend
-  if (attempt.native && readable && !body->empty() && status < 600 && !our_key_refused &&
-      !holds_key(*attempt.provider, reply.headers(), *body)) {
-    VerbatimFailure verbatim;
-    verbatim.status = status;
-    forward_reply_headers(reply.headers(), *attempt.provider, visit.policy->config->listen, verbatim.headers);
-    verbatim.body = *std::move(body);
-    visit.verbatim = std::move(verbatim);
-  }
-  co_return error;
-}
-
-bool is_stream(const FirstReply& attempt) {
-  return text::starts_with_ignore_case(attempt.stream->headers().get("content-type"), attempt.upstream->stream_type());
-}
-
-/// Reads a stream until it says something, fails, or has been silent long enough to commit to it.
-Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const Visit& visit) {
-  const std::int64_t commit_at_ms = worker.loop.now_ms() + milliseconds(limits::kCommitTime).count();
-  std::size_t bytes = 0;
-  while (!is_content(attempt.events) && !attempt.reader->ended()) {
-    if (bytes > limits::kSseEventBytes) co_return Result<void>();  // all this is held: let it flow
-    const std::int64_t patience_ms = commit_at_ms - worker.loop.now_ms();
-    if (patience_ms <= 0) co_return Result<void>();
-    auto chunk = co_await attempt.stream->read(milliseconds(patience_ms), attempt.clock->stop.token());
-    if (!chunk)
-      co_return explain_stop(std::move(chunk).error(), *attempt.clock, *attempt.provider,
-                             "its first content");
-    if (chunk->quiet) co_return Result<void>();
-    attempt.clock->deadline.set(attempt.provider->timeouts.idle);
-    bytes += chunk->bytes.size();
-    if (auto fed = attempt.reader->feed(chunk->bytes, attempt.events); !fed)
-      co_return name_provider(std::move(fed).error(), *attempt.provider);
-    if (attempt.native) attempt.held += chunk->bytes;
-    if (chunk->end) {
-      attempt.upstream_ended = true;
-      // The relay finds what is missing: its error follows what is there.
-      if (is_content(attempt.events)) break;
-      if (auto finished = attempt.reader->finish(attempt.events); !finished)
-        co_return name_provider(std::move(finished).error(), *attempt.provider);
-    }
-    if (const chat::StreamError* failed = stream_error(attempt.events)) {
-      // Its beginning is worth something: relay it, then the error. Not so what only finish() could find.
-      if (is_content(attempt.events) && !failed->cut) break;
-      Error error = dialect::error_of(*failed, failure_at(attempt, visit));
-      if (failed->cut) error = name_provider(std::move(error), *attempt.provider);
-      co_return error;
-    }
-  }
-  co_return Result<void>();
-}
-
-/// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a
-/// failure.
-Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& visit) {
-  const bool pass = attempt.native && !ask.outline->stream && ask.exchange->accepts(attempt.stream->coding());
-  if (pass) attempt.stream->keep_encoded(attempt.encoded);
-  auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
-  if (!body)
-    co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider,
-                           "the rest of its answer");
-  attempt.upstream_ended = true;
-  if (attempt.native) {
-    chat::Reply peeked = attempt.upstream->peek_reply(*body);
-    if (!peeked.id.empty() || !peeked.usage.empty()) {
-      attempt.reply = std::move(peeked);
-      attempt.whole = *std::move(body);
-      co_return Result<void>();
-    }
-  } else {
-    auto reply = attempt.upstream->read_reply(*body, attempt.reading);
-    if (reply) {
-      attempt.reply = *std::move(reply);
-      co_return Result<void>();
-    }
-  }
-  const std::string_view text = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
-  if (text.find("\"error\"") == std::string_view::npos) {
-    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' answered " +
-                                 std::to_string(attempt.stream->status()) +
-                                 " with something that is not a reply; is providers." + attempt.provider->id +
-                                 ".base_url the address of its API?",
-                             *attempt.provider);
-  }
-  dialect::UpstreamFailure failure = failure_at(attempt, visit);  // some send their errors with status 200
-  failure.body = text;
-  co_return attempt.upstream->read_error(failure);
-}
-
-/// A good head has arrived: reads up to the first content of a stream, or all of a whole reply.
-Task<Result<void>> receive(Worker& worker, const Ask& ask, FirstReply& attempt, Visit& visit) {
-  if (!is_stream(attempt)) co_return co_await read_whole(ask, attempt, visit);
-  const bool only_listen = attempt.native && ask.outline->stream;
-  attempt.reader = only_listen ? attempt.upstream->stream_listener() : attempt.upstream->stream_reader(attempt.reading);
-  co_return co_await read_first_content(worker, attempt, visit);
-}
-
-/// One target, once.
-Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& ask,
-                                                     const rules::Target& target, Visit& visit,
-                                                     StopToken stop) {
-  auto made = std::make_unique<FirstReply>();
-  FirstReply& attempt = *made;
-  attempt.provider = visit.policy->config->provider(target.provider);
-  if (attempt.provider == nullptr)
-    co_return internal_error("the rules chose the unknown provider '" + target.provider + "'");
-  attempt.model = target.model;
-  attempt.upstream = &provider::dialect_of(*attempt.provider);
-  attempt.native = attempt.upstream == ask.spoken;
-  attempt.clock = std::make_unique<AttemptClock>(worker.loop, stop);
-  attempt.reading.provider = target.provider;
-  attempt.reading.model = target.model;
-  attempt.reading.seed = worker.random.next();
-  visit.row.provider = target.provider;
-  visit.row.model = target.model;
-  visit.verbatim.reset();
-  visit.refused.clear();
-
-  provider::Attempt outgoing;
-  outgoing.provider = attempt.provider;
-  outgoing.model = attempt.model;
-  CCR_CO_TRY(written, write_body(worker, ask, attempt, visit));
-  if (!attempt.losses.empty()) CCR_CO_CHECK(carried_whole(*visit.policy->config, *ask.decision, *attempt.provider, attempt.losses));
-  ask.document->reset();
-  outgoing.body = written.empty() ? std::string_view(*ask.body) : std::string_view(written);
-  outgoing.stream = ask.outline->stream;
-  outgoing.wall_us = worker.clock.wall_us();
-  // A Gemini client's query says how to stream and may hold its key: both are ours to say.
-  std::string query;
-  if (attempt.native && !attempt.upstream->model_in_path() && attempt.provider->cloud.empty()) query = forwarded_query(ask.head->query());
-  outgoing.query = query;
-  outgoing.headers = request_headers(ask, attempt);
-  const config::Listen& listen = visit.policy->config->listen;
-  const auto for_provider = [&listen](std::string_view credential) {
-    return holds_own_key(credential, listen) ? std::string_view() : credential;
-  };
-  outgoing.client_authorization = for_provider(ask.head->headers.get("authorization"));
-  outgoing.client_api_key = for_provider(ask.head->headers.get(attempt.upstream->model_in_path() ? "x-goog-api-key" : "x-api-key"));
-
-  auto reply = co_await worker.sender.send(outgoing, attempt.clock->stop.token());
-  visit.asked_provider = outgoing.on_its_way;
-  if (!reply)
-    co_return explain_stop(std::move(reply).error(), *attempt.clock, *attempt.provider, "its answer");
-  attempt.stream = *std::move(reply);
-  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
-  if (attempt.stream->status() < 200 || attempt.stream->status() >= 300)
-    co_return co_await read_failure(worker, ask, attempt, outgoing.body, visit);
-  text::give_back(written);
-  if (http::content_coding(attempt.stream->headers()) == http::Coding::kUnknown) {
-    const std::string how(attempt.stream->headers().get("content-encoding").substr(0, 40));
-    co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
-                             "provider '" + attempt.provider->id + "' compressed its answer in a way that was not asked for (" +
-                                 how + "); let what stands at providers." + attempt.provider->id +
-                                 ".base_url heed accept-encoding",
-                             *attempt.provider);
-  }
-  if (ask.asking != nullptr) attempt.stream = ask.asking->record(std::move(attempt.stream));
-  auto received = co_await receive(worker, ask, attempt, visit);
-  if (!received) {
-    visit.waste(attempt.events);
-    co_return std::move(received).error();
-  }
-  co_return made;
-}
 
 /// Exponential, half of it jitter, so that many clients do not come back together.
 milliseconds backoff(const config::Retry& retry, int attempt, Random& random) {
@@ -349,6 +34,7 @@ milliseconds backoff(const config::Retry& retry, int attempt, Random& random) {
 struct Next {
   bool give_up = false;
   bool same_target = false;
+  bool other_lane = false;  ///< with same_target: on a lane that was not tried yet
   std::optional<rules::Target> to;
   milliseconds wait{0};
   chat::Usage wasted;         ///< of an answer that the client shall not get
@@ -375,7 +61,8 @@ bool is_judged(rules::api::On on, const Policy& policy) {
   return live || (policy.shadow && policy.shadow->asks(on));
 }
 
-Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& error, int tries_here) {
+/// @param other_lane the same target may well answer on another of its provider's lanes
+Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& error, int tries_here, bool other_lane) {
   const config::Snapshot& config = *visit.policy->config;
   Next next;
   rules::AttemptDecision wish;
@@ -392,6 +79,11 @@ Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& er
   }
   if (wish.to) {
     next.to = wish.to;
+    return next;
+  }
+  if (other_lane && !wish.retry && !wish.next_fallback) {
+    next.same_target = true;
+    next.other_lane = true;
     return next;
   }
   const config::Provider* provider = config.provider(visit.row.provider);
@@ -440,26 +132,119 @@ Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::i
   return next;
 }
 
+/// One attempt, from its pass to its outcome.
+struct Try {
+  Try(Circuits& circuits, const rules::Target& at, Circuits::Pass admitted) : pass(circuits, at.provider, admitted) { tried.target = at; }
+  void take(LaneLease taken) {
+    lane = taken.lane();
+    lease = std::move(taken);
+  }
+  [[nodiscard]] bool over() const { return result.has_value(); }
+  [[nodiscard]] bool won() const { return over() && result->ok(); }
+
+  CircuitPass pass;
+  LaneLease lease;
+  const config::Lane* lane = nullptr;  ///< null: its provider has but one
+  std::int64_t sent_ms = 0;
+  Tried tried;
+
+  // Of one that may have another one beside it:
+  std::size_t place = 0;            ///< of its target among the request's
+  std::optional<LaneChoice> lanes;  ///< of a target that the attempts have not come to
+  RateLease rate;                   ///< its own share of the request's rate limits
+  std::unique_ptr<StopSource> stop;
+  std::optional<Result<std::unique_ptr<FirstReply>>> result;
+};
+
+/// Runs attempts beside each other. In its owner's frame, which lives until none is running.
+class Race {
+ public:
+  Race(Worker& worker, const Ask& ask, const Visit& visit, StopToken stop) : worker_(worker), ask_(ask), visit_(visit), stop_(stop) {}
+  void start(Try& runner) {
+    runner.stop = std::make_unique<StopSource>(stop_);
+    runner.tried.may_be_beside = true;
+    ++running_;
+    spawn(run(*this, runner));
+  }
+  [[nodiscard]] int running() const { return running_; }
+  /// Returns when one that is running has ended, or after so long (zero: not before). They end by themselves when the request stops.
+  Task<void> wait(milliseconds patience) {
+    http::Wait wait(worker_.loop, patience, StopToken());
+    waiting_ = &wait;
+    (void)co_await wait;  // who asks looks for himself
+    waiting_ = nullptr;
+  }
+
+ private:
+  static Task<void> run(Race& race, Try& runner) {
+    auto result = co_await try_target(race.worker_, race.ask_, race.visit_, std::move(runner.lease), runner.tried, runner.stop->token());
+    if (result.ok()) (*result)->alone = std::move(runner.stop);
+    runner.result.emplace(std::move(result));
+    race.ended();  // neither lives on from here
+  }
+  void ended() {
+    --running_;
+    if (http::Wait* const waiting = std::exchange(waiting_, nullptr)) waiting->wake();
+  }
+
+  Worker& worker_;
+  const Ask& ask_;
+  const Visit& visit_;
+  StopToken stop_;
+  int running_ = 0;
+  http::Wait* waiting_ = nullptr;
+};
+
+/// What an answer is known to have cost when its first content is there.
+chat::Usage usage_of(const FirstReply& reply) {
+  chat::Usage usage;
+  if (reply.reply) usage = reply.reply->usage;
+  for (const chat::Event& event : reply.events) {
+    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
+    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) usage.merge(end->usage);
+  }
+  return usage;
+}
+
+/// False when what is asked may change something at a provider, or when nobody waits for it: it is sent once at a time.
+bool may_ask_twice(const Ask& ask) {
+  if (ask.head->path().ends_with("/batches")) return false;
+  auto document = json::Document::open_view(*ask.body);
+  return document.ok() && tokens::ceiling_of(*ask.outline, *document).all_here;
+}
+
 /// The attempts at one request: at which target they are, and what became of them.
 class Attempts {
  public:
   Attempts(Worker& worker, const Ask& ask, Visit& visit)
-      : worker_(worker), ask_(ask), visit_(visit), targets_(ask.decision->targets) {}
+      : worker_(worker), ask_(ask), visit_(visit), targets_(ask.decision->targets) {
+    arrive();
+  }
 
   [[nodiscard]] const rules::Target& target() const { return targets_[at_]; }
   [[nodiscard]] std::int64_t now_ms() const { return worker_.loop.now_ms(); }
   /// To the next target; false when there is none.
   bool move_on();
   void add_next(rules::Target target) { targets_.insert(targets_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, std::move(target)); }
-  void begin();
+  /// Counts the attempt, which follows at once.
+  void begin(Try& attempt);
+  /// So long the attempt that begins now may give nothing before it gets another one beside it; zero: for ever.
+  [[nodiscard]] milliseconds alone_for() const;
+  /// The attempt, and another one beside it where it is slow: the first that answers wins.
+  /// @param second the one beside it, when what is returned is its outcome, which the attempts then have come to
+  Task<Result<std::unique_ptr<FirstReply>>> race(Try& first, std::unique_ptr<Try>& second, StopToken stop);
   /// The target is not asked: its provider is left alone.
-  void pass_by(std::int64_t wait_ms);
+  void pass_by(Error reason);
+  /// Gives the attempt its lane where the provider has several. False, and the target passed by, when all rest.
+  bool take_lane(Try& attempt);
+  /// A try after a while may take every lane again.
+  void forget_tried_lanes() { arrive(); }
   /// What is known to be wrong when no target is left.
   Error failure() { return *std::move(failure_); }
-  void note_answer(CircuitPass& pass, std::int64_t sent_ms);
+  void note_answer(Try& attempt, const FirstReply& answer);
   /// The client gets this answer: from now on the conversation holds what this model has thought.
   void note_used();
-  void note_failure(CircuitPass& pass, Error& error, std::int64_t sent_ms);
+  void note_failure(Try& attempt, Error& error);
   /// The same again without what the provider said it does not take.
   bool goes_again_without_refused();
   Next after_answer(const FirstReply& attempt);
@@ -468,8 +253,18 @@ class Attempts {
   Task<Result<void>> afford(const Next& next, bool answered);
 
  private:
-  [[nodiscard]] std::string target_name() const { return target().provider + "," + target().model; }
-  [[nodiscard]] bool is_last() const;
+  [[nodiscard]] std::string target_name() const { return target_text(target()); }
+  [[nodiscard]] int most_attempts() const;
+  [[nodiscard]] bool is_last() const { return visit_.row.attempts >= most_attempts(); }
+  /// An attempt beside `first`: on another lane of its provider, else at the next target that takes requests, else the same again.
+  /// Null when there is none, or it may not be.
+  Task<std::unique_ptr<Try>> beside(const Try& first);
+  std::unique_ptr<Try> find_beside(const Try& first);
+  std::unique_ptr<Try> at(std::size_t place);
+  /// The other one has won, or both have failed and it is not the one that counts.
+  void note_loser(Try& loser, bool called_off);
+  /// At a target, for the first time or anew.
+  void arrive();
 
   Worker& worker_;
   const Ask& ask_;
@@ -477,35 +272,169 @@ class Attempts {
   std::vector<rules::Target> targets_;
   std::size_t at_ = 0;
   int tries_here_ = 0;
+  std::optional<LaneChoice> lanes_;  ///< of the target's provider, when it has several
+  bool other_lane_helps_ = false;    ///< after the last failure
   int refusals_ = 0;              ///< of fields; the same request without them is no repetition
   std::optional<Error> failure_;  ///< of the last attempt
 };
 
-bool Attempts::is_last() const {
-  return visit_.row.attempts >= std::max(visit_.policy->config->retry.max_attempts, 1) + refusals_;
+int Attempts::most_attempts() const { return std::max(visit_.policy->config->retry.max_attempts, 1) + refusals_; }
+
+void Attempts::arrive() {
+  lanes_.reset();
+  const config::Provider* provider = visit_.policy->config->provider(target().provider);
+  if (provider == nullptr || provider->lanes.empty()) return;
+  lanes_.emplace(worker_.tallies.lanes, *provider, ask_.facts->identity->session);
 }
 
 bool Attempts::move_on() {
   tries_here_ = 0;
   visit_.without_reasoning = false;
-  return ++at_ < targets_.size();
+  if (++at_ == targets_.size()) return false;
+  arrive();
+  return true;
 }
 
-void Attempts::begin() {
+bool Attempts::take_lane(Try& attempt) {
+  if (!lanes_) return true;
+  if (std::optional<LaneLease> lane = lanes_->next(now_ms())) {
+    attempt.take(*std::move(lane));
+    return true;
+  }
+  const config::Provider& provider = *visit_.policy->config->provider(target().provider);
+  pass_by(lanes_rest(provider.id, worker_.tallies.lanes.wait_ms(provider, now_ms())));
+  return false;
+}
+
+void Attempts::begin(Try& attempt) {
   ++visit_.row.attempts;
-  ++tries_here_;
+  const bool here = attempt.tried.target == target();
+  if (here) ++tries_here_;
+  attempt.tried.without_reasoning = here && visit_.without_reasoning;
+  attempt.sent_ms = now_ms();
 }
 
-void Attempts::pass_by(std::int64_t wait_ms) {
-  log::info(target_name() + " is not asked: its circuit is open", visit_.row.id);
+milliseconds Attempts::alone_for() const {
+  const config::Provider* provider = visit_.policy->config->provider(target().provider);
+  return provider == nullptr || is_last() ? milliseconds(0) : provider->hedge.after;
+}
+
+std::unique_ptr<Try> Attempts::at(std::size_t place) {
+  const rules::Target& there = targets_[place];
+  const config::Provider* provider = visit_.policy->config->provider(there.provider);
+  if (provider == nullptr) return nullptr;
+  const Circuits::Admission admission = worker_.tallies.circuits.admit(there.provider, now_ms());
+  if (admission.pass == Circuits::Pass::kClosed) return nullptr;
+  auto made = std::make_unique<Try>(worker_.tallies.circuits, there, admission.pass);
+  if (admission.pass != Circuits::Pass::kFree) return nullptr;  // its trial is for a request of its own; the pass goes back
+  made->place = place;
+  if (provider->lanes.empty()) return made;
+  std::optional<LaneLease> taken;
+  if (place == at_) {
+    taken = lanes_->next(now_ms());
+  } else {
+    made->lanes.emplace(worker_.tallies.lanes, *provider, ask_.facts->identity->session);
+    taken = made->lanes->next(now_ms());
+  }
+  if (!taken) return nullptr;
+  made->take(*std::move(taken));
+  return made;
+}
+
+std::unique_ptr<Try> Attempts::find_beside(const Try& first) {
+  if (first.lane != nullptr) {
+    if (auto other_lane = at(at_)) return other_lane;
+  }
+  for (std::size_t place = at_ + 1; place < targets_.size(); ++place) {
+    if (targets_[place] == target()) continue;
+    if (auto next = at(place)) return next;
+  }
+  return first.lane == nullptr ? at(at_) : nullptr;
+}
+
+Task<std::unique_ptr<Try>> Attempts::beside(const Try& first) {
+  if (!may_ask_twice(ask_)) co_return nullptr;
+  std::unique_ptr<Try> second = find_beside(first);
+  if (!second) co_return nullptr;
+  std::optional<RateLease> share = take_beside(worker_, visit_);
+  if (!share) co_return nullptr;
+  second->rate = *std::move(share);
+  const rules::Target there = second->tried.target;
+  const bool affordable = co_await reserve_beside(worker_, visit_, first.tried.target, there, *ask_.decision, *ask_.outline);
+  if (!affordable) co_return nullptr;
+  co_return second;
+}
+
+Task<Result<std::unique_ptr<FirstReply>>> Attempts::race(Try& first, std::unique_ptr<Try>& second, StopToken stop) {
+  constexpr milliseconds kUntilOneEnds{0};
+  const milliseconds patience = alone_for();
+  Race race(worker_, ask_, visit_, stop);
+  race.start(first);
+  if (!first.over()) co_await race.wait(patience);
+  if (!first.over() && !stop.stopped()) second = co_await beside(first);
+  if (second && !first.over() && !stop.stopped()) {
+    log::info(target_name() + " has given nothing for " + std::to_string(patience.count()) + " ms: " + target_text(second->tried.target) +
+                  " is asked beside it",
+              visit_.row.id);
+    begin(*second);
+    race.start(*second);
+  } else {
+    second.reset();
+  }
+  const auto decided = [&first, &second] {
+    // What the first was refused for, the client has to mend: no need to wait for what another target says to it.
+    return (first.over() && (first.result->ok() || first.result->error().retry == Retry::kNever)) || (second && second->won());
+  };
+  while (!decided() && race.running() > 0) co_await race.wait(kUntilOneEnds);
+  if (!second) co_return *std::move(first.result);
+
+  const bool first_counts = first.over() && decided() && !(second->won() && !first.won());
+  Try& loser = first_counts ? *second : first;
+  const bool called_off = !loser.over();
+  if (called_off) loser.stop->request_stop(StopReason::kClientGone);
+  while (race.running() > 0) co_await race.wait(kUntilOneEnds);
+  note_loser(loser, called_off);
+  if (first_counts) {
+    second.reset();
+    co_return *std::move(first.result);
+  }
+  if (second->place != at_) {
+    at_ = second->place;
+    tries_here_ = 1;
+    lanes_.reset();
+    if (second->lanes) lanes_.emplace(*std::move(second->lanes));
+  }
+  co_return *std::move(second->result);
+}
+
+void Attempts::note_loser(Try& loser, bool called_off) {
+  visit_.tried(std::move(loser.tried));
+  if (loser.result->ok()) {
+    const chat::Usage usage = usage_of(***loser.result);
+    if (usage.empty()) {
+      visit_.waste_prompt();
+    } else {
+      visit_.waste(usage);
+    }
+  } else if (called_off || loser.result->error().code == ErrorCode::kCancelled) {
+    visit_.waste_prompt();
+  } else {
+    note_failure(loser, loser.result->error());
+  }
+  loser.result.reset();
+}
+
+void Attempts::pass_by(Error reason) {
+  log::info(target_name() + " is not asked: " + reason.message, visit_.row.id);
   if (failure_) return;
   visit_.row.provider = target().provider;
   visit_.row.model = target().model;
-  failure_ = circuit_open(target().provider, wait_ms);
+  failure_ = std::move(reason);
 }
 
-void Attempts::note_answer(CircuitPass& pass, std::int64_t sent_ms) {
-  pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - sent_ms);
+void Attempts::note_answer(Try& attempt, const FirstReply& answer) {
+  attempt.pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - attempt.sent_ms);
+  if (answer.lane.lane() != nullptr) worker_.tallies.lanes.answered(*answer.lane.lane());
 }
 
 void Attempts::note_used() {
@@ -518,23 +447,31 @@ void Attempts::note_used() {
   }
 }
 
-void Attempts::note_failure(CircuitPass& pass, Error& error, std::int64_t sent_ms) {
+void Attempts::note_failure(Try& attempt, Error& error) {
   const config::Snapshot& config = *visit_.policy->config;
-  const config::Provider* provider = config.provider(target().provider);
+  const rules::Target there{visit_.row.provider, visit_.row.model};
+  const config::Provider* provider = config.provider(there.provider);
+  const config::Lane* lane = attempt.lane;
   const bool asked_to_fail = provider != nullptr && provider->dialect == "sim";  // its failures say nothing about it
-  if (speaks_against_provider(error) && !asked_to_fail) {
-    pass.failed(config.circuit, error.retry_after_ms, now_ms(), worker_.clock.wall_us());
+  other_lane_helps_ = lane != nullptr && note_lane_failure(worker_.tallies.lanes, *lane, config, error, visit_.answered, now_ms()) &&
+                      lanes_ && lanes_->has_next(now_ms());
+  if (other_lane_helps_) {
+    // The provider is not down while it has another lane.
+  } else if (speaks_against_provider(error) && !asked_to_fail) {
+    attempt.pass.failed(config.circuit, error.retry_after_ms, now_ms(), worker_.clock.wall_us());
   } else if (error.origin == Origin::kUpstream) {
-    pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - sent_ms);
+    attempt.pass.answered(now_ms(), worker_.clock.wall_us(), now_ms() - attempt.sent_ms);
   }
+  if (error.code == ErrorCode::kUpstreamTimeout) visit_.waste_prompt();
   if (provider != nullptr) error.message = provider::without_key(std::move(error.message), *provider);
-  log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " failed: " + error.message, visit_.row.id);
+  log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_text(there) + " failed: " + error.message, visit_.row.id);
 }
 
 bool Attempts::goes_again_without_refused() {
   if (visit_.refused.empty() || refusals_ >= limits::kRefusedRetries) return false;
   ++refusals_;
   --tries_here_;
+  arrive();  // the lane is not to blame
   log::info(target_name() + " does not take " + visit_.refused + ": sent again without", visit_.row.id);
   return true;
 }
@@ -558,7 +495,8 @@ Next Attempts::after_error(const Error& error) {
   Next next;
   next.give_up = true;
   if (is_last()) return next;
-  next = after_failure(worker_, ask_, visit_, error, tries_here_);
+  next = after_failure(worker_, ask_, visit_, error, tries_here_, other_lane_helps_);
+  if (next.other_lane) --tries_here_;
   failure_ = error;
   return next;
 }
@@ -582,38 +520,30 @@ Task<Result<void>> Attempts::afford(const Next& next, bool answered) {
 
 }  // namespace
 
-Error name_provider(Error error, const config::Provider& provider) {
-  error.provider = provider.id;
-  error.message = "provider '" + provider.id + "': " + error.message;
-  return error;
-}
-
-Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,
-                   const char* waiting_for) {
-  error.provider = provider.id;
-  if (error.code != ErrorCode::kCancelled) return name_provider(std::move(error), provider);
-  if (clock.stop.reason() != StopReason::kDeadline) return error;
-  return upstream_error(ErrorCode::kUpstreamTimeout, 504, Retry::kNextTarget,
-                        "provider '" + provider.id + "' sent nothing for too long while waiting for " +
-                            waiting_for + "; raise providers." + provider.id + ".timeouts if it is slow",
-                        provider);
-}
-
 Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
                                                       StopToken stop) {
   Attempts attempts(worker, ask, visit);
   for (;;) {
     const Circuits::Admission admission = worker.tallies.circuits.admit(attempts.target().provider, attempts.now_ms());
     if (admission.pass == Circuits::Pass::kClosed) {
-      attempts.pass_by(admission.wait_ms);
+      attempts.pass_by(circuit_open(attempts.target().provider, admission.wait_ms));
       if (!attempts.move_on()) co_return attempts.failure();
       continue;
     }
-    CircuitPass pass(worker.tallies.circuits, attempts.target().provider, admission.pass);
+    Try first(worker.tallies.circuits, attempts.target(), admission.pass);
+    if (!attempts.take_lane(first)) {
+      if (!attempts.move_on()) co_return attempts.failure();
+      continue;
+    }
     if (visit.wasted_nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
-    const std::int64_t sent_ms = attempts.now_ms();
-    attempts.begin();
-    auto attempt = co_await try_target(worker, ask, attempts.target(), visit, stop);
+    std::unique_ptr<Try> second;
+    attempts.begin(first);
+    Task<Result<std::unique_ptr<FirstReply>>> trying = attempts.alone_for().count() > 0
+                                                           ? attempts.race(first, second, stop)
+                                                           : try_target(worker, ask, visit, std::move(first.lease), first.tried, stop);
+    auto attempt = co_await std::move(trying);
+    Try& it = second ? *second : first;
+    visit.tried(std::move(it.tried));
     if (stop.stopped()) {
       if (!attempt.ok()) visit.abandon();
       co_return attempt;
@@ -621,10 +551,10 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
 
     Next next;
     if (attempt.ok()) {
-      attempts.note_answer(pass, sent_ms);
+      attempts.note_answer(it, **attempt);
       next = attempts.after_answer(**attempt);
     } else {
-      attempts.note_failure(pass, attempt.error(), sent_ms);
+      attempts.note_failure(it, attempt.error());
       if (attempts.goes_again_without_refused()) continue;
       next = attempts.after_error(attempt.error());
     }
@@ -638,37 +568,15 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       co_return attempt;
     }
     CCR_CO_CHECK(affordable);
+    if (next.other_lane) continue;
     if (next.same_target) {
+      attempts.forget_tried_lanes();
       CCR_CO_CHECK(co_await sleep_for(worker.loop, next.wait, stop));
       continue;
     }
     if (next.to) attempts.add_next(*std::move(next.to));
     if (!attempts.move_on()) co_return attempt;
   }
-}
-
-Task<Result<std::unique_ptr<FirstReply>>> reread(Worker& worker, const Ask& ask, Replayed from, Visit& visit, StopToken stop) {
-  auto made = std::make_unique<FirstReply>();
-  FirstReply& attempt = *made;
-  const cache::Source& source = *from.source;
-  attempt.provider = visit.policy->config->provider(source.provider);
-  attempt.model = source.model;
-  attempt.upstream = dialect::by_name(source.dialect);
-  attempt.native = attempt.upstream == ask.spoken && source.renamed_tools.empty();
-  attempt.clock = std::make_unique<AttemptClock>(worker.loop, stop);
-  attempt.clock->deadline.set(attempt.provider->timeouts.idle);
-  attempt.reading.provider = source.provider;
-  attempt.reading.model = source.model;
-  attempt.reading.seed = source.seed;
-  for (const auto& [sent, original] : source.renamed_tools) attempt.reading.renamed_tools.push_back({sent, original});
-  for (const std::string_view slug : text::split(from.loss, ',')) {
-    if (const std::string_view what = text::trim(slug); !what.empty()) attempt.losses.add(std::string(what), "as it was first asked");
-  }
-  visit.row.provider = source.provider;
-  visit.row.model = source.model;
-  attempt.stream = std::move(from.stream);
-  CCR_CO_CHECK(co_await receive(worker, ask, attempt, visit));
-  co_return made;
 }
 
 }  // namespace ccrules::proxy

@@ -1,93 +1,14 @@
 #pragma once
 #include <memory>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "async/frame_pool.h"
-#include "async/loop.h"
-#include "cache/answer.h"
-#include "chat/event.h"
-#include "chat/loss.h"
-#include "core/json.h"
-#include "dialect/dialect.h"
-#include "http/message.h"
-#include "http/server.h"
-#include "proxy/visit.h"
-#include "proxy/worker.h"
-#include "rules/decision.h"
-#include "rules/facts.h"
+#include "proxy/one_attempt.h"
 
 namespace ccrules::proxy {
-
-class Asking;  // proxy/caching.h
-
-/// What the client asks for; views into the exchange and into answer()'s frame.
-struct Ask {
-  const http::RequestHead* head = nullptr;
-  const http::Exchange* exchange = nullptr;  ///< only for what it accepts
-  const std::string* body = nullptr;  ///< released once an attempt is committed
-  /// The body as it was indexed for the outline; empty once an attempt is on its way, for its memory.
-  std::optional<json::Document>* document = nullptr;
-  const chat::Outline* outline = nullptr;
-  const dialect::Dialect* spoken = nullptr;
-  const rules::Decision* decision = nullptr;
-  const rules::Facts* facts = nullptr;
-  Asking* asking = nullptr;  ///< null: nobody else wants the answer
-};
-
-/// One attempt's right to run: stops with the request, or when its deadline passes.
-struct AttemptClock : Pooled {
-  AttemptClock(Loop& loop, StopToken request) : stop(request), deadline(loop, stop) {}
-  StopSource stop;
-  Deadline deadline;
-};
-
-/// A reply whose first real content has arrived (or that was silent for limits::kCommitTime after a good
-/// head). Until now nothing has gone to the client; from now on there is no way back.
-struct FirstReply : Pooled {
-  const config::Provider* provider = nullptr;
-  std::string model;
-  const dialect::Dialect* upstream = nullptr;
-  bool native = false;  ///< same dialect: bytes go through as they come
-  std::unique_ptr<AttemptClock> clock;
-  std::unique_ptr<http::ReplyStream> stream;
-  chat::LossNotes losses;
-  dialect::ReaderOptions reading;  ///< what a reader of the reply must know of the request
-
-  // A reply that streams:
-  std::unique_ptr<dialect::StreamReader> reader;  ///< null: a whole reply
-  std::string held;                               ///< native: bytes that arrived so far
-  std::vector<chat::Event> events;                ///< what they meant
-  bool upstream_ended = false;
-
-  // A whole reply:
-  std::string whole;                 ///< native: its bytes
-  std::string encoded;               ///< native: as they came, when the client takes that coding; else empty
-  std::optional<chat::Reply> reply;  ///< its meaning (native: only id, usage and stop reason)
-};
-
-/// The error with the provider named, in its message too.
-Error name_provider(Error error, const config::Provider& provider);
-
-/// What a failed wait for the provider means: a deadline that passed is a timeout, anything else is what it
-/// says.
-Error explain_stop(Error error, const AttemptClock& clock, const config::Provider& provider,
-                   const char* waiting_for);
 
 /// Tries the decision's targets in order until one answers. Retries, fallbacks and what error rules say are
 /// decided here and nowhere else; every Error's `retry` verdict is obeyed. Fills `visit` with the attempts
 /// made and, when all fail, with the last provider's verbatim answer if the client speaks its dialect.
 Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask& ask, Visit& visit,
                                                       StopToken stop);
-
-/// A reply that another request got, as it was sent.
-struct Replayed {
-  std::unique_ptr<http::ReplyStream> stream;
-  const cache::Source* source = nullptr;
-  std::string loss;  ///< what the question lost on its way to the provider
-};
-/// The same up to its first content; the provider is one that the configuration has.
-Task<Result<std::unique_ptr<FirstReply>>> reread(Worker& worker, const Ask& ask, Replayed from, Visit& visit, StopToken stop);
 
 }  // namespace ccrules::proxy

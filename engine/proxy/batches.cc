@@ -186,7 +186,11 @@ Result<std::vector<ledger::BatchItem>> read_items(std::string_view body) {
 /// Looks at each request as the rules will: where it would go, and what would go there.
 class Sorting {
  public:
-  Sorting(Worker& worker, const Policy& policy, const http::RequestHead& head) : worker_(worker), policy_(policy), head_(head) {}
+  Sorting(Worker& worker, const Policy& policy, const http::RequestHead& head) : worker_(worker), policy_(policy), head_(head) {
+    const auto& providers = policy.config->providers;
+    asks_for_keys_ =
+        std::any_of(providers.begin(), providers.end(), [](const config::Provider& provider) { return provider.auth == "passthrough"; });
+  }
 
   /// Error: a request that no provider could answer.
   Result<void> look_at(ledger::BatchItem& item, std::size_t number) {
@@ -196,12 +200,17 @@ class Sorting {
       return std::move(outline).error();
     }
     if (outline->stream) return bad_request("requests[" + std::to_string(number) + "].params.stream cannot be true: a batch has no stream");
-    if (!together_) return {};
+    if (!together_ && !asks_for_keys_) return {};
     rules::Identity who;
     const rules::Decision decision = would_decide(worker_, policy_, head_, dialect::anthropic(), *outline, who);
     const rules::Target target = decision.targets.empty() || decision.deny ? rules::Target() : decision.targets.front();
     const config::Provider* provider = policy_.config->provider(target.provider);
-    together_ = provider != nullptr && takes_batches(*provider) && (provider_ == nullptr || provider_ == provider);
+    if (keyless_.empty() && provider != nullptr && provider->auth == "passthrough") {
+      keyless_ = "requests[" + std::to_string(number) + "] goes to provider '" + provider->id +
+                 "', which is asked with each client's own credential, and a batch that waits here keeps none; give providers." +
+                 provider->id + " an api_key, or send these requests one by one";
+    }
+    together_ = together_ && provider != nullptr && takes_batches(*provider) && (provider_ == nullptr || provider_ == provider);
     if (!together_) return {};
     provider_ = provider;
     OutgoingRequest outgoing;
@@ -210,6 +219,7 @@ class Sorting {
     outgoing.spoken = &dialect::anthropic();
     outgoing.provider = provider;
     outgoing.model = target.model;
+    outgoing.models = &policy_.config->models();
     outgoing.edits = &decision.edits;
     std::vector<dialect::RenamedTool> renamed;
     chat::LossNotes losses;
@@ -221,6 +231,9 @@ class Sorting {
 
   /// The provider that takes all of them as one batch; null: they are sent one by one.
   [[nodiscard]] const config::Provider* provider() const { return together_ ? provider_ : nullptr; }
+
+  /// Why they cannot be sent one by one; empty when they can.
+  [[nodiscard]] const std::string& keyless() const { return keyless_; }
 
   [[nodiscard]] std::string body(const std::vector<ledger::BatchItem>& items) const {
     std::string text;
@@ -240,6 +253,8 @@ class Sorting {
   const Policy& policy_;
   const http::RequestHead& head_;
   bool together_ = true;
+  bool asks_for_keys_ = false;  ///< some provider is asked with the client's credential
+  std::string keyless_;
   const config::Provider* provider_ = nullptr;
   std::vector<std::string> params_;
 };
@@ -309,6 +324,7 @@ Task<Result<void>> make(Worker& worker, http::Exchange& exchange) {
     handed.path = kPath;
     co_return co_await make_there(worker, exchange, handed, *policy);
   }
+  if (!sorting.keyless().empty()) co_return bad_request(sorting.keyless());
   ledger::Batch batch;
   batch.id = ids::make("msgbatch_", worker.random);
   batch.owner = fingerprint(exchange.head(), worker.policy->config->listen);

@@ -91,6 +91,14 @@ std::int64_t used_permille(const ledger::Cap& cap, std::int64_t left_nanousd) {
 
 ledger::Calendar calendar_of(const config::Snapshot& config) { return {config.zone, config.time_zone}; }
 
+std::vector<ledger::Spend::Name> named_in(const std::vector<config::Budget>& budgets) {
+  std::vector<ledger::Spend::Name> names;
+  for (const config::Budget& budget : budgets) {
+    if (!budget.by.empty() && !budget.key.empty()) names.emplace_back(budget.by, budget.key);
+  }
+  return names;
+}
+
 ledger::Span span_named(std::string_view per) {
   if (per == "hour") return ledger::Span::kHour;
   if (per == "week") return ledger::Span::kWeek;
@@ -149,19 +157,28 @@ std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_vie
   return caps;
 }
 
+std::int64_t MostBilled::prompt_tokens(const rules::Target& target, const config::Snapshot& config) const {
+  const config::Model* model = config.models().find(target.model, target.provider);
+  const std::int64_t by_bytes =
+      tokens::most_tokens(prompt, target.model, model == nullptr ? std::nullopt : model->context_tokens);
+  for (const auto& [counted, tokens] : closely) {
+    if (counted == target) return std::min(tokens, by_bytes);
+  }
+  return by_bytes;
+}
+
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
-                                               const chat::Outline& outline, std::int64_t input_tokens,
-                                               const config::Snapshot& config, std::int64_t choices) {
-  const std::int64_t input = std::max<std::int64_t>(input_tokens, 0) + 1;
+                                               const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config) {
   std::int64_t worst = 0;
   for (const rules::Target& target : targets) {
+    const std::int64_t input = most.prompt_tokens(target, config);
     std::array<chat::Usage, 3> ways;
     ways[0].input_tokens = input;
     ways[1].cache_write_tokens = input;
     ways[2].cache_write_tokens = input;
     ways[2].cache_write_1h_tokens = input;
-    for (std::size_t i = 0; i < ways.size(); ++i) {
-      ways[i].output_tokens = choices * std::min(output_tokens(decision, outline, target, config), limits::kUsageTokens);
+    for (std::size_t i = 0; i < (most.kept_an_hour ? ways.size() : ways.size() - 1); ++i) {
+      ways[i].output_tokens = most.choices * std::min(output_tokens(decision, outline, target, config), limits::kUsageTokens);
       const auto cost = ledger::cost_nanousd(ways[i], target.provider, target.model, config);
       if (!cost && i == 0) return std::nullopt;
       if (cost) worst = std::max(worst, *cost);
@@ -207,21 +224,25 @@ void warn_of_budgets(const ledger::Spend& spend, const std::vector<ledger::Cap>&
   constexpr std::int64_t kUrgent = 950;
   constexpr std::int64_t kMost = 1000;
   const ledger::Cap* tightest = nullptr;
-  std::int64_t used = 0;
+  std::int64_t used = -1;
   for (const ledger::Cap& cap : caps) {
-    const std::int64_t permille = used_permille(cap, spend.left_nanousd(cap, wall_us));
-    if (permille < kWarn || permille <= used) continue;
+    const std::int64_t permille = std::max<std::int64_t>(used_permille(cap, spend.left_nanousd(cap, wall_us)), 0);
+    if (permille <= used) continue;
     tightest = &cap;
     used = permille;
   }
   if (tightest == nullptr) return;
+  const bool warn = used >= kWarn;
+  // What the provider says of its own limits matters more than a budget that has room.
+  if (!warn && headers.has("anthropic-ratelimit-unified-status")) return;
+  const char* status = warn ? "allowed_warning" : "allowed";
   std::string part = std::to_string(std::min(used, kMost) % kMost);
   part.insert(0, 3 - part.size(), '0');
-  headers.set("anthropic-ratelimit-unified-status", "allowed_warning");
+  headers.set("anthropic-ratelimit-unified-status", status);
   headers.set("anthropic-ratelimit-unified-representative-claim", "overage");
-  headers.set("anthropic-ratelimit-unified-overage-status", "allowed_warning");
+  headers.set("anthropic-ratelimit-unified-overage-status", status);
   headers.set("anthropic-ratelimit-unified-overage-utilization", used >= kMost ? "1" : "0." + part);
-  headers.set("anthropic-ratelimit-unified-overage-surpassed-threshold", used >= kUrgent ? "0.95" : "0.75");
+  if (warn) headers.set("anthropic-ratelimit-unified-overage-surpassed-threshold", used >= kUrgent ? "0.95" : "0.75");
   headers.set("anthropic-ratelimit-unified-overage-period", adverb(tightest->span));
   if (tightest->span == ledger::Span::kTotal) return;
   const std::string end_s = std::to_string(spend.calendar().end_us(tightest->span, wall_us) / kSecondUs);

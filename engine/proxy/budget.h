@@ -13,6 +13,7 @@
 #include "ledger/record.h"
 #include "ledger/spend.h"
 #include "rules/decision.h"
+#include "tokens/ceiling.h"
 
 /// `budgets` of the configuration: what a request may cost at most is set aside before it is sent, and settled afterwards.
 namespace ccrules::proxy {
@@ -22,6 +23,9 @@ ledger::Calendar calendar_of(const config::Snapshot& config);
 /// The period of a budget's `per`.
 ledger::Span span_named(std::string_view per);
 
+/// The keys that budgets name.
+std::vector<ledger::Spend::Name> named_in(const std::vector<config::Budget>& budgets);
+
 enum class BudgetMode : std::uint8_t { kHard, kAll };
 /// The budgets that a request falls under.
 /// @param row who asks for what; its `payer` stands in place of its own key
@@ -29,13 +33,19 @@ std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::
 /// Those of a scope as rules name it.
 std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_view by, std::string_view key);
 
-/// The most that one answer can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the
+/// How much of a request a provider can bill at most; no estimate (docs/tokens.md).
+struct MostBilled {
+  tokens::Ceiling prompt;
+  std::vector<std::pair<rules::Target, std::int64_t>> closely;  ///< where a close count leaves fewer tokens
+  bool kept_an_hour = true;  ///< false: nothing asks for the dearest way of caching a prompt
+  std::int64_t choices = 1;  ///< answers asked for at once; 0: none (embeddings)
+  [[nodiscard]] std::int64_t prompt_tokens(const rules::Target& target, const config::Snapshot& config) const;
+};
+
+/// The most that a request can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the
 /// output that is asked for once the decision's edits are made. nullopt: the price of some target is not known.
-/// @param input_tokens the prompt, as large as it may be
-/// @param choices so many answers to it are asked for at once
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
-                                               const chat::Outline& outline, std::int64_t input_tokens,
-                                               const config::Snapshot& config, std::int64_t choices = 1);
+                                               const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config);
 
 /// Money set aside; given back at the end of its life.
 class Reservation {
@@ -70,7 +80,8 @@ Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>
 Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers);
 /// 503: the state of a hard budget is not known, so nothing is spent.
 Error budget_unknown(std::string why);
-/// Tells the client, on an answer it gets, that a budget is three quarters used up or more (claude-code-gateway 5.9).
+/// Tells the client, on an answer it gets, how much of its tightest budget is used, and warns from three quarters on
+/// (claude-code-gateway 5.9). A provider's own words about its limits stay while there is nothing to warn of.
 void warn_of_budgets(const ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::int64_t wall_us, http::Headers& headers);
 
 }  // namespace ccrules::proxy

@@ -7,7 +7,10 @@
 
 #include "cache/key.h"
 #include "core/digest.h"
+#include "core/hmac.h"
+#include "core/json.h"
 #include "core/limits.h"
+#include "core/text.h"
 #include "http/wait.h"
 #include "ledger/cost.h"
 #include "proxy/native.h"
@@ -72,9 +75,9 @@ void add_edits(std::string& out, const rules::Decision& decision) {
 
 /// What may change an answer besides the body; nothing when that cannot be told or must not be shared.
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
-                                      const Visit& visit, const rules::Decision& decision, const std::string& scope) {
+                                      const Visit& visit, const rules::Decision& decision, const rules::CachePolicy& policy) {
   std::string context;
-  if (!add_scope(context, scope, head.headers, visit, worker.tallies.answers.seed())) return std::nullopt;
+  if (!add_scope(context, policy.scope, head.headers, visit, worker.tallies.answers.seed())) return std::nullopt;
   const rules::Target& target = decision.targets.front();
   const config::Provider* provider = visit.policy->config->provider(target.provider);
   if (provider == nullptr) return std::nullopt;
@@ -86,13 +89,24 @@ std::optional<std::string> context_of(const Worker& worker, const http::RequestH
   const std::string_view version = head.headers.get("anthropic-version");
   add(context, version == "2023-06-01" ? std::string_view() : version);  // the one there is
   add(context, spoken.model_in_path() ? std::string() : forwarded_query(head.query()));
+  // Who does not want such answers does not get those that another rule keeps.
+  for (const std::string& reason : policy.keep) add(context, reason);
   return context;
 }
 
 /// A conversation or a machine that the provider keeps: what is asked is not all in the request.
-bool hangs_on_kept_state(const dialect::Dialect& spoken, std::string_view body) {
-  if (spoken.name() == "openai_responses") return body.find("\"conversation\"") != std::string_view::npos;
-  return spoken.name() == "anthropic" && body.find("\"container\"") != std::string_view::npos;
+bool hangs_on_kept_state(Plan& plan) {
+  const std::string_view name = plan.spoken == &dialect::openai_responses() ? "conversation"
+                                : plan.spoken == &dialect::anthropic()      ? "container"
+                                                                            : "";
+  if (name.empty()) return false;
+  if (!plan.document) return true;
+  plan.document->rewind(json::Escapes::kUnchecked);
+  auto root = plan.document->root_object();
+  while (root.ok() && root->next()) {
+    if (root->key() == name && !root->value().is_null()) return true;
+  }
+  return false;
 }
 
 /// The start of a JSON string that is the same however the client escapes the rest.
@@ -133,14 +147,20 @@ struct Asked {
   cache::Question question;  ///< without its body
   std::string_view body;
   Plan* plan = nullptr;
-  std::string meaning;  ///< worked out when needed
+  std::string meaning;         ///< worked out when needed
+  std::string sealed_context;  ///< likewise
 
-  [[nodiscard]] bool same_words(const cache::Question& other) const {
-    return other.body == body && other.context == question.context && other.dialect == question.dialect;
+  [[nodiscard]] bool same_words(const cache::Question& other, const cache::Store& store) {
+    return other.body == body && other.dialect == question.dialect && same_context(other, store);
+  }
+  bool same_context(const cache::Question& other, const cache::Store& store) {
+    if (!other.sealed) return other.context == question.context;
+    if (sealed_context.empty()) sealed_context = digest::hmac_sha256(store.secret(), question.context);
+    return other.context == sealed_context;
   }
   /// Reads both requests: only for those that may well be the same.
-  bool same_meaning(const cache::Question& other) {
-    if (other.context != question.context) return false;
+  bool same_meaning(const cache::Question& other, const cache::Store& store) {
+    if (!same_context(other, store)) return false;
     const std::int64_t apart = std::abs(other.text_bytes - question.text_bytes);
     if (other.dialect == question.dialect && apart > limits::kCacheStrangerBytes) return false;
     const dialect::Dialect* spoken = dialect::by_name(other.dialect);
@@ -155,16 +175,27 @@ struct Asked {
   }
 };
 
-std::shared_ptr<cache::Answer> find(cache::Store& store, Asked& asked, cache::Store::Age age) {
-  cache::Store::Found found = store.look(asked.question.letter, asked.question.family, age);
-  if (found.same && asked.same_words(found.same->question())) return found.same;
+std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, cache::Store::Age age) {
   std::size_t bytes = 0;
-  for (std::shared_ptr<cache::Answer>& similar : found.similar) {
+  bool compared = false;
+  for (std::shared_ptr<cache::Answer>& similar : store.similar(asked.question.family, age)) {
     if (!similar || bytes > limits::kCacheComparedBytes) break;
     bytes += similar->question().body.size();
-    if (asked.same_meaning(similar->question())) return std::move(similar);
+    const bool is_same = asked.same_meaning(similar->question(), store);
+    compared = compared || !asked.meaning.empty();
+    if (!is_same) continue;
+    store.compared(asked.question.family, true);
+    return std::move(similar);
   }
+  if (compared) store.compared(asked.question.family, false);
   return nullptr;
+}
+
+std::shared_ptr<cache::Answer> find(cache::Store& store, Asked& asked, cache::Store::Age age) {
+  std::shared_ptr<cache::Answer> same = store.same(asked.question.letter, age);
+  if (same && asked.same_words(same->question(), store)) return same;
+  if (asked.question.family == 0) asked.question.family = family_of(asked.question.context, asked.plan->outline, store.seed());
+  return find_similar(store, asked, age);
 }
 
 /// Wakes what waits on this loop, from any thread.
@@ -320,9 +351,9 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const 
                                 std::string& body, std::unique_ptr<Asking>& asking) {
   const rules::CachePolicy policy = policy_of(visit, plan.decision);
   const std::string_view wish = exchange.head().headers.get("cache-control");
-  const auto context = context_of(worker, exchange.head(), spoken, visit, plan.decision, policy.scope);
+  const auto context = context_of(worker, exchange.head(), spoken, visit, plan.decision, policy);
   const bool unwanted = wish.find("no-store") != std::string_view::npos || body.size() < kLeastBody;
-  if (!context || unwanted || hangs_on_kept_state(spoken, body)) co_return false;
+  if (!context || unwanted) co_return false;
   cache::Store& store = worker.tallies.answers;
   store.resize(visit.policy->config->cache.max_bytes);
 
@@ -330,7 +361,6 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const 
   asked.question.context = *context;
   asked.question.dialect = spoken.name();
   asked.question.letter = letter_of(*context, spoken.name(), body, store.seed());
-  asked.question.family = family_of(*context, plan.outline, store.seed());
   asked.question.text_bytes = plan.outline.text_bytes;
   asked.body = body;
   asked.plan = &plan;
@@ -344,6 +374,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const 
       if (served == Served::kYes) co_return true;
       continue;
     }
+    if (hangs_on_kept_state(plan)) co_return false;
     cache::Question question = asked.question;
     question.body = std::move(body);  // its bytes stay where they are: the plan has views into them
     std::shared_ptr<cache::Answer> mine = store.ask(question, age);
@@ -410,29 +441,52 @@ void Asking::take(std::string_view bytes, bool last) {
 /// Passes a reply's bytes on and keeps them.
 class Asking::Recording final : public http::ReplyStream {
  public:
-  Recording(Asking& asking, std::unique_ptr<http::ReplyStream> from) : asking_(asking), from_(std::move(from)) {}
+  /// @param waits until it is chosen()
+  Recording(Asking& asking, std::unique_ptr<http::ReplyStream> from, bool waits)
+      : asking_(asking), from_(std::move(from)), waits_(waits) {}
+  void chosen() {
+    if (!waits_) return;
+    waits_ = false;
+    asking_.restart();
+    asking_.take(early_, ended_);
+    text::give_back(early_);
+  }
   [[nodiscard]] int status() const noexcept override { return from_->status(); }
   [[nodiscard]] const http::Headers& headers() const noexcept override { return from_->headers(); }
   [[nodiscard]] http::Coding coding() const noexcept override { return from_->coding(); }
   void keep_encoded(std::string& copy) noexcept override { from_->keep_encoded(copy); }
   Task<Result<http::Chunk>> read(milliseconds patience, StopToken stop) override {
     auto chunk = co_await from_->read(patience, stop);
-    if (chunk.ok() && !chunk->quiet) asking_.take(chunk->bytes, chunk->end);
+    if (!chunk.ok() || chunk->quiet) co_return chunk;
+    if (waits_) {
+      early_ += chunk->bytes;
+      ended_ = chunk->end;
+    } else {
+      asking_.take(chunk->bytes, chunk->end);
+    }
     co_return chunk;
   }
 
  private:
   Asking& asking_;
   std::unique_ptr<http::ReplyStream> from_;
+  bool waits_;
+  std::string early_;  ///< what was read while it waited
+  bool ended_ = false;
 };
 
-std::unique_ptr<http::ReplyStream> Asking::record(std::unique_ptr<http::ReplyStream> reply) {
+void Asking::restart() {
   answer_->restart();
   ended_ = false;
-  return std::make_unique<Recording>(*this, std::move(reply));
+}
+
+std::unique_ptr<http::ReplyStream> Asking::record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two) {
+  if (!one_of_two) restart();
+  return std::make_unique<Recording>(*this, std::move(reply), one_of_two);
 }
 
 void Asking::arrives(const FirstReply& reply, const dialect::Dialect& spoken) {
+  static_cast<Recording&>(*reply.stream).chosen();  // record() was given it
   cache::Source source;
   source.provider = reply.provider->id;
   source.model = reply.model;
@@ -466,7 +520,9 @@ Result<chat::Reply> read_back(const FirstReply& reply, std::string_view bytes) {
 bool Asking::worth_keeping(const Visit& visit) const {
   if (!ended_ || !kept_ || !recording_) return false;
   if (rules::Target{visit.row.provider, visit.row.model} != terms_.target) return false;
-  return visit.row.stop_reason == "end_turn" || visit.row.stop_reason == "stop_sequence";
+  const std::string& reason = visit.row.stop_reason;
+  const std::vector<std::string>& wanted = terms_.policy.keep;
+  return reason == "end_turn" || reason == "stop_sequence" || std::find(wanted.begin(), wanted.end(), reason) != wanted.end();
 }
 
 Task<bool> Asking::read_on(FirstReply& reply, Visit& visit) {

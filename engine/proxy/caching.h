@@ -40,7 +40,8 @@ class Asking {
   /// Stops when nobody wants the answer any more.
   [[nodiscard]] StopToken stop() noexcept { return stop_.token(); }
   /// An attempt's reply: what is read of it is kept.
-  std::unique_ptr<http::ReplyStream> record(std::unique_ptr<http::ReplyStream> reply);
+  /// @param one_of_two another attempt may be recorded at the same time: others see nothing of it before arrives()
+  std::unique_ptr<http::ReplyStream> record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two);
   /// This reply is the one.
   void arrives(const FirstReply& reply, const dialect::Dialect& spoken);
   /// The own client has been served, as far as it let us. Reads what others still wait for, and keeps what is worth it.
@@ -56,6 +57,7 @@ class Asking {
     StopToken token;
   };
   void client_stopped(StopReason why);
+  void restart();
   void take(std::string_view bytes, bool last);
   /// Reads what is left, for those who wait. True when it has come to its proper end.
   Task<bool> read_on(FirstReply& reply, Visit& visit);

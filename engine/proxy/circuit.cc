@@ -60,7 +60,10 @@ void Circuits::failed(std::string_view provider, Pass pass, const config::Circui
   State& state = of(provider);
   state.seen.last_us = wall_us;
   if (pass == Pass::kTrial) state.trying = false;
-  if (rules.failures <= 0) return;
+  if (rules.failures <= 0) {
+    state.open = false;  // from before a reload
+    return;
+  }
   ++state.seen.failures;
   const bool enough = state.seen.failures >= rules.failures || pass == Pass::kTrial;
   if (!enough && retry_after_ms <= 0) return;
@@ -70,6 +73,28 @@ void Circuits::failed(std::string_view provider, Pass pass, const config::Circui
   state.open = true;
   state.until_ms = newly ? now_ms + rest_ms : std::max(state.until_ms, now_ms + rest_ms);
   if (newly || pass == Pass::kTrial) ++state.seen.opened;
+}
+
+void Circuits::broke(std::string_view provider, const config::Circuit& rules, std::int64_t now_ms, std::int64_t wall_us) {
+  const std::lock_guard lock(mutex_);
+  State& state = of(provider);
+  state.seen.last_us = wall_us;
+  if (rules.failures <= 0 || state.open || ++state.seen.breaks < rules.failures) return;
+  state.seen.breaks = 0;
+  state.seen.failures = rules.failures;
+  state.open = true;
+  state.until_ms = now_ms + rules.open_for.count();
+  ++state.seen.opened;
+}
+
+void Circuits::finished(std::string_view provider) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = states_.find(provider); found != states_.end()) found->second.seen.breaks = 0;
+}
+
+void Circuits::set_free() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [provider, state] : states_) state.open = state.trying = false;
 }
 
 void Circuits::left(std::string_view provider, Pass pass) {

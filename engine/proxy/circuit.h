@@ -16,7 +16,7 @@ namespace ccrules::proxy {
 [[nodiscard]] bool speaks_against_provider(const Error& error) noexcept;
 
 /// How providers have answered lately, and which of them are left alone for it. A provider's circuit opens after
-/// `circuit.failures` failures in a row, or when an overloaded provider says when to come back; it is asked nothing until
+/// `circuit.failures` failures or broken answers in a row, or when an overloaded provider says when to come back; it is asked nothing until
 /// `circuit.open_for` has passed, or what it said. Then one request at a time may try: an answer closes the circuit, a failure
 /// opens it again. Times are of a loop's monotonic clock. Any thread.
 class Circuits {
@@ -34,8 +34,15 @@ class Circuits {
   /// @param retry_after_ms what it asked for; negative: nothing
   void failed(std::string_view provider, Pass pass, const config::Circuit& rules, std::int64_t retry_after_ms, std::int64_t now_ms,
               std::int64_t wall_us);
+  /// An answer that had begun (answered()) broke off, or came to its end. Answers that break, one after the other, open the
+  /// circuit like any other failures.
+  void broke(std::string_view provider, const config::Circuit& rules, std::int64_t now_ms, std::int64_t wall_us);
+  void finished(std::string_view provider);
   /// The attempt was given up for other reasons.
   void left(std::string_view provider, Pass pass);
+
+  /// The configuration has no circuits any more (`circuit.failures` 0): all are closed.
+  void set_free();
 
   /// "ok"; "down" while the circuit is open; "trial" when who asks now may try, or somebody does.
   [[nodiscard]] std::string_view state(std::string_view provider, std::int64_t now_ms) const;
@@ -44,6 +51,7 @@ class Circuits {
     std::int64_t last_us = 0;  ///< wall clock
     std::int64_t took_ms = -1;  ///< of the last answer; -1: none yet
     int failures = 0;          ///< in a row
+    int breaks = 0;            ///< answers that broke off, in a row
     std::int64_t opened = 0;   ///< how often the circuit has opened
   };
   [[nodiscard]] std::optional<Seen> seen(std::string_view provider) const;

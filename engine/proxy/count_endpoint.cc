@@ -65,6 +65,10 @@ Task<std::optional<std::string>> ask_provider(Worker& worker, const Question& qu
   deadline.set(limits::kCountTokensTime);
   provider::Attempt attempt;
   attempt.provider = provider;
+  std::optional<LaneLease> lane = LaneLease();
+  if (!provider->lanes.empty()) lane = LaneChoice(worker.tallies.lanes, *provider, {}).next(worker.loop.now_ms());
+  if (!lane) co_return std::nullopt;
+  attempt.lane = lane->lane();
   attempt.model = target.model;
   attempt.body = written->empty() ? std::string_view(*question.body) : std::string_view(*written);
   attempt.below = "/count_tokens";

@@ -26,7 +26,7 @@ std::vector<std::string> model_ids(const config::Snapshot& config) {
         ids.push_back(model);
         continue;
       }
-      for (const config::Model& known : config::ModelTable::built_in().all()) {
+      for (const config::Model& known : config.models().all()) {
         if (known.provider == provider.id && text::glob_match(model, known.id)) ids.push_back(known.id);
       }
     }
@@ -119,7 +119,7 @@ Task<Result<void>> show_model(Worker& worker, http::Exchange& exchange) {
   const auto policy = worker.policy;
   CCR_CO_TRY(body, co_await exchange.read_body(policy->config->limits.body));
   CCR_CO_TRY(name, model_named_in(body));
-  const config::Model* known = config::ModelTable::built_in().find(name);
+  const config::Model* known = policy->config->models().find(name);
   std::string answer;
   json::Writer writer(answer);
   writer.begin_object().member("modified_at", "1970-01-01T00:00:00Z").key("details").begin_object();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/json.h"
 #include "core/utc.h"
@@ -56,7 +57,6 @@ void write_ledger(json::Writer& writer, const ledger::Health& health) {
 void write_health(json::Writer& writer, const Worker& worker, const ledger::Health& ledger) {
   const std::int64_t providers = enabled_providers(*worker.policy->config);
   writer.member("uptime", uptime_s(worker));
-  // There is no cache in this version: these are its real numbers.
   const cache::Store::Stats cache = worker.tallies.answers.stats();
   writer.key("cache_stats")
       .begin_object()
@@ -69,6 +69,22 @@ void write_health(json::Writer& writer, const Worker& worker, const ledger::Heal
                                              [&worker](const config::Provider& p) { return state_of(worker, p) == "enabled"; });
   writer.key("providers").begin_object().member("healthy", healthy).member("total", providers).end_object();
   write_ledger(writer, ledger);
+}
+
+/// The keys and addresses of a provider that has several, by their number: no key is shown.
+void write_lanes(json::Writer& writer, const Worker& worker, const config::Provider& provider) {
+  writer.key("lanes").begin_array();
+  std::vector<std::string_view> keys;
+  for (const config::Lane& lane : provider.lanes) {
+    auto key = std::find(keys.begin(), keys.end(), lane.api_key);
+    if (key == keys.end()) key = keys.insert(key, lane.api_key);
+    const Lanes::Seen seen = worker.tallies.lanes.seen(lane, worker.loop.now_ms());
+    writer.begin_object().member("base_url", std::string_view(lane.base_url)).member("key", std::int64_t{key - keys.begin() + 1});
+    writer.member("status", seen.rests_ms > 0 ? std::string_view("resting") : std::string_view("enabled"));
+    writer.member("rests_ms", seen.rests_ms).member("under_way", seen.under_way).member("failures", std::int64_t{seen.failures});
+    writer.end_object();
+  }
+  writer.end_array();
 }
 
 void write_status(json::Writer& writer, const Worker& worker, const ledger::Health& ledger) {
@@ -90,7 +106,9 @@ void write_status(json::Writer& writer, const Worker& worker, const ledger::Heal
     } else {
       writer.null();
     }
-    writer.member("failures", std::int64_t{seen ? seen->failures : 0}).member("opened", seen ? seen->opened : 0).end_object();
+    writer.member("failures", std::int64_t{seen ? seen->failures : 0}).member("opened", seen ? seen->opened : 0);
+    if (!provider.lanes.empty()) write_lanes(writer, worker, provider);
+    writer.end_object();
   }
   writer.end_array().key("rules").begin_object();
   writer.member("hash", policy.rules->hash())

@@ -54,7 +54,8 @@ rules::Identity identify(Worker& worker, const http::RequestHead& head, const ch
   if (who.session.empty()) who.session = outline.session_id.substr(0, kLongestName);
   who.user = first_header(headers, {"x-ccrules-user"});
   if (who.user.empty() && !outline.user_id.starts_with('{'))
-    who.user = outline.user_id.substr(0, kLongestName);
+    // Older Claude Code names its session behind the user: "user_..._account_..._session_...".
+    who.user = outline.user_id.substr(0, outline.user_id.rfind("_session_")).substr(0, kLongestName);
   who.project = first_header(headers, {"x-ccrules-project"});
   if (who.project.empty()) who.project = rules::working_directory(outline).substr(0, kLongestName);
   who.agent_id = first_header(headers, {"x-claude-code-agent-id"});

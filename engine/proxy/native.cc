@@ -6,12 +6,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <utility>
 #include <variant>
 
 #include "core/json.h"
 #include "core/search.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "dialect/spent_request.h"
 #include "http/name_set.h"
 #include "provider/provider.h"
 
@@ -43,7 +45,8 @@ std::vector<std::string> path_of(std::string_view field, std::string_view dialec
     if (field == "effort") return {"think"};
     if (field == "metadata.user_id" || field.starts_with("thinking")) return {};
   }
-  if (dialect == "openai_chat") {
+  if (dialect == "openai_embeddings") return {};  // vectors have neither limits nor a temperature
+  if (dialect == "openai_chat" || dialect == "openai_completions") {
     if (field == "stop_sequences") return {"stop"};
     if (field == "metadata.user_id") return {"user"};
     if (field == "top_k" || field.starts_with("thinking")) return {};
@@ -248,7 +251,7 @@ bool has_member(std::string_view body, const std::string& name) {
 /// that model refuses: its writer then rewrites it, with a loss note for each change (G-10, G-18).
 bool asks_too_much(const OutgoingRequest& outgoing) {
   if (outgoing.spoken != &dialect::anthropic() || outgoing.model == outgoing.outline->model) return false;
-  const dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
+  const dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models);
   switch (outgoing.outline->thinking.kind) {
     case chat::ThinkingKind::kEnabled:
       if (!target.thinking_enabled) return true;
@@ -380,9 +383,11 @@ Result<std::string> native_body(const NativeRequest& request) {
 Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<dialect::RenamedTool>& renamed,
                                   chat::LossNotes& losses) {
   const dialect::Dialect& upstream = provider::dialect_of(*outgoing.provider);
-  const bool as_it_is = &upstream == outgoing.spoken && !outgoing.without_reasoning &&
-                        !holds_our_reasoning(*outgoing.spoken, outgoing.body) && !asks_too_much(outgoing) &&
-                        !holds_foreign_thinking(outgoing);
+  const bool translatable = !outgoing.spoken->passes_on();
+  const bool as_it_is = !translatable ||
+                        (&upstream == outgoing.spoken && !outgoing.without_reasoning &&
+                         !holds_our_reasoning(*outgoing.spoken, outgoing.body) && !asks_too_much(outgoing) &&
+                         !holds_foreign_thinking(outgoing));
   if (as_it_is) {
     NativeRequest request;
     request.body = outgoing.body;
@@ -391,7 +396,7 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
     request.model = outgoing.model;
     request.edits = outgoing.edits;
     request.ask_usage = outgoing.outline->stream && !outgoing.outline->include_usage &&
-                        provider::capabilities(*outgoing.provider, outgoing.model).stream_usage;
+                        provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models).stream_usage;
     return native_body(request);
   }
   CCR_TRY(request, outgoing.document != nullptr ? outgoing.spoken->read_request(*outgoing.document)
@@ -400,12 +405,12 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   const auto foreign = static_cast<std::size_t>(outgoing.foreign_messages);
   const std::size_t unread = outgoing.without_reasoning ? request.messages.size() : foreign;
   if (unread > 0) leave_out_reasoning(unread, request, losses);
-  dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model);
+  dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models);
   target.estimated_input_tokens = outgoing.estimated_input_tokens;
   request.model = outgoing.model;
-  request.stream = outgoing.outline->stream;  // it may stand in the path
+  request.stream = outgoing.stream;
   renamed = upstream.renamed_tools(request);
-  return upstream.write_request(request, target, losses);
+  return dialect::write_spent_request(upstream, std::move(request), target, losses);
 }
 
 Result<std::string> without_refused(std::string_view body, const std::vector<dialect::RefusedField>& refused,
@@ -436,6 +441,7 @@ Result<std::string> upstream_body(const config::Snapshot& config, const rules::S
   outgoing.spoken = dialect::by_name(sample.dialect);
   outgoing.provider = config.provider(target.provider);
   outgoing.model = target.model;
+  outgoing.models = &config.models();
   outgoing.edits = &decision.edits;
   outgoing.estimated_input_tokens = sample.facts.tokens;
   if (outgoing.provider == nullptr || outgoing.spoken == nullptr)
@@ -506,7 +512,7 @@ void forward_reply_headers(const http::Headers& from_provider, const config::Pro
         text::starts_with_ignore_case(name, "access-control-") || text::equals_ignore_case(name, "date")) {
       continue;
     }
-    if (!provider.api_key.empty() && value.find(provider.api_key) != std::string_view::npos) continue;
+    if (provider::holds_key(value, provider)) continue;
     if (listen.shared && (text::starts_with_ignore_case(name, "anthropic-ratelimit-") || kOfTheAccount.has(name))) continue;
     to_client.add(name, value);
   }

@@ -45,8 +45,10 @@ struct OutgoingRequest {
   const dialect::Dialect* spoken = nullptr;
   const config::Provider* provider = nullptr;
   std::string_view model;
+  const config::ModelTable* models = nullptr;  ///< config::Snapshot::models()
   const std::vector<rules::FieldEdit>* edits = nullptr;
   std::int64_t estimated_input_tokens = 0;
+  bool stream = false;  ///< where it is translated: ask for a stream
   bool without_reasoning = false;  ///< leave out what models thought in earlier turns
   std::int64_t foreign_messages = 0;  ///< so many at the start hold the thinking of another model than this one
 };

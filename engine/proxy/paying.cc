@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <coroutine>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -9,7 +11,10 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/search.h"
+#include "dialect/dialect.h"
 #include "ledger/cost.h"
+#include "ledger/spend_lookup.h"
 #include "proxy/gate.h"
 #include "tokens/counter.h"
 
@@ -51,38 +56,52 @@ std::string fingerprint(std::string_view credential) {
   return last_fingerprint;
 }
 
-/// The number that a member of an object holds; nullopt: it is not there, or no whole number.
-std::optional<std::int64_t> number_in(json::Object& object, std::string_view name) {
-  std::optional<std::int64_t> number;
-  while (object.next()) {
-    if (object.key() != name) continue;
-    const auto value = object.value().integer();
-    if (value.ok()) number = *value;
+MostBilled most_billed(Plan& plan) {
+  MostBilled most;
+  const std::string_view body = *plan.body;
+  if (!plan.document) {
+    auto document = json::Document::open_view(body);
+    if (!document) {  // it was read before: this cannot be
+      most.prompt.open = true;
+      return most;
+    }
+    plan.document = *std::move(document);
   }
-  return number;
+  most.prompt = tokens::ceiling_of(plan.outline, *plan.document);
+  most.prompt.each_alone = plan.spoken->passes_on();
+  for (const rules::FieldEdit& edit : plan.decision.edits) most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
+  most.kept_an_hour = holds_either_rare(body, "1h", "\\u0");
+  most.choices = plan.spoken == &dialect::openai_embeddings() ? 0 : plan.outline.choices;
+  return most;
 }
 
-/// How many answers a request asks for at once: `n` of Chat Completions, `candidateCount` of Gemini.
-std::int64_t choices_in(std::string_view body, std::string_view dialect) {
-  const bool gemini = dialect == "gemini";
-  const std::string_view name = gemini ? "candidateCount" : "n";
-  if (!gemini && dialect != "openai_chat") return 1;
-  if (body.find(gemini ? "candidateCount" : "\"n\"") == std::string_view::npos) return 1;
-  auto document = json::Document::open_view(body);
-  if (!document) return 1;
-  auto root = document->root_object();
-  if (!root) return 1;
-  std::optional<std::int64_t> number;
-  if (!gemini) number = number_in(*root, name);
-  while (gemini && root->next()) {
-    if (root->key() != "generationConfig" && root->key() != "generation_config") continue;
-    auto config = root->value().object();
-    if (config.ok()) number = number_in(*config, name);
+/// True when an escape spells a letter that needs none: the types of parts may be hidden so.
+bool hides_letters(std::string_view body) {
+  constexpr std::string_view kEscape = "\\u00";
+  for (std::size_t at = body.find(kEscape); at < body.size(); at = body.find(kEscape, at + 1)) {
+    if (at + kEscape.size() < body.size() && body[at + kEscape.size()] >= '4' && body[at + kEscape.size()] <= '7') return true;
   }
-  return std::clamp<std::int64_t>(number.value_or(1), 1, limits::kChoices);
+  return false;
 }
 
-std::int64_t most_input_tokens(const Visit& visit) { return visit.estimated_input_tokens + visit.input_p95_tokens; }
+/// Counts the prompt where its bytes alone take much of what is left: with what the provider billed for its beginning, a long
+/// conversation takes a fraction of them.
+Task<void> look_closely(Worker& worker, Visit& visit, const Plan& plan) {
+  MostBilled& most = visit.most_billed;
+  if (!most.prompt.all_here || plan.outline.messages == 0 || hides_letters(*plan.body)) co_return;
+  Countable request;
+  request.spoken = dialect::by_name(visit.row.dialect);
+  request.body = *plan.body;
+  request.model = plan.outline.model;
+  if (request.spoken == nullptr) co_return;
+  // Taken apart by way of another dialect, files and pictures are words, the same for small ones and large ones.
+  if (!request.spoken->counts_by_block() && (most.prompt.open || most.prompt.images > 0)) co_return;
+  CloseLimits closely = co_await close_limits(worker, request, plan.decision.targets);
+  if (closely.prompt && !visit.counted) visit.counted = std::move(closely.prompt);  // what comes next can be bounded by this one's bill
+  for (std::size_t i = 0; i < closely.tokens.size(); ++i) {
+    if (closely.tokens[i]) most.closely.emplace_back(plan.decision.targets[i], *closely.tokens[i]);
+  }
+}
 
 Error ledger_trouble(const Worker& worker) {
   if (worker.ledger == nullptr) return budget_unknown("the ledger could not be opened (the log says why)");
@@ -90,7 +109,29 @@ Error ledger_trouble(const Worker& worker) {
   return budget_unknown(problem.empty() ? "the ledger could not be written" : problem);
 }
 
+/// What a key spent that was forgotten for the sake of others.
+Task<Result<void>> recall(Worker& worker, const ledger::Cap& cap) {
+  constexpr int kTries = 3;  // its own requests may come to their end meanwhile
+  ledger::Spend& spend = worker.tallies.spend;
+  for (int i = 0; i < kTries; ++i) {
+    const ledger::Sum before = spend.remembered(cap.by, cap.key);
+    Result<ledger::Sum> stored = ledger::Sum();
+    std::function<void()> work = [&stored, &cap, &ledger = *worker.ledger] {
+      ledger.flush();  // what was spent a moment ago is in the table then
+      stored = ledger::spent_before(ledger.path(), cap);
+    };
+    co_await on_pool(worker.loop, std::move(work));
+    if (!stored.ok()) co_return budget_unknown(stored.error().message);
+    if (spend.recall(cap.by, cap.key, *stored, before)) break;
+  }
+  co_return Result<void>();
+}
+
 Task<Result<void>> keep(Worker& worker, Visit& visit) {
+  if (worker.ledger->hold_at_once(visit.row, visit.reservation.nanousd())) {
+    visit.row.held_at_once = true;
+    co_return Result<void>();
+  }
   ledger::Record row = visit.row;
   row.cost_nanousd = visit.reservation.nanousd();
   Kept keeping(worker.loop, *worker.ledger, std::move(row));
@@ -115,8 +156,8 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
   if (!agent.empty()) visit.row.subagent = worker.tallies.subagents.root(agent, parent);
 }
 
-Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline,
-                                  std::string_view body) {
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
+  constexpr std::int64_t kMuch = 4;  // a quarter of what is left: looked at more closely
   const config::Snapshot& config = *visit.policy->config;
   if (config.budgets.empty()) co_return Result<void>();
   visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
@@ -127,8 +168,17 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Dec
   if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
     co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
   }
-  visit.choices = choices_in(body, visit.row.dialect);
-  const auto worst = worst_case_nanousd(decision.targets, decision, outline, most_input_tokens(visit), config, visit.choices);
+  for (const ledger::Cap& cap : caps) {
+    if (!spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
+  }
+  visit.most_billed = most_billed(plan);
+  const rules::Decision& decision = plan.decision;
+  auto worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
+  const std::int64_t much = std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;
+  if (worst && !spend.has_room(caps, much, visit.row.at_us)) {
+    co_await look_closely(worker, visit, plan);
+    worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
+  }
   CCR_CO_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
   visit.reservation = std::move(reservation);
   co_return co_await keep(worker, visit);
@@ -137,8 +187,7 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Dec
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
                                 const chat::Outline& outline) {
   if (!visit.reservation.active()) co_return Result<void>();
-  const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, most_input_tokens(visit), *visit.policy->config,
-                                        visit.choices);
+  const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, visit.most_billed, *visit.policy->config);
   if (!worst) co_return budget_unknown("the price of " + target.provider + "," + target.model + " is not known");
   const std::int64_t more = visit.wasted_nanousd + *worst - visit.reservation.nanousd();
   if (more <= 0) co_return Result<void>();
@@ -147,18 +196,42 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
   co_return co_await keep(worker, visit);
 }
 
+Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& first, const rules::Target& second,
+                          const rules::Decision& decision, const chat::Outline& outline) {
+  if (!visit.reservation.active()) co_return true;
+  const config::Snapshot& config = *visit.policy->config;
+  const auto one = worst_case_nanousd(std::span(&first, 1), decision, outline, visit.most_billed, config);
+  const auto other = worst_case_nanousd(std::span(&second, 1), decision, outline, visit.most_billed, config);
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 4;
+  if (!one || !other || *one > kMost || *other > kMost) co_return false;
+  const std::int64_t more = visit.wasted_nanousd + *one + *other - visit.reservation.nanousd();
+  if (more <= 0) co_return true;
+  if (visit.reservation.grow(more, visit.row.at_us)) co_return false;
+  const Result<void> kept = co_await keep(worker, visit);
+  co_return kept.ok();
+}
+
 bool overspends(Visit& visit) {
   constexpr std::int64_t kLookEveryBytes = 4096;
   if (!visit.reservation.active() || visit.output_text_bytes < visit.look_at_spending_at_bytes) return false;
-  visit.look_at_spending_at_bytes = visit.output_text_bytes + kLookEveryBytes;
+  const std::int64_t bytes = visit.output_text_bytes;
+  visit.look_at_spending_at_bytes = bytes + kLookEveryBytes;
   chat::Usage usage = visit.row.usage;
   if (!usage.input_tokens) usage.input_tokens = visit.estimated_input_tokens;
-  usage.output_tokens = std::max(usage.output_tokens.value_or(0), tokens::count_bytes(visit.output_text_bytes, visit.row.model));
-  const auto cost = ledger::cost_nanousd(usage, visit.row.provider, visit.row.model, *visit.policy->config);
-  if (!cost) return false;
-  const std::int64_t over = *cost + visit.wasted_nanousd - visit.reservation.nanousd();
-  if (over <= 0) return false;
-  const bool full = visit.reservation.grow(over, visit.row.at_us).has_value();
+  const auto cost_of = [&](std::int64_t text_bytes) {
+    usage.output_tokens = std::max(visit.row.usage.output_tokens.value_or(0), tokens::count_bytes(text_bytes, visit.row.model));
+    return visit.price_of(usage);
+  };
+  const std::int64_t spent = cost_of(bytes).value_or(0) + visit.wasted_nanousd;
+  const std::int64_t step = cost_of(visit.look_at_spending_at_bytes).value_or(0) + visit.wasted_nanousd - spent;
+  const std::int64_t left = visit.reservation.nanousd() - spent;
+  if (left >= 0) {  // the nearer the end of what is set aside, the closer it is watched
+    if (left < step) visit.look_at_spending_at_bytes = bytes + 1 + kLookEveryBytes * (left / 1000) / (step / 1000 + 1);
+    return false;
+  }
+  // What may come until the next look must fit as well: by then it has been sent, and is paid.
+  const bool full = visit.reservation.grow(step - left, visit.row.at_us).has_value();
+  visit.cut = full;
   if (full) log::warn("the answer was cut: it costs more than the request asked for, and its budget is used up", visit.row.id);
   return full;
 }

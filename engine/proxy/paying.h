@@ -8,6 +8,7 @@
 #include "chat/outline.h"
 #include "core/result.h"
 #include "http/message.h"
+#include "proxy/plan.h"
 #include "proxy/visit.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
@@ -23,14 +24,17 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
 
 /// Sets aside what the request may cost, where a hard budget applies to it, and waits until that is on the disk. Error: 429 when
 /// it does not fit, 503 when what is left cannot be known.
-/// @param body of the request, which may ask for several answers at once
-Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, const rules::Decision& decision, const chat::Outline& outline,
-                                  std::string_view body);
+Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan);
 
 /// Before an attempt at a target that the decision does not name, and after an answer that was paid for and is not used: sets
 /// more aside where it takes more.
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
                                 const chat::Outline& outline);
+
+/// The same before an attempt at `second` beside the one at `first` that is under way: both may be billed. False when budgets have no
+/// room for it, or that cannot be kept.
+Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& first, const rules::Target& second,
+                          const rules::Decision& decision, const chat::Outline& outline);
 
 /// True when a stream has cost more than is set aside for it, and its budgets have no room for more.
 bool overspends(Visit& visit);

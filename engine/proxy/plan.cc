@@ -31,7 +31,6 @@ Result<void> allowed(const rules::Decision& decision) {
 
 void set_tokens(const tokens::Count& count, Visit& visit, rules::Facts& facts) {
   visit.estimated_input_tokens = count.tokens;
-  visit.input_p95_tokens = count.p95;
   visit.row.counted_tokens = count.tokens;
   visit.row.counted_grade = tokens::grade_name(count.grade);
   facts.tokens = count.tokens;

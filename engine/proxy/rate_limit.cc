@@ -5,6 +5,7 @@
 
 #include "core/utc.h"
 #include "async/loop.h"
+#include "core/digest.h"
 #include "ledger/spend_sum.h"
 #include "proxy/visit.h"
 #include "proxy/worker.h"
@@ -28,6 +29,16 @@ std::int64_t share_us(const RateRule& rule, std::int64_t amount, std::int64_t mo
 /// Until `amount` more fits into the bucket; not positive: it does now. More than all of it fits when the bucket is empty.
 std::int64_t wait_us(const RateRule& rule, std::int64_t empty_us, std::int64_t amount, std::int64_t most, std::int64_t now_us) {
   return std::max(empty_us, now_us) + share_us(rule, std::min(amount, most), most) - per_us(rule) - now_us;
+}
+
+/// Until one request of `tokens` fits into both buckets of a rule; not positive: it does now.
+std::int64_t room_us(const RateRule& rule, std::int64_t requests_us, std::int64_t tokens_us, std::int64_t tokens, std::int64_t now_us) {
+  const config::RateLimit& limit = rule.limit;
+  std::int64_t us = 0;
+  if (limit.requests == 0 || limit.tokens == 0) us = per_us(rule);
+  if (limit.requests > 0) us = std::max(us, wait_us(rule, requests_us, 1, limit.requests, now_us));
+  if (limit.tokens > 0) us = std::max(us, wait_us(rule, tokens_us, tokens, limit.tokens, now_us));
+  return us;
 }
 
 std::int64_t left_of(const RateRule& rule, std::int64_t empty_us, std::int64_t most, std::int64_t now_us) {
@@ -129,14 +140,8 @@ std::optional<RateLimits::Refusal> RateLimits::take(const std::vector<RateRule>&
     const config::RateLimit& limit = rules[i].limit;
     const State& state = of(rules[i], now_us);
     if (limit.concurrent >= 0 && state.running >= limit.concurrent) refuse(i, 0, true);
-    if (limit.requests >= 0) {
-      const std::int64_t us = limit.requests == 0 ? per_us(rules[i]) : wait_us(rules[i], state.requests_us, 1, limit.requests, now_us);
-      if (us > 0) refuse(i, us, false);
-    }
-    if (limit.tokens >= 0) {
-      const std::int64_t us = limit.tokens == 0 ? per_us(rules[i]) : wait_us(rules[i], state.tokens_us, tokens, limit.tokens, now_us);
-      if (us > 0) refuse(i, us, false);
-    }
+    const std::int64_t us = room_us(rules[i], state.requests_us, state.tokens_us, tokens, now_us);
+    if (us > 0) refuse(i, us, false);
   }
   if (refusal) return refusal;
   for (const RateRule& rule : rules) {
@@ -160,24 +165,33 @@ void RateLimits::end(const std::vector<RateRule>& rules, std::int64_t tokens, st
   }
 }
 
-std::optional<std::uint64_t> RateLimits::queue(const RateRule& rule) {
+std::optional<std::uint64_t> RateLimits::queue(const RateRule& rule, std::string_view session) {
   const std::lock_guard lock(mutex_);
   State& state = of(rule, 0);
   if (state.waiting.size() >= kMostWaiting) return std::nullopt;
-  state.waiting.push_back(next_ticket_);
-  return next_ticket_++;
+  Waiter waiter{next_ticket_++, digest::hash64(session), state.waiting.empty() ? 0 : state.waiting.front().turn};
+  auto place = state.waiting.end();
+  if (rule.limit.fair) {
+    for (const Waiter& other : state.waiting) {
+      if (other.session == waiter.session) waiter.turn = other.turn + 1;
+    }
+    place = std::find_if(state.waiting.begin(), state.waiting.end(), [&waiter](const Waiter& other) { return other.turn > waiter.turn; });
+  }
+  state.waiting.insert(place, waiter);
+  return waiter.ticket;
 }
 
 bool RateLimits::is_first(const RateRule& rule, std::uint64_t ticket) const {
   const std::lock_guard lock(mutex_);
   const auto found = states_.find(name_of(rule));
-  return found == states_.end() || found->second.waiting.empty() || found->second.waiting.front() == ticket;
+  return found == states_.end() || found->second.waiting.empty() || found->second.waiting.front().ticket == ticket;
 }
 
 void RateLimits::leave_queue(const RateRule& rule, std::uint64_t ticket) {
   const std::lock_guard lock(mutex_);
   const auto found = states_.find(name_of(rule));
-  if (found != states_.end()) std::erase(found->second.waiting, ticket);
+  if (found == states_.end()) return;
+  std::erase_if(found->second.waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; });
 }
 
 RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) const {
@@ -190,6 +204,18 @@ RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) con
   if (rule.limit.tokens >= 0) left.tokens = left_of(rule, state.tokens_us, rule.limit.tokens, now_us);
   left.full_ms = std::max<std::int64_t>(std::max(state.requests_us, state.tokens_us) - now_us, 0) / 1000;
   return left;
+}
+
+std::int64_t RateLimits::room_ms(const RateRule& rule, std::int64_t tokens, std::int64_t now_ms) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = states_.find(name_of(rule));
+  const State state = found == states_.end() ? State() : found->second;
+  return std::max<std::int64_t>(room_us(rule, state.requests_us, state.tokens_us, tokens, now_ms * 1000) + 999, 0) / 1000;
+}
+
+std::size_t RateLimits::states() const {
+  const std::lock_guard lock(mutex_);
+  return states_.size();
 }
 
 RateLease& RateLease::operator=(RateLease&& other) noexcept {
@@ -251,16 +277,27 @@ Task<Result<void>> pass_rate_limits(Worker& worker, Visit& visit, StopToken stop
     const std::int64_t pause_ms = std::max<std::int64_t>(refused->wait_ms, kLookAgain.count());
     const bool hopeless = pause_ms > patience_ms;
     if (!hopeless && !ticket) {
-      if (const auto number = limits.queue(rule)) {
+      if (const auto number = limits.queue(rule, visit.row.session)) {
         ticket = std::make_unique<Ticket>(limits, rule, *number);
         waits_for = refused->rule;
       }
     }
+    // Who waited behind others in vain is told when there is room, not when to look again.
+    if (refused->wait_ms == 0 && !refused->concurrent) refused->wait_ms = limits.room_ms(rule, tokens, now_ms);
     if (hopeless || !ticket) co_return refusal(rule, *refused, limits.left(rule, now_ms), visit.row.at_us, visit.more_headers);
     CCR_CO_CHECK(co_await sleep_for(worker.loop, milliseconds(pause_ms), stop));
   }
   visit.rate_lease = RateLease(limits, std::move(rules), tokens);
   co_return Result<void>();
+}
+
+std::optional<RateLease> take_beside(Worker& worker, const Visit& visit) {
+  std::vector<RateRule> rules = visit.rate_lease.rules();
+  if (rules.empty()) return RateLease();
+  RateLimits& limits = worker.tallies.limits;
+  if (!std::all_of(rules.begin(), rules.end(), [&](const RateRule& rule) { return limits.is_first(rule, 0); })) return std::nullopt;
+  if (limits.take(rules, visit.estimated_input_tokens, worker.loop.now_ms())) return std::nullopt;
+  return RateLease(limits, std::move(rules), visit.estimated_input_tokens);
 }
 
 }  // namespace ccrules::proxy

@@ -45,8 +45,8 @@ class RateLimits {
   /// The request is over; `tokens` more than were taken (negative: fewer) were used.
   void end(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms);
 
-  /// A place among those who wait for a rule; nothing when too many do.
-  std::optional<std::uint64_t> queue(const RateRule& rule);
+  /// A place among those who wait for a rule, at the end or, with `fair`, so that sessions take turns; nothing when too many wait.
+  std::optional<std::uint64_t> queue(const RateRule& rule, std::string_view session);
   [[nodiscard]] bool is_first(const RateRule& rule, std::uint64_t ticket) const;
   void leave_queue(const RateRule& rule, std::uint64_t ticket);
 
@@ -56,13 +56,22 @@ class RateLimits {
     std::int64_t full_ms = 0;  ///< until all of it is there again
   };
   [[nodiscard]] Left left(const RateRule& rule, std::int64_t now_ms) const;
+  /// When the bucket of a rule has room for one request of `tokens`; 0: now.
+  [[nodiscard]] std::int64_t room_ms(const RateRule& rule, std::int64_t tokens, std::int64_t now_ms) const;
+  /// Sessions, users ... whose limits are kept.
+  [[nodiscard]] std::size_t states() const;
 
  private:
+  struct Waiter {
+    std::uint64_t ticket = 0;
+    std::uint64_t session = 0;  ///< its hash
+    std::uint64_t turn = 0;     ///< each session has one request in a turn
+  };
   struct State {
     std::int64_t requests_us = 0;  ///< when the bucket of requests is empty again
     std::int64_t tokens_us = 0;
     std::int64_t running = 0;
-    std::deque<std::uint64_t> waiting;
+    std::deque<Waiter> waiting;
   };
   static std::string name_of(const RateRule& rule);
   State& of(const RateRule& rule, std::int64_t now_us);
@@ -98,5 +107,9 @@ class RateLease {
 /// Takes the request's share of every limit that applies; where `wait` says so, waits for its turn, first come, first served.
 /// Error: a 429 that says which limit and when to come back, its headers in `visit.more_headers`.
 Task<Result<void>> pass_rate_limits(Worker& worker, Visit& visit, StopToken stop);
+
+/// Takes one more share for an attempt beside another one (proxy/attempts.cc), from all limits of the request or none. Nothing when
+/// one of them has no room at this moment, or others wait for it.
+std::optional<RateLease> take_beside(Worker& worker, const Visit& visit);
 
 }  // namespace ccrules::proxy

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "http/coding.h"
+#include "proxy/circuit.h"
 #include "proxy/native.h"
 #include "proxy/paying.h"
 #include "proxy/stream_bytes.h"
@@ -92,7 +93,8 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
       break;
     }
     text::give_back(from.held);  // sent; the stream may be open for an hour
-    const bool only_usage_left = bytes.complete() || from.reader->awaiting_usage();
+    // The reader follows the first answer: where several were asked for, its end is not the others'.
+    const bool only_usage_left = bytes.complete() || (visit.choices == 1 && from.reader->awaiting_usage());
     const std::int64_t quiet_ms = milliseconds(limits::kPingTime).count() - (worker.loop.now_ms() - sent_ms);
     const milliseconds patience = only_usage_left ? milliseconds(limits::kUsageTime)
                                                   : milliseconds(std::max<std::int64_t>(quiet_ms, 1));
@@ -209,7 +211,7 @@ Task<Result<chat::Reply>> collect(FirstReply& from, Visit& visit) {
   std::size_t bytes = 0;
   while (!from.upstream_ended && !from.reader->ended()) {
     const milliseconds patience =
-        from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
+        visit.choices == 1 && from.reader->awaiting_usage() ? milliseconds(limits::kUsageTime) : milliseconds(0);
     auto chunk = co_await from.stream->read(patience, from.clock->stop.token());
     if (!chunk)
       co_return explain_stop(std::move(chunk).error(), *from.clock, *from.provider, "the rest of its answer");
@@ -222,6 +224,7 @@ Task<Result<chat::Reply>> collect(FirstReply& from, Visit& visit) {
       co_return name_provider(std::move(fed).error(), *from.provider);
     from.upstream_ended = chunk->end;
     take(events);
+    if (overspends(visit)) co_return overspent();
   }
   if (!from.reader->ended()) {
     events.clear();
@@ -260,9 +263,21 @@ Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::
 Task<Result<void>> relay(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
                          http::Exchange& to) {
   visit.loss = from.losses.header_value();
-  if (!visit.row.stream) co_return co_await relay_whole(worker, from, spoken, visit, to);
+  const bool as_it_came = spoken.passes_on() && !from.reader;  // whatever the client had asked for
+  if (!visit.row.stream || as_it_came) co_return co_await relay_whole(worker, from, spoken, visit, to);
   if (from.reader) co_return co_await relay_stream(worker, from, spoken, visit, to);
   co_return co_await relay_unrolled(worker, from, spoken, visit, to);
+}
+
+void note_end(Worker& worker, const FirstReply& from, const Visit& visit, const http::Exchange& to) {
+  const bool ours = visit.row.attempts == 0 || from.provider->dialect == "sim";  // replayed, or told to break
+  if (!from.reader || ours) return;
+  Circuits& circuits = worker.tallies.circuits;
+  if (visit.message_over) {
+    circuits.finished(from.provider->id);
+  } else if (!to.stop().stopped() && !from.clock->request.stopped() && !visit.cut) {
+    circuits.broke(from.provider->id, visit.policy->config->circuit, worker.loop.now_ms(), worker.clock.wall_us());
+  }
 }
 
 }  // namespace ccrules::proxy

@@ -16,4 +16,8 @@ namespace ccrules::proxy {
 Task<Result<void>> relay(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
                          http::Exchange& to);
 
+/// What became of the answer, for the provider's circuit: one whose answers begin well and break off is down like one that gives
+/// none. Call once relay() is over.
+void note_end(Worker& worker, const FirstReply& from, const Visit& visit, const http::Exchange& to);
+
 }  // namespace ccrules::proxy

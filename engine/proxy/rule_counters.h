@@ -6,7 +6,9 @@
 #include "cache/store.h"
 #include "ledger/spend.h"
 #include "proxy/budget.h"
+#include "proxy/cache_breaks.h"
 #include "proxy/circuit.h"
+#include "proxy/lanes.h"
 #include "proxy/rate_limit.h"
 #include "proxy/subagents.h"
 #include "proxy/session_models.h"
@@ -22,9 +24,11 @@ struct Tallies {
   rules::Rates rates;
   ledger::Spend spend;
   Circuits circuits;
+  Lanes lanes;
   RateLimits limits;
   Subagents subagents;
   WarmCaches caches;
+  CacheBreaks breaks;
   SessionModels models;
   cache::Store answers;
 };
@@ -64,10 +68,17 @@ class RuleCounters final : public rules::Counters {
     return static_cast<double>(*least) / kNanousdPerUsd;
   }
   [[nodiscard]] std::string_view health(std::string_view provider) const override {
+    const config::Provider* row = config_ == nullptr ? nullptr : config_->provider(provider);
+    if (row != nullptr && !row->lanes.empty() && tallies_.lanes.wait_ms(*row, now_ms_) > 0) return "down";
     return tallies_.circuits.state(provider, now_ms_);
   }
   [[nodiscard]] std::optional<rules::Warmth> warm(const rules::Target& target, std::string_view session) const override {
     return tallies_.caches.find(session, target, wall_us_);
+  }
+  [[nodiscard]] std::optional<rules::Move> move(const rules::Target& from, const rules::Target& to,
+                                                std::string_view session) const override {
+    if (config_ == nullptr) return std::nullopt;
+    return tallies_.caches.move(session, {from, to}, wall_us_, *config_);
   }
 
  private:

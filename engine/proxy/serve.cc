@@ -12,6 +12,7 @@
 #include "proxy/analytics_api.h"
 #include "proxy/attempts.h"
 #include "proxy/batches.h"
+#include "proxy/cache_breaks.h"
 #include "proxy/caching.h"
 #include "proxy/endpoints.h"
 #include "proxy/forward.h"
@@ -36,6 +37,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   visit.as_array =
       spoken.model_in_path() && route.stream && exchange.head().query().find("alt=sse") == std::string_view::npos;
   co_await decide_closely(worker, body, visit, *plan);
+  if (spoken.passes_on()) keep_takers(*visit.policy->config, plan->outline.model, plan->decision);
   CCR_CO_CHECK(settle(visit, *plan));
   note_payer(worker, exchange.head(), plan->decision, visit);
   CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
@@ -44,7 +46,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
     CCR_CO_TRY(served, co_await serve_cached(worker, exchange, spoken, visit, *plan, body, asking));
     if (served) co_return Result<void>();
   }
-  CCR_CO_CHECK(co_await reserve_budget(worker, visit, plan->decision, plan->outline, *plan->body));
+  CCR_CO_CHECK(co_await reserve_budget(worker, visit, *plan));
 
   Ask ask;
   ask.head = &exchange.head();
@@ -63,9 +65,11 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   if (asking && !first.ok()) asking->failed(first.error());
   CCR_CO_TRY(reply, std::move(first));
   if (asking) asking->arrives(*reply, spoken);
+  note_cache_use(worker, *plan, *reply, visit);
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
   text::give_back(body);
   auto relayed = co_await relay(worker, *reply, spoken, visit, exchange);
+  note_end(worker, *reply, visit, exchange);
   if (asking) co_await asking->finish(*reply, visit);
   co_return relayed;
 }
@@ -126,12 +130,7 @@ Task<void> generate(Worker& worker, http::Exchange& exchange, const dialect::Rou
     co_await tell(exchange, spoken, *refused, visit);
   } else {
     visit.row.status = 200;
-    Result<void> answered;
-    if (route.endpoint == dialect::Endpoint::kForward) {
-      answered = co_await forward(worker, exchange, visit);
-    } else {
-      answered = co_await answer(worker, exchange, route, visit);
-    }
+    auto answered = co_await answer(worker, exchange, route, visit);
     if (!answered.ok()) co_await tell(exchange, spoken, answered.error(), visit);
   }
   visit.record();
@@ -185,7 +184,6 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kFiles:
       co_return co_await serve_files(worker, exchange);
     case dialect::Endpoint::kGenerate:
-    case dialect::Endpoint::kForward:
     case dialect::Endpoint::kNone:
       break;
   }
@@ -218,7 +216,7 @@ Task<void> serve_item(Worker& worker, http::Exchange& exchange, const std::strin
 
 Task<void> serve(Worker& worker, http::Exchange& exchange) {
   const dialect::Route route = dialect::find(exchange.head().method, exchange.head().path());
-  if (route.endpoint == dialect::Endpoint::kGenerate || route.endpoint == dialect::Endpoint::kForward) {
+  if (route.endpoint == dialect::Endpoint::kGenerate) {
     co_await generate(worker, exchange, route);
     co_return;
   }

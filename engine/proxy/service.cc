@@ -15,6 +15,7 @@
 #include "async/uv_loop.h"
 #include "core/limits.h"
 #include "core/log.h"
+#include "core/start_pages.h"
 #include "core/text.h"
 #include "core/world.h"
 #include "ledger/batches.h"
@@ -22,6 +23,7 @@
 #include "ledger/queries.h"
 #include "proxy/board.h"
 #include "proxy/budget.h"
+#include "proxy/cache_file.h"
 #include "proxy/file_watch.h"
 #include "proxy/reload.h"
 #include "proxy/worker.h"
@@ -92,6 +94,7 @@ class Service final : public Control {
     for (const std::string& line : why) log_lines(log::Level::kWarn, line);
     put_in_force(*first, system_clock().wall_us());
     open_ledger();
+    open_cache_file();
     CCR_TRY(listener,
             Listener::open(loop_, config_->listen.host, static_cast<std::uint16_t>(config_->listen.port),
                            [this](int descriptor) { accept(descriptor); }));
@@ -101,6 +104,7 @@ class Service final : public Control {
     const Signals signals(loop_, [this](int signal) { on_signal(signal); });
     watch();
     if (options_.on_listening) options_.on_listening(base_url(config_->listen, listener_->port()));
+    give_back_start_pages();
     loop_.run();
     if (reloading_.joinable()) reloading_.join();
     workers_.clear();
@@ -120,6 +124,7 @@ class Service final : public Control {
     settings.durable = config_->ledger.durable;
     settings.calendar = calendar_of(*config_);
     tallies_.spend.use(settings.calendar);
+    tallies_.spend.keep(named_in(config_->budgets));
     settings.spend = &tallies_.spend;
     auto ledger = ledger::Ledger::open(settings);
     if (ledger.ok()) {
@@ -139,6 +144,22 @@ class Service final : public Control {
       batches_ = *std::move(batches);
     } else {
       log::error("batches for other providers than Anthropic are refused: " + batches.error().message);
+    }
+  }
+
+  void open_cache_file() {
+    if (config_->cache.persist.empty()) return;
+    tallies_.answers.resize(config_->cache.max_bytes);
+    CacheFile::Settings settings;
+    constexpr std::int64_t kNanosecondsPerMs = 1'000'000;
+    settings.path = config_->cache.persist;
+    settings.clock = &system_clock();
+    settings.now_ms = [this] { return loop_.now_ns() / kNanosecondsPerMs; };  // of any thread
+    auto file = CacheFile::open(std::move(settings), tallies_.answers);
+    if (file.ok()) {
+      cache_file_ = *std::move(file);
+    } else {
+      log::error(file.error().message);
     }
   }
 
@@ -311,6 +332,7 @@ class Service final : public Control {
   Vitals vitals_{loop_.now_ns()};
   Tallies tallies_;
   std::unique_ptr<ledger::Ledger> ledger_;  ///< fills in the tallies
+  std::unique_ptr<CacheFile> cache_file_;   ///< so does this
   std::unique_ptr<ledger::Batches> batches_;
   std::shared_ptr<tokens::Calibration> calibration_ = std::make_shared<tokens::Calibration>();
   std::unique_ptr<Listener> listener_;

@@ -8,6 +8,7 @@
 #include "dialect/countable.h"
 #include "ledger/record.h"
 #include "tokens/calibration.h"
+#include "tokens/ceiling.h"
 #include "tokens/family.h"
 #include "tokens/prompt.h"
 
@@ -46,6 +47,36 @@ std::int64_t billed_tokens(const chat::Usage& usage) {
          usage.cache_write_tokens.value_or(0);
 }
 
+Task<std::unique_ptr<Job>> counted(Worker& worker, Countable request) {
+  auto job = std::make_unique<Job>();
+  job->spoken = request.spoken;
+  job->body = request.body;
+  job->model = request.model;
+  if (request.body.size() <= limits::kCountInlineBytes) {
+    job->run();
+  } else {
+    Job* const at = job.get();
+    std::function<void()> work = [at] { at->run(); };
+    co_await on_pool(worker.loop, std::move(work));
+  }
+  co_return job;
+}
+
+CountedPrompt what_was_counted(const Job& job) {
+  const tokens::Prompt& prompt = **job.prompt;
+  CountedPrompt counted;
+  counted.chain = job.chain.back();
+  counted.ratio_kinds = tokens::ratio_key({}, prompt);
+  counted.estimate = prompt.tokens;
+  return counted;
+}
+
+/// What a provider's counts of a prompt are kept by.
+std::string target_of(std::string_view provider, std::string_view requested) {
+  std::string target(provider);
+  return target.append(",").append(tokens::bare_model(requested));
+}
+
 }  // namespace
 
 tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
@@ -63,35 +94,36 @@ tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
 }
 
 Task<Result<CloseCount>> close_count(Worker& worker, Countable request) {
-  const auto job = std::make_unique<Job>();
-  job->spoken = request.spoken;
-  job->body = request.body;
-  job->model = request.model;
-  if (request.body.size() <= limits::kCountInlineBytes) {
-    job->run();
-  } else {
-    Job* const at = job.get();
-    std::function<void()> work = [at] { at->run(); };
-    co_await on_pool(worker.loop, std::move(work));
-  }
+  const std::unique_ptr<Job> job = co_await counted(worker, request);
   if (!job->prompt->ok()) co_return std::move(job->prompt->error());
   const tokens::Prompt& prompt = **job->prompt;
   CloseCount out;
   const std::string target = worker.calibration->usual_target(tokens::bare_model(job->model));
   out.count = tokens::best_count(prompt, target, job->chain, *worker.calibration);
   out.count.tokens = worker.calibration->steady(request.conversation, out.count, prompt.messages.size());
-  out.prompt.chain = job->chain.back();
-  out.prompt.ratio_kinds = tokens::ratio_key({}, prompt);
-  out.prompt.estimate = prompt.tokens;
+  out.prompt = what_was_counted(*job);
   co_return std::move(out);
+}
+
+Task<CloseLimits> close_limits(Worker& worker, Countable request, std::span<const rules::Target> targets) {
+  CloseLimits out;
+  out.tokens.resize(targets.size());
+  const std::unique_ptr<Job> job = co_await counted(worker, request);
+  if (!job->prompt->ok()) co_return out;
+  out.prompt = what_was_counted(*job);
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (!counts_alike(request.model, targets[i].model)) continue;
+    out.tokens[i] = tokens::most_tokens(**job->prompt, static_cast<std::int64_t>(request.body.size()),
+                                           target_of(targets[i].provider, request.model), job->chain, *worker.calibration);
+  }
+  co_return out;
 }
 
 void learn_count(Worker& worker, ledger::Record& row, std::int64_t cheap_estimate,
                  const std::optional<CountedPrompt>& counted) {
   if (row.usage_estimated || !row.usage.input_tokens || !counts_alike(row.requested_model, row.model)) return;
   const std::int64_t billed = billed_tokens(row.usage);
-  std::string target = row.provider + ",";
-  target += tokens::bare_model(row.requested_model);
+  const std::string target = target_of(row.provider, row.requested_model);
   row.estimate_tokens = counted ? counted->estimate : cheap_estimate;
   row.estimate_key = counted ? target + counted->ratio_kinds : target;
   worker.calibration->learn(target, cheap_estimate, billed);

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "core/result.h"
 #include "dialect/dialect.h"
 #include "proxy/worker.h"
+#include "rules/decision.h"
 #include "tokens/counter.h"
 
 namespace ccrules::ledger {
@@ -43,6 +45,13 @@ struct Countable {
 };
 /// Counts block by block; bodies that take longer than a millisecond are counted on the pool.
 Task<Result<CloseCount>> close_count(Worker& worker, Countable request);
+
+/// The most that a prompt can be billed as, where a close count says more than its bytes do (tokens/ceiling.h).
+struct CloseLimits {
+  std::vector<std::optional<std::int64_t>> tokens;  ///< at each of the targets
+  std::optional<CountedPrompt> prompt;
+};
+Task<CloseLimits> close_limits(Worker& worker, Countable request, std::span<const rules::Target> targets);
 
 /// Lets the billed size of an answered prompt improve later counts and puts the estimate beside it in the
 /// row; only when the model asked for answered, or one of its family.

@@ -49,6 +49,7 @@ void Visit::asked(const chat::Outline& outline) {
   row.requested_model = outline.model;
   row.stream = outline.stream;
   include_usage = outline.include_usage;
+  choices = outline.choices;
   custom_tools = outline.custom_tools;
 }
 
@@ -72,6 +73,18 @@ void Visit::decided(const rules::Decision& decision) {
 void Visit::decided(const rules::AttemptDecision& decision) {
   tag(decision.tags);
   tell_failed(decision.failed_rules);
+}
+
+void Visit::tried(Tried attempt) {
+  row.provider = std::move(attempt.target.provider);
+  row.model = std::move(attempt.target.model);
+  without_reasoning = attempt.without_reasoning;
+  refused = std::move(attempt.refused);
+  verbatim = std::move(attempt.verbatim);
+  answered = attempt.answered;
+  asked_provider = attempt.asked_provider;
+  told_bill = !attempt.wasted.empty();
+  if (told_bill) waste(attempt.wasted);
 }
 
 void Visit::tag(const std::map<std::string, std::string>& tags) {
@@ -100,6 +113,7 @@ void Visit::first_content() {
 void Visit::observe(const chat::Event& event) {
   if (const auto* start = std::get_if<chat::MessageStart>(&event)) {
     row.usage.merge(start->usage);
+    answered_model = start->model;
   } else if (const auto* delta = std::get_if<chat::BlockDelta>(&event)) {
     output_text_bytes += static_cast<std::int64_t>(delta->text.size());
     first_content();
@@ -116,6 +130,7 @@ void Visit::observe(const chat::Event& event) {
 
 void Visit::observe(const chat::Reply& reply) {
   row.usage.merge(reply.usage);
+  answered_model = reply.model;
   row.stop_reason = stop_reason_name(reply.reason);
   first_content();
 }
@@ -145,25 +160,29 @@ void Visit::record() {
 std::optional<std::int64_t> Visit::cost_nanousd() {
   if (row.cost_nanousd) return row.cost_nanousd;
   estimate_usage();
-  row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, *policy->config);
+  row.cost_nanousd = price_of(row.usage);
   if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
   return row.cost_nanousd;
+}
+
+std::optional<std::int64_t> Visit::price_of(const chat::Usage& usage) const {
+  const std::string_view model = ledger::priced_model(row.provider, row.model, answered_model, *policy->config);
+  return ledger::cost_nanousd(usage, row.provider, model, *policy->config);
 }
 
 void Visit::waste(const chat::Usage& usage) {
   wasted_nanousd += ledger::cost_nanousd(usage, row.provider, row.model, *policy->config).value_or(0);
 }
 
-void Visit::waste(const std::vector<chat::Event>& begun) {
-  chat::Usage usage;
-  for (const chat::Event& event : begun) {
-    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
-  }
-  if (!usage.empty()) waste(usage);
+void Visit::waste_prompt() {
+  if (!asked_provider || told_bill) return;
+  chat::Usage prompt;
+  prompt.input_tokens = estimated_input_tokens;
+  waste(prompt);
 }
 
 void Visit::abandon() {
-  if (!asked_provider || !row.usage.empty() || wasted_nanousd > 0) return;
+  if (!asked_provider || !row.usage.empty() || told_bill) return;
   row.usage.input_tokens = estimated_input_tokens;
   row.usage_estimated = true;
 }
@@ -183,6 +202,10 @@ void Visit::estimate_usage() {
   if (!row.usage.output_tokens ? sent > 0 : !message_over && sent > *row.usage.output_tokens) {
     row.usage.output_tokens = sent;
     if (!row.usage.input_tokens) row.usage.input_tokens = estimated_input_tokens;
+    row.usage_estimated = true;
+  }
+  if (row.usage.output_tokens && !row.usage.input_tokens && estimated_input_tokens > 0) {  // embeddings without usage
+    row.usage.input_tokens = estimated_input_tokens;
     row.usage_estimated = true;
   }
 }

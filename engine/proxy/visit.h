@@ -14,19 +14,12 @@
 #include "proxy/token_count.h"
 #include "proxy/budget.h"
 #include "proxy/rate_limit.h"
+#include "proxy/tried.h"
 #include "proxy/worker.h"
 #include "rules/decision.h"
 #include "rules/facts.h"
 
 namespace ccrules::proxy {
-
-/// An upstream's error answer that the client shall see unchanged (same dialect: the client recovers by its
-/// wording).
-struct VerbatimFailure {
-  int status = 0;
-  http::Headers headers;
-  std::string body;
-};
 
 /// What one request gathers on its way until it becomes its ledger row.
 class Visit {
@@ -35,13 +28,15 @@ class Visit {
 
   ledger::Record row;
   std::shared_ptr<Policy> policy;  ///< pinned for the whole request
-  std::optional<VerbatimFailure> verbatim;
+  std::optional<VerbatimFailure> verbatim;  ///< of the last attempt
   std::int64_t estimated_input_tokens = 0;
   std::int64_t cheap_estimate = 0;       ///< by bytes, not corrected: what ratios are learned from
   std::optional<CountedPrompt> counted;  ///< set when the decision needed a close count
   std::int64_t output_text_bytes = 0;  ///< of a stream, for the estimate when it is cut before its usage
+  std::string answered_model;          ///< that the reply names; empty: it names none, or it is not here yet
   bool message_over = false;           ///< the provider ended its message: its usage is final
   bool include_usage = true;           ///< the client wants usage in its stream
+  std::int64_t choices = 1;            ///< chat::Outline::choices
   std::vector<std::string> custom_tools;  ///< chat::Outline::custom_tools
   std::string loss;                    ///< x-ccrules-loss
   bool as_array = false;  ///< a Gemini client that wants its stream as one JSON array
@@ -50,10 +45,12 @@ class Visit {
   Reservation reservation;             ///< money set aside until the cost is known
   RateLease rate_lease;                ///< of rate limits; ends with the request
   std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too
-  std::int64_t choices = 1;            ///< answers asked for at once, where a hard budget applies
-  std::int64_t input_p95_tokens = 0;   ///< how far the estimate may be off
+  MostBilled most_billed;              ///< where a hard budget applies
   std::int64_t wasted_nanousd = 0;     ///< what answers cost that the client did not get
+  int answered = 0;                    ///< the status of the last attempt's answer, as the provider sent it; 0: none came
+  bool told_bill = false;              ///< the last attempt broke off, and what it had cost by then is in wasted_nanousd
   bool asked_provider = false;         ///< the last attempt's request was on its way to the provider
+  bool cut = false;                    ///< by us: its budget is used up
   std::int64_t look_at_spending_at_bytes = 0;  ///< of output_text_bytes: the next time a stream's cost is worked out
   http::Headers more_headers;          ///< of a refusal
 
@@ -62,15 +59,19 @@ class Visit {
   void decided(const rules::Decision& decision);
   /// What rules on an attempt add: tags, and failures to the log.
   void decided(const rules::AttemptDecision& decision);
+  /// An attempt is over: its target becomes the row's, and what it says of itself the last attempt's.
+  void tried(Tried attempt);
   [[nodiscard]] std::int64_t elapsed_ms() const;
   /// Notes what an event says about usage, stop reason and time to first token.
   void observe(const chat::Event& event);
   /// Notes a whole reply.
   void observe(const chat::Reply& reply);
+  /// What such usage costs at the model that answers; unset as in ledger/cost.h.
+  [[nodiscard]] std::optional<std::int64_t> price_of(const chat::Usage& usage) const;
   /// A paid answer that the client does not get: its cost counts all the same.
   void waste(const chat::Usage& usage);
-  /// The same for an answer that broke off behind these events.
-  void waste(const std::vector<chat::Event>& begun);
+  /// The last attempt was given up while its provider was at work, and said nothing of a bill: its prompt was read.
+  void waste_prompt();
   /// The client left while a provider was at work: its prompt was read, whatever there was of the answer.
   void abandon();
   /// What the answer cost; unset when the price is not known. Call once all usage is in.

@@ -22,12 +22,23 @@ class WarmCaches {
   /// the target's own prices.
   [[nodiscard]] std::optional<rules::Warmth> find(std::string_view session, const rules::Target& target,
                                                   std::int64_t wall_us) const;
+  struct Way {
+    const rules::Target& from;
+    const rules::Target& to;
+  };
+  /// What moving the session brings, at the prices of `config`, if the next requests add and answer as much as the last one.
+  [[nodiscard]] std::optional<rules::Move> move(std::string_view session, const Way& way, std::int64_t wall_us,
+                                                const config::Snapshot& config) const;
 
  private:
   struct Cache {
     std::int64_t tokens = 0;
     std::int64_t until_us = 0;
     double cost_usd = 0;
+    std::int64_t added_tokens = 0;   ///< of the prompt, that the last request did not find in the cache
+    std::int64_t output_tokens = 0;  ///< of its answer
+
+    [[nodiscard]] std::int64_t held(std::int64_t wall_us) const { return until_us > wall_us ? tokens : 0; }
   };
   /// "session \n provider,model".
   static std::string key_of(std::string_view session, const rules::Target& target);

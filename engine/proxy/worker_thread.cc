@@ -1,3 +1,4 @@
+#include "proxy/budget.h"
 #include "proxy/worker_thread.h"
 
 #include <utility>
@@ -125,6 +126,9 @@ void WorkerThread::use(std::shared_ptr<Policy> policy) {
       if (context.ok()) inside_->tls = *context;
     }
     inside_->dialer.reload_trust();
+    Tallies& tallies = inside_->worker.tallies;
+    if (policy->config->circuit.failures <= 0) tallies.circuits.set_free();
+    tallies.spend.keep(named_in(policy->config->budgets));
     inside_->worker.policy = std::move(policy);
   });
 }

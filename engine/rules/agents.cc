@@ -1,6 +1,7 @@
 #include "rules/agents.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <list>
 #include <optional>
@@ -8,49 +9,13 @@
 
 #include "core/digest.h"
 #include "core/json.h"
+#include "core/json_escapes.h"
 #include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
 
 // --- JSON string literals
-
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
-// Four hex digits at `text[at]`; -1 when they are none.
-int code_unit(std::string_view text, std::size_t at) {
-  if (at + 4 > text.size()) return -1;
-  int code = 0;
-  for (std::size_t i = at; i < at + 4; ++i) {
-    const int digit = hex_value(text[i]);
-    if (digit < 0) return -1;
-    code = code * 16 + digit;
-  }
-  return code;
-}
-
-void append_utf8(std::string& out, unsigned code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else if (code < 0x800) {
-    out += static_cast<char>(0xC0U | (code >> 6U));
-    out += static_cast<char>(0x80U | (code & 0x3FU));
-  } else if (code < 0x10000) {
-    out += static_cast<char>(0xE0U | (code >> 12U));
-    out += static_cast<char>(0x80U | ((code >> 6U) & 0x3FU));
-    out += static_cast<char>(0x80U | (code & 0x3FU));
-  } else {
-    out += static_cast<char>(0xF0U | (code >> 18U));
-    out += static_cast<char>(0x80U | ((code >> 12U) & 0x3FU));
-    out += static_cast<char>(0x80U | ((code >> 6U) & 0x3FU));
-    out += static_cast<char>(0x80U | (code & 0x3FU));
-  }
-}
 
 /// Decodes a literal piece by piece, so that a prefix can be compared without decoding all of it.
 class Unescaper {
@@ -78,39 +43,23 @@ class Unescaper {
   static constexpr std::size_t kPieceBytes = 256;
 
   void one_escape(std::string& out) {
-    const char c = at_ + 1 < text_.size() ? text_[at_ + 1] : '\\';
-    at_ += 2;
-    switch (c) {
-      case 'n': out += '\n'; return;
-      case 't': out += '\t'; return;
-      case 'r': out += '\r'; return;
-      case 'b': out += '\b'; return;
-      case 'f': out += '\f'; return;
-      case 'u': break;
-      default: out += c; return;
-    }
-    constexpr int kHighSurrogate = 0xD800;
-    constexpr int kLowSurrogate = 0xDC00;
-    constexpr int kSurrogateEnd = 0xE000;
-    constexpr unsigned kReplacement = 0xFFFD;
-    const int first = code_unit(text_, at_);
-    at_ += 4;
-    if (first < 0) {
-      append_utf8(out, kReplacement);
+    constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+    const char* at = text_.data() + at_;
+    std::array<char, 4> decoded;
+    char* end = decoded.data();
+    if (json::unescape_one(at, text_.data() + text_.size(), end)) {
+      out.append(decoded.data(), static_cast<std::size_t>(end - decoded.data()));
+      at_ = static_cast<std::size_t>(at - text_.data());
       return;
     }
-    if (first < kHighSurrogate || first >= kSurrogateEnd) {
-      append_utf8(out, static_cast<unsigned>(first));
-      return;
+    // Not JSON's: the letter stands for itself.
+    const char letter = at_ + 1 < text_.size() ? text_[at_ + 1] : '\\';
+    at_ += letter == 'u' ? 6 : 2;
+    if (letter == 'u') {
+      out += kReplacement;
+    } else {
+      out += letter;
     }
-    const bool pair = first < kLowSurrogate && at_ + 1 < text_.size() && text_[at_] == '\\' && text_[at_ + 1] == 'u';
-    const int second = pair ? code_unit(text_, at_ + 2) : -1;
-    if (second < kLowSurrogate || second >= kSurrogateEnd) {
-      append_utf8(out, kReplacement);
-      return;
-    }
-    at_ += 6;
-    append_utf8(out, 0x10000U + ((static_cast<unsigned>(first) & 0x3FFU) << 10U) + (static_cast<unsigned>(second) & 0x3FFU));
   }
 
   std::string_view text_;

@@ -38,6 +38,18 @@ enum class Need : std::uint8_t { kNothing, kHeaders, kText, kSpend };
 /// As pack.json writes it: "headers", "text", "spend"; empty for nothing.
 const char* need_name(Need need) noexcept;
 
+/// What a fact or member can be, where that is known. Something else in a condition would never match, and nobody would notice.
+struct Values {
+  std::span<const char* const> words = {};  ///< of a text; empty: any
+  bool more = false;                        ///< clients and providers may have words of their own
+  double least = 0, most = 0;               ///< of a number, both included; equal: any
+
+  /// "error is never 'timout'" may be said of it.
+  [[nodiscard]] bool excludes(std::string_view word) const noexcept;
+  [[nodiscard]] bool has(std::string_view word) const noexcept;
+  [[nodiscard]] bool bounded() const noexcept { return least < most; }
+};
+
 struct FactRow {
   const char* name;  ///< as rules write it: "tokens", "text.last_user"
   Fact id;
@@ -46,6 +58,7 @@ struct FactRow {
   const char* type;  ///< for the docs: "number", "string or nil"
   const char* doc;
   Need need = Need::kNothing;
+  const Values* values = nullptr;  ///< null: anything
 };
 
 enum class Effect : std::uint8_t {
@@ -66,6 +79,7 @@ struct FieldRow {
   const char* name;
   Kind kind;  ///< kObject: any JSON value
   const char* doc;
+  const Values* values = nullptr;  ///< null: anything
 };
 
 std::span<const FactRow> facts();
@@ -82,5 +96,12 @@ const FieldRow* find_field(std::string_view name);
 std::string fact_hint(std::string_view word);
 std::string rule_key_hint(std::string_view word);
 std::string field_hint(std::string_view word);
+/// "did you mean 'timeout'?" or "it is one of: bad_request, ...".
+std::string word_hint(const Values& values, std::string_view word);
+/// "did you mean 'timeout'?" when the word is nearly one of them, else empty.
+std::string near_word_hint(const Values& values, std::string_view word);
+/// What the table says about a fact or member, with the words it can be.
+std::string doc_text(const FactRow& row);
+std::string doc_text(const FieldRow& row);
 
 }  // namespace ccrules::rules::api

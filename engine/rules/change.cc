@@ -22,6 +22,7 @@ std::string cache_text(const CachePolicy& cache) {
   std::string text = cache.use ? "use" : "bypass";
   if (cache.ttl.count() >= 0) append(text, std::to_string(cache.ttl.count()) + " ms");
   if (!cache.scope.empty()) append(text, cache.scope);
+  if (!cache.keep.empty()) append(text, "keep " + listed(cache.keep));
   return text;
 }
 
@@ -36,7 +37,7 @@ Slots slots_of(const Decision& decision) {
   for (const auto& [name, value] : decision.tags) slots[std::string(kTag) + name] = value;
   if (decision.cache) slots["cache"] = cache_text(*decision.cache);
   if (!decision.budget.empty()) slots["budget"] = decision.budget;
-  if (decision.strict) slots["strict"] = decision.strict->empty() ? "nothing" : globs_text(*decision.strict);
+  if (decision.strict) slots["strict"] = decision.strict->empty() ? "nothing" : listed(*decision.strict);
   return slots;
 }
 

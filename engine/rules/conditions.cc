@@ -23,7 +23,17 @@ std::string quoted(std::string_view text) {
 
 // --- evaluating
 
+Value moving(const Subject& subject, Reader& reader) {
+  const std::optional<Move> found = reader.move(subject.target, subject.to);
+  Value value;
+  if (!found) return value;
+  value.kind = Value::Kind::kNumber;
+  value.number = subject.warm == Subject::Warm::kTurns ? found->turns : found->cost_usd;
+  return value;
+}
+
 Value warmth(const Subject& subject, Reader& reader) {
+  if (subject.warm >= Subject::Warm::kTurns) return moving(subject, reader);
   const std::optional<Warmth> found = reader.warm(subject.target);
   Value value;
   if (!found) return value;
@@ -56,7 +66,10 @@ Value value_of_subject(const Condition& condition, Reader& reader) {
 
 Value value_of(const Condition& condition, Reader& reader) {
   if (condition.fact == api::Fact::kTokens && condition.op >= Op::kEqual && condition.op <= Op::kAtMost) {
-    return reader.tokens_against(condition.number);
+    Value tokens;
+    tokens.kind = Value::Kind::kNumber;
+    tokens.number = reader.tokens_against(condition.number);
+    return tokens;
   }
   return condition.subject == nullptr ? reader.read(condition.fact) : value_of_subject(condition, reader);
 }
@@ -434,7 +447,20 @@ class Compiler {
     return compare(api::Fact::kRate, std::move(subject), shown_name, member, comparisons);
   }
 
-  // warm = "deep", warm = { target = "deep", is = false, tokens = { gt = 5 }, cost_usd = { gt = 0.1 } }
+  bool find_target(const Tree& name, Target& target) {
+    if (context_.targets == nullptr) return true;
+    TargetProblem problem;
+    const std::optional<Choice> choice = context_.targets->resolve(name.text, problem);
+    if (!choice) {
+      fail(name.at, problem.message, problem.hint);
+      return false;
+    }
+    target = choice->target;
+    return true;
+  }
+
+  // warm = "deep", warm = { target = "deep", is = false, tokens = { gt = 5 }, cost_usd = { gt = 0.1 } },
+  // warm = { target = "deep", to = "cheap", turns = { lte = 3 }, move_usd = { lt = 0.1 } }
   Condition warm(const Tree::Member& member) {
     const Tree& given = member.value;
     const Tree* named = given.is(Tree::Kind::kText) ? &given : nullptr;
@@ -444,19 +470,17 @@ class Compiler {
       return {};
     }
     Subject subject;
-    if (context_.targets != nullptr) {
-      TargetProblem problem;
-      const std::optional<Choice> choice = context_.targets->resolve(named->text, problem);
-      if (!choice) {
-        fail(named->at, problem.message, problem.hint);
-        return {};
-      }
-      subject.target = choice->target;
+    if (!find_target(*named, subject.target)) return {};
+    const Tree::Member* to = given.find("to");
+    if (to != nullptr && !to->value.is(Tree::Kind::kText)) {
+      fail(to->value.at, "warm: to names the target to move to, such as \"cheap\"");
+      return {};
     }
+    if (to != nullptr && !find_target(to->value, subject.to)) return {};
     const std::string shown_name = "warm(" + named->text + ")";
     std::vector<Condition> children;
     for (const Tree::Member& part : given.members) {
-      if (part.key == "target") continue;
+      if (part.key == "target" || part.key == "to") continue;
       Subject looked_at = subject;
       if (part.key == "is") {
         children.push_back(value(about(api::Fact::kWarm, std::move(looked_at)), shown_name, api::Kind::kFlag, part.value));
@@ -464,8 +488,14 @@ class Compiler {
         looked_at.warm = part.key == "tokens" ? Subject::Warm::kTokens : Subject::Warm::kCost;
         children.push_back(value(about(api::Fact::kWarm, std::move(looked_at)), shown_name + "." + part.key,
                                  api::Kind::kNumber, part.value));
+      } else if ((part.key == "turns" || part.key == "move_usd") && to != nullptr) {
+        looked_at.warm = part.key == "turns" ? Subject::Warm::kTurns : Subject::Warm::kMove;
+        const std::string move_name = "warm(" + named->text + ", " + to->value.text + ")." + part.key;
+        children.push_back(value(about(api::Fact::kWarm, std::move(looked_at)), move_name, api::Kind::kNumber, part.value));
+      } else if (part.key == "turns" || part.key == "move_usd") {
+        fail(part.at, "warm: " + part.key + " needs the target to move to: to = \"cheap\"");
       } else {
-        fail(part.at, "warm has no '" + part.key + "'", "warm has target, is, tokens, cost_usd");
+        fail(part.at, "warm has no '" + part.key + "'", "warm has target, is, tokens, cost_usd, to, turns, move_usd");
       }
     }
     if (children.empty()) {
@@ -653,8 +683,18 @@ class Compiler {
     }
     if (kind != api::Kind::kText && kind != kAnyKind) return wrong_kind(name, kind, tree);
     condition.op = text::is_glob(tree.text) ? Op::kGlob : Op::kText;
+    check_word(subject, name, tree, [&tree](std::string_view word) { return text::glob_match(tree.text, word, false); });
     condition.shown = name + " = " + quoted(tree.text);
     return condition;
+  }
+
+  // A word that the fact never is makes a rule that silently does nothing.
+  template <class Matches>
+  void check_word(const Condition& subject, const std::string& name, const Tree& tree, Matches&& matches) {
+    const api::Values* values = api::fact_row(subject.fact).values;
+    if (values == nullptr || values->words.empty() || values->more) return;
+    if (std::any_of(values->words.begin(), values->words.end(), matches)) return;
+    fail(tree.at, name + " is never '" + tree.text + "'", api::word_hint(*values, tree.text));
   }
 
   static Condition number(const Condition& subject, const std::string& name, Op op, const char* sign, double number) {
@@ -755,6 +795,7 @@ class Compiler {
       condition.text = item.text;
       condition.at = item.at;
       condition.shown = name + " has " + quoted(item.text);
+      check_word(subject, name, item, [&item](std::string_view word) { return word.find(item.text) != std::string_view::npos; });
       children.push_back(std::move(condition));
     }
     if (children.size() == 1) return std::move(children.front());

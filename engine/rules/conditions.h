@@ -16,12 +16,13 @@ namespace ccrules::rules {
 
 /// What a condition looks at when the fact alone does not say it.
 struct Subject {
-  enum class Warm : std::uint8_t { kIs, kTokens, kCost };
+  enum class Warm : std::uint8_t { kIs, kTokens, kCost, kTurns, kMove };
   std::string name;  ///< header, path in the body, bucket, scope of a counter, provider
   api::Fact bucket_by = api::Fact::kSession;
   Period period = Period::kDay;
   std::chrono::milliseconds window{0};
   Target target;
+  Target to;  ///< of kTurns and kMove
   Warm warm = Warm::kIs;
   Zone zone;
   int from_minute = 0, to_minute = 0;  ///< of the day

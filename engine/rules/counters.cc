@@ -15,5 +15,6 @@ std::optional<double> Counters::budget_left_usd(Scope) const { return std::nullo
 std::optional<double> Counters::requests(Scope, std::chrono::milliseconds) const { return std::nullopt; }
 std::string_view Counters::health(std::string_view) const { return {}; }
 std::optional<Warmth> Counters::warm(const Target&, std::string_view) const { return std::nullopt; }
+std::optional<Move> Counters::move(const Target&, const Target&, std::string_view) const { return std::nullopt; }
 
 }  // namespace ccrules::rules

@@ -26,6 +26,13 @@ struct Warmth {
   double cost_usd = 0;        ///< what reading those tokens uncached elsewhere costs more
 };
 
+/// What moving a session from the target that holds its prompt cache to another one brings, if its requests go on as the last one:
+/// the new target has to write what the old one could read.
+struct Move {
+  double turns = 0;     ///< requests until it has paid, the first one there included: at least 1; infinite: never
+  double cost_usd = 0;  ///< what the first of them costs more than staying; below zero when it costs less
+};
+
 /// What rules may know beyond the request: money, rates, health, prompt caches. The proxy gives the real ones, tests and replay
 /// give fixed ones. Every answer must stay the same during one decision, come without I/O and within microseconds; "nothing"
 /// means not known, and no condition holds on it. Called on the worker's thread.
@@ -41,6 +48,8 @@ class Counters {
   /// "ok", "trial", "down"; empty when not known.
   [[nodiscard]] virtual std::string_view health(std::string_view provider) const;
   [[nodiscard]] virtual std::optional<Warmth> warm(const Target& target, std::string_view session) const;
+  /// Nothing when `from` has not answered the session lately, or a price is not known.
+  [[nodiscard]] virtual std::optional<Move> move(const Target& from, const Target& to, std::string_view session) const;
 };
 
 }  // namespace ccrules::rules

@@ -1,5 +1,7 @@
 #include "rules/decision.h"
 
+#include <array>
+
 #include "core/json.h"
 
 namespace ccrules::rules {
@@ -15,6 +17,12 @@ const char* kind_name(FieldEdit::Kind kind) {
     case FieldEdit::Kind::kOneOf: return "values";
   }
   return "set";
+}
+
+void write_texts(json::Writer& out, const std::vector<std::string>& texts) {
+  out.begin_array();
+  for (const std::string& text : texts) out.string(text);
+  out.end_array();
 }
 
 void write_deny(json::Writer& out, const std::optional<Deny>& deny) {
@@ -35,9 +43,7 @@ void write_tags(json::Writer& out, const std::map<std::string, std::string>& tag
 }
 
 void write_failed(json::Writer& out, const std::vector<std::string>& failed_rules) {
-  out.key("failed_rules").begin_array();
-  for (const std::string& rule : failed_rules) out.string(rule);
-  out.end_array();
+  write_texts(out.key("failed_rules"), failed_rules);
 }
 
 void write_decision(json::Writer& out, const Decision& decision) {
@@ -70,13 +76,12 @@ void write_decision(json::Writer& out, const Decision& decision) {
     out.key("cache").begin_object().member("use", decision.cache->use);
     if (decision.cache->ttl.count() >= 0) out.member("ttl_ms", decision.cache->ttl.count());
     if (!decision.cache->scope.empty()) out.member("scope", decision.cache->scope);
+    if (!decision.cache->keep.empty()) write_texts(out.key("keep"), decision.cache->keep);
     out.end_object();
   }
   if (!decision.budget.empty()) out.member("budget", decision.budget);
   if (decision.strict) {
-    out.key("strict").begin_array();
-    for (const std::string& glob : *decision.strict) out.string(glob);
-    out.end_array();
+    write_texts(out.key("strict"), *decision.strict);
   }
   write_failed(out, decision.failed_rules);
 }
@@ -165,11 +170,16 @@ bool same_effect(Decision one, const Decision& other) {
   return one == other;
 }
 
-std::string globs_text(const std::vector<std::string>& globs) {
+std::span<const std::string_view> kept_on_request() noexcept {
+  static constexpr std::array<std::string_view, 4> kReasons = {"tool_use", "max_tokens", "model_context_window_exceeded", "refusal"};
+  return kReasons;
+}
+
+std::string listed(const std::vector<std::string>& words) {
   std::string out;
-  for (const std::string& glob : globs) {
+  for (const std::string& word : words) {
     if (!out.empty()) out += ", ";
-    out += glob;
+    out += word;
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,8 @@ struct Target {
 
 /// "provider,model".
 std::string target_text(const Target& target);
-/// "tools*, !cache_control".
-std::string globs_text(const std::vector<std::string>& globs);
+/// Words with commas between them: "tools*, !cache_control".
+std::string listed(const std::vector<std::string>& words);
 
 /// One change of a request member, asked for by `set.<field>` or a route's parameters.
 struct FieldEdit {
@@ -51,8 +52,13 @@ struct CachePolicy {
   bool use = true;
   std::chrono::milliseconds ttl{-1};  ///< -1: the configuration's
   std::string scope;                  ///< who shares answers: "session", "user", "project", "all"; empty: the configuration's
+  std::vector<std::string> keep;      ///< stop reasons whose answers are kept, too: some of kept_on_request(), in its order
   bool operator==(const CachePolicy&) const = default;
 };
+
+/// The stop reasons whose answers the cache keeps only when a rule says so. "pause_turn" is none of them: such an answer is to be
+/// gone on with at the provider that gave it.
+std::span<const std::string_view> kept_on_request() noexcept;
 
 /// What the rules want done with a request. Slots nobody claimed are empty.
 struct Decision {

@@ -26,6 +26,49 @@ std::vector<std::size_t> order_of(std::size_t count, const std::optional<std::ui
   return order;
 }
 
+/// A request as it comes every day, and one that asks for all there is. Two, since a third stop would quarantine a rule, aloud.
+void make_plain(Sample& sample, bool big) {
+  sample.outline.model = big ? "claude-opus-5-5" : "claude-sonnet-5-5";
+  sample.outline.messages = big ? 40 : 1;
+  sample.outline.max_tokens = 8000;
+  sample.outline.stream = big;
+  sample.outline.last_role = "user";
+  sample.outline.last_user_json = "\"Hello\"";
+  sample.outline.first_user_json = "\"Hello\"";
+  if (big) sample.outline.thinking.kind = chat::ThinkingKind::kAdaptive;
+  sample.facts.tokens = big ? 150000 : 1200;
+  sample.identity.session = "session-1";
+  sample.identity.client = "claude-code";
+  sample.identity.project = "/srv/project";
+  sample.identity.user = "user";
+  sample.refresh();
+}
+
+/// Rules whose functions fail on plain requests: what they return can only be seen by calling them.
+std::vector<config::Diagnostic> try_out(Engine& engine) {
+  std::vector<config::Diagnostic> found;
+  std::vector<std::size_t> told;
+  for (const bool big : {false, true}) {
+    Sample sample;
+    make_plain(sample, big);
+    Trace trace;
+    (void)engine.decide(sample.facts, &trace);  // for its trace
+    for (const RuleTrace& row : trace.rules) {
+      if (row.error.empty()) continue;
+      for (const std::vector<Rule>* rules : rule_lists(engine.rules())) {
+        for (const Rule& rule : *rules) {
+          if (rule.name != row.rule || rule.where != row.where || std::find(told.begin(), told.end(), rule.number) != told.end()) continue;
+          told.push_back(rule.number);
+          found.push_back(rule.file->error(rule.at, "rule '" + rule.name + "' fails on a plain request: " + row.error,
+                                           big ? "of 150000 tokens, with thinking" : "of 1200 tokens, nothing special about it"));
+          found.back().warning = true;
+        }
+      }
+    }
+  }
+  return found;
+}
+
 // The user's own files may hold none.
 bool has_rules_of(const RuleSet& set, const std::string& pack) {
   const auto lists = rule_lists(set);
@@ -111,6 +154,8 @@ std::vector<config::Diagnostic> check(const config::Snapshot& snapshot, const Fi
   if (engine == nullptr) return diagnostics;
   for (config::Diagnostic& warning : engine->review()) diagnostics.push_back(std::move(warning));
   for (config::Diagnostic& found : review_state(engine->rules())) diagnostics.push_back(std::move(found));
+  if (std::any_of(diagnostics.begin(), diagnostics.end(), [](const config::Diagnostic& one) { return !one.warning; })) return diagnostics;
+  for (config::Diagnostic& found : try_out(*engine)) diagnostics.push_back(std::move(found));  // of what is not known to fail
   return diagnostics;
 }
 

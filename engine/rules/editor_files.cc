@@ -62,10 +62,16 @@ std::string function_type(const std::string& type) {
   return out + "): " + result + (optional ? "|nil" : "");
 }
 
+bool has_words(const api::FactRow& row) { return row.kind == Kind::kText && row.values != nullptr && !row.values->words.empty(); }
+
+// A type of its own for the words of a fact: the editor then offers them.
+std::string words_type(const api::FactRow& row) { return has_words(row) ? class_of(row.name) + "Word" : std::string(); }
+
 std::string value_type(const api::FactRow& row) {
   std::string type = row.type;
   if (type.starts_with("function(")) return function_type(type);
   const bool optional = ends_with(type, " or nil");
+  if (has_words(row)) type = words_type(row) + (row.values->more ? "|string" : "");
   if (!parts_of(row.name).empty()) {
     type = class_of(row.name);
   } else if (type.starts_with("list of strings")) {
@@ -80,7 +86,7 @@ std::string value_type(const api::FactRow& row) {
 
 std::string condition_type(const api::FactRow& row) {
   switch (row.kind) {
-    case Kind::kText: return "ccrules.TextCondition";
+    case Kind::kText: return has_words(row) ? words_type(row) + "|ccrules.TextCondition" : "ccrules.TextCondition";
     case Kind::kNumber: return "ccrules.NumberCondition";
     case Kind::kFlag: return "boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)";
     case Kind::kList: return "ccrules.ListCondition";
@@ -230,7 +236,17 @@ function sweep(name) end
 function flow(name) end
 )lua";
 
+void write_words(std::string& out) {
+  for (const api::FactRow& row : api::facts()) {
+    if (!has_words(row)) continue;
+    out += "---@alias " + words_type(row) + "\n";
+    for (const char* word : row.values->words) out += "---| \"" + std::string(word) + "\"\n";
+    out += "\n";
+  }
+}
+
 void write_request(std::string& out) {
+  write_words(out);
   for (const api::FactRow& row : api::facts()) {
     const auto parts = parts_of(row.name);
     if (parts.empty()) continue;
@@ -253,7 +269,7 @@ void write_request(std::string& out) {
 
 void write_rule(std::string& out) {
   out += "\n---Changes of request members.\n---@class ccrules.Set\n";
-  for (const api::FieldRow& row : api::fields()) field(out, row.name, "any", row.doc, true);
+  for (const api::FieldRow& row : api::fields()) field(out, row.name, "any", api::doc_text(row), true);
   out += "\n---@class ccrules.Rule\n";
   field(out, "when", "ccrules.When|ccrules.Word|(fun(req: ccrules.Request): boolean)", "All of it must hold; absent: always.", true);
   field(out, "on", "\"request\"|\"error\"|\"response\"", "What the rule is about; \"request\" when absent.", true);
@@ -279,7 +295,15 @@ void write_condition(json::Writer& writer, const api::FactRow& row) {
                           : row.kind == Kind::kFlag   ? "#/$defs/flag"
                           : row.kind == Kind::kList   ? "#/$defs/list"
                                                       : "#/$defs/object";
-  writer.begin_object().member("$ref", reference).member("description", row.doc).end_object();
+  writer.begin_object();
+  if (has_words(row)) {
+    writer.key("anyOf").begin_array().begin_object().key("enum").begin_array();
+    for (const char* word : row.values->words) writer.string(word);
+    writer.end_array().end_object().begin_object().member("$ref", reference).end_object().end_array();
+  } else {
+    writer.member("$ref", reference);
+  }
+  writer.member("description", api::doc_text(row)).end_object();
 }
 
 void type_object(json::Writer& writer, const char* name, const char* type, const char* doc) {
@@ -321,7 +345,7 @@ std::string rules_schema() {
     if (std::string_view(row.name) == "set") {
       writer.member("type", "object").member("additionalProperties", false).key("properties").begin_object();
       for (const api::FieldRow& member : api::fields()) {
-        writer.key(member.name).begin_object().member("description", member.doc).end_object();
+        writer.key(member.name).begin_object().member("description", api::doc_text(member)).end_object();
       }
       writer.end_object();
     }
@@ -453,7 +477,7 @@ std::string api_markdown() {
       "| fact | type | when | needs | |\n|---|---|---|---|---|\n";
   for (const api::FactRow& row : api::facts()) {
     out += "| `" + std::string(row.name) + "` | " + cell(row.type) + " | " + phase_text(row.phase) + " | " +
-           api::need_name(row.need) + " | " + cell(row.doc) + " |\n";
+           api::need_name(row.need) + " | " + cell(api::doc_text(row)) + " |\n";
   }
   out +=
       "\n## Effects\n\n"
@@ -465,7 +489,7 @@ std::string api_markdown() {
     out += "| `" + std::string(row.name) + "` | " + cell(row.type) + " | " + rules + " | " + cell(row.doc) + " |\n";
   }
   out += "\n## Members of `set`\n\n| member | |\n|---|---|\n";
-  for (const api::FieldRow& row : api::fields()) out += "| `" + std::string(row.name) + "` | " + cell(row.doc) + " |\n";
+  for (const api::FieldRow& row : api::fields()) out += "| `" + std::string(row.name) + "` | " + cell(api::doc_text(row)) + " |\n";
   return out;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <set>
+#include <span>
 
 #include "core/json.h"
 #include "core/text.h"
@@ -75,12 +77,25 @@ const char* kind_word(api::Kind kind) {
 
 }  // namespace
 
+namespace {
+
+// Most globs are the beginning of a name and a star, and most names differ from it early.
+bool is_match(std::string_view glob, std::string_view name) {
+  std::size_t plain = 0;
+  while (plain < glob.size() && glob[plain] != '*' && glob[plain] != '?') ++plain;
+  if (name.size() < plain || !text::equals_ignore_case(glob.substr(0, plain), name.substr(0, plain))) return false;
+  if (plain + 1 == glob.size() && glob[plain] == '*') return true;
+  return text::glob_match(glob.substr(plain), name.substr(plain), true);
+}
+
+}  // namespace
+
 const std::vector<Choice>* Pick::find(std::string_view name) const {
   for (const auto& [exact_name, choices] : exact) {
     if (exact_name.size() == name.size() && text::equals_ignore_case(exact_name, name)) return &choices;
   }
   for (const auto& [glob, choices] : globs) {
-    if (text::glob_match(glob, name, true)) return &choices;
+    if (is_match(glob, name)) return &choices;
   }
   return nullptr;
 }
@@ -122,6 +137,10 @@ std::vector<Choice> EffectReader::choices(const Tree& value, const char* effect)
 }
 
 void EffectReader::add_entry(Pick& pick, const std::string& name, const Tree& value) {
+  const api::FactRow& row = api::fact_row(pick.fact);
+  if (row.values != nullptr && row.values->excludes(name) && !text::is_glob(name)) {
+    fail(value.at, std::string(row.name) + " is never '" + name + "'", api::word_hint(*row.values, name));
+  }
   std::vector<Choice> found = choices(value, "an entry");
   if (text::is_glob(name)) {
     pick.globs.emplace_back(name, std::move(found));
@@ -250,6 +269,7 @@ void EffectReader::set_field(const std::string& field, Spot at, const Tree& valu
       fail(value.at, "set." + field + " is " + kind_word(row->kind) + ", not " + value.kind_name());
       return;
     }
+    check_word(*row, value);
     std::string value_json = to_json(value);
     if (value_json.empty()) {
       fail(value.at, "set." + field + " is no JSON value");
@@ -259,6 +279,11 @@ void EffectReader::set_field(const std::string& field, Spot at, const Tree& valu
     return;
   }
   for (const Tree::Member& member : value.members) bound(*row, member, out);
+}
+
+void EffectReader::check_word(const api::FieldRow& row, const Tree& value) {
+  if (row.values == nullptr || !value.is(Tree::Kind::kText) || !row.values->excludes(value.text)) return;
+  fail(value.at, "set." + std::string(row.name) + " is never '" + value.text + "'", api::word_hint(*row.values, value.text));
 }
 
 // One of max, min, values, default.
@@ -287,6 +312,8 @@ void EffectReader::bound(const api::FieldRow& row, const Tree::Member& member, s
     fail(member.value.at, name + ": " + edit_word(edit.kind) + " is " + kind_word(row.kind) + ", not " + member.value.kind_name());
     return;
   }
+  check_word(row, member.value);
+  for (const Tree& item : member.value.items) check_word(row, item);
   edit.value_json = to_json(member.value);
   out.push_back(std::move(edit));
 }
@@ -411,7 +438,8 @@ CacheEffect EffectReader::cache(const Tree& value) {
     return effect;
   }
   if (!value.is(Tree::Kind::kTable) || !value.items.empty()) {
-    fail(value.at, std::string("cache is true, false or { ttl = \"1h\", scope = \"project\" }, not ") + value.kind_name());
+    fail(value.at, std::string("cache is true, false or { ttl = \"1h\", scope = \"project\", keep = { \"tool_use\" } }, not ") +
+                       value.kind_name());
     return effect;
   }
   for (const Tree::Member& member : value.members) {
@@ -422,11 +450,40 @@ CacheEffect EffectReader::cache(const Tree& value) {
       if (policy.scope != "session" && policy.scope != "user" && policy.scope != "project" && policy.scope != "all") {
         fail(member.value.at, "cache: scope is session, user, project or all");
       }
+    } else if (member.key == "keep") {
+      policy.keep = kept(member.value);
     } else {
-      fail(member.at, "cache has no '" + member.key + "'", "cache has ttl, scope");
+      fail(member.at, "cache has no '" + member.key + "'", "cache has ttl, scope, keep");
     }
   }
   return effect;
+}
+
+/// In the order of kept_on_request(), each once: however a rule lists them, it says the same.
+std::vector<std::string> EffectReader::kept(const Tree& value) {
+  const std::span<const std::string_view> all = kept_on_request();
+  const std::vector<std::string> names(all.begin(), all.end());
+  std::set<std::string> wanted;
+  const auto add = [&](const Tree& item) {
+    if (item.is(Tree::Kind::kText) && std::find(names.begin(), names.end(), item.text) != names.end()) {
+      wanted.insert(item.text);
+      return;
+    }
+    const std::string said = item.is(Tree::Kind::kText) ? "'" + item.text + "'" : item.kind_name();
+    const std::string near = item.is(Tree::Kind::kText) ? text::did_you_mean(item.text, names) : std::string();
+    fail(item.at, "cache: keep lists stop reasons: " + listed(names) + "; not " + said,
+         near.empty() ? std::string() : "did you mean '" + near + "'?");
+  };
+  if (value.is(Tree::Kind::kTable) && value.members.empty()) {
+    for (const Tree& item : value.items) add(item);
+  } else {
+    add(value);
+  }
+  std::vector<std::string> kept;
+  for (const std::string& name : names) {
+    if (wanted.contains(name)) kept.push_back(name);
+  }
+  return kept;
 }
 
 BudgetEffect EffectReader::budget(const Tree& value) {

@@ -107,8 +107,10 @@ class EffectReader {
   std::vector<Choice> choices(const Tree& value, const char* effect);
   std::optional<Pick> pick(const Tree& value);
   void add_entry(Pick& pick, const std::string& name, const Tree& value);
+  void check_word(const api::FieldRow& row, const Tree& value);
   void bound(const api::FieldRow& row, const Tree::Member& member, std::vector<FieldEdit>& out);
   bool duration(const Tree& value, std::chrono::milliseconds& out);
+  std::vector<std::string> kept(const Tree& value);
 
   const RuleContext& context_;
   const Targets& targets_;

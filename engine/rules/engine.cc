@@ -82,7 +82,9 @@ std::size_t Engine::rule_count() const noexcept { return impl_->set->rule_count;
 
 std::optional<Target> Engine::resolve(std::string_view name) const {
   TargetProblem problem;
-  std::optional<Choice> choice = impl_->set->targets.resolve(name, problem);
+  const RuleSet& set = *impl_->set;
+  std::optional<Choice> choice = set.targets.resolve(name, problem);
+  for (auto pack = set.pack_targets.begin(); !choice && pack != set.pack_targets.end(); ++pack) choice = (*pack)->resolve(name, problem);
   if (!choice) return std::nullopt;
   return std::move(choice->target);
 }

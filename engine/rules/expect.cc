@@ -82,7 +82,7 @@ std::string wait_text(std::optional<std::chrono::milliseconds> wait) {
 constexpr const char* kWanted[] = {"to",      "by",     "reason",    "deny",        "fallback", "shadowed", "tag",   "set",
                                    "headers", "failed", "no_target", "bad_request", "upstream", "cache",    "budget",
                                    "strict"};
-constexpr const char* kWantedOfAttempt[] = {"by", "retry", "next_fallback", "to", "deny", "tag"};
+constexpr const char* kWantedOfAttempt[] = {"by", "retry", "next_fallback", "to", "deny", "tag", "failed"};
 constexpr const char* kWantedOfSweep[] = {"share", "rules"};
 
 class Comparison {
@@ -105,6 +105,11 @@ class Comparison {
   /// false: no rule at all.
   static std::string rule(const Tree& value) {
     return value.is(Tree::Kind::kFlag) && !value.flag ? "none" : scalar(value);
+  }
+
+  /// A rule that fails is a mistake, unless the test says that it shall.
+  void failures(const Tree& expect, const std::vector<std::string>& failed_rules) {
+    if (expect.find("failed") == nullptr) differ("failed", "none", failed_rules.empty() ? "none" : joined(failed_rules));
   }
 
   void compare(const Tree::Member& member, const Decision& decision, const Trace& trace) {
@@ -157,6 +162,8 @@ class Comparison {
       deny(member.value, decision.deny);
     } else if (member.key == "tag") {
       tags(member.value, decision.tags);
+    } else if (member.key == "failed") {
+      differ("failed", joined(words(member.value)), joined(decision.failed_rules));
     }
   }
 
@@ -393,12 +400,14 @@ std::vector<Difference> differences(const Tree& expect, const Decision& decision
                                     const Engine& engine) {
   Comparison comparison(engine);
   for (const Tree::Member& member : expect.members) comparison.compare(member, decision, trace);
+  comparison.failures(expect, decision.failed_rules);
   return std::move(comparison.found);
 }
 
 std::vector<Difference> differences(const Tree& expect, const AttemptDecision& decision, const Engine& engine) {
   Comparison comparison(engine);
   for (const Tree::Member& member : expect.members) comparison.compare(member, decision);
+  comparison.failures(expect, decision.failed_rules);
   return std::move(comparison.found);
 }
 

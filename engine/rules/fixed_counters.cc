@@ -17,5 +17,6 @@ std::string_view FixedCounters::health(std::string_view provider) const {
 }
 
 std::optional<Warmth> FixedCounters::warm(const Target&, std::string_view) const { return warmth; }
+std::optional<Move> FixedCounters::move(const Target&, const Target&, std::string_view) const { return moving; }
 
 }  // namespace ccrules::rules

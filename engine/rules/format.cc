@@ -318,9 +318,14 @@ Result<std::string> format(std::string_view source, Language language) {
   return internal_error("formatting does not come to rest");
 }
 
+std::string_view behind_mark(std::string_view source) {
+  return source.starts_with(config::kByteOrderMark) ? source.substr(config::kByteOrderMark.size()) : source;
+}
+
 }  // namespace
 
 Result<std::string> format_lua(std::string_view source) {
+  source = behind_mark(source);
   // Lua skips such a first line, whatever it holds, and only there.
   if (source.starts_with('#')) return bad_request("1: a first line that begins with '#' is not Lua; begin it with '--'");
   if (std::string problem = lua_syntax_error(source); !problem.empty()) return bad_request(std::move(problem));
@@ -330,6 +335,7 @@ Result<std::string> format_lua(std::string_view source) {
 }
 
 Result<std::string> format_json(std::string_view source) {
+  source = behind_mark(source);
   std::optional<std::size_t> unclosed;
   const std::string plain = config::blank_comments(source, unclosed);
   if (unclosed) return bad_request("1: a comment does not end");

@@ -1,6 +1,7 @@
 #include "rules/given.h"
 
 #include <cmath>
+#include <limits>
 
 #include "core/json.h"
 #include "core/text.h"
@@ -63,6 +64,7 @@ class Applier {
       problems_.push_back({member.value.at, member.key + " is " + row->type + ", not " + member.value.kind_name(), {}});
       return;
     }
+    if (!can_be(*row, member.value, member.key)) return;
     set(*row, member);
   }
 
@@ -82,6 +84,21 @@ class Applier {
     }
   }
 
+  // A test that gives what never comes would pass beside a rule that waits for it.
+  bool can_be(const api::FactRow& row, const Tree& value, const std::string& name) {
+    if (row.values == nullptr) return true;
+    const api::Values& values = *row.values;
+    if (value.is(Tree::Kind::kText) && !value.text.empty() && row.kind != api::Kind::kFunction && values.excludes(value.text)) {
+      problems_.push_back({value.at, name + " is never '" + value.text + "'", api::word_hint(values, value.text)});
+      return false;
+    }
+    if (value.is(Tree::Kind::kNumber) && values.bounded() && (value.number < values.least || value.number > values.most)) {
+      problems_.push_back({value.at, name + " is from " + number_text(values.least) + " to " + number_text(values.most), {}});
+      return false;
+    }
+    return true;
+  }
+
   void cannot(const Tree::Member& member, const std::string& why) {
     problems_.push_back({member.at, "a test cannot give " + member.key + ": " + why, {}});
   }
@@ -91,7 +108,6 @@ class Applier {
     for (const Grade grade : {Grade::kExact, Grade::kAnchored, Grade::kEstimated}) {
       if (member.value.text == tokens::grade_name(grade)) sample_.facts.tokens_grade = tokens::grade_name(grade);
     }
-    if (sample_.facts.tokens_grade != member.value.text) cannot(member, "it is exact, anchored or estimated");
     sample_.facts.tokens_exact = sample_.facts.tokens_grade == tokens::grade_name(Grade::kExact);
   }
 
@@ -193,14 +209,15 @@ class Applier {
   // health = { anthropic = "down" }; providers not named are ok.
   void set_health(const Tree::Member& member) {
     for (const Tree::Member& part : member.value.members) {
-      if (part.value.text != "ok" && part.value.text != "trial" && part.value.text != "down") {
-        problems_.push_back({part.value.at, "health is ok, trial or down", {}});
+      const api::Values& values = *api::fact_row(api::Fact::kHealth).values;
+      if (!values.has(part.value.text)) {
+        problems_.push_back({part.value.at, "health is never '" + part.value.text + "'", api::word_hint(values, part.value.text)});
       }
       sample_.counters.health_of[part.key] = part.value.text;
     }
   }
 
-  // warm = true, warm = { tokens = 50000, cost_usd = 0.2 }: of every target.
+  // warm = true, warm = { tokens = 50000, cost_usd = 0.2, turns = 3, move_usd = 0.1 }: of every target.
   void set_warm(const Tree::Member& member) {
     Warmth& warmth = sample_.counters.warmth.emplace();
     warmth.warm = member.value.is(Tree::Kind::kTable) || member.value.flag;
@@ -211,8 +228,11 @@ class Applier {
         warmth.cost_usd = part.value.number;
       } else if (part.key == "warm" && part.value.is(Tree::Kind::kFlag)) {
         warmth.warm = part.value.flag;
+      } else if ((part.key == "turns" || part.key == "move_usd") && part.value.is(Tree::Kind::kNumber)) {
+        if (!sample_.counters.moving) sample_.counters.moving.emplace().turns = std::numeric_limits<double>::infinity();
+        (part.key == "turns" ? sample_.counters.moving->turns : sample_.counters.moving->cost_usd) = part.value.number;
       } else {
-        problems_.push_back({part.at, "warm has no such '" + part.key + "'", "warm is true, false or { tokens =, cost_usd = }"});
+        problems_.push_back({part.at, "warm has no such '" + part.key + "'", "warm is true, false or { tokens =, cost_usd =, turns =, move_usd = }"});
       }
     }
   }

@@ -31,7 +31,7 @@ bool same_subject(const Condition& a, const Condition& b) {
   const Subject& x = *a.subject;
   const Subject& y = *b.subject;
   return x.name == y.name && x.bucket_by == y.bucket_by && x.period == y.period && x.window == y.window &&
-         x.target.provider == y.target.provider && x.target.model == y.target.model && x.warm == y.warm &&
+         x.target.provider == y.target.provider && x.target.model == y.target.model && x.to == y.to && x.warm == y.warm &&
          x.zone.name() == y.zone.name();
 }
 

@@ -129,7 +129,7 @@ Deny fail_closed(const Rule& rule);
 Deny quarantine_deny(const Rule& rule);
 
 /// `sieve`: of set.on_request.
-Decision decide_request(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace);
+Decision decide_request(const RuleSet& set, Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace);
 /// `on`: kError or kResponse.
 AttemptDecision decide_attempt(const RuleSet& set, Quarantine& quarantine, const Facts& facts, api::On on, Trace* trace);
 

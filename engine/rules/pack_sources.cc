@@ -29,21 +29,28 @@ bool can_serve(const config::Snapshot& snapshot, std::string_view target) {
   return provider != nullptr && provider->enabled;
 }
 
-/// The pack's aliases as a rule file of their own: what the installer chose, else the first suggestion that can be served.
-std::string aliases_json(const packs::Manifest& manifest, const std::map<std::string, std::string>& chosen,
-                         const config::Snapshot& snapshot) {
-  std::string out;
-  json::Writer writer(out);
-  writer.begin_object().key("alias").begin_object();
+/// What the pack's aliases stand for: what the installer chose, else the first suggestion that can be served.
+std::map<std::string, RuleSource::Model> models_of(const packs::Manifest& manifest, const std::map<std::string, std::string>& chosen,
+                                                   const config::Snapshot& snapshot) {
+  std::map<std::string, RuleSource::Model> out;
   for (const auto& [alias, model] : manifest.models) {
     if (const auto found = chosen.find(alias); found != chosen.end()) {
-      writer.member(alias, found->second);
+      out[alias] = {found->second, true};
       continue;
     }
     const auto suggestion = std::find_if(model.suggests.begin(), model.suggests.end(),
                                          [&](const std::string& target) { return can_serve(snapshot, target); });
-    if (suggestion != model.suggests.end()) writer.member(alias, *suggestion);
+    if (suggestion != model.suggests.end()) out[alias] = {*suggestion, false};
   }
+  return out;
+}
+
+/// The same as a rule file, for everybody who has nothing else by those names.
+std::string aliases_json(const std::map<std::string, RuleSource::Model>& models) {
+  std::string out;
+  json::Writer writer(out);
+  writer.begin_object().key("alias").begin_object();
+  for (const auto& [alias, model] : models) writer.member(alias, model.target);
   writer.end_object().end_object();
   return out;
 }
@@ -153,8 +160,9 @@ bool PackSources::open(const packs::Folder& folder, const std::string& directory
   source.grants = grants_of(*manifest, choices.granted);
   source.data_only = manifest->kind == packs::Manifest::Kind::kData;
   if (!manifest->models.empty()) {
-    source.files.push_back({directory + "/models.json",
-                            std::make_shared<const std::string>(aliases_json(*manifest, choices.models, snapshot_))});
+    source.models = models_of(*manifest, choices.models, snapshot_);
+    source.installed_at = choices.where;
+    source.files.push_back({directory + "/models.json", std::make_shared<const std::string>(aliases_json(source.models)), true});
   }
   const Result<std::string> settings = packs::settings_lua(*manifest, choices.settings);
   if (!settings.ok()) {
@@ -166,10 +174,10 @@ bool PackSources::open(const packs::Folder& folder, const std::string& directory
     const auto flag = [](bool on) { return on ? "true" : "false"; };
     const std::string granted = std::string("granted = { text = ") + flag(source.grants.text) + ", headers = " +
                                 flag(source.grants.headers) + ", spend = " + flag(source.grants.spend) + " }\n";
-    source.files.push_back({directory + "/settings.lua", std::make_shared<const std::string>(*settings + granted)});
+    source.files.push_back({directory + "/settings.lua", std::make_shared<const std::string>(*settings + granted), true});
   }
   for (const std::string& path : manifest->rules) {
-    source.files.push_back({directory + "/" + path, std::make_shared<const std::string>(folder.find(path)->second)});
+    source.files.push_back({directory + "/" + path, std::make_shared<const std::string>(folder.find(path)->second), false});
   }
   if (source.layer == Layer::kPack) manifests_.push_back(*manifest);
   sources_.push_back(std::move(source));
@@ -185,6 +193,18 @@ std::vector<RuleSource> PackSources::finish() {
   (void)packs::in_dependency_order(manifests, diagnostics_);  // for what it reports; the order is that of the lock
   for (const packs::TrustedPack& trusted : lock_.projects) add_project(trusted);
   return std::move(sources_);
+}
+
+std::vector<std::string> lock_paths(const config::Snapshot& snapshot, const Files& files) {
+  std::vector<std::string> paths;
+  std::string path = packs::lock_path(snapshot.file);
+  if (path.empty()) return paths;
+  std::vector<config::Diagnostic> not_now;  // who loads it says what is wrong with it
+  const std::optional<packs::Lock> lock = packs::load_lock(files, snapshot.file, not_now);
+  paths.push_back(std::move(path));
+  if (!lock) return paths;
+  for (const packs::TrustedPack& project : lock->projects) paths.push_back(project.path);
+  return paths;
 }
 
 }  // namespace ccrules::rules

@@ -48,4 +48,8 @@ class PackSources {
   std::vector<packs::Manifest> manifests_;
 };
 
+/// What else decides about the rules of a configuration than itself and its `rules`: rules.lock, whether it exists or not, and the
+/// folders of the projects it trusts. Empty without a configuration file.
+std::vector<std::string> lock_paths(const config::Snapshot& snapshot, const Files& files);
+
 }  // namespace ccrules::rules

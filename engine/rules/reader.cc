@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
 #include "core/digest.h"
@@ -138,9 +139,9 @@ std::int64_t weekday(std::int64_t wall_us) { return (days(wall_us) + 3) % 7 + 1;
 
 }  // namespace
 
-Value Reader::read(api::Fact fact) {
+Value Reader::read_noted(api::Fact fact) {
   const Value value = value_of(fact);
-  if (trace_ != nullptr && !noted_.test(static_cast<std::size_t>(fact))) {
+  if (!noted_.test(static_cast<std::size_t>(fact))) {
     // What the rules above decide changes as they do: the last one read stays.
     const bool changes = fact == api::Fact::kTargetModel || fact == api::Fact::kTargetProvider || fact == api::Fact::kProviderClass;
     noted_.set(static_cast<std::size_t>(fact), !changes);
@@ -149,23 +150,62 @@ Value Reader::read(api::Fact fact) {
   return value;
 }
 
-Value Reader::tokens_against(double limit) {
+// A comparison alone is no sight of the count.
+void Reader::note_tokens() {
   TokensUse* use = facts_.tokens_use;
-  if (use == nullptr) return read(api::Fact::kTokens);
-  const bool seen = use->seen;
-  const Value value = read(api::Fact::kTokens);
-  use->seen = seen;
-  compared_tokens_with(limit);
-  return value;
+  const bool seen = use != nullptr && use->seen;
+  read_noted(api::Fact::kTokens);
+  if (use != nullptr) use->seen = seen;
+}
+
+bool Reader::is_short_text(api::Fact fact) {
+  using api::Fact;
+  constexpr std::array kShort = {Fact::kModel, Fact::kEffort, Fact::kAgent, Fact::kRequestClass, Fact::kSession, Fact::kUser,
+                                 Fact::kProject, Fact::kClient, Fact::kDialect, Fact::kPath, Fact::kLastRole};
+  return std::find(kShort.begin(), kShort.end(), fact) != kShort.end();
+}
+
+std::string_view Reader::short_text(api::Fact fact) const {
+  const chat::Outline& outline = facts_.outline != nullptr ? *facts_.outline : kNoOutline;
+  const Identity& identity = facts_.identity != nullptr ? *facts_.identity : kNoIdentity;
+  const auto always = [](std::string_view text) { return text.empty() ? std::string_view("") : text; };
+  const auto unless_empty = [](std::string_view text) { return text.empty() ? std::string_view() : text; };
+  using api::Fact;
+  switch (fact) {
+    case Fact::kModel: return always(outline.model);
+    case Fact::kDialect: return always(facts_.dialect);
+    case Fact::kPath: return always(facts_.path);
+    case Fact::kEffort: return unless_empty(outline.effort);
+    case Fact::kLastRole: return unless_empty(outline.last_role);
+    case Fact::kAgent: return unless_empty(identity.agent);
+    case Fact::kRequestClass: return unless_empty(identity.request_class);
+    case Fact::kSession: return unless_empty(identity.session);
+    case Fact::kUser: return unless_empty(identity.user);
+    case Fact::kProject: return unless_empty(identity.project);
+    case Fact::kClient: return unless_empty(identity.client);
+    default: return {};
+  }
 }
 
 Value Reader::value_of(api::Fact fact) {
   const chat::Outline& outline = facts_.outline != nullptr ? *facts_.outline : kNoOutline;
-  const Identity& identity = facts_.identity != nullptr ? *facts_.identity : kNoIdentity;
   const chat::Usage& usage = facts_.usage != nullptr ? *facts_.usage : kNoUsage;
   using api::Fact;
   switch (fact) {
-    case Fact::kModel: return words(outline.model);
+    case Fact::kModel:
+    case Fact::kDialect:
+    case Fact::kPath:
+    case Fact::kEffort:
+    case Fact::kLastRole:
+    case Fact::kAgent:
+    case Fact::kRequestClass:
+    case Fact::kSession:
+    case Fact::kUser:
+    case Fact::kProject:
+    case Fact::kClient: {
+      const std::string_view text = short_text(fact);
+      return text.data() != nullptr ? words(text) : Value();
+    }
     case Fact::kTokens:
       if (facts_.tokens_use != nullptr) facts_.tokens_use->seen = true;
       return number(facts_.tokens);
@@ -178,15 +218,6 @@ Value Reader::value_of(api::Fact fact) {
       return flag(outline.thinking.kind == chat::ThinkingKind::kEnabled ||
                   outline.thinking.kind == chat::ThinkingKind::kAdaptive);
     case Fact::kThinkingBudget: return number_or_none(outline.thinking.budget_tokens);
-    case Fact::kEffort: return words_or_none(outline.effort);
-    case Fact::kAgent: return words_or_none(identity.agent);
-    case Fact::kRequestClass: return words_or_none(identity.request_class);
-    case Fact::kSession: return words_or_none(identity.session);
-    case Fact::kUser: return words_or_none(identity.user);
-    case Fact::kProject: return words_or_none(identity.project);
-    case Fact::kClient: return words_or_none(identity.client);
-    case Fact::kDialect: return words(facts_.dialect);
-    case Fact::kPath: return words(facts_.path);
     case Fact::kTurns: return number(outline.messages);
     case Fact::kImages: return number(outline.images);
     case Fact::kDocuments: return number(outline.documents);
@@ -199,7 +230,6 @@ Value Reader::value_of(api::Fact fact) {
       return value;
     }
     case Fact::kSystemHash: return words(system_hash());
-    case Fact::kLastRole: return words_or_none(outline.last_role);
     case Fact::kTargetModel: return target_ == nullptr ? Value() : words_or_none(target_->model);
     case Fact::kTargetProvider: return target_ == nullptr ? Value() : words_or_none(target_->provider);
     case Fact::kProviderClass: return target_ == nullptr ? Value() : words(targets_->local(target_->provider) ? "local" : "external");
@@ -340,6 +370,18 @@ std::optional<Warmth> Reader::warm(const Target& target) {
   if (facts_.counters != nullptr) warmth = facts_.counters->warm(target, session);
   if (trace_ != nullptr) note("warm." + target.provider + "," + target.model, warmth ? flag(warmth->warm) : Value());
   return warmth;
+}
+
+std::optional<Move> Reader::move(const Target& from, const Target& to) {
+  const std::string_view session = facts_.identity != nullptr ? std::string_view(facts_.identity->session) : std::string_view();
+  std::optional<Move> found;
+  if (facts_.counters != nullptr) found = facts_.counters->move(from, to, session);
+  if (trace_ != nullptr) {
+    Value turns;
+    if (found) turns = std::isfinite(found->turns) ? real_or_none(found->turns) : words_or_none("never");
+    note("warm." + target_text(from) + ">" + target_text(to) + ".turns", turns);
+  }
+  return found;
 }
 
 const chat::Request* Reader::request() {

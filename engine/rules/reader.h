@@ -40,14 +40,16 @@ class Reader {
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
-  Value read(api::Fact fact);
+  Value read(api::Fact fact) { return trace_ == nullptr ? value_of(fact) : read_noted(fact); }
+  /// A text that the request says in a few bytes, for nobody's trace. Without data: the request does not have it. Only for facts
+  /// of is_short_text().
+  [[nodiscard]] std::string_view short_text(api::Fact fact) const;
+  static bool is_short_text(api::Fact fact);
   /// `tokens`, to be compared with a number: notes when the count is not sure to be on one side of it.
-  Value tokens_against(double number);
-  /// What tokens_against() notes, for who knows the value already.
-  void compared_tokens_with(double number) {
-    TokensUse* use = facts_.tokens_use;
-    if (use == nullptr) return;
-    if (number >= static_cast<double>(use->low) && number <= static_cast<double>(use->high)) use->near = true;
+  double tokens_against(double number) {
+    if (trace_ != nullptr) note_tokens();
+    compared_tokens_with(number);
+    return static_cast<double>(facts_.tokens);
   }
   /// By lower-case name; nothing when absent.
   Value header(std::string_view name);
@@ -62,6 +64,7 @@ class Reader {
   Value rate(std::string_view by, std::chrono::milliseconds window);
   Value health(std::string_view provider);
   std::optional<Warmth> warm(const Target& target);
+  std::optional<Move> move(const Target& from, const Target& to);
   /// Nothing when they cannot be read.
   [[nodiscard]] std::optional<std::size_t> message_count();
   /// From 0; null beyond the end. Valid until the next call.
@@ -85,7 +88,14 @@ class Reader {
   [[nodiscard]] bool targets_known() const { return targets_known_; }
 
  private:
+  void compared_tokens_with(double number) {
+    TokensUse* use = facts_.tokens_use;
+    if (use == nullptr) return;
+    if (number >= static_cast<double>(use->low) && number <= static_cast<double>(use->high)) use->near = true;
+  }
   Value value_of(api::Fact fact);
+  Value read_noted(api::Fact fact);
+  void note_tokens();
   Value spent(std::string_view by, Period period);
   void note(std::string_view name, const Value& value);
   std::string_view keep(std::string text);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "core/json.h"
 #include "core/limits.h"
@@ -16,6 +18,7 @@ namespace {
 constexpr std::string_view kCounters = "counters";
 constexpr std::string_view kHealth = "health";
 constexpr std::string_view kWarm = "warm";
+constexpr std::string_view kMove = "move";
 
 /// Facts that are not recorded: a trace names the parts of some with a dot.
 constexpr std::array<std::string_view, 5> kNeverKept = {"text", "body", "messages", "tools", "system_hash"};
@@ -35,6 +38,8 @@ std::string rate_key(const Scope& scope, std::chrono::milliseconds window) {
   std::string key = "rate.";
   return key.append(scope.by.empty() ? "all" : scope.by).append(".").append(std::to_string(window.count()));
 }
+
+std::string move_key(const Target& from, const Target& to) { return target_text(from) + " > " + target_text(to); }
 
 /// Names under which clients send credentials, or may.
 bool may_be_secret(std::string_view name) {
@@ -71,6 +76,17 @@ class RecordedCounters final : public Counters {
       if (part.key == "cost_usd") warmth.cost_usd = part.value.number;
     }
     return warmth;
+  }
+  [[nodiscard]] std::optional<Move> move(const Target& from, const Target& to, std::string_view) const override {
+    const Tree::Member* all = recorded_.find(kMove);
+    const Tree::Member* one = all == nullptr ? nullptr : all->value.find(move_key(from, to));
+    if (one == nullptr) return std::nullopt;
+    Move move{std::numeric_limits<double>::infinity(), 0};
+    for (const Tree::Member& part : one->value.members) {
+      if (part.key == "turns") move.turns = part.value.number;
+      if (part.key == "cost_usd") move.cost_usd = part.value.number;
+    }
+    return move;
   }
 
  private:
@@ -139,6 +155,12 @@ std::optional<Warmth> FactRecorder::warm(const Target& target, std::string_view 
   return value;
 }
 
+std::optional<Move> FactRecorder::move(const Target& from, const Target& to, std::string_view session) const {
+  const auto value = real_->move(from, to, session);
+  if (value) moves_.emplace(move_key(from, to), *value);
+  return value;
+}
+
 std::string FactRecorder::json(const Facts& facts) const {
   std::string out;
   out.reserve(192);
@@ -167,7 +189,7 @@ std::string FactRecorder::json(const Facts& facts) const {
     for (const auto& [name, value] : headers_) writer.member(name, std::string_view(value));
     writer.end_object();
   }
-  if (!numbers_.empty() || !health_.empty() || !warmth_.empty()) {
+  if (!numbers_.empty() || !health_.empty() || !warmth_.empty() || !moves_.empty()) {
     writer.key(kCounters).begin_object();
     for (const auto& [name, value] : numbers_) writer.member(name, value);
     if (!health_.empty()) {
@@ -180,6 +202,15 @@ std::string FactRecorder::json(const Facts& facts) const {
       for (const auto& [name, value] : warmth_) {
         writer.key(name).begin_object();
         writer.member("warm", value.warm).member("tokens", value.tokens).member("cost_usd", value.cost_usd).end_object();
+      }
+      writer.end_object();
+    }
+    if (!moves_.empty()) {
+      writer.key(kMove).begin_object();
+      for (const auto& [name, value] : moves_) {
+        writer.key(name).begin_object();
+        if (std::isfinite(value.turns)) writer.member("turns", value.turns);  // absent: never
+        writer.member("cost_usd", value.cost_usd).end_object();
       }
       writer.end_object();
     }

@@ -31,6 +31,7 @@ class FactRecorder final : public Counters {
   [[nodiscard]] std::optional<double> requests(Scope scope, std::chrono::milliseconds window) const override;
   [[nodiscard]] std::string_view health(std::string_view provider) const override;
   [[nodiscard]] std::optional<Warmth> warm(const Target& target, std::string_view session) const override;
+  [[nodiscard]] std::optional<Move> move(const Target& from, const Target& to, std::string_view session) const override;
 
  private:
   std::string_view header(std::string_view name) const;
@@ -41,6 +42,7 @@ class FactRecorder final : public Counters {
   mutable std::map<std::string, double, std::less<>> numbers_;      ///< "spend.project.day", "rate.session.60000", ...
   mutable std::map<std::string, std::string, std::less<>> health_;  ///< by provider
   mutable std::map<std::string, Warmth, std::less<>> warmth_;       ///< by "provider,model"
+  mutable std::map<std::string, Move, std::less<>> moves_;          ///< by "provider,model > provider,model"
 };
 
 /// A request as the ledger remembers it.

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <bit>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "core/text.h"
@@ -39,7 +41,7 @@ struct Asked {
 /// One decision being made: rules add their claims from top to bottom, the first claim on a slot wins.
 class Merge {
  public:
-  Merge(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace, Decision& decision)
+  Merge(const RuleSet& set, Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace, Decision& decision)
       : set_(set), sieve_(sieve), judge_(set, quarantine, facts, api::On::kRequest, trace), reader_(judge_.reader()), decision_(decision) {}
 
   void decide() {
@@ -65,40 +67,51 @@ class Merge {
 
   // The rules on requests when nobody wants to know why one did not match.
   void sift() {
-    const std::vector<Rule>& rules = set_.on_request;
-    const std::size_t count = rules.size();
-    const Sieve::Row* const rows = sieve_.rows();
     Sieve::Glance glance(reader_);
-    for (std::size_t i = 0; i < count && !denied_; ++i) {
-      const Sieve::Row& row = rows[i];
-      if (row.only_targets && (!row.to || to_claimed_) && (!row.fallback || fallback_claimed_)) continue;
-      const Sieve::Answer answer = sieve_.ask(row, glance);
-      if (answer == Sieve::Answer::kNo) continue;
-      const bool matched = answer == Sieve::Answer::kYes;
-      if (!matched || !row.fixed_targets || !take_fixed_targets(rules[i])) apply(rules[i], false, matched);
+    const std::span<const std::uint64_t> words = sieve_.candidates(reader_, glance);
+    for (std::size_t word = 0; word < words.size(); ++word) {
+      for (std::uint64_t left = words[word]; left != 0; left &= left - 1) {
+        sift(word * 64 + static_cast<std::size_t>(std::countr_zero(left)), glance);
+        if (denied_) return;
+      }
     }
+  }
+
+  void sift(std::size_t number, Sieve::Glance& glance) {
+    const Sieve::Row& row = sieve_.row(number);
+    if (row.only_targets && (!row.to || to_claimed_) && (!row.fallback || fallback_claimed_)) return;
+    const Sieve::Answer answer = sieve_.ask(row, glance);
+    if (answer == Sieve::Answer::kNo) return;
+    const Rule& rule = set_.on_request[number];
+    const bool matched = answer == Sieve::Answer::kYes;
+    if (matched && row.pick_decides && find_fixed(rule.fallback, row.fallback_pick) == nullptr) return;
+    if (!matched || !row.fixed_targets || !take_fixed_targets(rule, row)) apply(rule, false, matched);
   }
 
   // What claim() does for a rule that matches, and neither fails nor asks for more than targets that are known as they stand.
   // False when it has to be looked at in full; then nothing was claimed.
-  bool take_fixed_targets(const Rule& rule) {
-    const std::vector<Choice>* to = nullptr;
-    const std::vector<Choice>* fallback = nullptr;
-    if (!find_fixed(rule.to, to) || !find_fixed(rule.fallback, fallback)) return false;
-    if (to != nullptr && !to_claimed_ && !to->empty()) take_choice(rule, to->front());
-    if (fallback == nullptr || fallback_claimed_) return true;
-    fallback_claimed_ = true;
-    fixed_fallback_ = fallback;
+  bool take_fixed_targets(const Rule& rule, const Sieve::Row& row) {
+    if (!is_fixed(rule.to) || !is_fixed(rule.fallback)) return false;
+    if (row.to && !to_claimed_) {
+      const std::vector<Choice>* const to = find_fixed(rule.to, row.to_pick);
+      if (to != nullptr && !to->empty()) take_choice(rule, to->front());
+    }
+    if (!row.fallback || fallback_claimed_) return true;
+    fixed_fallback_ = find_fixed(rule.fallback, row.fallback_pick);
+    fallback_claimed_ = fixed_fallback_ != nullptr;
     return true;
   }
 
-  bool find_fixed(const TargetEffect& effect, const std::vector<Choice>*& found) {
-    switch (effect.kind) {
-      case TargetEffect::Kind::kNone: return true;
-      case TargetEffect::Kind::kFixed: found = &effect.choices; return true;
-      case TargetEffect::Kind::kPick: found = effect.pick.find(reader_.read(effect.pick.fact).text); return true;
-      default: return false;
-    }
+  static bool is_fixed(const TargetEffect& effect) {
+    using Kind = TargetEffect::Kind;
+    return effect.kind == Kind::kNone || effect.kind == Kind::kFixed || effect.kind == Kind::kPick;
+  }
+
+  /// Null: the pick has nothing for this request.
+  const std::vector<Choice>* find_fixed(const TargetEffect& effect, std::uint32_t pick) {
+    if (effect.kind == TargetEffect::Kind::kFixed) return &effect.choices;
+    const Value key = reader_.read(effect.pick.fact);
+    return key.kind == Value::Kind::kText ? sieve_.pick(pick, key.text) : nullptr;
   }
 
   // Nothing this rule could claim is still free.
@@ -397,7 +410,7 @@ class Merge {
   void sign(const Rule& rule) {
     to_claimed_ = true;
     decision_.rule = rule.name;
-    decision_.reason = rule.reason.parts.empty() ? "rule '" + rule.name + "'" : rule.reason.render(reader_);
+    decision_.reason = rule.reason_text ? *rule.reason_text : rule.reason.render(reader_);
   }
 
   void take_choice(const Rule& rule, const Choice& choice) {
@@ -486,7 +499,7 @@ class Merge {
   void claim_strict(const Rule& rule, Asked& asked) {
     if (!asked.strict) return;
     const bool taken = denied_ || decision_.strict.has_value();
-    judge_.record(rule, "strict", globs_text(*asked.strict), taken);
+    judge_.record(rule, "strict", listed(*asked.strict), taken);
     if (!taken) decision_.strict = std::move(asked.strict);
   }
 
@@ -509,7 +522,7 @@ class Merge {
   }
 
   const RuleSet& set_;
-  const Sieve& sieve_;
+  Sieve& sieve_;
   Judge judge_;
   Reader& reader_;
   static constexpr std::size_t kUsualTargets = 3;  // for one piece of memory
@@ -524,7 +537,7 @@ class Merge {
 
 }  // namespace
 
-Decision decide_request(const RuleSet& set, const Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace) {
+Decision decide_request(const RuleSet& set, Sieve& sieve, Quarantine& quarantine, const Facts& facts, Trace* trace) {
   Decision decision;
   Merge(set, sieve, quarantine, facts, trace, decision).decide();
   return decision;

@@ -5,6 +5,8 @@
 
 #include "config/models.h"
 #include "core/text.h"
+#include "dialect/dialect.h"
+#include "rules/api.h"
 #include "rules/implication.h"
 
 namespace ccrules::rules {
@@ -22,10 +24,12 @@ class Reviewer {
         check_effects(rule);
         check_reach(*rules, i);
         check_models(rule);
+        check_values(rule, rule.when);
+        check_set(rule);
       }
     }
     for (const auto& [name, place] : set_.aliases) {
-      if (place.used || is_quoted_somewhere(name)) continue;
+      if (place.used || place.made || is_quoted_somewhere(name)) continue;
       warn(*place.file, place.at, "alias '" + name + "' is not used");
     }
     return std::move(found_);
@@ -132,14 +136,76 @@ class Reviewer {
   void check_model(const Rule& rule, const Target& target) {
     if (target.model.empty()) return;
     std::vector<std::string> ids;
-    for (const config::Model& model : config::ModelTable::built_in().all()) {
+    for (const config::Model& model : set_.models.all()) {
       if (model.provider == target.provider) ids.push_back(model.id);
     }
-    if (ids.empty() || config::ModelTable::built_in().find(target.model, target.provider) != nullptr) return;
+    if (ids.empty() || set_.models.find(target.model, target.provider) != nullptr) return;
     const std::string near = text::did_you_mean(target.model, ids);
     warn(*rule.file, rule.to_at.line != 0 ? rule.to_at : rule.at,
          "rule '" + rule.name + "': " + target.provider + " has no known model '" + target.model + "'",
          near.empty() ? std::string() : "did you mean '" + near + "'?");
+  }
+
+  // What no request or reply is likely to have: the rule would do nothing, silently.
+  void check_values(const Rule& rule, const Condition& condition) {
+    for (const Condition& child : condition.children) check_values(rule, child);
+    if (!condition.children.empty() || condition.at.line == 0) return;
+    const bool text = condition.op == Condition::Op::kText;
+    const bool provider = condition.fact == api::Fact::kTargetProvider || condition.fact == api::Fact::kProvider;
+    if (text && condition.fact == api::Fact::kPath) {
+      check_path(rule, condition);
+    } else if (text && provider && !set_.targets.exists(condition.text)) {
+      TargetProblem problem;
+      (void)set_.targets.resolve(condition.text + ",any", problem);  // says which there are
+      warn(*rule.file, condition.at, problem.message, problem.hint);
+    } else if (const api::Values* values = api::fact_row(condition.fact).values) {
+      if (text) check_word(rule, condition.at, *values, condition.text, api::fact_row(condition.fact).name);
+      if (values->bounded() && out_of(*values, condition)) {
+        warn(*rule.file, condition.at, "`" + condition.shown + "` never holds",
+             std::string(api::fact_row(condition.fact).name) + " is from " + number_text(values->least) + " to " +
+                 number_text(values->most));
+      }
+    }
+  }
+
+  void check_word(const Rule& rule, Spot at, const api::Values& values, std::string_view word, const char* name) {
+    if (values.words.empty() || values.has(word)) return;
+    const std::string near = api::near_word_hint(values, word);
+    if (!near.empty()) warn(*rule.file, at, std::string(name) + " is probably never '" + std::string(word) + "'", near);
+  }
+
+  static bool out_of(const api::Values& values, const Condition& condition) {
+    const double number = condition.number;
+    switch (condition.op) {
+      case Condition::Op::kEqual: return number < values.least || number > values.most;
+      case Condition::Op::kGreater: return number >= values.most;
+      case Condition::Op::kAtLeast: return number > values.most;
+      case Condition::Op::kLess: return number <= values.least;
+      case Condition::Op::kAtMost: return number < values.least;
+      default: return false;
+    }
+  }
+
+  void check_path(const Rule& rule, const Condition& condition) {
+    for (const char* method : {"POST", "GET"}) {
+      if (dialect::find(method, condition.text).endpoint != dialect::Endpoint::kNone) return;
+    }
+    const std::vector<std::string> paths = {"/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches", "/v1/files",
+                                            "/v1/chat/completions", "/v1/responses", "/v1/completions", "/v1/embeddings",
+                                            "/api/chat"};
+    const std::string near = text::did_you_mean(condition.text, paths);
+    warn(*rule.file, condition.at, "no endpoint has the path '" + condition.text + "'",
+         near.empty() ? "paths are such as /v1/messages, /v1/chat/completions, /v1/responses, /v1beta/models/*:generateContent, /api/chat"
+                      : "did you mean '" + near + "'?");
+  }
+
+  void check_set(const Rule& rule) {
+    for (const FieldEdit& edit : rule.set.fixed) {
+      const api::FieldRow* row = api::find_field(edit.field);
+      if (row == nullptr || row->values == nullptr || edit.value_json.size() < 2 || edit.value_json.front() != '"') continue;
+      const std::string_view word = std::string_view(edit.value_json).substr(1, edit.value_json.size() - 2);
+      check_word(rule, rule.at, *row->values, word, row->name);
+    }
   }
 
   // Functions may return an alias.

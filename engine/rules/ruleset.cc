@@ -67,6 +67,16 @@ bool uses_lua(const Rule& rule) {
          rule.cache.function != 0 || rule.budget.function != 0 || rule.strict.function != 0;
 }
 
+std::optional<std::string> fixed_reason(const Rule& rule) {
+  if (rule.reason.parts.empty()) return "rule '" + rule.name + "'";
+  std::string text;
+  for (const Template::Part& part : rule.reason.parts) {
+    if (part.is_fact) return std::nullopt;
+    text += part.text;
+  }
+  return text;
+}
+
 // Requests of one working directory, its folders included.
 Condition of_project(const std::string& directory) {
   Condition condition;
@@ -104,6 +114,7 @@ bool reads_target(const Tree& tree) {
 struct Declared {
   const RuleSource* source = nullptr;
   Script* script = nullptr;  ///< null: no Lua files
+  Targets* targets = nullptr;  ///< of its rules
   std::vector<Declaration> declarations;
 };
 
@@ -126,6 +137,7 @@ class Loader {
     for (const RuleSource& source : sources) declared.push_back(read(source));
     for (const Declared& each : declared) read_aliases(each);
     check_aliases();
+    for (const Declared& each : declared) read_models(each);
     check_configuration();
     for (const Declared& each : declared) read_overrides(each);
     for (const Declared& each : declared) compile(each);
@@ -143,10 +155,12 @@ class Loader {
   }
 
   void report(const SourceFile& file, const Problems& problems) {
-    for (const Problem& problem : problems) fail(file, problem.at, problem.message, problem.hint);
+    for (const Problem& problem : problems) {
+      if (!is_told(file, problem.at)) fail(file, problem.at, problem.message, problem.hint);
+    }
   }
 
-  Script* add_script(const Grants& grants) {
+  Script* add_script(const Grants& grants, const Targets& targets) {
     std::string error;
     std::unique_ptr<Script> script = Script::create(kPrelude, error, grants);
     if (script == nullptr || !script->set_config(snapshot_, error)) {
@@ -155,7 +169,7 @@ class Loader {
       diagnostics_.push_back(std::move(diagnostic));
       return nullptr;
     }
-    script->set_targets(&set_->targets);
+    script->set_targets(&targets);
     script->set_zones(&set_->zones);
     set_->scripts.push_back(std::move(script));
     return set_->scripts.back().get();
@@ -164,6 +178,8 @@ class Loader {
   Declared read(const RuleSource& source) {
     Declared out;
     out.source = &source;
+    out.targets = &set_->targets;
+    if (!source.models.empty()) out.targets = set_->pack_targets.emplace_back(std::make_unique<Targets>(set_->targets)).get();
     for (const RuleSource::File& named : source.files) {
       auto file = std::make_unique<SourceFile>();
       file->path = named.path;
@@ -179,6 +195,7 @@ class Loader {
         file->text = *std::move(text);
       }
       set_->files.push_back(std::move(file));
+      if (named.made) made_.push_back(set_->files.back().get());
       read(*set_->files.back(), out);
     }
     if (out.script != nullptr) out.script->freeze();
@@ -196,7 +213,7 @@ class Loader {
       return;
     }
     if (out.script == nullptr) {
-      out.script = add_script(out.source->grants);
+      out.script = add_script(out.source->grants, *out.targets);
       if (out.script != nullptr && hooks_.lines != nullptr && out.source->pack == hooks_.pack) out.script->note_lines(hooks_.lines);
     }
     if (out.script != nullptr) out.script->load(file, out.declarations, diagnostics_);
@@ -257,7 +274,9 @@ class Loader {
         } else {
           own.push_back(member.key);
           const bool added = set_->targets.add_alias(member.key, member.value.text);
-          if (added) set_->aliases[member.key] = AliasPlace{declaration.file, member.value.at, false};
+          if (!added) continue;
+          const bool made = std::find(made_.begin(), made_.end(), declaration.file) != made_.end();
+          set_->aliases[member.key] = AliasPlace{declaration.file, member.value.at, false, declared.source->layer, made};
         }
       }
       if (!declaration.body.items.empty()) {
@@ -269,8 +288,39 @@ class Loader {
   void check_aliases() {
     for (const auto& [name, place] : set_->aliases) {
       TargetProblem problem;
-      if (!set_->targets.resolve(name, problem)) fail(*place.file, place.at, problem.message, problem.hint);
+      if (place.made || set_->targets.resolve(name, problem)) continue;
+      fail(*place.file, place.at, problem.message, problem.hint);
+      broken_.push_back(name);
     }
+  }
+
+  // After all aliases: those of the user's own files come before what a pack suggests.
+  void read_models(const Declared& declared) {
+    const RuleSource& source = *declared.source;
+    if (source.models.empty()) return;
+    *declared.targets = set_->targets;
+    for (const auto& [alias, model] : source.models) {
+      const auto found = set_->aliases.find(alias);
+      const bool own = found != set_->aliases.end() && found->second.layer <= Layer::kUser;
+      if (model.chosen || !own) declared.targets->set_alias(alias, model.target);
+    }
+    for (const auto& [alias, model] : source.models) {
+      TargetProblem problem;
+      if (declared.targets->resolve(alias, problem)) continue;
+      diagnostics_.push_back({source.installed_at, "pack " + source.pack + ": its alias '" + alias + "' stands for '" + model.target +
+                                                       "', but " + problem.message, problem.hint, {}, false});
+      broken_.push_back(alias);
+    }
+  }
+
+  /// True when a rule names an alias there that was found wrong at its own place.
+  bool is_told(const SourceFile& file, Spot at) const {
+    const std::string_view line = file.line(at.line);
+    if (at.column < 1 || static_cast<std::size_t>(at.column) > line.size()) return false;
+    const std::string_view there = line.substr(static_cast<std::size_t>(at.column) - 1);
+    return std::any_of(broken_.begin(), broken_.end(), [there](const std::string& name) {
+      return there.starts_with('"' + name + '"') || there.starts_with('\'' + name + '\'');
+    });
   }
 
   // --- overrides
@@ -355,12 +405,13 @@ class Loader {
       rule.where = declaration.file->shown + ":" + std::to_string(declaration.at.line);
       rule.script = declared.script;
       rule.context.grants = source.grants;
-      rule.context.targets = &set_->targets;
+      rule.context.targets = declared.targets;
       rule.context.zones = &set_->zones;
       const bool off = read_rule(rule, declaration);
       if (off || switched_off(rule)) continue;
       if (!source.project.empty()) rule.when = both(of_project(source.project), std::move(rule.when));
       rule.uses_lua = ccrules::rules::uses_lua(rule);
+      rule.reason_text = fixed_reason(rule);
       rule.number = set_->rule_count++;
       rules_of(rule).push_back(std::move(rule));
     }
@@ -562,6 +613,8 @@ class Loader {
   std::vector<Override> overrides_;
   std::vector<std::string> names_;  // "pack#name", for did-you-mean
   std::vector<std::string> taken_;
+  std::vector<const SourceFile*> made_;
+  std::vector<std::string> broken_;  // aliases that stand for nothing
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "config/models.h"
 #include "core/world.h"
 #include "rules/conditions.h"
 #include "rules/effects.h"
@@ -39,6 +40,7 @@ struct Rule {
   bool uses_lua = false;      ///< its condition or an effect is a function
   Condition when;
   Template reason;    ///< empty: the rule's name speaks
+  std::optional<std::string> reason_text;  ///< of a chosen target, when no fact is part of it
   TargetEffect to;
   TargetEffect fallback;
   DenyEffect deny;
@@ -74,12 +76,16 @@ struct AliasPlace {
   const SourceFile* file = nullptr;
   Spot at;
   bool used = false;
+  Layer layer = Layer::kUser;
+  bool made = false;  ///< the file does not exist, see RuleSource::File
 };
 
 /// All rules of a configuration, in order of precedence, with everything they need.
 struct RuleSet {
-  RuleSet(const config::Snapshot& snapshot, const Files& files_read) : targets(snapshot), zones(files_read) {}
+  RuleSet(const config::Snapshot& snapshot, const Files& files_read) : targets(snapshot), models(snapshot.models()), zones(files_read) {}
   Targets targets;
+  std::vector<std::unique_ptr<Targets>> pack_targets;  ///< of packs whose aliases stand for something of their own
+  config::ModelTable models;  ///< what is known of models
   Zones zones;
   std::vector<std::unique_ptr<SourceFile>> files;
   std::vector<std::unique_ptr<Script>> scripts;

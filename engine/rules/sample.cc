@@ -159,6 +159,9 @@ Result<void> Sample::read(std::string_view bytes) {
     spoken = route.spoken;
     if (spoken == nullptr) return bad_request("no model endpoint answers " + head.method + " " + path);
   } else {
+    if (!text::trim(text).starts_with('{')) {
+      return bad_request("this is no request: neither a JSON object nor a saved .http file with its head");
+    }
     Shape shape;
     CCR_TRY(name, shape.dialect(text));
     spoken = dialect::by_name(name);

@@ -154,6 +154,8 @@ class TreeReader {
   bool too_large_ = false;
 };
 
+bool is_for_tests(std::string_view word) { return word == "base" || word == "case" || word == "sweep" || word == "flow"; }
+
 /// "rules/my.lua:12: unexpected symbol near 'x'" as a diagnostic at line 12, and at x when the line shows it.
 config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::string& error) {
   const std::string prefix = chunk_name(file) + ":";
@@ -168,6 +170,16 @@ config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::strin
       message = text::trim(std::string_view(error).substr(colon + 1));
     }
   }
+  // What is missing at the end of the file is missing behind its last word, not on the empty line behind it.
+  if (message.ends_with("near '<eof>'")) {
+    const std::string_view text = text::trim(file.text);
+    const std::size_t end = static_cast<std::size_t>(text.data() - file.text.data()) + text.size();
+    const std::string_view before = std::string_view(file.text).substr(0, end);
+    at.line = static_cast<int>(std::count(before.begin(), before.end(), '\n')) + 1;
+    at.column = static_cast<int>(end - (before.rfind('\n') + 1)) + 1;
+    message.replace(message.size() - std::string_view("near '<eof>'").size(), std::string::npos, "before the file ends");
+    return file.error(at, message);
+  }
   // Point at the word the message quotes last.
   const std::size_t close = message.rfind('\'');
   const std::size_t open = close == std::string::npos || close == 0 ? std::string::npos : message.rfind('\'', close - 1);
@@ -177,9 +189,13 @@ config::Diagnostic lua_error_diagnostic(const SourceFile& file, const std::strin
     if (column != std::string_view::npos) at.column = static_cast<int>(column) + 1;
     if (message.starts_with("attempt to call global") || message.starts_with("attempt to index global")) {
       static const std::vector<std::string> kWords = {"rule", "alias", "override", "remove", "any",    "none",
-                                                      "base", "case",  "pick",     "serving", "requested"};
+                                                      "base", "case",  "sweep",    "flow",    "pick",   "serving", "requested"};
       const std::string near = text::did_you_mean(word, kWords);
       std::string hint = near.empty() ? std::string() : "did you mean '" + near + "'?";
+      if (near == word) {
+        hint = is_for_tests(word) ? "tests have files of their own: NAME_test.lua"
+                                  : "this was read as a file of tests; rules have files of their own";
+      }
       for (const char* gone : {"os", "io", "require", "load", "loadstring", "dofile", "print", "debug", "next", "coroutine"}) {
         if (word == gone) hint = "rules have no I/O, no clock and no code loading; see docs/rules.md";
       }
@@ -448,16 +464,25 @@ struct Script::Binding {
     return 1;
   }
 
-  // req.warm(target)
+  // req.warm(target), req.warm(target, to)
   static int warm(lua_State* state) {
     const char* name = luaL_checkstring(state, 1);
+    const char* to = luaL_optstring(state, 2, nullptr);
     std::optional<Warmth> warmth;
+    std::optional<Move> move;
     if (!find_warmth(state, name, warmth)) return luaL_error(state, "warm: there is no target '%s'", name);
+    if (to != nullptr && !find_move(state, name, to, move)) return luaL_error(state, "warm: there is no target '%s'", to);
     if (!warmth) {
       lua_pushnil(state);
       return 1;
     }
-    lua_createtable(state, 0, 3);
+    lua_createtable(state, 0, 5);
+    if (move) {
+      lua_pushnumber(state, move->turns);
+      lua_setfield(state, -2, "turns");
+      lua_pushnumber(state, move->cost_usd);
+      lua_setfield(state, -2, "move_usd");
+    }
     lua_pushboolean(state, warmth->warm ? 1 : 0);
     lua_setfield(state, -2, "warm");
     lua_pushnumber(state, static_cast<lua_Number>(warmth->tokens));
@@ -474,6 +499,17 @@ struct Script::Binding {
     const std::optional<Choice> choice = targets != nullptr ? targets->resolve(name, problem) : std::nullopt;
     if (choice) warmth = facts.warm(choice->target);
     return choice.has_value();
+  }
+
+  static bool find_move(lua_State* state, const char* from_name, const char* to_name, std::optional<Move>& move) {
+    const Targets* targets = self(state).targets_;
+    if (targets == nullptr) return false;
+    Reader& facts = reader(state);
+    TargetProblem problem;
+    const std::optional<Choice> from = targets->resolve(from_name, problem);
+    const std::optional<Choice> to = targets->resolve(to_name, problem);
+    if (from && to) move = facts.move(from->target, to->target);
+    return from && to;
   }
 
   // req.time_in("Europe/Berlin")

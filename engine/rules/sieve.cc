@@ -1,6 +1,9 @@
 #include "rules/sieve.h"
 
 #include <algorithm>
+#include <optional>
+#include <type_traits>
+#include <utility>
 
 #include "core/text.h"
 
@@ -18,6 +21,9 @@ constexpr std::uint64_t kEveryLetter = ~std::uint64_t{0};
 constexpr std::size_t kLongText = 256;  // not worth reading to save tests
 
 bool is_number_test(Op op) { return op >= Op::kEqual && op <= Op::kAtMost; }
+
+constexpr std::size_t kWordBits = 64;
+constexpr std::uint64_t bit_of(std::size_t rule) { return std::uint64_t{1} << rule % kWordBits; }
 
 bool is_about_target(api::Fact fact) {
   return fact == api::Fact::kTargetModel || fact == api::Fact::kTargetProvider || fact == api::Fact::kProviderClass;
@@ -37,24 +43,150 @@ constexpr std::array<std::uint64_t, 256> kBitOfByte = [] {
 
 std::uint64_t letters_of(std::string_view text) {
   if (text.size() > kLongText) return kEveryLetter;
+  const auto bit = [](char c) { return kBitOfByte[static_cast<unsigned char>(c)]; };
   std::uint64_t letters = 0;
-  for (const char c : text) letters |= kBitOfByte[static_cast<unsigned char>(c)];
+  for (; text.size() >= 4; text.remove_prefix(4)) letters |= bit(text[0]) | bit(text[1]) | bit(text[2]) | bit(text[3]);
+  for (const char c : text) letters |= bit(c);
   return letters;
+}
+
+/// The short text that says by itself whether the condition holds.
+std::optional<api::Fact> only_text_of(const Condition& condition) {
+  switch (condition.op) {
+    case Op::kText:
+    case Op::kGlob:
+    case Op::kPrefix:
+    case Op::kPresent:
+    case Op::kNames:
+      return condition.subject == nullptr && Reader::is_short_text(condition.fact) ? std::optional(condition.fact) : std::nullopt;
+    case Op::kAll:
+    case Op::kAny:
+    case Op::kNone: break;
+    default: return std::nullopt;
+  }
+  std::optional<api::Fact> only;
+  for (const Condition& child : condition.children) {
+    const std::optional<api::Fact> fact = only_text_of(child);
+    if (!fact || (only && *only != *fact)) return std::nullopt;
+    only = fact;
+  }
+  return only;
+}
+
+void add_conjuncts(const Condition& condition, std::vector<const Condition*>& out) {
+  if (condition.op != Op::kAll) {
+    out.push_back(&condition);
+    return;
+  }
+  for (const Condition& child : condition.children) add_conjuncts(child, out);
+}
+
+/// All of them must hold.
+std::vector<const Condition*> conjuncts_of(const Condition& condition) {
+  std::vector<const Condition*> out;
+  add_conjuncts(condition, out);
+  return out;
+}
+
+/// The condition that the pick finds something, see refine() in ruleset.cc.
+bool is_of_pick(const Condition& condition, const Pick& pick) {
+  return condition.op == Op::kNames && condition.at.line == 0 && condition.fact == pick.fact &&
+         condition.names.size() == pick.exact.size() && condition.globs.size() == pick.globs.size();
 }
 
 }  // namespace
 
-Sieve::Sieve(const std::vector<Rule>& rules) {
-  for (const Rule& rule : rules) {
-    const auto by_function = [](const TargetEffect& effect) { return effect.kind == TargetEffect::Kind::kFunction; };
-    Row row;
-    row.first = add(rule.when, label(Answer::kYes), label(Answer::kNo));
-    row.only_targets = rule.only_targets();
-    row.to = rule.to.kind != TargetEffect::Kind::kNone;
-    row.fallback = rule.fallback.kind != TargetEffect::Kind::kNone;
-    row.fixed_targets = row.only_targets && !by_function(rule.to) && !by_function(rule.fallback);
-    rows_.push_back(row);
+Sieve::Sieve(const std::vector<Rule>& rules) : words_((rules.size() + kWordBits - 1) / kWordBits), possible_(words_), left_(words_) {
+  for (std::size_t i = 0; i < rules.size(); ++i) add_rule(rules[i], i);
+  for (Column& column : columns_) column.bits.resize((TextSlots::kSlots + 1) * words_);
+}
+
+void Sieve::add_rule(const Rule& rule, std::size_t number) {
+  const auto by_function = [](const TargetEffect& effect) { return effect.kind == TargetEffect::Kind::kFunction; };
+  Row row;
+  row.only_targets = rule.only_targets();
+  row.to = rule.to.kind != TargetEffect::Kind::kNone;
+  row.fallback = rule.fallback.kind != TargetEffect::Kind::kNone;
+  row.fixed_targets = row.only_targets && !by_function(rule.to) && !by_function(rule.fallback);
+  row.to_pick = add_pick(rule.to);
+  row.fallback_pick = add_pick(rule.fallback);
+  const bool may_pick = row.fixed_targets && !row.to && row.fallback_pick != kNone && !rule.when.uses_lua;
+  std::vector<const Condition*> rest;
+  bool lua_before = false;  // which may fail, and then what stands behind it was never asked
+  for (const Condition* part : conjuncts_of(rule.when)) {
+    lua_before = lua_before || part->uses_lua;
+    if (!lua_before && take_texts(*part, number)) continue;
+    if (may_pick && !row.pick_decides && is_of_pick(*part, rule.fallback.pick)) {
+      row.pick_decides = true;
+    } else {
+      rest.push_back(part);
+    }
   }
+  row.first = label(Answer::kYes);
+  for (auto part = rest.rbegin(); part != rest.rend(); ++part) row.first = add(**part, row.first, label(Answer::kNo));
+  if (row.first != label(Answer::kNo)) possible_[number / kWordBits] |= bit_of(number);
+  rows_.push_back(row);
+}
+
+std::uint32_t Sieve::add_pick(const TargetEffect& effect) {
+  if (effect.kind != TargetEffect::Kind::kPick) return kNone;
+  picks_.emplace_back().pick = &effect.pick;
+  return static_cast<std::uint32_t>(picks_.size() - 1);
+}
+
+bool Sieve::take_texts(const Condition& condition, std::size_t rule) {
+  const std::optional<api::Fact> fact = only_text_of(condition);
+  if (!fact || slot_of(*fact) == Glance::kSlots) return false;
+  auto column = std::find_if(columns_.begin(), columns_.end(), [&fact](const Column& each) { return each.fact == *fact; });
+  if (column == columns_.end()) {
+    column = columns_.emplace(columns_.end());
+    column->fact = *fact;
+  }
+  const std::uint32_t first = add(condition, label(Answer::kYes), label(Answer::kNo));
+  column->parts.push_back({rule, first});
+  return true;
+}
+
+std::span<const std::uint64_t> Sieve::candidates(Reader& reader, Glance& glance) {
+  std::uint64_t* const left = left_.data();
+  std::copy(possible_.begin(), possible_.end(), left);
+  for (Column& column : columns_) {
+    const std::uint64_t* const bits = bits_of(column, reader, glance);
+    for (std::size_t word = 0; word < words_; ++word) left[word] &= bits[word];
+  }
+  return left_;
+}
+
+const std::uint64_t* Sieve::bits_of(Column& column, Reader& reader, Glance& glance) {
+  const std::string_view text = reader.short_text(column.fact);
+  std::size_t slot = TextSlots::kSlots;
+  if (text.data() != nullptr) {
+    slot = TextSlots::slot_of(text);
+    if (column.texts.holds(slot, text)) return column.bits.data() + slot * words_;
+    // Of a text that is not kept the bits are good for this call: it is the slot's last one.
+    if (!column.texts.keep(slot, text)) column.texts.forget(slot);
+  } else if (std::exchange(column.absent_known, true)) {
+    return column.bits.data() + slot * words_;
+  }
+  std::uint64_t* const bits = column.bits.data() + slot * words_;
+  work_out(column, glance, bits);
+  return bits;
+}
+
+void Sieve::work_out(const Column& column, Glance& glance, std::uint64_t* bits) const {
+  std::fill_n(bits, words_, ~std::uint64_t{0});
+  for (const Column::Part& part : column.parts) {
+    if (follow(part.first, glance) == Answer::kNo) bits[part.rule / kWordBits] &= ~bit_of(part.rule);
+  }
+}
+
+const std::vector<Choice>* Sieve::pick(std::uint32_t which, std::string_view text) {
+  KnownPick& known = picks_[which];
+  const std::size_t slot = TextSlots::slot_of(text);
+  if (known.texts.holds(slot, text)) return known.found[slot];
+  const std::vector<Choice>* const found = known.pick->find(text);
+  if (known.texts.keep(slot, text)) known.found[slot] = found;
+  return found;
 }
 
 // From the last test to the first, since each has to know what follows it. Returns where the condition begins.
@@ -154,22 +286,10 @@ std::uint8_t Sieve::slot_of(api::Fact fact) {
   return static_cast<std::uint8_t>(found - slots_.begin());
 }
 
-const Sieve::Glance::Seen& Sieve::Glance::read(std::size_t slot, api::Fact fact) {
-  Seen& seen = seen_[slot];
+Sieve::Glance::Seen& Sieve::Glance::read(std::size_t slot, api::Fact fact) {
+  static_assert(std::is_trivially_destructible_v<Seen>);
   if (slot != kSlots) known_ |= std::uint32_t{1} << slot;
-  seen.value = reader_.read(fact);
-  seen.letters = letters_of(seen.value.text);
-  return seen;
-}
-
-double Sieve::Glance::tokens_against(double limit) {
-  if (tokens_known_) {
-    reader_.compared_tokens_with(limit);
-  } else {
-    tokens_known_ = true;
-    tokens_ = reader_.tokens_against(limit).number;
-  }
-  return tokens_;
+  return *new (place(slot)) Seen{reader_.read(fact), 0};
 }
 
 bool Sieve::compare(const Test& test, double number) {
@@ -207,17 +327,17 @@ bool Sieve::matches_text(const Test& test, const Value& value) {
   return test.ignore_case ? text::equals_ignore_case(looked_at, test.text) : looked_at == test.text;
 }
 
-Sieve::Answer Sieve::ask(const Row& row, Glance& glance) const {
+Sieve::Answer Sieve::follow(std::uint32_t at, Glance& glance) const {
   const Test* const tests = tests_.data();
-  std::uint32_t at = row.first;
   while (at < kAnswers) {
     const Test& test = tests[at];
     bool yes = false;
     if (test.op == Op::kGlob) {
-      const Glance::Seen& seen = glance.see(test.slot, test.fact);
+      Glance::Seen& seen = glance.see(test.slot, test.fact);
+      if (seen.letters == 0) seen.letters = letters_of(seen.value.text);
       yes = (test.letters & ~seen.letters) == 0 && seen.value.text.size() >= test.least_bytes && matches_text(test, seen.value);
     } else if (test.counts) {
-      yes = compare(test, glance.tokens_against(test.number));
+      yes = compare(test, glance.reader_.tokens_against(test.number));
     } else {
       yes = holds(test, glance.see(test.slot, test.fact).value);
     }

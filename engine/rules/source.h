@@ -1,9 +1,11 @@
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/snapshot.h"
 #include "rules/api.h"
 
 namespace ccrules::rules {
@@ -41,8 +43,16 @@ struct RuleSource {
   struct File {
     std::string path;         ///< for messages, and where it is read when `text` is null
     std::shared_ptr<const std::string> text;  ///< for packs that were read from an archive
+    bool made = false;        ///< not a file of the pack: what stands for `models` or settings
   };
   std::vector<File> files;  ///< *.lua and *.json, in order
+  /// What the pack's aliases stand for in its own rules, whatever other packs call by the same name.
+  struct Model {
+    std::string target;
+    bool chosen = false;  ///< by whoever installed it, else the pack's suggestion: an alias of the user's own comes before that
+  };
+  std::map<std::string, Model> models;
+  config::Where installed_at;  ///< the pack's entry in rules.lock, for messages; empty: it has none
 };
 
 }  // namespace ccrules::rules

@@ -29,6 +29,8 @@ class Targets {
 
   /// False when the alias exists already.
   bool add_alias(const std::string& name, const std::string& target);
+  /// Makes the name stand for that, whatever it stood for.
+  void set_alias(const std::string& name, const std::string& target) { aliases_.insert_or_assign(name, target); }
   [[nodiscard]] const std::map<std::string, std::string>& aliases() const { return aliases_; }
 
   /// A target as rules write it: alias, "provider,model", name of a route, provider (same model) or model (of the provider

@@ -132,8 +132,10 @@ bool is_openai(std::string_view name) {
 }  // namespace
 
 std::string_view bare_model(std::string_view model) noexcept {
-  const std::size_t before = model.find_last_of("/,");
-  return before == std::string_view::npos ? model : model.substr(before + 1);
+  // find_last_of() would ask memchr about every letter.
+  std::size_t begin = model.size();
+  while (begin > 0 && model[begin - 1] != '/' && model[begin - 1] != ',') --begin;
+  return model.substr(begin);
 }
 
 const Family& family_of(std::string_view model) noexcept {

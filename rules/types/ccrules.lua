@@ -26,6 +26,86 @@
 ---@alias ccrules.TextCondition string|string[]|ccrules.Comparison|ccrules.Word|(fun(value: string, req: ccrules.Request): boolean)
 ---@alias ccrules.ListCondition string|string[]|ccrules.Comparison|ccrules.Word|(fun(value: string[], req: ccrules.Request): boolean)
 
+---@alias ccrules.TokensGradeWord
+---| "exact"
+---| "anchored"
+---| "estimated"
+
+---@alias ccrules.EffortWord
+---| "none"
+---| "minimal"
+---| "low"
+---| "medium"
+---| "high"
+---| "xhigh"
+---| "max"
+
+---@alias ccrules.RequestClassWord
+---| "main"
+---| "subagent"
+---| "workflow"
+---| "background"
+---| "auxiliary"
+---| "compaction"
+---| "side_reply"
+
+---@alias ccrules.ClientWord
+---| "claude-code"
+---| "anthropic-sdk"
+---| "openai-sdk"
+
+---@alias ccrules.DialectWord
+---| "anthropic"
+---| "openai_chat"
+---| "openai_responses"
+---| "gemini"
+---| "ollama"
+---| "openai_completions"
+---| "openai_embeddings"
+
+---@alias ccrules.LastRoleWord
+---| "user"
+---| "assistant"
+---| "tool"
+---| "system"
+
+---@alias ccrules.ProviderClassWord
+---| "local"
+---| "external"
+
+---@alias ccrules.ErrorWord
+---| "bad_request"
+---| "unauthorized"
+---| "forbidden"
+---| "not_found"
+---| "too_large"
+---| "unsupported"
+---| "denied"
+---| "budget_exceeded"
+---| "loss"
+---| "refused"
+---| "context_exceeded"
+---| "auth"
+---| "rate_limited"
+---| "overloaded"
+---| "upstream_failed"
+---| "timeout"
+---| "protocol"
+---| "connection_lost"
+---| "connect_failed"
+---| "cancelled"
+---| "internal"
+
+---@alias ccrules.StopReasonWord
+---| "end_turn"
+---| "max_tokens"
+---| "tool_use"
+---| "stop_sequence"
+---| "refusal"
+---| "pause_turn"
+---| "model_context_window_exceeded"
+---| "other"
+
 ---@class ccrules.Time
 ---0 to 23, UTC.
 ---@field hour number
@@ -64,8 +144,8 @@
 ---@field tokens_exact boolean
 ---95 of 100 such counts are off by no more tokens; 0 when exact.
 ---@field tokens_p95 number
----How `tokens` was counted: exact, anchored or estimated.
----@field tokens_grade string
+---How `tokens` was counted.
+---@field tokens_grade ccrules.TokensGradeWord
 ---The answer's limit as the client set it.
 ---@field max_tokens number|nil
 ---The client wants the answer as a stream.
@@ -74,22 +154,22 @@
 ---@field thinking boolean
 ---thinking.budget_tokens.
 ---@field thinking_budget number|nil
----Reasoning effort: low, medium, high, max ...
----@field effort string|nil
+---Reasoning effort, as the client says it.
+---@field effort ccrules.EffortWord|string|nil
 ---The subagent's name, 'main' for the main loop, nil when a subagent's name is not known.
 ---@field agent string|nil
----main, subagent, background, auxiliary, compaction ... as far as the client says.
----@field request_class string|nil
+---What the request is for, as far as the client says.
+---@field request_class ccrules.RequestClassWord|string|nil
 ---The conversation's id.
 ---@field session string|nil
 ---Who asks.
 ---@field user string|nil
 ---Working directory, or the x-ccrules-project header.
 ---@field project string|nil
----claude-code, anthropic-sdk, openai-sdk ...
----@field client string|nil
----The dialect the client speaks: anthropic, openai_chat, openai_responses, gemini, ollama.
----@field dialect string
+---The program that asks, by its user agent.
+---@field client ccrules.ClientWord|string|nil
+---The dialect the client speaks; what speaks the last two is passed on as it is.
+---@field dialect ccrules.DialectWord
 ---The request's path without query.
 ---@field path string
 ---How many messages the request carries.
@@ -107,14 +187,14 @@
 ---Hash of the system prompt without Claude Code's attribution line; the same prompt has the same hash.
 ---@field system_hash string
 ---Role of the last message.
----@field last_role string
+---@field last_role ccrules.LastRoleWord|string
 ---The model chosen by the rules above this one; nil while none has chosen.
 ---@field target_model string|nil
 ---The provider a request would go to. Rules that read it or provider_class are judged once the targets are
 ---known.
 ---@field target_provider string|nil
----local or external, of the provider the request would go to: see target_provider.
----@field provider_class string|nil
+---Of the provider the request would go to: see target_provider.
+---@field provider_class ccrules.ProviderClassWord|nil
 ---When the request came. Conditions take from, to, hour, wday and tz, which is UTC when absent.
 ---@field time ccrules.Time
 ---A number from 0 to below 100 that is always the same for the same name and key: for gradual roll-outs.
@@ -143,21 +223,22 @@
 ---Requests in the last minute or hour with the same session, user ..., this one included: rate = { key =
 ---"session", per = "1m", gt = 60 }.
 ---@field rate fun(key?: string, per?: string): number|nil
----ok, trial (one request may try) or down: health = { anthropic = "down" }.
+---How a provider does; trial: one request may try. health = { anthropic = "down" }.
 ---@field health fun(provider?: string): string|nil
 ---Whether a target holds this session's prompt cache, how many tokens of it, and what leaving it would cost:
----warm = { target = "deep", cost_usd = { gt = 0.1 } }.
----@field warm fun(target?: string): table|nil
+---warm = { target = "deep", cost_usd = { gt = 0.1 } }. With `to`, after how many requests moving there has paid
+---and what the first of them costs more: warm = { target = "deep", to = "cheap", turns = { lte = 3 } }.
+---@field warm fun(target?: string, to?: string): table|nil
 ---Which attempt this was: 1 for the first.
 ---@field attempt number
 ---The upstream's HTTP status, 0 when it gave none.
 ---@field status number
----What failed: context_exceeded, overloaded, timeout, loss ...
----@field error string
+---What failed.
+---@field error ccrules.ErrorWord
 ---The provider of the attempt.
 ---@field provider string
----Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs.
----@field stop_reason string|nil
+---Why the answer ended, in Anthropic's words; nil while it still runs.
+---@field stop_reason ccrules.StopReasonWord|nil
 ---What the provider counted so far.
 ---@field usage ccrules.Usage
 ---From the request to its first content.
@@ -173,8 +254,8 @@
 ---@field tokens_exact? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
 ---95 of 100 such counts are off by no more tokens; 0 when exact.
 ---@field tokens_p95? ccrules.NumberCondition
----How `tokens` was counted: exact, anchored or estimated.
----@field tokens_grade? ccrules.TextCondition
+---How `tokens` was counted.
+---@field tokens_grade? ccrules.TokensGradeWord|ccrules.TextCondition
 ---The answer's limit as the client set it.
 ---@field max_tokens? ccrules.NumberCondition
 ---The client wants the answer as a stream.
@@ -183,22 +264,22 @@
 ---@field thinking? boolean|ccrules.Word|(fun(value: boolean, req: ccrules.Request): boolean)
 ---thinking.budget_tokens.
 ---@field thinking_budget? ccrules.NumberCondition
----Reasoning effort: low, medium, high, max ...
----@field effort? ccrules.TextCondition
+---Reasoning effort, as the client says it.
+---@field effort? ccrules.EffortWord|ccrules.TextCondition
 ---The subagent's name, 'main' for the main loop, nil when a subagent's name is not known.
 ---@field agent? ccrules.TextCondition
----main, subagent, background, auxiliary, compaction ... as far as the client says.
----@field request_class? ccrules.TextCondition
+---What the request is for, as far as the client says.
+---@field request_class? ccrules.RequestClassWord|ccrules.TextCondition
 ---The conversation's id.
 ---@field session? ccrules.TextCondition
 ---Who asks.
 ---@field user? ccrules.TextCondition
 ---Working directory, or the x-ccrules-project header.
 ---@field project? ccrules.TextCondition
----claude-code, anthropic-sdk, openai-sdk ...
----@field client? ccrules.TextCondition
----The dialect the client speaks: anthropic, openai_chat, openai_responses, gemini, ollama.
----@field dialect? ccrules.TextCondition
+---The program that asks, by its user agent.
+---@field client? ccrules.ClientWord|ccrules.TextCondition
+---The dialect the client speaks; what speaks the last two is passed on as it is.
+---@field dialect? ccrules.DialectWord|ccrules.TextCondition
 ---The request's path without query.
 ---@field path? ccrules.TextCondition
 ---How many messages the request carries.
@@ -216,14 +297,14 @@
 ---Hash of the system prompt without Claude Code's attribution line; the same prompt has the same hash.
 ---@field system_hash? ccrules.TextCondition
 ---Role of the last message.
----@field last_role? ccrules.TextCondition
+---@field last_role? ccrules.LastRoleWord|ccrules.TextCondition
 ---The model chosen by the rules above this one; nil while none has chosen.
 ---@field target_model? ccrules.TextCondition
 ---The provider a request would go to. Rules that read it or provider_class are judged once the targets are
 ---known.
 ---@field target_provider? ccrules.TextCondition
----local or external, of the provider the request would go to: see target_provider.
----@field provider_class? ccrules.TextCondition
+---Of the provider the request would go to: see target_provider.
+---@field provider_class? ccrules.ProviderClassWord|ccrules.TextCondition
 ---When the request came. Conditions take from, to, hour, wday and tz, which is UTC when absent.
 ---@field time? table<string, any>
 ---0 to 23, UTC.
@@ -264,21 +345,22 @@
 ---Requests in the last minute or hour with the same session, user ..., this one included: rate = { key =
 ---"session", per = "1m", gt = 60 }.
 ---@field rate? table<string, any>
----ok, trial (one request may try) or down: health = { anthropic = "down" }.
+---How a provider does; trial: one request may try. health = { anthropic = "down" }.
 ---@field health? table<string, any>
 ---Whether a target holds this session's prompt cache, how many tokens of it, and what leaving it would cost:
----warm = { target = "deep", cost_usd = { gt = 0.1 } }.
+---warm = { target = "deep", cost_usd = { gt = 0.1 } }. With `to`, after how many requests moving there has paid
+---and what the first of them costs more: warm = { target = "deep", to = "cheap", turns = { lte = 3 } }.
 ---@field warm? table<string, any>
 ---Which attempt this was: 1 for the first.
 ---@field attempt? ccrules.NumberCondition
 ---The upstream's HTTP status, 0 when it gave none.
 ---@field status? ccrules.NumberCondition
----What failed: context_exceeded, overloaded, timeout, loss ...
----@field error? ccrules.TextCondition
+---What failed.
+---@field error? ccrules.ErrorWord|ccrules.TextCondition
 ---The provider of the attempt.
 ---@field provider? ccrules.TextCondition
----Why the answer ended: end_turn, max_tokens, refusal ...; nil while it still runs.
----@field stop_reason? ccrules.TextCondition
+---Why the answer ended, in Anthropic's words; nil while it still runs.
+---@field stop_reason? ccrules.StopReasonWord|ccrules.TextCondition
 ---What the provider counted so far.
 ---@field usage? table<string, any>
 ---Uncached input tokens.
@@ -300,19 +382,19 @@
 ---@field tokens? number
 ---@field tokens_exact? boolean
 ---@field tokens_p95? number
----@field tokens_grade? string
+---@field tokens_grade? ccrules.TokensGradeWord
 ---@field max_tokens? number|nil
 ---@field stream? boolean
 ---@field thinking? boolean
 ---@field thinking_budget? number|nil
----@field effort? string|nil
+---@field effort? ccrules.EffortWord|string|nil
 ---@field agent? string|nil
----@field request_class? string|nil
+---@field request_class? ccrules.RequestClassWord|string|nil
 ---@field session? string|nil
 ---@field user? string|nil
 ---@field project? string|nil
----@field client? string|nil
----@field dialect? string
+---@field client? ccrules.ClientWord|string|nil
+---@field dialect? ccrules.DialectWord
 ---@field path? string
 ---@field turns? number
 ---@field images? number
@@ -321,10 +403,10 @@
 ---@field tool_count? number
 ---@field tool_results? number
 ---@field system_hash? string
----@field last_role? string
+---@field last_role? ccrules.LastRoleWord|string
 ---@field target_model? string|nil
 ---@field target_provider? string|nil
----@field provider_class? string|nil
+---@field provider_class? ccrules.ProviderClassWord|nil
 ---@field time? any
 ---@field ["time.hour"]? number
 ---@field ["time.wday"]? number
@@ -348,9 +430,9 @@
 ---@field warm? any
 ---@field attempt? number
 ---@field status? number
----@field error? string
+---@field error? ccrules.ErrorWord
 ---@field provider? string
----@field stop_reason? string|nil
+---@field stop_reason? ccrules.StopReasonWord|nil
 ---@field usage? any
 ---@field ["usage.input_tokens"]? number|nil
 ---@field ["usage.output_tokens"]? number|nil
@@ -370,11 +452,11 @@
 ---@field stop_sequences? any
 ---The whole thinking object; remove takes it away.
 ---@field thinking? any
----enabled, adaptive or disabled.
+---How the model thinks. One of: enabled, adaptive, disabled.
 ---@field ["thinking.type"]? any
 ---Token budget of thinking.
 ---@field ["thinking.budget_tokens"]? any
----Reasoning effort: low, medium, high ...
+---Reasoning effort. Usually one of: none, minimal, low, medium, high, xhigh, max.
 ---@field effort? any
 ---@field service_tier? any
 ---@field tool_choice? any
@@ -404,7 +486,8 @@
 ---@field headers? any
 ---Notes kept in the ledger.
 ---@field tag? any
----Whether the response cache may answer and keep this request, and for how long.
+---Whether the response cache may answer and keep this request, for how long and for whom; keep = { 'tool_use',
+---'max_tokens', 'refusal' } keeps what is never kept otherwise.
 ---@field cache? any
 ---Which budget pays, such as 'project:web'.
 ---@field budget? any

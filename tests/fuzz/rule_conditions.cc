@@ -2,11 +2,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/assert.h"
 #include "rules/conditions.h"
 #include "rules/fixed_counters.h"
 #include "rules/json_tree.h"
+#include "rules/sieve.h"
 
 using namespace ccrules;
 using namespace ccrules::rules;
@@ -58,6 +60,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Outcome outcome = evaluate(condition, evaluation);
   CCR_ASSERT(outcome == (held ? Outcome::kYes : Outcome::kNo));
   CCR_ASSERT(may_hold(condition, plain) == held);  // without functions nothing is left open
+
+  std::vector<Rule> rules(1);
+  rules.front().when = condition;
+  Sieve sieve(rules);
+  for (int round = 0; round < 2; ++round) {  // the second time from what it kept
+    Reader again(facts, context.on);
+    Sieve::Glance glance(again);
+    const bool possible = (sieve.candidates(again, glance).front() & 1U) != 0;
+    const Sieve::Answer answer = possible ? sieve.ask(sieve.row(0), glance) : Sieve::Answer::kNo;
+    CCR_ASSERT(answer == Sieve::Answer::kMaybe || (answer == Sieve::Answer::kYes) == held);
+  }
   CCR_ASSERT(held || !condition.shown.empty());
   return 0;
 }

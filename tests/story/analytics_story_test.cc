@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <map>
+#include <set>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
+#include "core/json.h"
 #include "support/proxy_world.h"
 
 using namespace ccrules;
@@ -46,6 +49,21 @@ Message got(SimWorld& world, ProxyWorld& proxy, const std::string& target, const
   return read_message(client->received());
 }
 
+/// The names of all members, those inside lists by the list's name.
+void gather_members(json::Value& value, const std::string& below, std::set<std::string>& names) {
+  if (value.is(json::Type::kArray)) {
+    auto items = value.array();
+    while (items.ok() && items->next()) gather_members(items->value(), below, names);
+  } else if (value.is(json::Type::kObject)) {
+    auto object = value.object();
+    while (object.ok() && object->next()) {
+      const std::string name = below + (below.empty() ? "" : ".") + std::string(object->key());
+      names.insert(name);
+      gather_members(object->value(), name, names);
+    }
+  }
+}
+
 /// A proxy that has answered three requests of two projects.
 struct Office {
   Office() {
@@ -87,6 +105,77 @@ TEST_CASE("dashboards get true sums by the names that they know") {
   CHECK(std::count(csv.body.begin(), csv.body.end(), '\n') == 4);
   const Message one = got(office.world, office.proxy, "/api/export/project/%3D1%2B1?format=csv");
   CHECK(std::count(one.body.begin(), one.body.end(), '\n') == 2);
+}
+
+TEST_CASE("every member that dashboards read is there, down to the last list") {
+  Office office;
+  const Message moved = office.proxy.answer("/v1/messages", R"({"model":"x-old","max_tokens":20,"messages":[{"role":"user","content":"hi"}]})",
+                                            "x-ccrules-project: /srv/web\r\nx-claude-code-agent-id: a1\r\nx-claude-code-agent-type: tester\r\n");
+  CHECK_THAT(moved.first_line, Contains("200"));
+  office.proxy.ledger().flush();
+  const std::map<std::string, std::vector<std::string>> expected = {
+      {"/api/cache/stats", {"hits", "misses", "hitRate", "size", "maxSize", "entries", "savedCost"}},
+      {"/api/project/stats",
+       {"cost", "costTrend", "costTrend.value", "costTrend.period", "tokens", "tokensTrend", "tokensTrend.value", "tokensTrend.period", "calls",
+        "callsTrend", "callsTrend.value", "callsTrend.period", "avgTime", "timeTrend", "timeTrend.value", "timeTrend.period", "cacheHitRate",
+        "savings", "recent"}},
+      {"/api/machine/stats",
+       {"totalCost", "activeProjects", "totalCalls", "totalTokens", "projects", "projects.name", "projects.calls", "projects.inputTokens",
+        "projects.outputTokens", "projects.cost", "projects.lastActivity", "models", "models.name", "models.calls", "models.inputTokens",
+        "models.outputTokens", "models.cost", "chartData", "chartData.costOverTime", "chartData.costByProject", "chartData.modelDistribution"}},
+      {"/api/overrides/stats",
+       {"total_overrides", "overrides_by_model", "overrides_by_model.x-old", "savings", "recent_overrides", "recent_overrides.original_model",
+        "recent_overrides.override_to", "recent_overrides.agent", "recent_overrides.timestamp"}},
+      {"/api/export/analytics",
+       {"exportDate", "period", "summary", "summary.totalCost", "summary.totalCalls", "summary.totalTokens", "summary.cacheSavings", "byModel",
+        "byProject", "hourlyTrend"}}};
+  for (const auto& [target, members] : expected) {
+    const Message message = got(office.world, office.proxy, target);
+    INFO(target << " " << message.body);
+    auto document = json::Document::open(message.body);
+    REQUIRE(document.ok());
+    auto root = document->root();
+    REQUIRE(root.ok());
+    std::set<std::string> found;
+    gather_members(*root, "", found);
+    for (const std::string& member : members) {
+      CAPTURE(member);
+      CHECK(found.contains(member));
+    }
+  }
+}
+
+TEST_CASE("what the cache saved is the same sum wherever dashboards read it, and emptying it says what went") {
+  SimWorld world;
+  world.serve("a", 80, twenty_tokens());
+  const std::string config = kConfig;
+  ProxyWorld proxy(world, config.substr(0, config.size() - 1) + R"(,"cache":{"enabled":true}})");
+  for (int i = 0; i < 3; ++i) REQUIRE_THAT(proxy.answer("/v1/messages", asking(), "x-ccrules-project: /srv/web\r\n").first_line, Contains("200"));
+  proxy.ledger().flush();
+
+  // Two answers from the cache saved $0.00208 each.
+  std::string top = got(world, proxy, "/api/cache/top-prompts?limit=10").body;
+  const std::string start = R"([{"hash":")";
+  REQUIRE_THAT(top, Catch::StartsWith(start));
+  const std::string hash = top.substr(start.size(), 32);
+  CHECK(hash.find_first_not_of("0123456789abcdef") == std::string::npos);
+  CHECK(top == start + hash + R"(","hits":2,"savedCost":0.00416,"preview":""}])");
+  CHECK_THAT(got(world, proxy, "/api/cache/stats").body, Catch::StartsWith(R"({"hits":2,"misses":1,"hitRate":0.66)") && Contains(R"("savedCost":0.00416)"));
+  CHECK_THAT(got(world, proxy, "/api/project/stats").body, Contains(R"("calls":3,)") && Contains(R"("cacheHitRate":0.66)") && Contains(R"("savings":0.00416)"));
+  const std::string summary = R"("summary":{"totalCost":0.00208,"totalCalls":3,"totalTokens":84,"cacheSavings":0.00416},)";
+  CHECK_THAT(got(world, proxy, "/api/export/analytics?days=1").body, Contains(summary));
+
+  const std::string one = got(world, proxy, "/api/export/project/%2Fsrv%2Fweb?days=1").body;
+  const std::string sums = R"({"calls":3,"tokens":84,"cost":0.00208})";
+  CHECK_THAT(one, Catch::StartsWith(R"({"exportDate":")") &&
+                      Contains(R"(,"period":"1 days",)" + summary + R"("byModel":{"m-1":)" + sums + R"(},"byProject":{"/srv/web":)" + sums +
+                               R"(},"hourlyTrend":[{"hour":")"));
+  CHECK_THAT(one, Catch::EndsWith(R"(,"calls":3,"tokens":84,"cost":0.00208}]})"));
+  CHECK_THAT(got(world, proxy, "/api/export/project/nobody").body, Contains(R"("totalCalls":0)") && Contains(R"("byModel":{},"byProject":{},"hourlyTrend":[])"));
+
+  CHECK(proxy.answer("/api/cache/clear", "{}").body == R"({"status":"ok","cleared":1,"freedMemory":"0.0MB"})");
+  CHECK(got(world, proxy, "/api/cache/top-prompts").body == "[]");
+  CHECK(proxy.answer("/v1/messages", asking(), "x-ccrules-project: /srv/web\r\n").field("x-ccrules-cache") == "miss");
 }
 
 TEST_CASE("a request is shown with its decision, rule by rule") {

@@ -50,6 +50,21 @@ std::vector<std::string> lines(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("a batch that would have to wait for a provider that is asked with the client's own key is refused when it is made") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kTheirBatch));
+  ProxyWorld proxy(world, R"({ "providers": {
+    "own": { "dialect": "anthropic", "base_url": "http://anth:80", "auth": "passthrough", "models": ["claude-*"], "switches": { "batches": true } },
+    "home": { "dialect": "openai_chat", "base_url": "http://home:80/v1", "models": ["qwen"] } } })");
+  const Message refused = proxy.answer("/v1/messages/batches", batch(item("a", "qwen") + "," + item("b", "claude-x")), "x-api-key: mine\r\n");
+  CHECK_THAT(refused.first_line, Contains("400"));
+  CHECK_THAT(refused.body, Contains("requests[1] goes to provider 'own'") && Contains("providers.own an api_key"));
+  CHECK(world.scripted_requests.empty());
+  const Message together = proxy.answer("/v1/messages/batches", batch(item("a", "claude-x")), "x-api-key: mine\r\n");
+  CHECK_THAT(together.first_line, Contains("200"));
+  CHECK_THAT(world.scripted_requests, Contains("x-api-key: mine"));
+}
+
 TEST_CASE("a batch for another provider waits here, and each request is answered as if it had come alone") {
   SimWorld world;
   world.script("home", 80, http_reply(200, "application/json", kChatReply));

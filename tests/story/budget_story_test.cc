@@ -353,3 +353,27 @@ TEST_CASE("several answers to one request are set aside, each of them") {
   CHECK_THAT(asking_for(R"("n":2,)").first_line, !Contains("429"));
   CHECK(asked == 1);
 }
+
+TEST_CASE("with fair, requests that wait take turns by session") {
+  SimWorld world;
+  std::vector<std::string> served;
+  world.serve("a", 80, [&served](http::Exchange& exchange) -> Task<void> {
+    served.emplace_back(exchange.head().headers.get("x-from"));
+    const http::Headers none;
+    const std::string reply = whole(1);
+    auto sent = co_await exchange.send(200, none, reply);
+    (void)sent;
+  });
+  ProxyWorld proxy(world, config_with("[]", R"(,"rate_limits":[{"requests":1,"per":"10s","wait":"100s","fair":true}])"));
+  std::vector<std::unique_ptr<MemoryClient>> clients;
+  const auto ask = [&](const std::string& session, const std::string& name) {
+    clients.push_back(proxy.ask("/v1/messages", asking(false), "x-session-id: " + session + "\r\nx-from: " + name + "\r\n"));
+    world.loop.run_for(std::chrono::milliseconds(1));
+  };
+  for (const char* name : {"a1", "a2", "a3", "a4"}) ask("a", name);
+  ask("b", "b1");
+  ask("b", "b2");
+  ask("c", "c1");
+  world.loop.run_for(std::chrono::seconds(90));
+  CHECK(served == std::vector<std::string>{"a1", "a2", "b1", "c1", "a3", "b2", "a4"});
+}

@@ -1,5 +1,9 @@
+#include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <map>
+#include <memory>
+#include <random>
 #include <set>
 #include <string>
 #include <utility>
@@ -360,6 +364,90 @@ TEST_CASE("any difference in what is asked, by whom or of whom is a miss") {
   }
 }
 
+namespace {
+
+/// A request made of a few parts, so that many differ in one of them only; `key` says which request it is, however it is written.
+struct Invented {
+  std::string key, headers, body;
+};
+
+Invented invent(std::mt19937& random) {
+  const auto below = [&random](unsigned n) { return static_cast<unsigned>(random() % n); };
+  const auto pick = [&below](std::initializer_list<const char*> from) { return std::string(from.begin()[below(static_cast<unsigned>(from.size()))]); };
+  Invented made;
+  const auto part = [&made](const std::string& value) {
+    made.key += value + "|";
+    return value;
+  };
+  // What says nothing of the meaning.
+  const std::string space = pick({"", " ", "\n  "});
+  const std::string stream = pick({"true", "false"});
+  const std::string mark = pick({"", R"(,"cache_control":{"type":"ephemeral"})"});
+  const std::string caller = part(pick({"one", "two"}));
+  made.headers = "x-api-key: " + caller + "\r\nx-ccrules-session: " + pick({"s1", "s2"}) + "\r\n";
+  std::vector<std::string> members = {"\"stream\":" + stream, "\"model\":\"" + part(pick({"claude-x", "claude-y"})) + "\"",
+                                      "\"max_tokens\":" + part(pick({"8", "9"}))};
+  const std::string system = part(pick({"", "s", "t", "st"}));
+  if (!system.empty()) members.push_back(R"("system":[{"type":"text","text":")" + system + "\"" + mark + "}]");
+  const std::string temperature = part(pick({"", "0", "0.5"}));
+  if (!temperature.empty()) members.push_back("\"temperature\":" + temperature);
+  const std::string tools = part(pick({"", "a", "b", "ab", "ba"}));
+  std::string list;
+  for (const char tool : tools) {
+    list += std::string(list.empty() ? "" : ",") + R"({"name":")" + tool + R"(","input_schema":{"type":"object"}})";
+  }
+  if (!list.empty()) members.push_back("\"tools\":[" + list + "]");
+  std::string messages;
+  const unsigned turns = 1 + 2 * below(2);
+  for (unsigned turn = 0; turn < turns; ++turn) {
+    const std::string text = part(pick({"x", "y", "xy", "x y"}));
+    const std::string image = turn % 2 == 0 ? part(pick({"", "", "iVBORw0KGgo=", "iVBORw0KGgp="})) : "";
+    messages += std::string(messages.empty() ? "" : ",") + R"({"role":")" + (turn % 2 == 0 ? "user" : "assistant") + R"(","content":[)";
+    if (!image.empty()) {
+      messages += R"({"type":"image","source":{"type":"base64","media_type":"image/png","data":")" + image + "\"}},";
+    }
+    messages += space + R"({"type":"text","text":")" + text + "\"" + (turn + 1 == turns ? mark : "") + "}" + space + "]}";
+    part("");
+  }
+  members.push_back("\"messages\":[" + messages + "]");
+  std::shuffle(members.begin(), members.end(), random);
+  for (const std::string& member : members) made.body += (made.body.empty() ? "{" : ",") + space + member;
+  made.body += "}";
+  return made;
+}
+
+}  // namespace
+
+TEST_CASE("whatever requests come, in whatever words, nobody gets the answer to another question or of another caller") {
+  std::mt19937 random(20261121);
+  std::vector<Invented> asked;
+  Scene scene;
+  std::map<std::string, std::set<std::string>> answers;
+  int hits = 0;
+  for (int i = 0; i < 1500; ++i) {
+    // Now and then one of the last ones, changed in nothing or written otherwise: its key comes again.
+    Invented next = invent(random);
+    if (!asked.empty() && random() % 4 == 0) next = asked[random() % asked.size()];
+    asked.push_back(next);
+    scene.a.text = "answer-" + std::to_string(i) + "-";
+    const Message got = scene.proxy.answer("/v1/messages", next.body, next.headers);
+    CAPTURE(next.key, next.body);
+    REQUIRE(got.complete);
+    const auto at = got.body.find("answer-");
+    REQUIRE(at != std::string::npos);
+    const std::string text = got.body.substr(at, got.body.find('-', at + 7) + 1 - at);
+    if (got.field("x-ccrules-cache") == "hit") {
+      ++hits;
+      REQUIRE(answers[next.key].count(text) == 1);
+    } else {
+      REQUIRE(text == scene.a.text);
+      answers[next.key].insert(text);
+    }
+  }
+  CHECK(hits > 300);
+  CHECK(hits + scene.a.asked == 1500);
+}
+
 TEST_CASE("an answer grows too old") {
   Scene scene(with_cache("10h"));
   CHECK(scene.proxy.answer("/v1/messages", messages(true)).field("x-ccrules-cache") == "miss");
@@ -392,6 +480,36 @@ TEST_CASE("rules say what is cached, how long and for whom; clients may ask for 
   CHECK(how("cache-control: no-store\r\n") == "bypass");
   CHECK(how("cache-control: no-cache\r\n") == "miss");
   CHECK(how("") == "hit");
+}
+
+TEST_CASE("a rule may keep tool calls, cut answers and refusals; who did not ask for them gets none") {
+  const std::string rules = R"(
+    rule "tools" { when = { agent = "tools" }, cache = { keep = { "tool_use" } } }
+    rule "most"  { when = { agent = "most" }, cache = { keep = { "max_tokens", "refusal", "tool_use" } } }
+    rule "asked" { when = { agent = "asked" }, cache = function(req) return { keep = { "tool_use" } } end })";
+  const std::string config = with_cache().substr(0, with_cache().size() - 1) + R"(,"rules":["/r.lua"]})";
+  const auto how = [](Scene& scene, const std::string& agent, bool stream) {
+    const Message got = scene.proxy.answer("/v1/messages", messages(stream), agent.empty() ? "" : "x-ccrules-agent: " + agent + "\r\n");
+    CHECK(got.complete);
+    CHECK_THAT(got.body, Contains(scene.a.stop));
+    return got.field("x-ccrules-cache");
+  };
+  for (const bool stream : {true, false}) {
+    for (const std::string stop : {"tool_use", "max_tokens", "refusal"}) {
+      CAPTURE(stop, stream);
+      Scene scene(config, {{"/r.lua", rules}});
+      scene.a.stop = stop;
+      CHECK(how(scene, "most", stream) == "miss");
+      CHECK(how(scene, "most", stream) == "hit");
+      CHECK(how(scene, "tools", stream) == "miss");
+      CHECK(how(scene, "tools", !stream) == (stop == "tool_use" ? "hit" : "miss"));
+      CHECK(how(scene, "asked", stream) == (stop == "tool_use" ? "hit" : "miss"));
+      for (int i = 0; i < 2; ++i) CHECK(how(scene, "", stream) == "miss");
+    }
+    Scene scene(config, {{"/r.lua", rules}});
+    scene.a.stop = "pause_turn";  // to be gone on with at its provider
+    for (int i = 0; i < 2; ++i) CHECK(how(scene, "most", stream) == "miss");
+  }
 }
 
 TEST_CASE("the operator sees what the cache does, and empties it") {

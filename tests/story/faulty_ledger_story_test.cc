@@ -85,6 +85,7 @@ TEST_CASE("whatever is wrong with the ledger's disk, requests are served, /healt
 }
 
 TEST_CASE("a trouble that begins while money is set aside refuses the request before it is sent") {
+  constexpr const char* kDurable = R"("ledger":{"durable":true},)";  // else what is set aside has a file of its own
   FaultyDisk disk;
   SimWorld world;
   int asked = 0;
@@ -94,7 +95,7 @@ TEST_CASE("a trouble that begins while money is set aside refuses the request be
     auto sent = co_await exchange.send(200, none, kReply);
     (void)sent;
   });
-  ProxyWorld proxy(world, kConfig);
+  ProxyWorld proxy(world, std::string(kConfig).insert(1, kDurable));
   disk.fail(FaultyDisk::kWrite, SQLITE_FULL);
   const Message refused = proxy.answer("/v1/messages", kAsk, project("strict"));
   CHECK_THAT(refused.first_line, Contains("503"));

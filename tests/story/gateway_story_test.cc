@@ -1,3 +1,5 @@
+#include <chrono>
+
 #include <catch2/catch.hpp>
 
 #include "support/json_tree.h"
@@ -74,6 +76,21 @@ TEST_CASE("1.2 and 4.4 a stream goes out event by event, marked so that nothing 
   std::string expected;
   for (const std::string& event : anthropic_events("hello")) expected += event;
   CHECK(answer.body == expected);
+}
+
+TEST_CASE("1.3 tokens are counted by Anthropic for its own models, and by us for another vendor's") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", R"({"input_tokens":1234})"));
+  std::string config = kConfig;
+  config.insert(config.find("\"dialect\""), R"("switches": { "count_tokens": true }, )");
+  ProxyWorld proxy(world, config);
+  const std::string prompt = R"(,"messages":[{"role":"user","content":"hi"}]})";
+  CHECK(proxy.answer("/v1/messages/count_tokens?beta=true", R"({"model":"claude-x")" + prompt).body == R"({"input_tokens":1234})");
+  CHECK_THAT(world.scripted_requests, Contains("POST /v1/messages/count_tokens HTTP/1.1"));
+  const Message ours = proxy.answer("/v1/messages/count_tokens", R"({"model":"gpt-x")" + prompt);
+  const auto counted = parse_tree(ours.body);
+  REQUIRE(counted);
+  CHECK(counted->integer("input_tokens").value_or(0) > 0);
 }
 
 TEST_CASE("1.5 the warm-up call is answered at once and without a key") {
@@ -209,6 +226,25 @@ TEST_CASE("4.1 pings and comments of the provider go on at once") {
   CHECK_THAT(answer.body, Contains(": comment\n\n") && Contains("event: ping"));
 }
 
+TEST_CASE("4.2 a provider that says nothing, not even pings, does not leave the client without a byte for 15 seconds") {
+  for (const bool native : {true, false}) {
+    INFO((native ? "native" : "translated"));
+    SimWorld world;
+    std::vector<std::string> begun = native ? anthropic_events("hello") : openai_events("hello");
+    begun.resize(2);
+    world.script(native ? "anth" : "oai", 80, http_stream(begun, true));
+    ProxyWorld proxy(world, kConfig);
+    const auto client = proxy.ask("/v1/messages", ask(native ? "claude-x" : "gpt-x", R"("stream":true,)"));
+    world.loop.run_for(std::chrono::seconds(1));
+    for (int pings = 1; pings < 4; ++pings) {
+      const std::size_t before = client->received().size();
+      world.loop.run_for(std::chrono::seconds(15));
+      CHECK(client->received().size() > before);
+    }
+    CHECK_THAT(client->received(), Contains("event: ping\ndata: {\"type\": \"ping\"}\n\n") || Contains("event: ping\ndata: {\"type\":\"ping\"}\n\n"));
+  }
+}
+
 TEST_CASE("4.5 a stream that breaks ends with an error event and no message_stop, in both lanes") {
   for (const bool native : {true, false}) {
     SimWorld world;
@@ -277,6 +313,45 @@ TEST_CASE("2.11 a compressed request is taken, one in a way nobody knows is a 41
   SimWorld world;
   ProxyWorld proxy(world, kConfig);
   CHECK_THAT(proxy.answer("/v1/messages", "x", "content-encoding: snappy\r\n").first_line, Contains("415"));
+}
+
+TEST_CASE("2.12 a stream goes out uncompressed, whatever the client's accept and accept-encoding say") {
+  const std::string text(5000, 'x');
+  for (const bool native : {true, false}) {
+    SimWorld world;
+    world.script(native ? "anth" : "oai", 80, http_stream(native ? anthropic_events(text) : openai_events(text)));
+    ProxyWorld proxy(world, kConfig);
+    const Message streamed = proxy.answer("/v1/messages", ask(native ? "claude-x" : "gpt-x", R"("stream":true,)"),
+                                          "accept: application/json\r\naccept-encoding: gzip, deflate, br, zstd\r\n");
+    CHECK(streamed.field("content-encoding").empty());
+    CHECK_THAT(streamed.field("content-type"), Contains("text/event-stream"));
+    CHECK_THAT(streamed.body, Contains("message_stop") && Contains(text));
+  }
+}
+
+TEST_CASE("3.8 another session with another attribution line gets the answer that is in the cache") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kReply));
+  std::string config = kConfig;
+  config.insert(config.find('{') + 1, R"("cache":{"enabled":true},)");
+  ProxyWorld proxy(world, config);
+  const auto asking = [&](const std::string& session, const std::string& user_id, const std::string& build, const std::string& words) {
+    const std::string body =
+        R"({"model":"claude-x","max_tokens":64,"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.329.)" + build +
+        R"(; cc_entrypoint=cli;"},{"type":"text","text":"You are Claude Code."}],"metadata":{"user_id":")" + user_id + session +
+        R"("},"messages":[{"role":"user","content":")" + words + "\"}]}";
+    const auto client = proxy.ask("/v1/messages", body, std::string(kAgent) + "x-claude-code-session-id: " + session + "\r\n");
+    world.loop.run_for(std::chrono::milliseconds(5));
+    return read_message(client->received()).field("x-ccrules-cache");
+  };
+  const std::string as_json = R"({\"device_id\":\"d\",\"account_uuid\":\"a\",\"session_id\":)";  // since 2.1; cut off here, as nobody reads it
+  for (const std::string& user_id : {std::string("user_a_account__session_"), as_json}) {
+    CAPTURE(user_id);
+    const std::string words = "hi" + std::to_string(user_id.size());
+    CHECK(asking("s1", user_id, "76f", words) == "miss");
+    CHECK(asking("s2", user_id, "a01", words) == "hit");
+    CHECK(asking("s2", user_id, "a01", words + "!") == "miss");
+  }
 }
 
 TEST_CASE("3.9 and 3.6 the attribution line stays where it is in the native lane, whatever a rule sets") {
@@ -364,7 +439,71 @@ TEST_CASE("5.7 what a rule forbids is a 400 policy_blocked that is not tried aga
   CHECK(seen.error_message == "not here");
 }
 
-TEST_CASE("6.1, 6.3 and 6.4 Claude Code's list of models shows every model, and what it picks is understood") {
+TEST_CASE("5.8 a budget that is used up is a 429 billing_error with the fields that Claude Code shows, and none that hide it") {
+  SimWorld world;
+  ProxyWorld proxy(world, R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"]}},)"
+                          R"("prices":{"claude-x":{"input":10,"output":100}},"budgets":[{"usd":0.000001,"per":"week"}]})");
+  const Message answer = proxy.answer("/v1/messages?beta=true", ask("claude-x"), kAgent);
+  CHECK_THAT(answer.first_line, Contains("429"));
+  CHECK(std::stoll(answer.field("retry-after")) > 0);
+  CHECK(answer.field("x-should-retry") == "false");
+  const std::string prefix = "anthropic-ratelimit-unified-";
+  CHECK(answer.field(prefix + "status") == "rejected");
+  const std::int64_t reset_s = std::stoll(answer.field(prefix + "reset"));
+  CHECK(reset_s * 1'000'000 == proxy.tallies().spend.calendar().end_us(ledger::Span::kWeek, proxy.worker().clock.wall_us()));
+  CHECK(answer.field(prefix + "overage-reset") == answer.field(prefix + "reset"));
+  CHECK(answer.field(prefix + "overage-utilization") == "1");
+  CHECK(answer.field(prefix + "overage-surpassed-threshold") == "1");
+  CHECK(answer.field(prefix + "overage-period") == "weekly");
+  CHECK(answer.field(prefix + "overage-disabled-reason") == "org_spend_cap_reached");
+  CHECK(answer.field(prefix + "representative-claim").empty());
+  CHECK(answer.field(prefix + "overage-status").empty());
+  const Seen seen = check_anthropic_error(answer.body);
+  CHECK(seen.error_type == "billing_error");
+  CHECK_THAT(seen.error_message, Contains("free again in") && Contains("choose a cheaper model"));
+  CHECK_THAT(answer.body, Contains(proxy.rows().at(0).at("id")));
+}
+
+TEST_CASE("5.9 answers under a budget say how much of it is used, and warn from three quarters on") {
+  SimWorld world;
+  world.script("anth", 80, http_reply(200, "application/json", kReply));
+  ProxyWorld proxy(world, R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"]}},)"
+                          R"("prices":{"claude-x":{"input":10,"output":100}},"budgets":[{"usd":0.01,"mode":"soft"}]})");
+  std::string last;
+  bool warned = false;
+  for (int i = 0; i < 14; ++i) {
+    const Message answer = proxy.answer("/v1/messages", ask("claude-x"), kAgent);
+    CHECK_THAT(answer.first_line, Contains("200"));
+    const std::string prefix = "anthropic-ratelimit-unified-";
+    const std::string utilization = answer.field(prefix + "overage-utilization");
+    const bool warn = utilization == "1" || utilization >= "0.750";
+    CHECK(utilization >= last);
+    last = utilization;
+    warned |= warn;
+    CHECK(answer.field(prefix + "status") == (warn ? "allowed_warning" : "allowed"));
+    CHECK(answer.field(prefix + "overage-status") == answer.field(prefix + "status"));
+    CHECK(answer.field(prefix + "representative-claim") == "overage");
+    CHECK(answer.field(prefix + "overage-surpassed-threshold") == (!warn ? "" : utilization == "1" || utilization >= "0.950" ? "0.95" : "0.75"));
+    CHECK_FALSE(answer.field(prefix + "reset").empty());
+    CHECK(answer.field(prefix + "overage-reset") == answer.field(prefix + "reset"));
+  }
+  CHECK(warned);
+}
+
+TEST_CASE("5.10 errors that a retry cannot help say so") {
+  SimWorld world;
+  world.script("oai", 80, chat_error(401, "Incorrect API key provided"));
+  ProxyWorld proxy(world, R"({"listen":{"api_key":"gate"},"providers":{"oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1",)"
+                          R"("api_key":"oai-secret","models":["gpt-x"]}}})");
+  const auto retry = [&](const std::string& key) {
+    const Message answer = proxy.answer("/v1/messages", ask("gpt-x"), std::string(kAgent) + "x-api-key: " + key + "\r\n");
+    return answer.first_line.substr(9, 3) + " " + answer.field("x-should-retry");
+  };
+  CHECK(retry("wrong") == "401 false");
+  CHECK_THAT(retry("gate"), Contains("false"));  // the operator's key is refused: nothing that the client could mend
+}
+
+TEST_CASE("1.4, 6.1, 6.3 and 6.4 Claude Code's list of models shows every model, and what it picks is understood") {
   SimWorld world;
   world.script("oai", 80, http_reply(200, "application/json", kChatReply));
   ProxyWorld proxy(world, kConfig);

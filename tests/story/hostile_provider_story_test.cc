@@ -76,12 +76,26 @@ TEST_CASE("a web page with status 200 is an error in words, whoever sends it and
       for (const std::string& type : {std::string("text/html"), provider.stream_type, std::string("application/json")}) {
         INFO(provider.model << " " << type << (stream ? " streamed" : ""));
         const Message answer = told(provider, http_reply(200, type, "<!doctype html><html><body>Sign in</body></html>"), stream);
-        CHECK_THAT(answer.first_line, Contains(" 50"));
+        CHECK_THAT(answer.first_line, Contains(" 502"));
         const Seen seen = check_anthropic_error(answer.body);
         CHECK(seen.report() == "");
-        CHECK_THAT(seen.error_message, Contains("provider"));
+        CHECK_THAT(seen.error_message, Contains("provider") && Contains("a page of HTML") && Contains("base_url"));
         CHECK_THAT(answer.body, !Contains("Sign in"));
       }
+    }
+  }
+}
+
+TEST_CASE("text or bytes with status 200 as a stream are an error that says what came") {
+  for (const Provider& provider : providers()) {
+    for (const auto& [bytes, words] : {std::pair<std::string, std::string>{"upstream timed out\n", "text (\\\"upstream timed out\\\")"},
+                                       {std::string("\x1f\x8b\x08\x00\x01", 5), "bytes that are no text"},
+                                       {"data: <html><title>Sign in</title></html>\n\n", provider.model == std::string("oll,m") ? "text" : "a page of HTML (\\\"Sign in\\\")"}}) {
+      INFO(provider.model << " " << words);
+      const Message answer = told(provider, http_reply(200, provider.stream_type, bytes), true);
+      CHECK_THAT(answer.first_line, Contains(" 502"));
+      CHECK(check_anthropic_error(answer.body).report() == "");
+      CHECK_THAT(answer.body, Contains(words) && Contains("base_url"));
     }
   }
 }

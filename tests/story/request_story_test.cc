@@ -2,6 +2,7 @@
 
 #include "http/coding.h"
 #include "support/compress.h"
+#include "support/judges.h"
 #include "support/proxy_world.h"
 
 using namespace ccrules;
@@ -247,10 +248,14 @@ TEST_CASE("a provider that accepts and never answers is a timeout") {
   world.serve("anth", 80, [&world](http::Exchange&) -> Task<void> {
     (void)co_await sleep_for(world.loop, std::chrono::hours(1), StopToken());
   });
-  ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"5s"})"));
-  const auto client = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
+  ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"5s","idle":"20s"})"));
+  const auto streaming = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", true));
+  const auto whole = proxy.ask("/v1/messages", messages("claude-sonnet-4-5", false));
   world.loop.run_for(std::chrono::seconds(6));
-  CHECK_THAT(client->received(), Contains("504") && Contains("timeout_error"));
+  CHECK_THAT(streaming->received(), Contains("504") && Contains("timeout_error"));
+  CHECK(whole->received().empty());  // it would begin when all of it is there
+  world.loop.run_for(std::chrono::seconds(15));
+  CHECK_THAT(whole->received(), Contains("504") && Contains("timeout_error"));
 }
 
 TEST_CASE("a client that leaves during a stream cancels the upstream and is recorded as 499") {
@@ -279,6 +284,62 @@ TEST_CASE("a silent stream is committed after ten seconds and kept alive by ping
   CHECK_THAT(client->received(), Contains("message_start") && !Contains("event: ping"));
   world.loop.run_for(std::chrono::seconds(15));
   CHECK_THAT(client->received(), Contains("event: ping"));
+}
+
+TEST_CASE("an answer that does not stream may take longer than a stream may take to begin") {
+  SimWorld world;
+  world.serve("anth", 80, [&world](http::Exchange& exchange) -> Task<void> {
+    auto body = co_await exchange.read_body(1 << 20);
+    if (!body.ok()) co_return;
+    auto slept = co_await sleep_for(world.loop, std::chrono::seconds(200), exchange.stop());
+    if (!slept.ok()) co_return;
+    http::Headers headers;
+    headers.add("content-type", "application/json");
+    auto sent = co_await exchange.send(200, headers,
+                                       R"({"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"at last"}],)"
+                                       R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":11,"output_tokens":7}})");
+    (void)sent;
+  });
+  ProxyWorld proxy(world, only_anth(R"(,"timeouts":{"first_byte":"60s","idle":"300s"})"));
+  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", false)).body, Contains("at last"));
+  CHECK_THAT(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).first_line, Contains("504"));
+}
+
+TEST_CASE("where a provider streams only, a whole answer is put together from its stream") {
+  for (const bool switched : {true, false}) {
+    CAPTURE(switched);
+    SimWorld world;
+    const std::string whole =
+        R"({"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","choices":[{"index":0,"finish_reason":"stop","message":)"
+        R"({"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}})";
+    world.script("oai", 80, switched ? http_stream(openai_events("hello")) : http_reply(200, "application/json", whole));
+    ProxyWorld proxy(world, std::string(R"({"providers":{"oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1","switches":{"whole_by_stream":)") +
+                                (switched ? "true" : "false") + R"(}}},"routes":{"default":"oai,gpt-x"}})");
+    const Message answer = proxy.answer("/v1/messages", R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})");
+    const Seen seen = judge_of("anthropic").reply(answer.body);
+    CHECK(seen.report() == "");
+    CHECK(seen.text() == "hello");
+    CHECK_THAT(answer.field("content-type"), Contains("application/json"));
+    const bool streamed = world.scripted_requests.find(R"("stream":true,"stream_options":{"include_usage":true})") != std::string::npos;
+    CHECK(streamed == switched);
+    const auto rows = proxy.rows();
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].at("stream") == "0");
+    CHECK(rows[0].at("output_tokens") == "7");
+    CHECK(rows[0].at("usage_estimated") == "0");
+  }
+}
+
+TEST_CASE("a client of the provider's own format gets its bytes, whatever the provider prefers to stream") {
+  SimWorld world;
+  const std::string whole =
+      R"({"id":"c1","object":"chat.completion","created":1,"model":"gpt-x","new":[1.50],"choices":[{"index":0,"finish_reason":"stop","message":)"
+      R"({"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}})";
+  world.script("oai", 80, http_reply(200, "application/json", whole));
+  ProxyWorld proxy(world, R"({"providers":{"oai":{"dialect":"openai_chat","base_url":"http://oai:80/v1","switches":{"whole_by_stream":true}}},)"
+                          R"("routes":{"default":"oai,gpt-x"}})");
+  CHECK(proxy.answer("/v1/chat/completions", R"({"model":"m","messages":[{"role":"user","content":"hi"}]})").body == whole);
+  CHECK_THAT(world.scripted_requests, !Contains(R"("stream":true)"));
 }
 
 TEST_CASE("a stalled stream times out into an error event") {
@@ -707,13 +768,13 @@ TEST_CASE("a request compressed in a way that nobody knows is refused before its
 
 TEST_CASE("an error without a body, or with a status nobody knows, is told in our words") {
   for (const int status : {500, 999}) {
+    const bool known = status == 500;
     SimWorld world;
-    world.script("anth", 80, http_reply(status, "application/json", status == 500 ? "" : "{}"));
+    world.script("anth", 80, http_reply(status, "application/json", known ? "" : "{}"));
     ProxyWorld proxy(world, only_anth());
     const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
-    CHECK_THAT(answer.first_line, Contains("500"));
-    CHECK_THAT(answer.body,
-               Contains("\"type\":\"error\"") && Contains("answered HTTP " + std::to_string(status)));
+    CHECK_THAT(answer.first_line, Contains(known ? "500" : "502"));
+    CHECK_THAT(answer.body, Contains("\"type\":\"error\"") && Contains(known ? "answered HTTP 500" : "answered with the status 999"));
   }
 }
 

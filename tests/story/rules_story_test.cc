@@ -197,8 +197,7 @@ namespace {
 /// that says yes must be refused below.
 bool asks_a_model(dialect::Endpoint endpoint) {
   switch (endpoint) {
-    case dialect::Endpoint::kGenerate:
-    case dialect::Endpoint::kForward: return true;
+    case dialect::Endpoint::kGenerate: return true;
     case dialect::Endpoint::kNone:
     case dialect::Endpoint::kCountTokens:  // counted here, nothing is sent
     case dialect::Endpoint::kModels:

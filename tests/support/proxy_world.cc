@@ -38,6 +38,16 @@ class CountingRandom final : public Random {
   std::uint64_t state_ = 1;
 };
 
+/// All its files: "ledger.db", "ledger.db-wal", "ledger.db-holds-..."
+void copy_ledger(const std::filesystem::path& from, const std::string& to) {
+  const std::string name = from.filename().string();
+  for (const auto& file : std::filesystem::directory_iterator(from.parent_path())) {
+    const std::string found = file.path().filename().string();
+    if (!found.starts_with(name) || found.ends_with("-shm")) continue;
+    std::filesystem::copy_file(file.path(), to + found.substr(name.size()), std::filesystem::copy_options::overwrite_existing);
+  }
+}
+
 }  // namespace
 
 ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std::string, std::string> files,
@@ -73,14 +83,12 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   settings.durable = loaded.snapshot->ledger.durable;
   settings.calendar = proxy::calendar_of(*loaded.snapshot);
   tallies_.spend.use(settings.calendar);
+  tallies_.spend.keep(proxy::named_in(loaded.snapshot->budgets));
   settings.spend = &tallies_.spend;
   settings.owner = "0 0";  // of no process: to another world, requests of this one are those of a killed proxy
   if (!ledger_copy.empty()) {
     settings.owner = "0 1";
-    for (const char* part : {"", "-wal", "-shm"}) {
-      std::error_code absent;
-      std::filesystem::copy_file(ledger_copy + part, settings.path + part, absent);
-    }
+    copy_ledger(ledger_copy, settings.path);
   }
   waits_for_ledger_ = settings.durable || !loaded.snapshot->budgets.empty();
   auto ledger = ledger::Ledger::open(settings);
@@ -159,10 +167,7 @@ void ProxyWorld::run() {
 
 std::string ProxyWorld::crash() const {
   const std::string copy = folder_ + "/crashed.db";
-  for (const char* part : {"", "-wal"}) {
-    std::error_code absent;
-    std::filesystem::copy_file(folder_ + "/ledger.db" + part, copy + part, std::filesystem::copy_options::overwrite_existing, absent);
-  }
+  copy_ledger(folder_ + "/ledger.db", copy);
   return copy;
 }
 

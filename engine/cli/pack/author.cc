@@ -238,8 +238,10 @@ Exit pack_verify(const Arguments& arguments, Io& io) {
     return Exit::kUsage;
   }
   if (!wanted.empty() && pack->seal.key != wanted) {
-    const std::string it_is = pack->seal.key.empty() ? "is not signed" : "is signed by " + packs::short_key(pack->seal.key);
-    return usage_error(io, what + " " + it_is + ", not by the key of --key, " + packs::short_key(wanted));
+    const std::string& key = pack->seal.key;
+    return usage_error(io, what + (key.empty() ? " is not signed, and --key asks for the signature of "
+                                               : " is signed by " + packs::short_key(key) + ", not by the key of --key, ") +
+                               packs::short_key(wanted));
   }
   if (arguments.json()) {
     std::string text;

@@ -21,15 +21,18 @@ bool suggestion_is_served(const Workspace& workspace, const packs::Manifest::Mod
   });
 }
 
-/// Aliases of the user's own files and of other packs.
-std::vector<std::string> own_aliases(const Workspace& workspace, const Io& io) {
+/// The rules in force, for the aliases of the user's own files and of other packs; null when they do not load.
+std::unique_ptr<rules::RuleSet> rules_in_force(const Workspace& workspace, const Io& io) {
   std::vector<config::Diagnostic> ignored;
   std::vector<rules::RuleSource> sources = rules::rule_sources(*workspace.config, io.files, ignored);
-  const std::unique_ptr<rules::RuleSet> set = rules::load_rules(*workspace.config, io.files, std::move(sources), ignored);
-  std::vector<std::string> names;
-  if (set == nullptr) return names;
-  for (const auto& [name, target] : set->targets.aliases()) names.push_back(name);
-  return names;
+  return rules::load_rules(*workspace.config, io.files, std::move(sources), ignored);
+}
+
+/// What an alias of a pack is to stand for must be a target.
+Result<void> check_target(const rules::Targets& targets, const std::string& alias, const std::string& target) {
+  rules::TargetProblem problem;
+  if (targets.resolve(target, problem)) return {};
+  return bad_request("--model " + alias + "=" + target + ": " + problem.message + (problem.hint.empty() ? "" : "; " + problem.hint));
 }
 
 /// "NAME=VALUE" texts of a flag that may be given more than once.
@@ -145,11 +148,14 @@ std::vector<std::string> Choices::granted_for(const packs::Manifest& manifest, c
 
 Result<void> map_aliases(const Workspace& workspace, const packs::Manifest& manifest, bool ask, Io& io,
                          std::map<std::string, std::string>& models) {
-  std::optional<std::vector<std::string>> own;
+  const std::unique_ptr<rules::RuleSet> set = manifest.models.empty() ? nullptr : rules_in_force(workspace, io);
+  const rules::Targets targets = set != nullptr ? set->targets : rules::Targets(*workspace.config);
   for (const auto& [alias, model] : manifest.models) {
-    if (models.contains(alias) || suggestion_is_served(workspace, model)) continue;
-    if (!own) own = own_aliases(workspace, io);
-    if (std::find(own->begin(), own->end(), alias) != own->end()) continue;
+    if (const auto chosen = models.find(alias); chosen != models.end()) {
+      CCR_CHECK(check_target(targets, alias, chosen->second));
+      continue;
+    }
+    if (suggestion_is_served(workspace, model) || targets.aliases().contains(alias)) continue;
     std::string target;
     if (ask) {
       io.err << manifest.name << " uses '" << alias << "' (" << plain_text(model.about) << "). Which provider,model is that? "
@@ -161,6 +167,7 @@ Result<void> map_aliases(const Workspace& workspace, const packs::Manifest& mani
       return bad_request(manifest.name + " uses the alias '" + alias + "' (" + plain_text(model.about) +
                          "), which means nothing here: say --model " + alias + "=PROVIDER,MODEL");
     }
+    CCR_CHECK(check_target(targets, alias, target));
     models[alias] = target;
   }
   return {};

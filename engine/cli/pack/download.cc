@@ -47,7 +47,15 @@ Task<Result<std::string>> get(http::Client& client, const http::BaseUrl& base, c
   request.host_header = base.host_header;
   request.headers = &headers;
   const http::ClientTimeouts timeouts;
-  CCR_CO_TRY(reply, co_await client.send(base.origin, request, timeouts, stop));
+  Result<std::unique_ptr<http::ReplyStream>> sent = co_await client.send(base.origin, request, timeouts, stop);
+  if (!sent.ok()) {
+    Error error = std::move(sent).error();
+    error.message = url + ": " + error.message;
+    // A server that speaks TLS closes the connection when it reads a plain request.
+    if (!base.origin.tls && error.code == ErrorCode::kConnectionLost) error.message += "; if it speaks TLS, write https://";
+    co_return error;
+  }
+  const auto reply = *std::move(sent);
   const int status = reply->status();
   if (status / 100 == 3) {
     const std::string location(reply->headers().get("location"));

@@ -81,8 +81,9 @@ Result<void> Gathering::check_keys() const {
                          candidate.manifest.name + "` first");
     }
     if (!wanted.empty() && key != wanted) {
-      return bad_request("pack " + candidate.manifest.name + " " + it_is + ", not by the key " + packs::short_key(wanted) +
-                         " of --key");
+      return bad_request("pack " + candidate.manifest.name + " " + it_is +
+                         (key.empty() ? ", and --key asks for the signature of " : ", not by the key of --key, ") +
+                         packs::short_key(wanted));
     }
   }
   return {};

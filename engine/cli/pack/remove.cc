@@ -11,6 +11,16 @@
 #include "core/text.h"
 
 namespace ccrules::cli {
+namespace {
+
+/// What is wrong with the rules under this lock.
+std::vector<config::Diagnostic> errors_with(const packs::Lock& lock, const Workspace& workspace, const Io& io) {
+  std::vector<config::Diagnostic> found;
+  (void)rules_with(*workspace.config, lock, workspace.lock_path, {}, io, found);
+  return has_error(found) ? found : std::vector<config::Diagnostic>();
+}
+
+}  // namespace
 
 Exit pack_remove(const Arguments& arguments, Io& io) {
   const std::optional<Workspace> workspace = open_workspace(arguments, io);
@@ -35,6 +45,11 @@ Exit pack_remove(const Arguments& arguments, Io& io) {
     }
   }
   std::erase_if(lock.packs, [&going](const packs::LockedPack& pack) { return going(pack.name); });
+  // Rules that do not load anyway may be the reason for removing it.
+  if (const auto found = errors_with(lock, *workspace, io); !found.empty() && errors_with(workspace->lock, *workspace, io).empty()) {
+    print_diagnostics(found, io, Where::kErr);
+    return usage_error(io, "without " + joined(names) + " the other rules do not load, so nothing was removed; change them first");
+  }
   const Result<void> done = commit(workspace->lock_path, workspace->lock_text, packs::to_json(lock), {});
   if (!done.ok()) return fail(io, done.error());
   forget_folders(*workspace, lock);

@@ -1,6 +1,9 @@
+#include <utility>
+
 #include "dialect/anthropic/parts.h"
 #include "dialect/failure.h"
 #include "dialect/signature.h"
+#include "dialect/spent_request.h"
 
 namespace ccrules::dialect {
 namespace {
@@ -51,6 +54,11 @@ class Anthropic final : public Dialect {
 };
 
 }  // namespace
+
+Result<std::string> write_spent_request(const Dialect& to, chat::Request request, const Capabilities& target, chat::LossNotes& losses) {
+  if (&to == &anthropic()) return messages::write_request(std::move(request), target, losses);
+  return to.write_request(request, target, losses);
+}
 
 const Dialect& anthropic() {
   static const Anthropic dialect;

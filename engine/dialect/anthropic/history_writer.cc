@@ -47,10 +47,10 @@ std::string text_of(const std::vector<chat::Block>& blocks) {
 
 }  // namespace
 
-HistoryWriter::HistoryWriter(const chat::Request& request, const Capabilities& target,
+HistoryWriter::HistoryWriter(std::string_view dialect, std::vector<chat::Message> messages, const Capabilities& target,
                              chat::LossNotes& losses)
-    : request_(request), target_(target), losses_(losses) {
-  for (const chat::Message& message : request.messages) add(message);
+    : own_(dialect == kName), target_(target), losses_(losses) {
+  for (chat::Message& message : messages) add(std::move(message));
   std::erase_if(turns_, [](const Turn& turn) { return turn.blocks.empty(); });
   if (!turns_.empty() && turns_.front().role == chat::Role::kAssistant) {
     Turn opening;
@@ -70,9 +70,9 @@ HistoryWriter::Turn& HistoryWriter::turn_of(chat::Role role) {
   return turns_.back();
 }
 
-void HistoryWriter::add(const chat::Message& message) {
+void HistoryWriter::add(chat::Message message) {
   chat::Role role = message.role;
-  std::vector<chat::Block> blocks = message.blocks;
+  std::vector<chat::Block> blocks = std::move(message.blocks);
   std::erase_if(blocks, [this](chat::Block& block) { return !carry(block); });
   if (blocks.empty()) return;
   bool plain_string = message.plain_string;
@@ -87,17 +87,21 @@ void HistoryWriter::add(const chat::Message& message) {
 
   Turn& turn = turn_of(role);
   turn.plain_string = turn.plain_string && turn.blocks.empty() && plain_string;
-  if (request_.dialect == kName) {
-    turn.extra_json = message.extra_json;
+  if (own_) {
+    turn.extra_json = std::move(message.extra_json);
   } else if (!message.extra_json.empty()) {
     losses_.add("messages[] members", "unknown members of another dialect");
   }
-  std::move(blocks.begin(), blocks.end(), std::back_inserter(turn.blocks));
+  if (turn.blocks.empty()) {
+    turn.blocks = std::move(blocks);
+  } else {
+    std::move(blocks.begin(), blocks.end(), std::back_inserter(turn.blocks));
+  }
 }
 
 bool HistoryWriter::carry(chat::Block& block) {
   if (auto* words = std::get_if<chat::Text>(&block.value)) {
-    if (request_.dialect != kName && !words->extra_json.empty()) {
+    if (!own_ && !words->extra_json.empty()) {
       losses_.add("messages[].content members", "unknown members of another dialect");
       words->extra_json.clear();
     }
@@ -115,34 +119,34 @@ bool HistoryWriter::carry(chat::Block& block) {
       block = text_block("[image omitted: model has no vision]");
       return true;
     }
-    if (image->kind == chat::SourceKind::kFile && request_.dialect != kName) {
+    if (image->kind == chat::SourceKind::kFile && !own_) {
       losses_.add("image.file", "an uploaded file is known to its own provider only");
       block = text_block("[image omitted: an uploaded file of another provider]");
       return true;
     }
     if (!image->detail.empty()) losses_.add("image.detail", "Anthropic has no detail setting");
-    if (request_.dialect != kName) image->extra_json.clear();
+    if (!own_) image->extra_json.clear();
     return true;
   }
   if (auto* document = std::get_if<chat::Document>(&block.value)) {
-    if (document->kind == chat::SourceKind::kFile && request_.dialect != kName) {
+    if (document->kind == chat::SourceKind::kFile && !own_) {
       losses_.add("document", "an uploaded file is known to its own provider only");
       block = text_block(
           "[document omitted: " + (document->title.empty() ? "document.pdf" : document->title) + "]");
       return true;
     }
-    if (request_.dialect != kName) document->extra_json.clear();
+    if (!own_) document->extra_json.clear();
     return true;
   }
   if (auto* call = std::get_if<chat::ToolCall>(&block.value)) {
     call->id = id_of_call(call->id);
     call->arguments_json = tool_input(call->arguments_json);
-    if (request_.dialect != kName) call->extra_json.clear();
+    if (!own_) call->extra_json.clear();
     return true;
   }
   if (auto* result = std::get_if<chat::ToolResult>(&block.value)) {
     result->call_id = id_of_result(result->call_id);
-    if (request_.dialect != kName) result->extra_json.clear();
+    if (!own_) result->extra_json.clear();
     std::erase_if(result->content, [this](chat::Block& inner) { return !carry(inner); });
     if (result->content.empty()) result->content_absent = true;
     return true;

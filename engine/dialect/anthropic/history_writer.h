@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -16,7 +17,8 @@ namespace ccrules::dialect::anthropic_messages {
 /// reasoning (translation gotchas 5, 8, 13-16, 23).
 class HistoryWriter {
  public:
-  HistoryWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses);
+  /// @param dialect that the request came in
+  HistoryWriter(std::string_view dialect, std::vector<chat::Message> messages, const Capabilities& target, chat::LossNotes& losses);
   /// Nothing is left to send.
   [[nodiscard]] bool empty() const { return turns_.empty(); }
   /// The last user turn answers a tool call whose assistant turn does not begin with thinking: `thinking:
@@ -32,7 +34,7 @@ class HistoryWriter {
     std::vector<chat::Block> blocks;
     std::string extra_json;
   };
-  void add(const chat::Message& message);
+  void add(chat::Message message);
   /// The block as the target takes it; false drops it.
   bool carry(chat::Block& block);
   Turn& turn_of(chat::Role role);
@@ -44,7 +46,7 @@ class HistoryWriter {
   std::string id_of_result(const std::string& id);
   static void write(json::Writer& writer, const Turn& turn);
 
-  const chat::Request& request_;
+  bool own_;  ///< the request came in Anthropic's dialect
   const Capabilities& target_;
   chat::LossNotes& losses_;
   std::vector<Turn> turns_;

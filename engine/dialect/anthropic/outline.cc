@@ -1,6 +1,7 @@
 #include <array>
 
 #include "dialect/anthropic/parts.h"
+#include "dialect/outline_members.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -15,11 +16,6 @@ constexpr std::array<std::string_view, 8> kOnlyOnce = {"model",  "messages", "st
                                                        "system", "tools",    "thinking", "output_config"};
 constexpr std::array<std::string_view, 2> kThinkingOnlyOnce = {"type", "budget_tokens"};
 constexpr std::array<std::string_view, 1> kOutputOnlyOnce = {"effort"};
-
-/// Bytes between the quotes of a string literal.
-std::int64_t inner_bytes(std::string_view literal) {
-  return static_cast<std::int64_t>(literal.size()) - 2;
-}
 
 /// What one message is found to hold, before its role is known.
 struct MessageFacts {
@@ -53,11 +49,8 @@ class OutlineReader {
     if (key == "messages") return read_messages(value);
     if (key == "system") return read_system(value);
     if (key == "tools") return read_tools(value);
-    if (key == "model") {
-      CCR_TRY(model, value.string());
-      outline_.model = model;
-      outline_.model_json = value.peek_raw();
-    } else if (key == "stream") {
+    if (key == "model") return read_model(value, outline_);
+    if (key == "stream") {
       if (value.is_null()) return {};
       CCR_TRY(stream, value.boolean());
       outline_.stream = stream;

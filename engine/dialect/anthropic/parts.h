@@ -19,7 +19,7 @@ inline constexpr std::string_view kThreadUnsupported = "thread_unsupported_reque
 
 Result<chat::Outline> read_outline(json::Document& body);
 Result<chat::Request> read_request(json::Document& body);
-Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
+Result<std::string> write_request(chat::Request request, const Capabilities& target,
                                   chat::LossNotes& losses);
 std::vector<RenamedTool> renamed_tools(const chat::Request& request);
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options);

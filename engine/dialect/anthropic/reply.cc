@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "dialect/anthropic/parts.h"
+#include "dialect/call_ids.h"
 #include "dialect/failure.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -67,9 +68,26 @@ bool is_writable(const chat::Block& block, chat::LossNotes& losses) {
 
 }  // namespace
 
+namespace {
+
+/// Results name the call they answer: one without an id could not be answered.
+void name_calls(chat::Reply& reply, std::uint64_t seed) {
+  std::uint32_t number = 0;
+  for (chat::Block& block : reply.blocks) {
+    auto* call = std::get_if<chat::ToolCall>(&block.value);
+    if (call != nullptr && call->id.empty()) call->id = made_call_id(call->name, number, seed);
+    ++number;
+  }
+}
+
+}  // namespace
+
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) {
   auto reply = read_message(body, true);
-  if (reply.ok()) return reply;
+  if (reply.ok()) {
+    name_calls(*reply, options.seed);
+    return reply;
+  }
   Error error = reply.error();
   if (const FailureText words = parse_failure(body); !words.message.empty() && !words.type.empty()) {
     UpstreamFailure failure;

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "dialect/anthropic/history_writer.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/expected_bytes.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 
@@ -114,15 +115,16 @@ Thought thought_for(const chat::Request& request, const Capabilities& target, st
 
 class RequestWriter {
  public:
-  RequestWriter(const chat::Request& request, const Capabilities& target, chat::LossNotes& losses)
-      : request_(request), target_(target), losses_(losses), own_(request.dialect == kName) {}
+  RequestWriter(chat::Request request, const Capabilities& target, chat::LossNotes& losses)
+      : request_(std::move(request)), target_(target), losses_(losses), own_(request_.dialect == kName) {}
 
   Result<std::string> write() {
     if (!own_) CCR_CHECK(refuse_kept_state(request_, target_));
-    HistoryWriter history(request_, target_, losses_);
+    const std::size_t room = expected_bytes(request_);
+    HistoryWriter history(request_.dialect, std::move(request_.messages), target_, losses_);
     if (history.empty())
       return bad_request("messages hold no content that can be sent: send at least one text");
-    out_.reserve(text_bytes() + 1024);
+    out_.reserve(room);
     json::Writer writer(out_);
     const std::int64_t max_tokens =
         request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
@@ -150,30 +152,6 @@ class RequestWriter {
   }
 
  private:
-  [[nodiscard]] std::size_t text_bytes() const {
-    std::size_t bytes = 0;
-    const auto add = [&bytes](const chat::Block& block) {
-      if (const auto* words = std::get_if<chat::Text>(&block.value)) bytes += words->text.size() + 32;
-      if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
-        bytes += call->arguments_json.size() + 96;
-      if (const auto* image = std::get_if<chat::Image>(&block.value)) bytes += image->data.size() + 96;
-      if (const auto* document = std::get_if<chat::Document>(&block.value))
-        bytes += document->data.size() + 96;
-      if (const auto* result = std::get_if<chat::ToolResult>(&block.value)) {
-        for (const chat::Block& inner : result->content) {
-          if (const auto* words = std::get_if<chat::Text>(&inner.value)) bytes += words->text.size() + 64;
-        }
-      }
-    };
-    for (const chat::Block& block : request_.system) add(block);
-    for (const chat::Message& message : request_.messages) {
-      for (const chat::Block& block : message.blocks) add(block);
-    }
-    for (const chat::Tool& tool : request_.tools)
-      bytes += tool.schema_json.size() + tool.description.size() + 128;
-    return bytes + bytes / 8;
-  }
-
   void write_system(json::Writer& writer) {
     if (request_.system.empty()) return;
     const auto* only =
@@ -230,6 +208,8 @@ class RequestWriter {
 
   /// Anthropic insists on a schema of type object; others take an empty one or none.
   static std::string object_schema(const std::string& schema_json) {
+    constexpr std::string_view kUsual = R"({"type":)";
+    if (schema_json.starts_with(kUsual)) return schema_json;
     auto document = json::Document::open_view(schema_json);
     if (!document.ok()) return R"({"type":"object","properties":{}})";
     const auto root = document->root();
@@ -370,7 +350,7 @@ class RequestWriter {
     }
   }
 
-  const chat::Request& request_;
+  chat::Request request_;  ///< without its messages, once they are being written
   const Capabilities& target_;
   chat::LossNotes& losses_;
   bool own_;
@@ -379,9 +359,8 @@ class RequestWriter {
 
 }  // namespace
 
-Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
-                                  chat::LossNotes& losses) {
-  return RequestWriter(request, target, losses).write();
+Result<std::string> write_request(chat::Request request, const Capabilities& target, chat::LossNotes& losses) {
+  return RequestWriter(std::move(request), target, losses).write();
 }
 
 /// Anthropic's tool names may be longer than any other dialect's.

@@ -5,6 +5,8 @@
 #include "core/splice.h"
 #include "core/sse.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/broken.h"
+#include "dialect/call_ids.h"
 #include "dialect/data_lines.h"
 #include "dialect/failure.h"
 #include "dialect/unstreamed.h"
@@ -12,14 +14,10 @@
 namespace ccrules::dialect::anthropic_messages {
 namespace {
 
+constexpr std::string_view kCheck = "check that its base_url is an Anthropic Messages API";
+
 Error protocol_error(std::string what) {
-  Error error;
-  error.code = ErrorCode::kUpstreamProtocol;
-  error.origin = Origin::kUpstream;
-  error.retry = Retry::kNextTarget;
-  error.http_status = 502;
-  error.message = "the provider's stream is not a valid Anthropic stream: " + std::move(what);
-  return error;
+  return broken_stream("is not a valid Anthropic stream: " + std::move(what));
 }
 
 /// What opens a block, as content_block_start says it.
@@ -107,23 +105,12 @@ Result<Delta> read_delta(json::Value& value) {
 /// stop of a block, a delta whose kind does not fit the open block), strict where text could be lost.
 class Reader : public StreamReader {
  public:
-  explicit Reader(bool listen) : listen_(listen) {}
+  Reader(bool listen, std::uint64_t seed) : listen_(listen), seed_(seed) {}
 
   Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
     CCR_TRY(kept, body_.take(bytes));
     if (kept) return {};
-    decoder_.feed(bytes);
-    sse::Event event;
-    for (;;) {
-      switch (decoder_.next(event)) {
-        case sse::Step::kStarved:
-          return {};
-        case sse::Step::kTooLarge:
-          return sse::too_large();
-        case sse::Step::kEvent:
-          CCR_CHECK(take(event, out));
-      }
-    }
+    return each_event(decoder_, bytes, [this] { return ended_; }, [this, &out](const sse::Event& event) { return take(event, out); });
   }
 
   Result<void> finish(std::vector<chat::Event>& out) override {
@@ -152,13 +139,17 @@ class Reader : public StreamReader {
       for (chat::Event& event : chat::unroll(*reply)) out.push_back(std::move(event));
       return {};
     }
-    out.emplace_back(stream_error(body_.text(), {}));
+    out.emplace_back(not_an_answer(body_.text(), {}));
     return {};
   }
 
   Result<void> cut(std::vector<chat::Event>& out) {
     if (ended_) return {};
     ended_ = true;
+    if (!started_ && !body_.strange().empty()) {
+      out.emplace_back(cut_stream(false, body_));
+      return {};
+    }
     chat::StreamError error;
     error.type = "api_error";
     error.message = started_ ? "the provider's stream was cut before its end: the answer is incomplete"
@@ -169,7 +160,7 @@ class Reader : public StreamReader {
   }
 
   Result<void> take(const sse::Event& event, std::vector<chat::Event>& out) {
-    if (ended_ || event.data.empty()) return {};
+    if (event.data.empty()) return {};
     if (listen_) {
       // Most events of a stream: nobody reads what is in them.
       if (event.name == "content_block_delta") {
@@ -199,11 +190,11 @@ class Reader : public StreamReader {
   Result<void> take_data(std::string_view name, std::string_view json, std::vector<chat::Event>& out) {
     if (json == "[DONE]") return {};
     auto document = json::Document::open_view(json);
-    if (!document.ok()) return protocol_error("an event's data is not JSON");
+    if (!document.ok()) return not_json(json, kCheck);
     auto taken = take_json(*document, name, out);
     if (taken.ok()) taken = document->at_end();
-    if (!taken.ok() && taken.error().origin == Origin::kClient) return protocol_error(taken.error().message);
-    return taken;
+    if (taken.ok() || taken.error().origin != Origin::kClient) return taken;
+    return json::is_valid(json) ? protocol_error(taken.error().message) : not_json(json, kCheck);
   }
 
   Result<void> take_json(json::Document& document, std::string_view name, std::vector<chat::Event>& out) {
@@ -362,7 +353,7 @@ class Reader : public StreamReader {
       kind_ = Kind::kTool;
       saw_tool_ = true;
       chat::ToolCall call;
-      call.id = std::move(opened.id);
+      call.id = opened.id.empty() ? made_call_id(opened.name, next_index_, seed_) : std::move(opened.id);
       call.name = std::move(opened.name);
       call.extra_json = std::move(opened.extra_json);
       start.block.value = std::move(call);
@@ -515,6 +506,7 @@ class Reader : public StreamReader {
   }
 
   const bool listen_;
+  const std::uint64_t seed_;  ///< makes ids for calls without one
   sse::Decoder decoder_;
   UnstreamedBody body_;
   bool started_ = false;
@@ -536,11 +528,11 @@ class Reader : public StreamReader {
 
 }  // namespace
 
-std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& /*options*/) {
-  return std::make_unique<Reader>(false);
+std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& options) {
+  return std::make_unique<Reader>(false, options.seed);
 }
 std::unique_ptr<StreamReader> make_stream_listener() {
-  return std::make_unique<Reader>(true);
+  return std::make_unique<Reader>(true, 0);
 }
 
 }  // namespace ccrules::dialect::anthropic_messages

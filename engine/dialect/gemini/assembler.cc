@@ -6,6 +6,7 @@
 
 #include "core/digest.h"
 #include "core/limits.h"
+#include "dialect/broken.h"
 #include "dialect/gemini/parts.h"
 #include "dialect/signature.h"
 #include "dialect/words.h"
@@ -332,14 +333,10 @@ void Assembler::fail(chat::StreamError error, std::vector<chat::Event>& out) {
   out.emplace_back(std::move(error));
 }
 
-void Assembler::end(std::vector<chat::Event>& out) {
+void Assembler::end(const UnstreamedBody& start, std::vector<chat::Event>& out) {
   if (ended_) return;
   if (!finish_seen()) {
-    fail({"api_error",
-          next_index_ > 0 || open_ != Open::kNothing ? "the provider's stream ended before its answer did"
-                                                     : "the provider ended its stream without an answer",
-          true},
-         out);
+    fail(cut_stream(next_index_ > 0 || open_ != Open::kNothing, start), out);
     return;
   }
   Finish finish = finish_of(finish_reason_, finish_message_, called_);

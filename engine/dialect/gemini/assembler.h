@@ -8,6 +8,7 @@
 #include "chat/event.h"
 #include "core/json.h"
 #include "dialect/dialect.h"
+#include "dialect/unstreamed.h"
 
 /// Answers and chunks of answers (they look alike) -> events with block boundaries.
 namespace ccrules::dialect::gemini {
@@ -51,7 +52,7 @@ class Assembler {
   /// The provider said that it failed. Nothing may follow.
   void fail(chat::StreamError error, std::vector<chat::Event>& out);
   /// The bytes ended: ends the message when its finish reason has come, else hands out a StreamError.
-  void end(std::vector<chat::Event>& out);
+  void end(const UnstreamedBody& start, std::vector<chat::Event>& out);
 
   [[nodiscard]] bool started() const { return started_; }
   [[nodiscard]] bool ended() const { return ended_; }

@@ -1,30 +1,11 @@
 #include "dialect/dialect.h"
 
+#include "core/percent.h"
 #include "dialect/failure.h"
 #include "dialect/gemini/parts.h"
 
 namespace ccrules::dialect {
 namespace {
-
-constexpr std::string_view kHex = "0123456789ABCDEF";
-
-/// A model's name as one segment of a path: nothing in it may end the segment or begin a query.
-std::string path_segment(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '~' ||
-                       (c == '.' && name != "." && name != "..");
-    if (plain) {
-      out += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out += '%';
-    out += kHex[byte >> 4U];
-    out += kHex[byte & 15U];
-  }
-  return out;
-}
 
 class Gemini final : public Dialect {
  public:

@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <array>
 
+#include "core/limits.h"
 #include "core/text.h"
 #include "dialect/gemini/parts.h"
 #include "dialect/members.h"
+#include "dialect/outline_members.h"
 
 namespace ccrules::dialect::gemini {
 namespace {
@@ -14,9 +17,6 @@ constexpr std::array<std::string_view, 4> kOnlyOnce = {"contents", "tools", "gen
 constexpr std::array<std::string_view, 7> kConfigOnlyOnce = {"maxOutputTokens", "temperature",   "topP",          "topK",
                                                              "stopSequences",   "candidateCount", "thinkingConfig"};
 constexpr std::array<std::string_view, 2> kThinkingOnlyOnce = {"thinkingBudget", "thinkingLevel"};
-
-/// Bytes between the quotes of a string literal.
-std::int64_t inner_bytes(std::string_view literal) { return static_cast<std::int64_t>(literal.size()) - 2; }
 
 /// What one turn is found to hold, before its role is known.
 struct TurnFacts {
@@ -95,6 +95,9 @@ class OutlineReader {
       if (key == "maxOutputTokens" && !config.value().is_null()) {  // Google takes "800" too: a limit nobody here would see
         CCR_TRY(most, config.value().integer());
         outline_.max_tokens = most;
+      } else if (key == "candidateCount" && config.value().is(Type::kNumber)) {
+        const auto choices = config.value().integer();
+        if (choices) outline_.choices = std::clamp<std::int64_t>(*choices, 1, limits::kChoices);
       } else if (key == "thinkingConfig" && config.value().is(Type::kObject)) {
         CCR_CHECK(read_thinking_config(config.value(), outline_.thinking, outline_.effort));
       } else if ((key == "responseSchema" || key == "responseJsonSchema") && config.value().is(Type::kObject)) {
@@ -189,12 +192,33 @@ class OutlineReader {
         if (key == "functionResponse") {
           ++outline_.tool_results;
           facts.has_result = true;
+          const auto parts = member.is(Type::kObject) ? member.peek("parts") : std::nullopt;
+          if (parts) CCR_CHECK(read_result_parts(parts->peek_raw()));
         }
         CCR_TRY(raw, member.raw());
         outline_.text_bytes += static_cast<std::int64_t>(raw.size());
       }
     }
     return part.done();
+  }
+
+  /// Pictures and files in a tool's result. Their base64 is counted with the result's text, so it is taken out again.
+  Result<void> read_result_parts(std::string_view parts_json) {
+    const std::int64_t media_before = outline_.media_bytes;
+    CCR_TRY(document, json::Document::open_view(parts_json, json::Escapes::kUnchecked));
+    CCR_TRY(root, document.root());
+    CCR_CHECK(each(root, [this](json::Value& part) -> Result<void> {
+      CCR_TRY(members, part.object());
+      while (members.next()) {
+        std::string room;
+        const std::string_view key = camel(members.key(), room);
+        const bool media = (key == "inlineData" || key == "fileData") && members.value().is(Type::kObject);
+        if (media) CCR_CHECK(read_media(members.value()));
+      }
+      return members.done();
+    }));
+    outline_.text_bytes -= outline_.media_bytes - media_before;
+    return {};
   }
 
   Result<void> read_media(json::Value& value) {

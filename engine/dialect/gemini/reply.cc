@@ -68,7 +68,7 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
   Assembler assembler(options);
   std::vector<chat::Event> events;
   CCR_CHECK(assembler.apply(chunk, events));
-  assembler.end(events);
+  assembler.end(UnstreamedBody(), events);
   chat::Collector collector;
   for (const chat::Event& event : events) collector.add(event);
   if (collector.error()) {

@@ -38,13 +38,13 @@ class RequestReader {
   Result<void> read_members(json::Object& root) {
     while (root.next()) {
       std::string room;
-      const std::string key(camel(root.key(), room));
+      const std::string_view key = camel(root.key(), room);
       CCR_CHECK(read_member(key, root.value()));
     }
     return root.done();
   }
 
-  Result<void> read_member(const std::string& key, json::Value& value) {
+  Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "contents") return each(value, [this](json::Value& turn) { return read_turn(turn); });
     if (value.is_null()) return {};
     if (key == "systemInstruction") return read_system(value);
@@ -105,7 +105,7 @@ class RequestReader {
     CCR_TRY(config, value.object());
     while (config.next()) {
       std::string room;
-      const std::string key(camel(config.key(), room));
+      const std::string_view key = camel(config.key(), room);
       json::Value& member = config.value();
       if (member.is_null()) continue;
       if (key == "maxOutputTokens") {
@@ -134,14 +134,14 @@ class RequestReader {
     return config.done();
   }
 
-  Result<void> read_format_or_keep(const std::string& key, json::Value& member) {
+  Result<void> read_format_or_keep(std::string_view key, json::Value& member) {
     if (key == "responseMimeType") {
       CCR_TRY(type, take_string(member));
       request_.json_object_mode = type == "application/json";
       if (!request_.json_object_mode && type != "text/plain") keep_text(key, type);
     } else if (key == "responseSchema" || key == "responseJsonSchema") {
-      CCR_TRY(schema, member.raw());
-      request_.response_schema_json = key == "responseSchema" ? schema_from_openapi(schema) : std::string(schema);
+      CCR_TRY(schema, read_schema(member, key == "responseSchema"));
+      request_.response_schema_json = std::move(schema);
     } else if (key == "thinkingConfig") {
       CCR_TRY(raw, member.raw());
       keep_member(config_extra_, key, raw);
@@ -157,6 +157,13 @@ class RequestReader {
     return {};
   }
 
+  /// A schema in Google's own words, or a JSON Schema.
+  static Result<std::string> read_schema(json::Value& value, bool in_openapi) {
+    if (in_openapi) return schema_from_openapi(value);
+    CCR_TRY(schema, value.raw());
+    return std::string(schema);
+  }
+
   void keep_text(std::string_view key, std::string_view text) {
     std::string json;
     json::append_string(json, text);
@@ -169,7 +176,7 @@ class RequestReader {
     CCR_TRY(members, value.object());
     while (members.next()) {
       std::string room;
-      const std::string key(camel(members.key(), room));
+      const std::string_view key = camel(members.key(), room);
       if (key == "functionDeclarations") {
         CCR_CHECK(each(members.value(), [this](json::Value& function) { return read_function(function); }));
         continue;
@@ -177,7 +184,7 @@ class RequestReader {
       // googleSearch, codeExecution, urlContext ...: Google's own servers run them.
       chat::Tool tool;
       tool.name = key;
-      tool.type = "gemini_" + key;
+      tool.type = "gemini_" + tool.name;
       CCR_TRY(raw, members.value().raw());
       keep_member(tool.original_json, key, raw);
       request_.tools.push_back(std::move(tool));
@@ -190,7 +197,7 @@ class RequestReader {
     CCR_TRY(function, value.object());
     while (function.next()) {
       std::string room;
-      const std::string key(camel(function.key(), room));
+      const std::string_view key = camel(function.key(), room);
       json::Value& member = function.value();
       if (member.is_null()) continue;
       if (key == "name") {
@@ -201,8 +208,8 @@ class RequestReader {
         tool.description = std::move(description);
         tool.has_description = true;
       } else if (key == "parameters" || key == "parametersJsonSchema") {
-        CCR_TRY(schema, member.raw());
-        tool.schema_json = key == "parameters" ? schema_from_openapi(schema) : std::string(schema);
+        CCR_TRY(schema, read_schema(member, key == "parameters"));
+        tool.schema_json = std::move(schema);
       } else {
         CCR_CHECK(keep_unknown(tool.extra_json, key, member));
       }
@@ -304,7 +311,7 @@ class RequestReader {
     CCR_TRY(part, value.object());
     while (part.next()) {
       std::string room;
-      const std::string key(camel(part.key(), room));
+      const std::string_view key = camel(part.key(), room);
       json::Value& member = part.value();
       if (member.is_null()) continue;
       if (key == "text") {
@@ -419,7 +426,7 @@ class RequestReader {
     CCR_TRY(members, value.object());
     while (members.next()) {
       std::string room;
-      const std::string key(camel(members.key(), room));
+      const std::string_view key = camel(members.key(), room);
       if (!members.value().is(Type::kString)) continue;
       CCR_TRY(text, take_string(members.value()));
       if (key == "mimeType") media.type = std::move(text);
@@ -453,7 +460,6 @@ class RequestReader {
   }
 
   Result<void> read_response(json::Value& value, RawPart& raw) {
-    std::string response;
     std::vector<chat::Block> pictures;
     CCR_TRY(members, value.object());
     while (members.next()) {
@@ -465,8 +471,8 @@ class RequestReader {
         CCR_TRY(name, take_optional_string(members.value()));
         raw.result_name = std::move(name);
       } else if (key == "response") {
-        CCR_TRY(json, members.value().raw());
-        response = json;
+        keep_member(raw.result.extra_json, key, members.value().peek_raw());  // goes back to Google as it was
+        CCR_CHECK(read_response_text(members.value(), raw.result));
       } else if (key == "parts") {
         chat::Message holder;
         CCR_CHECK(each(members.value(), [this, &holder](json::Value& part) { return read_part(part, holder); }));
@@ -475,8 +481,6 @@ class RequestReader {
     }
     CCR_CHECK(members.done());
     take_open_call(raw);
-    if (!response.empty()) keep_member(raw.result.extra_json, "response", response);  // goes back to Google as it was
-    read_response_text(response, raw.result);
     for (chat::Block& block : pictures) raw.result.content.push_back(std::move(block));
     return {};
   }
@@ -492,29 +496,33 @@ class RequestReader {
   }
 
   /// {"output": "..."} and {"result": "..."} are the text itself, {"error": "..."} a failure; any other object is its JSON.
-  static void read_response_text(const std::string& response, chat::ToolResult& result) {
-    chat::Text text;
-    if (!response.empty()) text.text = json::compact(response);  // raw() has validated it
-    auto document = json::Document::open_view(response);
-    if (document) {
-      auto members = document->root_object();
-      std::size_t count = 0;
-      std::string only;
-      bool is_text = false;
-      std::string key;
-      while (members && members->next()) {
-        ++count;
-        key = members->key();
-        is_text = members->value().is(Type::kString);
-        if (!is_text) continue;
-        const auto words = members->value().string();
-        if (words) only = *words;
+  static Result<void> read_response_text(json::Value& value, chat::ToolResult& result) {
+    const std::string_view json = value.peek_raw();
+    std::size_t count = 0;
+    std::string_view only;  // the text, when there is nothing else
+    std::string_view key;
+    bool is_text = false;
+    if (value.is(Type::kObject)) {
+      CCR_TRY(members, value.object());
+      while (members.next()) {
+        key = members.key();
+        is_text = ++count == 1 && members.value().is(Type::kString);
+        if (is_text) {
+          CCR_TRY(words, members.value().string());
+          only = words;
+        } else {
+          CCR_CHECK(members.value().raw());
+        }
       }
-      result.is_error = count == 1 && key == "error";
-      if (count == 1 && is_text && (key == "output" || key == "result" || key == "error")) text.text = std::move(only);
+      CCR_CHECK(members.done());
+    } else {
+      CCR_CHECK(value.raw());
     }
-    if (text.text.empty()) return;
-    result.content.push_back(chat::Block{std::move(text)});
+    result.is_error = count == 1 && key == "error";
+    chat::Text text;
+    text.text = is_text && (key == "output" || key == "result" || key == "error") ? std::string(only) : json::compact(json);
+    if (!text.text.empty()) result.content.push_back(chat::Block{std::move(text)});
+    return {};
   }
 
   chat::Request request_;

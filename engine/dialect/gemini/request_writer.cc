@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "dialect/expected_bytes.h"
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/gemini/contents_writer.h"
@@ -41,6 +42,7 @@ class RequestWriter {
   Result<std::string> write() {
     if (!same_format_) CCR_CHECK(refuse_kept_state(request_, target_));
     CCR_CHECK(take_extra_members());
+    out_.reserve(expected_bytes(request_));
     writer_.begin_object();
     write_system();
     writer_.key("contents").raw({});  // written straight behind it

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -357,48 +358,153 @@ void copy_without_const(json::Writer& writer, std::string_view value_json, bool 
   }
 }
 
-void write_from_openapi(json::Writer& writer, std::string_view schema_json, int depth) {
-  if (depth > kDeepest || !schema_json.starts_with('{')) {
-    writer.raw(schema_json);
-    return;
-  }
-  const Members schema = members_of(schema_json);
-  const bool nullable = find(schema, "nullable") != nullptr && *find(schema, "nullable") == "true";
-  writer.begin_object();
-  for (const auto& [key, json] : schema) {
-    if (key == "type" && json.starts_with('"')) {
-      const std::string type = text::lower(text_of(json));
-      if (type == "type_unspecified") continue;
-      if (nullable) {
-        writer.key("type").begin_array().string(type).string("null").end_array();
-      } else {
-        writer.member("type", type);
-      }
-    } else if (key == "properties" && json.starts_with('{')) {
-      writer.key(key).begin_object();
-      for (const auto& [name, property] : members_of(json)) {
-        writer.key(name);
-        write_from_openapi(writer, property, depth + 1);
-      }
-      writer.end_object();
-    } else if (key == "items") {
-      writer.key(key);
-      write_from_openapi(writer, json, depth + 1);
-    } else if (key == "anyOf" || key == "any_of") {
-      writer.key("anyOf").begin_array();
-      for (const std::string& item : items_of(json)) write_from_openapi(writer, item, depth + 1);
-      writer.end_array();
-    } else if (key.starts_with("min") || key.starts_with("max")) {
-      // proto JSON writes 64-bit numbers as texts
-      writer.member_raw(key, json.starts_with('"') && text::to_int(text_of(json)) ? text_of(json) : json);
-    } else if (key == "example") {
-      writer.key("examples").begin_array().raw(json).end_array();
-    } else if (key != "nullable" && key != "propertyOrdering" && key != "property_ordering") {
-      writer.member_raw(key, json);
+/// Reads one of Google's schemas where it stands, and notes what differs from JSON Schema: nearly nothing, so that the text is
+/// copied in one piece or a few.
+class FromOpenApi {
+ public:
+  explicit FromOpenApi(const json::Value& schema) : whole_(schema.peek_raw()), begin_(schema.offset()) {}
+
+  Result<std::string> read(json::Value& schema) {
+    CCR_CHECK(read_schema(schema, 0));
+    if (edits_.empty()) return std::string(whole_);
+    std::stable_sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.at < b.at; });
+    std::string out;
+    out.reserve(whole_.size() + 64);
+    std::size_t copied = 0;
+    for (const Edit& edit : edits_) {
+      out.append(whole_.substr(copied, edit.at - copied)).append(edit.text);
+      copied = edit.at + edit.bytes;
     }
+    return std::move(out.append(whole_.substr(copied)));
   }
-  writer.end_object();
-}
+
+ private:
+  /// `bytes` of the text at `at` become `text`.
+  struct Edit {
+    std::size_t at = 0;
+    std::size_t bytes = 0;
+    std::string text;
+  };
+
+  /// One object's members that are taken out, with the comma that each has on one side.
+  struct Removal {
+    static constexpr std::size_t kNone = std::string_view::npos;
+    bool kept_one = false;     ///< a member before the current one stays
+    std::size_t from = kNone;  ///< members from here on go, and none before them stays
+    std::size_t end = 0;       ///< of the last that goes
+  };
+
+  /// Its `type`, written once all members are known: "nullable" may stand behind it.
+  struct TypeWord {
+    Edit place;
+    std::string word;
+  };
+
+  Result<void> read_schema(json::Value& schema, int depth) {
+    if (depth > kDeepest || !schema.is(Type::kObject)) return {};
+    bool nullable = false;
+    std::optional<TypeWord> type;
+    Removal removal;
+    CCR_TRY(members, schema.object());
+    while (members.next()) {
+      const std::string_view key = members.key();
+      const std::size_t key_at = members.key_offset() - begin_;
+      json::Value& value = members.value();
+      if (key == "type" && value.is(Type::kString)) {
+        TypeWord read;
+        read.place = place_of(value);
+        CCR_TRY(word, value.string());
+        read.word = text::lower(word);
+        if (read.word == "type_unspecified") {
+          remove(removal, key_at, read.place.at + read.place.bytes);
+          continue;
+        }
+        type = std::move(read);
+      } else if (key == "nullable" || key == "propertyOrdering" || key == "property_ordering") {
+        const Edit place = place_of(value);
+        nullable = nullable || (key == "nullable" && whole_.substr(place.at, place.bytes) == "true");
+        remove(removal, key_at, place.at + place.bytes);
+        continue;
+      }
+      keep(removal, key_at);
+      CCR_CHECK(read_member(key, key_at, value, depth));
+    }
+    CCR_CHECK(members.done());
+    if (removal.from != Removal::kNone) edits_.push_back({removal.from, removal.end - removal.from, {}});
+    if (type) write_type(*std::move(type), nullable);
+    return {};
+  }
+
+  Result<void> read_member(std::string_view key, std::size_t key_at, json::Value& value, int depth) {
+    if (key == "properties" && value.is(Type::kObject)) {
+      CCR_TRY(properties, value.object());
+      while (properties.next()) CCR_CHECK(read_schema(properties.value(), depth + 1));
+      return properties.done();
+    }
+    if (key == "items") return read_schema(value, depth + 1);
+    if (key == "any_of") rename(key_at, key, "\"anyOf\"");
+    if ((key == "anyOf" || key == "any_of") && value.is(Type::kArray)) {
+      CCR_TRY(alternatives, value.array());
+      while (alternatives.next()) CCR_CHECK(read_schema(alternatives.value(), depth + 1));
+      return alternatives.done();
+    }
+    if ((key.starts_with("min") || key.starts_with("max")) && value.is(Type::kString)) return read_bound(value);
+    if (key == "example") {
+      rename(key_at, key, "\"examples\"");
+      const Edit place = place_of(value);
+      edits_.push_back({place.at, 0, "["});
+      edits_.push_back({place.at + place.bytes, 0, "]"});
+    }
+    return {};
+  }
+
+  /// Proto JSON writes 64-bit numbers as texts.
+  Result<void> read_bound(json::Value& value) {
+    Edit edit = place_of(value);
+    CCR_TRY(digits, value.string());
+    if (!text::to_int(digits)) return {};
+    edit.text = digits;
+    edits_.push_back(std::move(edit));
+    return {};
+  }
+
+  void write_type(TypeWord type, bool nullable) {
+    std::string& out = type.place.text;
+    json::append_string(out, type.word);
+    if (nullable) out = "[" + out + ",\"null\"]";
+    if (out != whole_.substr(type.place.at, type.place.bytes)) edits_.push_back(std::move(type.place));
+  }
+
+  void rename(std::size_t key_at, std::string_view key, const char* name) { edits_.push_back({key_at, literal_bytes(key_at, key), name}); }
+
+  /// Of a name without a quote in it, which may still be spelt with escapes.
+  [[nodiscard]] std::size_t literal_bytes(std::size_t key_at, std::string_view key) const {
+    return whole_.find('"', key_at + key.size() + 1) + 1 - key_at;
+  }
+
+  void keep(Removal& removal, std::size_t key_at) {
+    if (removal.from != Removal::kNone) edits_.push_back({removal.from, key_at - removal.from, {}});
+    removal.from = Removal::kNone;
+    removal.kept_one = true;
+  }
+
+  void remove(Removal& removal, std::size_t key_at, std::size_t end) {
+    if (removal.kept_one) {
+      const std::size_t comma = whole_.rfind(',', key_at);
+      edits_.push_back({comma, end - comma, {}});
+      return;
+    }
+    if (removal.from == Removal::kNone) removal.from = key_at;
+    removal.end = end;
+  }
+
+  /// Where a value stands.
+  [[nodiscard]] Edit place_of(const json::Value& value) const { return {value.offset() - begin_, value.peek_raw().size(), {}}; }
+
+  std::string_view whole_;
+  std::size_t begin_;  ///< of `whole_` in the document's text
+  std::vector<Edit> edits_;
+};
 
 }  // namespace
 
@@ -412,12 +518,7 @@ std::string google_json_schema(std::string_view schema_json) {
 
 std::string openapi_schema(std::string_view schema_json) { return OpenApi(schema_json).convert(schema_json, 0); }
 
-std::string schema_from_openapi(std::string_view parameters_json) {
-  std::string out;
-  json::Writer writer(out);
-  write_from_openapi(writer, parameters_json, 0);
-  return out;
-}
+Result<std::string> schema_from_openapi(json::Value& parameters) { return FromOpenApi(parameters).read(parameters); }
 
 bool takes_nothing(std::string_view schema_json) {
   if (schema_json.empty()) return true;

@@ -2,6 +2,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/json.h"
+#include "core/result.h"
+
 /// JSON Schema and the two ways Google takes the inputs of a function (gemini.md, "Tool schema"; G-17).
 namespace ccrules::dialect::gemini {
 
@@ -12,8 +15,8 @@ std::string google_json_schema(std::string_view schema_json);
 /// are put in place (a circle ends in "any object"), allOf is merged, what has no counterpart is left out.
 std::string openapi_schema(std::string_view schema_json);
 
-/// Google's `parameters` or `responseSchema` as JSON Schema: types in lower case, nullable as a type of its own.
-std::string schema_from_openapi(std::string_view parameters_json);
+/// Google's `parameters` or `responseSchema` as JSON Schema: types in lower case, nullable as a type of its own. Reads the value.
+Result<std::string> schema_from_openapi(json::Value& parameters);
 
 /// True when the schema describes an object without a single property: functions without inputs are declared without one.
 [[nodiscard]] bool takes_nothing(std::string_view schema_json);

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/ollama/wire.h"
 #include "dialect/signature.h"
 
@@ -90,12 +91,7 @@ void Assembler::fail(chat::StreamError error, std::vector<chat::Event>& out) {
 }
 
 void Assembler::cut(std::vector<chat::Event>& out) {
-  chat::StreamError error;
-  error.type = "api_error";
-  error.message = next_index_ > 0 ? "the provider's stream ended before its answer did"
-                                  : "the provider ended its stream without an answer";
-  error.cut = true;
-  fail(std::move(error), out);
+  fail(cut_stream(next_index_ > 0, UnstreamedBody()), out);
 }
 
 std::string Assembler::client_name(std::string_view sent) const {

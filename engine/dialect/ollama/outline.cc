@@ -5,6 +5,7 @@
 #include "core/text.h"
 #include "dialect/members.h"
 #include "dialect/ollama/request_reader.h"
+#include "dialect/outline_members.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -14,9 +15,6 @@ using json::Type;
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
 constexpr std::array<std::string_view, 6> kOnlyOnce = {"model", "messages", "stream", "tools", "think", "options"};
 constexpr std::array<std::string_view, 5> kOptionsOnlyOnce = {"num_predict", "stop", "temperature", "top_p", "top_k"};
-
-/// Bytes between the quotes of a string literal.
-std::int64_t inner_bytes(std::string_view literal) { return static_cast<std::int64_t>(literal.size()) - 2; }
 
 class OutlineReader {
  public:
@@ -50,12 +48,7 @@ class OutlineReader {
 
   Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "messages") return read_messages(value);
-    if (key == "model") {
-      CCR_TRY(model, value.string());
-      outline_.model = model;
-      outline_.model_json = value.peek_raw();
-      return {};
-    }
+    if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
     if (key == "tools") return read_tools(value);
     if (key == "options" && value.is(Type::kObject)) return read_options(value);

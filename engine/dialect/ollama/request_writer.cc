@@ -8,6 +8,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/expected_bytes.h"
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
@@ -27,6 +28,7 @@ class RequestWriter {
   Result<std::string> write() {
     CCR_CHECK(refuse_kept_state(request_, target_));
     CCR_CHECK(take_extra_members());
+    out_.reserve(expected_bytes(request_));
     out_ += "{\"model\":";
     json::append_string(out_, target_.model.empty() ? request_.model : target_.model);
     out_ += ",\"messages\":";

@@ -4,21 +4,14 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/failure.h"
 #include "dialect/ollama/assembler.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
 
-Error not_a_stream(std::string_view what) {
-  Error error;
-  error.code = ErrorCode::kUpstreamProtocol;
-  error.origin = Origin::kUpstream;
-  error.retry = Retry::kNextTarget;
-  error.http_status = 502;
-  error.message = "the provider's stream " + std::string(what) + "; check that its base_url is an Ollama server";
-  return error;
-}
+constexpr std::string_view kCheck = "check that its base_url is an Ollama server";
 
 class Reader final : public StreamReader {
  public:
@@ -29,7 +22,7 @@ class Reader final : public StreamReader {
       const std::size_t end = bytes.find('\n');
       if (end == std::string_view::npos) {
         unfinished_ += bytes;
-        return unfinished_.size() > limits::kSseEventBytes ? not_a_stream("holds a line without an end")
+        return unfinished_.size() > limits::kSseEventBytes ? broken_stream("holds a line without an end; " + std::string(kCheck))
                                                            : Result<void>();
       }
       if (unfinished_.empty()) {
@@ -61,7 +54,7 @@ class Reader final : public StreamReader {
     line = text::trim(line);
     if (line.empty()) return {};
     auto document = json::Document::open_view(line);
-    if (!document || !read_chunk(*document, chunk_).ok()) return not_a_stream("holds a line that is not a JSON object");
+    if (!document || !read_chunk(*document, chunk_).ok()) return not_json(line, kCheck);
     if (chunk_.failed) {
       assembler_.fail(stream_error(line, provider_), out);
     } else {

@@ -1,21 +1,14 @@
 #include "dialect/ollama/wire.h"
 
-#include <ctime>
-
 #include "core/text.h"
+#include "core/utc.h"
 
 namespace ccrules::dialect::ollama {
 
 /// Ollama's own servers have no word for it; their clients take any.
 constexpr std::string_view kRefusal = "refusal";
 
-std::string timestamp(std::int64_t unix_s) {
-  const std::time_t seconds = unix_s;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
-}
+std::string timestamp(std::int64_t unix_s) { return rfc3339(unix_s * 1'000'000); }
 
 std::string_view done_reason_of(chat::StopReason reason) {
   if (reason == chat::StopReason::kMaxTokens || reason == chat::StopReason::kContextExceeded) return "length";

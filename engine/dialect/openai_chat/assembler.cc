@@ -7,6 +7,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/openai_chat/finish.h"
 #include "dialect/signature.h"
 #include "dialect/tools.h"
@@ -476,18 +477,14 @@ void Assembler::end(std::vector<chat::Event>& out) {
   ended_ = true;
 }
 
-void Assembler::cut(std::vector<chat::Event>& out) {
+void Assembler::cut(const UnstreamedBody& start, std::vector<chat::Event>& out) {
   if (ended_) return;
   // A complete tool call proves nothing: another could have followed it.
   if (finish_seen() || final_usage_seen_) {
     end(out);
     return;
   }
-  fail({"api_error",
-        content_seen() ? "the provider's stream ended before its answer did"
-                       : "the provider ended its stream without an answer",
-        true},
-       out);
+  fail(cut_stream(content_seen(), start), out);
 }
 
 }  // namespace ccrules::dialect::openai

@@ -8,6 +8,7 @@
 #include "chat/event.h"
 #include "dialect/dialect.h"
 #include "dialect/openai_chat/chunk.h"
+#include "dialect/unstreamed.h"
 
 /// Flat chunks -> events with block boundaries.
 namespace ccrules::dialect::openai {
@@ -41,7 +42,7 @@ class Assembler {
   /// The answer is over as the provider said ([DONE], or the end of a whole reply).
   void end(std::vector<chat::Event>& out);
   /// The bytes ended without [DONE]: ends the message when nothing is missing, else hands out a StreamError.
-  void cut(std::vector<chat::Event>& out);
+  void cut(const UnstreamedBody& start, std::vector<chat::Event>& out);
 
   [[nodiscard]] bool started() const { return started_; }
   [[nodiscard]] bool ended() const { return ended_; }

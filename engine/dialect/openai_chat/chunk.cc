@@ -191,18 +191,24 @@ void read_choice(json::Value& value, Chunk& chunk) {
   std::string_view finish_reason;
   std::string_view stop_sequence;
   bool message_seen = false;
+  bool delta_seen = false;
+  Words text;  // of /v1/completions; Together repeats the delta there
   auto object = value.object();
   while (object && object->next()) {
     const std::string_view key = object->key();
     json::Value& member = object->value();
     if (key == "delta") {
+      delta_seen = true;
       if (!member.is(json::Type::kObject) || message_seen) continue;
       before.restore(chunk);  // Perplexity repeats the whole message so far beside each delta
       read_delta(member, chunk);
     } else if (key == "message") {
+      delta_seen = true;
       message_seen = chunk.whole_reply;  // and has an empty delta beside the message of a whole reply
       if (message_seen) before.restore(chunk);
       read_delta(member, chunk);
+    } else if (key == "text") {
+      text = words_of(member);
     } else if (key == "finish_reason") {
       finish_reason = text_of(member);
     } else if (key == "index") {
@@ -221,6 +227,10 @@ void read_choice(json::Value& value, Chunk& chunk) {
     return;
   }
   chunk.has_choice = true;
+  if (!delta_seen && !text.text.empty()) {
+    chunk.texts.push_back({text.text, false});
+    chunk.literal_at = text.at;
+  }
   if (!finish_reason.empty()) chunk.finish_reason = finish_reason;
   if (!stop_sequence.empty()) chunk.stop_sequence = stop_sequence;
 }

@@ -3,8 +3,10 @@
 #include <string>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "dialect/members.h"
 #include "dialect/openai_chat/request_reader.h"
+#include "dialect/outline_members.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -14,11 +16,6 @@ using json::Type;
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
 constexpr std::array<std::string_view, 8> kOnlyOnce = {
     "model", "messages", "stream", "max_tokens", "max_completion_tokens", "tools", "reasoning_effort", "n"};
-
-/// Bytes between the quotes of a string literal.
-std::int64_t inner_bytes(std::string_view literal) {
-  return static_cast<std::int64_t>(literal.size()) - 2;
-}
 
 class OutlineReader {
  public:
@@ -41,29 +38,21 @@ class OutlineReader {
  private:
   Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "messages") return read_messages(value);
-    if (key == "model") {
-      CCR_TRY(model, value.string());
-      outline_.model = model;
-      outline_.model_json = value.peek_raw();
-      return {};
-    }
+    if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
     if (key == "tools" || key == "functions") return read_tools(value);
     if (key == "stream") {
       CCR_TRY(stream, value.boolean());
       outline_.stream = stream;
     } else if (key == "stream_options" && value.is(Type::kObject)) {
-      CCR_TRY(options, value.object());
-      while (options.next()) {
-        if (options.key() != "include_usage" || !options.value().is(Type::kBool)) continue;
-        CCR_TRY(include_usage, options.value().boolean());
-        outline_.include_usage = include_usage;
-      }
-      return options.done();
+      return read_stream_options(value, outline_);
     } else if (key == "max_completion_tokens" || key == "max_tokens") {
       CCR_TRY(max_tokens, value.integer());
       // Sent under both names, who knows which one the provider heeds: the larger one is what it may cost.
       outline_.max_tokens = std::max(outline_.max_tokens.value_or(max_tokens), max_tokens);
+    } else if (key == "n" && value.is(Type::kNumber)) {
+      const auto choices = value.integer();
+      if (choices) outline_.choices = std::clamp<std::int64_t>(*choices, 1, limits::kChoices);
     } else if (key == "reasoning_effort" && value.is(Type::kString)) {
       CCR_TRY(effort, value.string());
       set_effort(effort);
@@ -188,6 +177,8 @@ class OutlineReader {
         return member.error("must be a string or an array");
       } else if (key == "tool_calls" && member.is(Type::kArray)) {
         CCR_CHECK(read_calls(member));
+      } else if (key == "audio" && member.is(Type::kObject)) {  // what the model has said before, by its id
+        ++outline_.documents;
       } else if ((key == "reasoning_content" || key == "reasoning" || key == "function_call") &&
                  !member.is_null()) {
         CCR_TRY(json, member.raw());
@@ -258,10 +249,8 @@ class OutlineReader {
       } else if (key == "image_url") {
         ++outline_.images;
         CCR_CHECK(add_media(member));
-      } else if (key == "file") {
+      } else if (key == "file" || key == "input_audio" || key == "video_url") {
         ++outline_.documents;
-        CCR_CHECK(add_media(member));
-      } else if (key == "input_audio" || key == "video_url") {
         CCR_CHECK(add_media(member));
       }
     }

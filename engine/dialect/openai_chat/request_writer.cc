@@ -10,6 +10,7 @@
 #include "core/digest.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "dialect/expected_bytes.h"
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
@@ -30,7 +31,7 @@ class RequestWriter {
   Result<std::string> write() {
     if (!same_format_) CCR_CHECK(refuse_kept_state(request_, target_));
     CCR_CHECK(take_extra_members());
-    out_.reserve(expected_bytes());
+    out_.reserve(expected_bytes(request_));
     out_ += "{\"model\":";
     json::append_string(out_, target_.model.empty() ? request_.model : target_.model);
     out_ += ",\"messages\":";
@@ -52,31 +53,6 @@ class RequestWriter {
   }
 
  private:
-  /// A little more than what will be written, so that the text is never moved.
-  [[nodiscard]] std::size_t expected_bytes() const {
-    std::size_t bytes = 1024 + request_.extra_json.size() + request_.response_schema_json.size();
-    const auto add_blocks = [&](const std::vector<chat::Block>& blocks, auto&& self) -> void {
-      for (const chat::Block& block : blocks) {
-        bytes += 96;
-        if (const auto* text = std::get_if<chat::Text>(&block.value))
-          bytes += text->text.size();
-        else if (const auto* image = std::get_if<chat::Image>(&block.value))
-          bytes += image->data.size();
-        else if (const auto* document = std::get_if<chat::Document>(&block.value))
-          bytes += document->data.size() + document->blocks_json.size();
-        else if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
-          bytes += call->arguments_json.size() * 5 / 4 + call->name.size();
-        else if (const auto* result = std::get_if<chat::ToolResult>(&block.value))
-          self(result->content, self);
-      }
-    };
-    add_blocks(request_.system, add_blocks);
-    for (const chat::Message& message : request_.messages) add_blocks(message.blocks, add_blocks);
-    for (const chat::Tool& tool : request_.tools)
-      bytes += 128 + tool.description.size() + tool.schema_json.size();
-    return bytes + bytes / 16;
-  }
-
   Result<void> take_extra_members() {
     if (request_.extra_json.empty()) return {};
     if (same_format_) {

@@ -4,6 +4,7 @@
 
 #include "core/sse.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/data_lines.h"
 #include "dialect/failure.h"
 #include "dialect/openai_chat/assembler.h"
@@ -13,16 +14,7 @@
 namespace ccrules::dialect::openai {
 namespace {
 
-Error not_a_stream(std::string_view what) {
-  Error error;
-  error.code = ErrorCode::kUpstreamProtocol;
-  error.origin = Origin::kUpstream;
-  error.retry = Retry::kNextTarget;
-  error.http_status = 502;
-  error.message = "the provider's stream " + std::string(what) +
-                  "; check that its base_url is an OpenAI chat completions endpoint";
-  return error;
-}
+constexpr std::string_view kCheck = "check that its base_url is an OpenAI chat completions endpoint";
 
 class Reader final : public StreamReader {
  public:
@@ -43,7 +35,7 @@ class Reader final : public StreamReader {
     if (!assembler_.ended() && decoder_.finish(event)) {
       if (const auto read = read_event(event, out); !read.ok() && !assembler_.started()) return read;
     }
-    assembler_.cut(out);
+    assembler_.cut(body_, out);
     return {};
   }
 
@@ -55,16 +47,8 @@ class Reader final : public StreamReader {
 
  private:
   Result<void> read_events(std::string_view bytes, std::vector<chat::Event>& out) {
-    if (assembler_.ended()) return {};
-    sse::Event event;
-    decoder_.feed(bytes);
-    for (;;) {
-      const sse::Step step = decoder_.next(event);
-      if (step == sse::Step::kStarved) return {};
-      if (step == sse::Step::kTooLarge) return sse::too_large();
-      CCR_CHECK(read_event(event, out));
-      if (assembler_.ended()) return {};
-    }
+    return each_event(decoder_, bytes, [this] { return assembler_.ended(); },
+                      [this, &out](const sse::Event& event) { return read_event(event, out); });
   }
 
   Result<void> read_event(const sse::Event& event, std::vector<chat::Event>& out) {
@@ -94,9 +78,7 @@ class Reader final : public StreamReader {
 
   Result<void> read_json(std::string_view json, std::vector<chat::Event>& out) {
     auto document = json::Document::open_view(json);
-    if (!document) return not_a_stream("holds an event that is not JSON");
-    if (!read_chunk(*document, chunk_).ok() || !document->at_end().ok())
-      return not_a_stream("holds an event that is not a JSON object");
+    if (!document || !read_chunk(*document, chunk_).ok() || !document->at_end().ok()) return not_json(json, kCheck);
     if (!chunk_.error_json.empty()) {
       assembler_.fail(stream_error(json, provider_), out);
       return {};
@@ -114,7 +96,7 @@ class Reader final : public StreamReader {
     const bool is_reply =
         document.ok() && read_chunk(*document, chunk_).ok() && chunk_.error_json.empty() && chunk_.has_choice;
     if (!is_reply) {
-      assembler_.fail(stream_error(body, provider_), out);
+      assembler_.fail(not_an_answer(body, provider_), out);
       return {};
     }
     CCR_CHECK(assembler_.apply(chunk_, out));

@@ -5,20 +5,10 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/tools.h"
 
 namespace ccrules::dialect::responses {
-
-Error broken_stream(std::string_view what) {
-  Error error;
-  error.code = ErrorCode::kUpstreamProtocol;
-  error.origin = Origin::kUpstream;
-  error.retry = Retry::kNextTarget;
-  error.http_status = 502;
-  error.message = "the provider's stream " + std::string(what) +
-                  "; check that its base_url is an OpenAI responses endpoint";
-  return error;
-}
 
 Result<void> Assembler::apply(const Wire& wire, std::vector<chat::Event>& out) {
   const std::string_view type = wire.type;
@@ -80,12 +70,8 @@ void Assembler::end(const Envelope& envelope, std::vector<chat::Event>& out) {
   out.emplace_back(std::move(event));
 }
 
-void Assembler::cut(std::vector<chat::Event>& out) {
-  fail({"api_error",
-        next_index_ > 0 ? "the provider's stream ended before its answer did"
-                        : "the provider ended its stream without an answer",
-        true},
-       out);
+void Assembler::cut(const UnstreamedBody& start, std::vector<chat::Event>& out) {
+  fail(cut_stream(next_index_ > 0, start), out);
 }
 
 void Assembler::note(const Envelope& envelope, std::vector<chat::Event>& out) {

@@ -7,6 +7,7 @@
 
 #include "dialect/call_ids.h"
 #include "dialect/openai_responses/parts.h"
+#include "dialect/unstreamed.h"
 
 namespace ccrules::dialect::responses {
 
@@ -47,8 +48,7 @@ struct Entry {
   bool done = false;
 };
 
-/// The error of a stream that is not this dialect's.
-Error broken_stream(std::string_view what);
+inline constexpr std::string_view kCheck = "check that its base_url is an OpenAI responses endpoint";
 
 /// The state machine of one reply: what its events say, told in order, block by block.
 class Assembler {
@@ -60,7 +60,7 @@ class Assembler {
   void fail(chat::StreamError error, std::vector<chat::Event>& out);
   /// The provider said that the answer is over. `envelope` may hold items that were never told.
   void end(const Envelope& envelope, std::vector<chat::Event>& out);
-  void cut(std::vector<chat::Event>& out);
+  void cut(const UnstreamedBody& start, std::vector<chat::Event>& out);
 
  private:
   void note(const Envelope& envelope, std::vector<chat::Event>& out);

@@ -3,6 +3,7 @@
 
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
+#include "dialect/outline_members.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -12,11 +13,6 @@ using json::Type;
 /// Top-level members that decisions read: sent twice, two readers could see two different requests.
 constexpr std::array<std::string_view, 7> kOnlyOnce = {
     "model", "input", "stream", "max_output_tokens", "tools", "instructions", "reasoning"};
-
-/// Bytes between the quotes of a string literal.
-std::int64_t inner_bytes(std::string_view literal) {
-  return static_cast<std::int64_t>(literal.size()) - 2;
-}
 
 class OutlineReader {
  public:
@@ -41,12 +37,7 @@ class OutlineReader {
 
  private:
   Result<void> read_member(std::string_view key, json::Value& value) {
-    if (key == "model") {
-      CCR_TRY(model, value.string());
-      outline_.model = model;
-      outline_.model_json = value.peek_raw();
-      return {};
-    }
+    if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
     if (key == "input") return read_input(value);
     if (key == "tools") return read_tools(value);
@@ -178,23 +169,31 @@ class OutlineReader {
     CCR_TRY(parts, value.array());
     while (parts.next()) {
       if (!parts.value().is(Type::kObject)) continue;
-      const std::string_view type = parts.value().peek_string("type").value_or(std::string_view());
-      if (type == "input_image") ++outline_.images;
-      if (type == "input_file") ++outline_.documents;
+      std::string_view type;
+      bool picture = false;
+      bool file = false;
       CCR_TRY(part, parts.value().object());
       while (part.next()) {
         if (!part.value().is(Type::kString)) continue;
-        if (part.key() == "text" || part.key() == "refusal") {
+        if (part.key() == "type") {
+          CCR_TRY(word, part.value().string());
+          type = word;
+        } else if (part.key() == "file_id" || part.key() == "file_url") {
+          file = true;
+        } else if (part.key() == "text" || part.key() == "refusal") {
           CCR_TRY(literal, part.value().raw());
           texts_.push_back(literal);
           outline_.text_bytes += inner_bytes(literal);
         } else if (part.key() == "image_url" || part.key() == "file_data") {
+          (part.key() == "image_url" ? picture : file) = true;
           CCR_TRY(literal, part.value().raw());
           if (literal.starts_with("\"data:") || part.key() == "file_data")
             outline_.media_bytes += inner_bytes(literal);
         }
       }
       CCR_CHECK(part.done());
+      if (type == "input_image" || picture) ++outline_.images;
+      else if (type == "input_file" || file) ++outline_.documents;
     }
     return parts.done();
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/digest.h"
+#include "dialect/expected_bytes.h"
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
@@ -23,12 +24,11 @@ class RequestWriter {
 
   Result<std::string> write() {
     if (!own_) CCR_CHECK(refuse_kept_state(request_, target_));
+    out_.reserve(expected_bytes(request_));
     writer_.begin_object().member("model", target_.model.empty() ? request_.model : target_.model);
     write_instructions();
-    std::string input;
-    input.reserve(expected_bytes());
-    CCR_CHECK(append_input(input, request_, target_, losses_));
-    writer_.member_raw("input", input);
+    writer_.key("input").raw({});  // written straight behind it
+    CCR_CHECK(append_input(out_, request_, target_, losses_));
     CCR_CHECK(write_tools());
     write_max_tokens();
     write_sampling();
@@ -43,26 +43,6 @@ class RequestWriter {
   }
 
  private:
-  [[nodiscard]] std::size_t expected_bytes() const {
-    std::size_t bytes = 256;
-    for (const chat::Message& message : request_.messages) {
-      for (const chat::Block& block : message.blocks) {
-        bytes += 96;
-        if (const auto* text = std::get_if<chat::Text>(&block.value)) bytes += text->text.size() * 17 / 16;
-        if (const auto* image = std::get_if<chat::Image>(&block.value)) bytes += image->data.size();
-        if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
-          bytes += call->arguments_json.size() * 5 / 4;
-        const auto* result = std::get_if<chat::ToolResult>(&block.value);
-        if (result == nullptr) continue;
-        for (const chat::Block& part : result->content) {
-          if (const auto* text = std::get_if<chat::Text>(&part.value)) bytes += text->text.size() * 17 / 16;
-          if (const auto* image = std::get_if<chat::Image>(&part.value)) bytes += image->data.size();
-        }
-      }
-    }
-    return bytes;
-  }
-
   /// A member of the client's own request that this build does not model; empty when there is none.
   [[nodiscard]] std::string own_member(std::string_view name) const {
     if (!own_ || request_.extra_json.empty()) return {};

@@ -4,6 +4,7 @@
 #include "core/limits.h"
 #include "core/sse.h"
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/data_lines.h"
 #include "dialect/failure.h"
 #include "dialect/openai_responses/assembler.h"
@@ -66,7 +67,7 @@ class Reader final : public StreamReader {
         if (json::is_valid(json)) CCR_CHECK(read_json(json, event.name, out));
       }
     }
-    if (!assembler_.ended()) assembler_.cut(out);
+    if (!assembler_.ended()) assembler_.cut(body_, out);
     return {};
   }
 
@@ -74,16 +75,8 @@ class Reader final : public StreamReader {
 
  private:
   Result<void> read_events(std::string_view bytes, std::vector<chat::Event>& out) {
-    if (assembler_.ended()) return {};
-    sse::Event event;
-    decoder_.feed(bytes);
-    for (;;) {
-      const sse::Step step = decoder_.next(event);
-      if (step == sse::Step::kStarved) return {};
-      if (step == sse::Step::kTooLarge) return sse::too_large();
-      CCR_CHECK(read_event(event, out));
-      if (assembler_.ended()) return {};
-    }
+    return each_event(decoder_, bytes, [this] { return assembler_.ended(); },
+                      [this, &out](const sse::Event& event) { return read_event(event, out); });
   }
 
   Result<void> read_event(const sse::Event& event, std::vector<chat::Event>& out) {
@@ -99,15 +92,15 @@ class Reader final : public StreamReader {
       return {};
     }
     auto document = json::Document::open_view(json);
-    if (!document) return broken_stream("holds an event that is not JSON");
+    if (!document) return not_json(json, kCheck);
     auto root = document->root();
-    if (!root || !root->is(Type::kObject)) return broken_stream("holds an event that is not a JSON object");
+    if (!root || !root->is(Type::kObject)) return not_json(json, kCheck);
     Wire wire;
     const std::string type(root->peek_string("type").value_or(name));
     const bool bare_error = type.empty() && root->peek("error").has_value();
     wire.type = type;
     auto members = root->object();
-    if (!members || !read_wire(*members, wire).ok()) return broken_stream("holds an event that cannot be read");
+    if (!members || !read_wire(*members, wire).ok()) return not_json(json, kCheck);
     const bool failed = wire.response && (wire.response->status == "failed" ||
                                           wire.response->status == "cancelled" || type == "response.failed");
     if (type == "error" || type == "response.error" || bare_error) {
@@ -134,7 +127,7 @@ class Reader final : public StreamReader {
     auto envelope =
         root && root->is(Type::kObject) ? read_envelope(*root) : Result<Envelope>(bad_request({}));
     if (!envelope || !envelope->has_output || !envelope->error_json.empty() || envelope->status == "failed") {
-      assembler_.fail(stream_error(body, options_.provider), out);
+      assembler_.fail(not_an_answer(body, options_.provider), out);
       return {};
     }
     Wire wire;

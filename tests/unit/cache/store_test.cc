@@ -29,9 +29,17 @@ Question question(int number, std::size_t bytes = 1000) {
   return asked;
 }
 
-Store::Found look(Store& store, int number, std::int64_t now_ms = 0, std::chrono::milliseconds ttl = kHour) {
+struct Found {
+  std::shared_ptr<Answer> same;
+  Store::Similar similar;
+};
+
+Found look(Store& store, int number, std::int64_t now_ms = 0, std::chrono::milliseconds ttl = kHour) {
   const Question asked = question(number);
-  return store.look(asked.letter, asked.family, {now_ms, ttl});
+  Found found;
+  found.same = store.same(asked.letter, {now_ms, ttl});
+  if (!found.same) found.similar = store.similar(asked.family, {now_ms, ttl});
+  return found;
 }
 
 /// Asks, answers and keeps. False when it could not be asked.
@@ -105,7 +113,7 @@ TEST_CASE("the newest of a family are offered for a closer look") {
   CHECK(found.same != nullptr);
   Question stranger = question(0);
   stranger.letter = digest::hash128("in other words", 7);
-  const auto similar = store.look(stranger.letter, stranger.family, {0, kHour}).similar;
+  const auto similar = store.similar(stranger.family, {0, kHour});
   REQUIRE(similar[0]);
   REQUIRE(similar[1]);
   CHECK(similar[0]->question().letter == question(2).letter);
@@ -310,4 +318,72 @@ TEST_CASE("many threads ask, answer, read and clear at once") {
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(store.stats().bytes <= 300'000);
+}
+
+TEST_CASE("a family of strangers is hardly ever compared any more, until one of them turns out to be the same") {
+  Store store(1 << 20);
+  REQUIRE(answer(store, 3));
+  const std::uint64_t family = question(3).family;
+  const auto is_offered = [&] { return store.similar(family, {0, kHour}).front() != nullptr; };
+  for (int i = 0; i < 8; ++i) {
+    CHECK(is_offered());
+    store.compared(family, false);
+  }
+  int offered = 0;
+  for (int i = 0; i < 1024; ++i) offered += is_offered() ? 1 : 0;
+  CHECK(offered == 4);
+  CHECK(store.same(question(3).letter, {0, kHour}));  // the same words are found as ever
+  store.compared(family, true);
+  for (int i = 0; i < 8; ++i) {
+    CHECK(is_offered());
+    store.compared(family, false);
+  }
+  CHECK_FALSE(is_offered());
+  store.compared(digest::hash64("nobody"), false);
+}
+
+TEST_CASE("answers from elsewhere are kept with their age, and not once the cache has been emptied") {
+  Store store(1 << 20);
+  const auto kept = [](int number) {
+    auto whole = std::make_shared<Answer>(question(number));
+    whole->arrives({});
+    whole->append("x", true);
+    whole->complete();
+    return whole;
+  };
+  const std::uint64_t generation = store.generation();
+  store.restore(kept(1), {-1'800'000, kHour}, generation);
+  CHECK(store.stats().entries == 1);
+  CHECK(look(store, 1, 1'799'999).same);
+  CHECK_FALSE(look(store, 1, 1'800'000).same);
+  REQUIRE(answer(store, 2));
+  const auto own = look(store, 2).same;
+  store.restore(kept(2), {0, kHour}, generation);  // what is there is newer
+  CHECK(look(store, 2).same == own);
+  store.clear();
+  store.restore(kept(3), {0, kHour}, generation);
+  CHECK(store.stats().bytes == 0);
+}
+
+TEST_CASE("whoever keeps answers elsewhere is told what is kept, what is useless, and when all is forgotten") {
+  struct Told final : cache::Keeper {
+    void keep(std::shared_ptr<const Answer> answer, std::chrono::milliseconds ttl) override {
+      CHECK(ttl == kHour);
+      what += " keep " + std::string(1, answer->question().body.front());
+    }
+    void forget(const digest::Hash128& letter) override { what += letter == question(1).letter ? " forget b" : " forget"; }
+    void clear() override { what += " clear"; }
+    std::string what;
+  };
+  Told told;
+  Store store(1 << 20);
+  store.tell(&told);
+  REQUIRE(answer(store, 1));
+  REQUIRE(answer(store, 2));
+  Question broken = question(3);
+  const auto asking = store.ask(broken, {0, kHour});
+  store.drop(*asking);  // never was complete
+  store.drop(*look(store, 1).same);
+  store.clear();
+  CHECK(told.what == " keep b keep c forget b clear");
 }

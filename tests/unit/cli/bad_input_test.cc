@@ -25,7 +25,7 @@ struct Mistake {
 };
 
 constexpr Mistake kMistakes[] = {
-    {"a Lua syntax error", "check", "rules.lua", "rule \"a\" {\n  to = \"sim,hello\",\n", "rules.lua:3:", "near '<eof>'"},
+    {"a Lua syntax error", "check", "rules.lua", "rule \"a\" {\n  to = \"sim,hello\",\n", "rules.lua:2:20:", "before the file ends"},
     {"a JSON syntax error", "check", "rules.json", "{\n  \"rules\": [ }\n", "rules.json:2:", "expected"},
     {"an unknown fact", "check", "rules.lua", "rule \"a\" {\n  when = { tokns = 5 }, to = \"sim,x\" }", "rules.lua:2:12:", "did you mean 'tokens'?"},
     {"an unknown fact in JSON", "check", "rules.json", "{\"rules\":[\n{\"name\":\"a\",\"when\":{\"tokns\":5},\"to\":\"sim,x\"}]}", "rules.json:2:21:", "did you mean 'tokens'?"},

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/limits.h"
 #include "ledger/ledger.h"
 #include "unit/cli/run_cli.h"
 #include "unit/cli/scratch.h"
@@ -71,6 +72,27 @@ TEST_CASE("budget gate ends with 3 when more was spent than it lets pass") {
   CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:none"}).code == 0);
   CHECK_THAT(spent.run({"budget", "gate", "--max-usd", "1", "--json"}).out,
              Contains(R"({"schema":"ccrules.budget_gate/1","scope":"all","per":"day","spent_nanousd":3000000000,"max_nanousd":1000000000,"passed":false})"));
+}
+
+TEST_CASE("a budget gate knows what was spent by one of more projects than are kept in memory") {
+  Spent spent;
+  ledger::Settings settings;
+  settings.path = spent.path;
+  settings.keep_days = 0;
+  {
+    auto opened = ledger::Ledger::open(settings);
+    REQUIRE(opened.ok());
+    for (std::size_t i = 0; i < limits::kSpendKeys + 10; ++i) {
+      ledger::Record row;
+      row.id = "req_p" + std::to_string(i);
+      row.project = "p" + std::to_string(i);
+      row.at_us = kNowUs;
+      row.cost_nanousd = 5'000'000'000;
+      (*opened)->record(row);
+    }
+  }
+  CHECK(spent.run({"budget", "gate", "--max-usd", "4", "--scope", "project:api", "--per", "total"}).code == 0);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "3", "--scope", "project:api", "--per", "total"}).code == 3);
 }
 
 TEST_CASE("a budget gate that cannot be judged is no pass") {

@@ -142,7 +142,7 @@ TEST_CASE("a pack is built, signed and verified, and the same files give the sam
   CHECK(desk.run({"pack", "build", "cost", "--out", "packed.tar.zst"}).code == 0);
   CHECK(desk.run({"pack", "verify", "packed.tar.zst"}).code == 0);
 
-  CHECK_THAT(desk.refused({"pack", "verify", "again.tar.gz", "--key", "key.pem"}), Contains("is not signed, not by the key of --key"));
+  CHECK_THAT(desk.refused({"pack", "verify", "again.tar.gz", "--key", "key.pem"}), Contains("is not signed, and --key asks for the signature of ed25519:"));
   CHECK(desk.run({"pack", "sign", "cost", "--key", "key.pem"}).code == 0);
   CHECK(desk.run({"pack", "build", "cost"}).code == 0);
   const CliResult verified = desk.run({"pack", "verify", "acme-cost-1.0.0.tar.gz", "--key", "key.pem", "--json"});
@@ -168,6 +168,11 @@ TEST_CASE("installing pins a pack, its rules decide, removing forgets it") {
   CHECK(ccrules::json::is_valid(listed.out));
   CHECK_THAT(listed.out, Contains(R"("name":"acme/cost","version":"1.0.0")") && Contains(R"("rules":1)"));
 
+  desk.write("ccrules.json",
+             R"({ "providers": { "anthropic": {} }, "routes": { "default": "anthropic,claude-sonnet-5-5" }, "rules": ["mine.lua"] })");
+  desk.write("mine.lua", "override \"acme/cost#big\" { off = true }\n");
+  CHECK_THAT(desk.refused({"pack", "remove", "acme/cost"}), Contains("mine.lua:1:") && Contains("so nothing was removed"));
+  desk.write("mine.lua", "-- nothing\n");
   CHECK(desk.run({"pack", "remove", "acme/cost"}).code == 0);
   CHECK_THAT(desk.run({"pack", "list"}).out, Contains("no packs are installed"));
   CHECK(std::filesystem::is_empty(desk.path("packs")));
@@ -397,6 +402,9 @@ TEST_CASE("rules of a project take part once they are trusted, for that project,
 
   desk.pack("app/.ccrules", manifest("app", "1.0.0", R"(, "models": { "cheap": "a small one" })"), R"(rule "x" { to = "cheap" })");
   CHECK_THAT(desk.refused({"trust", "app", "--yes"}), Contains("'cheap' (a small one)") && Contains("--model cheap=PROVIDER,MODEL"));
+  CHECK_THAT(desk.refused({"trust", "app", "--yes", "--model", "cheap=nobody,x"}),
+             Contains("error: --model cheap=nobody,x: there is no provider 'nobody'") && !Contains("models.json"));
+  CHECK_THAT(desk.refused({"trust", "app", "--yes", "--model", "cheep=sim,x"}), Contains("did you mean 'cheap'?"));
   CHECK(desk.run({"trust", "app", "--yes", "--model", "cheap=sim,sim-a"}).code == 0);
 
   desk.write("web/.ccrules/rules/rules.lua", "rule \"here\" { to = \"sim,sim-changed\" }\n");

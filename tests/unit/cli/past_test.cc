@@ -154,6 +154,7 @@ TEST_CASE("replay counts what other rules would change and what it would cost") 
   CHECK_THAT(shown.out, Catch::Contains("assumes the same tokens"));
   const CliResult json = past.scratch.run({"replay", "new.lua", "--since", "all", "--json"});
   CHECK_THAT(json.out, Catch::Contains(R"("schema":"ccrules.replay/1","requests":3,"same":1,"changed":2,"not_judged":0)"));
+  CHECK(past.scratch.run({"replay", "--rules", "new.lua", "--since", "all", "--json"}).out == json.out);
   CHECK_THAT(json.out, Catch::Contains(R"("cost_nanousd":6000000000)"));
 }
 

@@ -112,6 +112,30 @@ TEST_CASE("check of a configuration that does not load is exit code 2, in JSON t
   CHECK_THAT(json.out, Contains("listen.prot"));
 }
 
+TEST_CASE("explain says which rule returned nonsense, where it stands, and ends with exit code 2") {
+  const Scratch scratch;
+  scratch.write("ccrules.json", R"({"routes": {"default": "sim,hello"}, "rules": ["rules.lua"]})");
+  scratch.write("rules.lua", "\nrule \"odd\" { to = function(req) return 5 end }\n");
+  scratch.write("request.json", R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})");
+  scratch.write("text.json", "not a request");
+  const CliResult explained = scratch.run({"explain", scratch.path("request.json")});
+  CHECK(explained.code == 2);
+  CHECK_THAT(explained.out, Contains("sim,hello"));
+  CHECK_THAT(explained.err, Contains("rules.lua:2: error: rule 'odd' failed: a target is a string"));
+  const CliResult text = scratch.run({"explain", scratch.path("text.json")});
+  CHECK(text.code == 2);
+  CHECK_THAT(text.err, Contains("this is no request: neither a JSON object nor a saved .http file"));
+}
+
+TEST_CASE("explain shows what an override switched off, and where the override stands") {
+  const Scratch scratch;
+  scratch.write("ccrules.json", R"({"routes": {"default": "sim,hello"}, "rules": ["rules.lua"]})");
+  scratch.write("rules.lua", "\noverride \"default#default\" { off = true }\n");
+  const CliResult explained = scratch.run({"explain", "-"}, R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})");
+  CHECK(explained.code == 0);
+  CHECK_THAT(explained.out, Contains("switched off\n  default#default  by rules.lua:2\n"));
+}
+
 TEST_CASE("explain shows the decision of a request from a file or from standard input") {
   Scratch scratch;
   with_rules(scratch);

@@ -54,6 +54,17 @@ TEST_CASE("shadow shows what the newest candidate would have done otherwise, the
   CHECK_THAT(json.out, Contains(R"("schema":"ccrules.shadow/1","ruleset":"new","requests":3,"differ":2)"));
 }
 
+TEST_CASE("shadow counts a request once whose failed attempts differ alike") {
+  Past past;
+  const std::string change = R"({"slot":"error.next_fallback","after":"yes"})";
+  past.had({R"({"ruleset":"new","rule":"busy","changes":[)" + change + "," + change + "]}",
+            R"({"ruleset":"new","rule":"busy","changes":[)" + change + "]}"});
+  const CliResult shown = past.scratch.run({"shadow", "--since", "all"});
+  INFO(shown.out << shown.err);
+  CHECK_THAT(shown.out, Contains("2 requests were decided by the candidate too; 2 would go otherwise"));
+  CHECK_THAT(shown.out, Contains("       2  error.next_fallback  -    yes"));
+}
+
 TEST_CASE("shadow without anything to show says what is missing") {
   Past past;
   CliResult shown = past.scratch.run({"shadow"});

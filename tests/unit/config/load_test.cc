@@ -276,6 +276,35 @@ TEST_CASE("a provider named like a vendor inherits from it, and its key stays wi
   CHECK(only(R"("models":["deepseek-flash"])").models == std::vector<std::string>{"deepseek-flash"});
 }
 
+TEST_CASE("several keys and addresses make every pair of them a lane, empty keys are left out") {
+  const auto only = [](const std::string& members, const Environment& environment = {}) {
+    const config::Loaded loaded = load(R"({"providers":{"p":{"dialect":"openai_chat",)" + members + "}}}", environment);
+    INFO(all(loaded));
+    REQUIRE(loaded.snapshot);
+    return loaded.snapshot->providers[0];
+  };
+  const config::Provider four = only(R"("base_urls":["http://a/v1/","http://b/v1"],"api_keys":["${ONE}","${TWO:-}","three"])", {{"ONE", "one"}});
+  CHECK(four.base_url == "http://a/v1");
+  CHECK(four.api_key == "one");
+  REQUIRE(four.lanes.size() == 4);
+  CHECK(four.lanes[1].base_url == "http://a/v1");
+  CHECK(four.lanes[1].api_key == "three");
+  CHECK(four.lanes[2].base_url == "http://b/v1");
+  CHECK(four.lanes[2].api_key == "one");
+  const config::Provider again = only(R"("base_url":"http://b/v1","api_keys":["one","three"])");
+  CHECK(again.lanes[0].id == four.lanes[2].id);
+  CHECK(only(R"("base_url":"http://a","base_urls":["http://b"],"api_key":"x")").lanes.size() == 2);
+  CHECK(only(R"("base_url":"http://a","api_keys":["x"])").lanes.empty());
+  CHECK(only(R"("base_url":"http://a","api_keys":["x","x"])").lanes.empty());
+  const config::Provider none = only(R"("base_url":"http://a","api_keys":["${NO:-}",""])");
+  CHECK_FALSE(none.enabled);
+
+  CHECK(mentions(said(provider(R"("base_urls":["http://a","ftp://b"])")), "providers.p.base_urls: 'ftp://b' must start with"));
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\"";
+  CHECK(mentions(said(provider(R"("base_url":"http://a","api_keys":[)" + many + "]")), "more than 64 pairs of an address and a key"));
+}
+
 TEST_CASE("a base URL that could lead elsewhere is refused") {
   const auto url = [](const std::string& text) { return said(provider("\"base_url\":\"" + text + "\"")); };
   for (const char* good : {"https://api.example.com/v1", "http://localhost:8000", "http://[::1]:80/v1",
@@ -422,7 +451,9 @@ TEST_CASE("the cache is off, and has its defaults, until it is configured") {
   CHECK_FALSE(none.cache.enabled);
   CHECK(none.cache.max_bytes == 500u * 1024 * 1024);
   CHECK(none.cache.ttl == std::chrono::hours(1));
-  const auto some = *load(R"({"cache":{"enabled":true,"max_bytes":"20MB","ttl":"5m"}})").snapshot;
+  CHECK(none.cache.persist.empty());
+  const auto some = *load(R"({"cache":{"enabled":true,"max_bytes":"20MB","ttl":"5m","persist":"/var/answers.db"}})").snapshot;
+  CHECK(some.cache.persist == "/var/answers.db");
   CHECK(some.cache.enabled);
   CHECK(some.cache.max_bytes == 20u * 1024 * 1024);
   CHECK(some.cache.ttl == std::chrono::minutes(5));
@@ -493,6 +524,22 @@ TEST_CASE("newer rows of models_dir stand over those that we came with, one by o
   CHECK_FALSE(broken.snapshot);
   CHECK(mentions(all(broken), "/user/.local/state/ccrules/models/anthropic.json: input must not be negative"));
   CHECK(load("{}").snapshot->newer_models == nullptr);
+}
+
+TEST_CASE("hedging is off unless it is said for all providers or for one, and its mistakes are told") {
+  const config::Loaded loaded = load(R"({"hedge":{"after":"20s"},"providers":{"a":{"dialect":"anthropic","base_url":"http://a"},)"
+                                     R"("b":{"dialect":"anthropic","base_url":"http://b","hedge":{"after":"0"}},)"
+                                     R"("c":{"dialect":"anthropic","base_url":"http://c","hedge":{"after":"1500ms"}}}})");
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->provider("a")->hedge.after == std::chrono::seconds(20));
+  CHECK(loaded.snapshot->provider("b")->hedge.after == std::chrono::seconds(0));
+  CHECK(loaded.snapshot->provider("c")->hedge.after == std::chrono::milliseconds(1500));
+  CHECK(mentions(said(R"({"hedge":{"afer":"2s"}})"), "did you mean 'after'?"));
+  CHECK(mentions(said(R"({"hegde":{"after":"2s"}})"), "did you mean 'hedge'?"));
+  CHECK(mentions(said(R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a","hedge":{"aftr":"2s"}}}})"), "did you mean 'after'?"));
+  CHECK(mentions(said(R"({"hedge":{"after":"-2s"}})"), "hedge.after"));
+  CHECK(mentions(said(R"({"hedge":{"after":"soon"}})"), "hedge.after"));
 }
 
 TEST_CASE("budgets say whose, how much and how long, and every mistake in them is told") {
@@ -589,6 +636,7 @@ TEST_CASE("the default configuration file loads without a word and says the defa
   CHECK(a.retry.max_attempts == b.retry.max_attempts);
   CHECK(a.retry.base == b.retry.base);
   CHECK(a.retry.at_most == b.retry.at_most);
+  CHECK(a.hedge.after == b.hedge.after);
   // What is commented out is valid too.
   std::string active;
   for (std::size_t at = 0; at < text.size();) {

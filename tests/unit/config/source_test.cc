@@ -67,6 +67,12 @@ TEST_CASE("a shown line stars out secrets and leaves their length and variables"
   CHECK(line(R"("Authorization":"Bearer abc)") == R"("Authorization":"**********)");
   CHECK(line(R"("api_key": "${KEY}")") == R"("api_key": "${KEY}")");
   CHECK(line(R"("x_token": "a\"b", "y": "c")") == R"("x_token": "****", "y": "c")");
+  CHECK(line(R"({"api_keys": ["sk-A", "${B}", "sk-C"], "models": ["m"]})") == R"({"api_keys": ["****", "${B}", "****"], "models": ["m"]})");
+  const std::string several = "{\n  \"api_keys\": [ // [ \"no\" ]\n    \"sk-1\",\n    \"sk-2\" ], \"x\": \"y\",\n  \"models\": [\n    \"m-1\"\n  ]\n}";
+  const config::Source source("f", several);
+  CHECK(source.line(several.find("sk-1")) == "    \"****\",");
+  CHECK(source.line(several.find("sk-2")) == "    \"****\" ], \"x\": \"y\",");
+  CHECK(source.line(several.find("m-1")) == "    \"m-1\"");
 }
 
 TEST_CASE("a tree keeps places, big numbers and order, and can be written again") {

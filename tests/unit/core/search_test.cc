@@ -27,3 +27,22 @@ TEST_CASE("a rare needle is found wherever it stands, and nothing else is taken 
   CHECK_FALSE(holds_rare("1.", kNeedle));
   CHECK_FALSE(holds_rare("", kNeedle));
 }
+
+TEST_CASE("either of two rare needles is found wherever it stands") {
+  constexpr std::string_view kHour = "1h";
+  constexpr std::string_view kEscape = "\\u0";
+  for (std::size_t length = 3; length < 300; length += 3) {
+    const std::string without(length, 'h');
+    CHECK_FALSE(holds_either_rare(without, kHour, kEscape));
+    for (std::size_t at = 0; at + kEscape.size() <= length; at += 7) {
+      for (const std::string_view needle : {kHour, kEscape}) {
+        std::string with = without;
+        with.replace(at, needle.size(), needle);
+        CHECK(holds_either_rare(with, kHour, kEscape));
+        CHECK(holds_either_rare(with, kEscape, kHour));
+        with[at] = 'x';
+        CHECK_FALSE(holds_either_rare(with, kHour, kEscape));
+      }
+    }
+  }
+}

@@ -248,7 +248,11 @@ TEST_CASE(
              R"({"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}})") ==
         "error overloaded_error: Overloaded\n");
   CHECK(read("\n<html><head><title>502 Bad Gateway</title></head></html>") ==
-        "error api_error: 502 Bad Gateway\n");
+        "error api_error: the provider sent a page of HTML (\"502 Bad Gateway\") where an answer was expected; check that its base_url is "
+        "the address of its API and what stands between\n");
+  CHECK(read("error code: 502") ==
+        "error api_error: the provider sent text (\"error code: 502\") where a stream of events was expected; check that its base_url is "
+        "the address of its API and what stands between\n");
 }
 
 TEST_CASE(

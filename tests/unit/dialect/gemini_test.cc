@@ -86,8 +86,39 @@ TEST_CASE("gemini: JSON Schema stays as it is, but const, also as the name of a 
   CHECK(gemini::takes_nothing(R"({"type":"object","properties":{},"additionalProperties":false})"));
   CHECK_FALSE(gemini::takes_nothing(R"({"type":"object","properties":{"a":{}}})"));
   CHECK_FALSE(gemini::takes_nothing(R"({"$ref":"#/$defs/a"})"));
-  CHECK(gemini::schema_from_openapi(R"({"type":"OBJECT","properties":{"type":{"type":"STRING","nullable":true}},"minProperties":"1"})") ==
+}
+
+TEST_CASE("gemini: a schema in Google's words becomes JSON Schema, and one that is JSON Schema already stays byte for byte") {
+  const auto read = [](const std::string& schema) {
+    std::string text = R"({"before":1,"parameters":)" + schema + R"(,"behind":2})";
+    auto document = json::Document::open(text);
+    REQUIRE(document.ok());
+    auto root = document->root_object();
+    REQUIRE(root.ok());
+    std::string made;
+    while (root->next()) {
+      if (root->key() != "parameters") continue;
+      auto converted = gemini::schema_from_openapi(root->value());
+      REQUIRE(converted.ok());
+      made = *std::move(converted);
+    }
+    CHECK(root->done().ok());
+    CHECK(json::is_valid(made));
+    return made;
+  };
+  const std::string plain = R"({ "type": "object", "properties": { "nullable": {"type":"string", "enum":["A"]} }, "required": [ "nullable" ], "minItems": 1 })";
+  CHECK(read(plain) == plain);
+  CHECK(read(R"({"type":"OBJECT","properties":{"type":{"type":"STRING","nullable":true}},"minProperties":"1"})") ==
         R"({"type":"object","properties":{"type":{"type":["string","null"]}},"minProperties":1})");
+  CHECK(read(R"({"nullable": true, "type":"STRING"})") == R"({"type":["string","null"]})");
+  CHECK(read(R"({"nullable":true})") == "{}");
+  CHECK(read(R"({"type":"TYPE_UNSPECIFIED","nullable":true,"title":"t"})") == R"({"title":"t"})");
+  CHECK(read(R"({"title":"t" , "propertyOrdering":["b","a"],"property_ordering":[]})") == R"({"title":"t" })");
+  CHECK(read(R"({"any_of":[{"type":"STRING"},{"type":"NUMBER","example":1.50,"nullable":false}]})") ==
+        R"({"anyOf":[{"type":"string"},{"type":"number","examples":[1.50]}]})");
+  CHECK(read(R"({"items":{"type":"INTEGER","maximum":"9007199254740993","minimum":"low"},"type":"ARRAY"})") ==
+        R"({"items":{"type":"integer","maximum":9007199254740993,"minimum":"low"},"type":"array"})");
+  CHECK(read("\"any\"") == "\"any\"");
 }
 
 TEST_CASE("gemini: another provider's signature survives a client that keeps bytes") {

@@ -7,7 +7,7 @@
 #include "dialect/dialect.h"
 #include "support/stream_cuts.h"
 
-/// What providers of the three newer formats may send by mistake or on purpose. Whatever it is: the events keep their order in every
+/// What providers may send by mistake or on purpose. Whatever it is: the events keep their order in every
 /// cut, texts are UTF-8, counts are not negative, and an answer that is not all there does not end like one.
 using namespace ccrules;
 using namespace ccrules::test;
@@ -87,6 +87,88 @@ std::string lines(const std::vector<std::string>& all) {
 constexpr const char* kHtml = "<!doctype html><html><body>Sign in, please</body></html>\n";
 
 }  // namespace
+
+TEST_CASE("hostile bytes of an anthropic provider") {
+  const auto start_with = [](const std::string& usage) {
+    return R"({"type":"message_start","message":{"id":"m1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"usage":)" +
+           usage + "}}";
+  };
+  const auto end_with = [](const std::string& usage) {
+    return R"({"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":)" + usage + "}";
+  };
+  const auto block = [](int at, const std::string& what) {
+    return R"({"type":"content_block_start","index":)" + std::to_string(at) + R"(,"content_block":)" + what + "}";
+  };
+  const auto delta = [](int at, const std::string& what) {
+    return R"({"type":"content_block_delta","index":)" + std::to_string(at) + R"(,"delta":)" + what + "}";
+  };
+  const auto close = [](int at) { return R"({"type":"content_block_stop","index":)" + std::to_string(at) + "}"; };
+  const std::string start = start_with(R"({"input_tokens":1,"output_tokens":1})");
+  const std::string text = block(0, R"({"type":"text","text":""})");
+  const std::string hi = delta(0, R"({"type":"text_delta","text":"Hi"})");
+  const std::string end = end_with(R"({"output_tokens":1})");
+  const std::string stop = R"({"type":"message_stop"})";
+  const auto call = [&](int at, const std::string& name) { return block(at, R"({"type":"tool_use","name":")" + name + R"(","input":{}})"); };
+  const auto piece = [&](int at, const std::string& json) { return delta(at, R"({"type":"input_json_delta","partial_json":")" + json + "\"}"); };
+  check(dialect::anthropic(),
+        {
+            {"as it should be", sse({start, text, hi, close(0), end, stop}), End::kClean, "Hi", {}},
+            {"no beginning", sse({text, hi, close(0), end, stop}), End::kClean, "Hi", {}},
+            {"counts below zero", sse({start_with(R"({"input_tokens":-5,"output_tokens":-1})"), text, hi, close(0), end_with(R"({"output_tokens":-9223372036854775808})"), stop}),
+             End::kClean, "Hi", {}},
+            {"counts beyond belief", sse({start_with(R"({"input_tokens":1e30})"), text, hi, close(0), end_with(R"({"output_tokens":99999999999999999999})"), stop}),
+             End::kClean, "Hi", {}},
+            {"counts that are no numbers", sse({start_with(R"({"input_tokens":"many"})"), text, hi, close(0), end_with("[]"), stop}), End::kClean, "Hi", {}},
+            {"calls without ids", sse({start, call(0, "a"), piece(0, R"({\"x\":1})"), close(0), call(1, "b"), close(1), end, stop}), End::kClean, "",
+             {R"(a {"x":1})", "b "}},
+            {"two calls in pieces of each other", sse({start, call(0, "a"), call(1, "b"), piece(0, "{"), piece(1, "{"), piece(0, "}"), piece(1, "}"), end, stop}),
+             End::kError, "", {}},
+            {"the last event twice", sse({start, text, hi, close(0), end, stop, stop}), End::kClean, "Hi", {}},
+            {"text behind the end", sse({start, text, hi, close(0), end, stop, hi}), End::kClean, "Hi", {}},
+            {"no end", sse({start, text, hi, close(0)}), End::kError, "", {}},
+            {"a web page", kHtml, End::kError, "", {}},
+            {"nothing at all", "", End::kError, "", {}},
+            {"an event that is a list", sse({start, "[1,2]"}), End::kError, "", {}},
+            {"an event that is no JSON", sse({start, "{\"type\":"}), End::kError, "", {}},
+            {"bytes that are no UTF-8", sse({start, text, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"\xff\xfe\"}}", close(0), end, stop}),
+             End::kError, "", {}},
+        });
+}
+
+TEST_CASE("hostile bytes of a chat provider") {
+  const auto chunk = [](const std::string& delta, const std::string& reason = "null") {
+    return R"({"id":"c1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":)" + delta + R"(,"finish_reason":)" + reason + "}]}";
+  };
+  const auto counted = [](const std::string& usage) { return R"({"id":"c1","choices":[],"usage":)" + usage + "}"; };
+  const std::string hi = chunk(R"({"role":"assistant","content":"Hi"})");
+  const std::string stop = chunk("{}", R"("stop")");
+  const std::string done = "[DONE]";
+  const auto piece = [&](const std::string& call) { return chunk(R"({"tool_calls":[)" + call + "]}"); };
+  const std::string calls_over = chunk("{}", R"("tool_calls")");
+  check(dialect::openai_chat(),
+        {
+            {"as it should be", sse({hi, stop, counted(R"({"prompt_tokens":1,"completion_tokens":1})"), done}), End::kClean, "Hi", {}},
+            {"usage before anything", sse({counted(R"({"prompt_tokens":1,"completion_tokens":1})"), hi, stop, done}), End::kClean, "Hi", {}},
+            {"counts below zero", sse({hi, stop, counted(R"({"prompt_tokens":-5,"completion_tokens":-9223372036854775808})"), done}), End::kClean, "Hi", {}},
+            {"counts beyond belief", sse({hi, stop, counted(R"({"prompt_tokens":1e30,"completion_tokens":99999999999999999999})"), done}), End::kClean, "Hi", {}},
+            {"counts that are no numbers", sse({hi, stop, counted(R"({"prompt_tokens":"many","completion_tokens":[]})"), done}), End::kClean, "Hi", {}},
+            {"two calls in pieces of each other",
+             sse({piece(R"({"index":0,"id":"i0","function":{"name":"a","arguments":"{\"x\":"}},{"index":1,"id":"i1","function":{"name":"b","arguments":"{\"y\":"}})"),
+                  piece(R"({"index":0,"function":{"arguments":"1}"}},{"index":1,"function":{"arguments":"2}"}})"), calls_over, done}),
+             End::kClean, "", {R"(a {"x":1})", R"(b {"y":2})"}},
+            {"calls without ids",
+             sse({piece(R"({"index":0,"function":{"name":"a","arguments":"{}"}},{"index":1,"function":{"name":"b","arguments":"{}"}})"), calls_over, done}),
+             End::kClean, "", {"a {}", "b {}"}},
+            {"another answer in between", sse({hi, R"({"id":"c1","choices":[{"index":1,"delta":{"content":"Not me"}}]})", stop, done}), End::kClean, "Hi", {}},
+            {"the end twice", sse({hi, stop, stop, done, done}), End::kClean, "Hi", {}},
+            {"no end", sse({hi}), End::kError, "", {}},
+            {"a web page", kHtml, End::kError, "", {}},
+            {"nothing at all", "", End::kError, "", {}},
+            {"an event that is a list", sse({hi, "[1,2]"}), End::kError, "", {}},
+            {"an event that is no JSON", sse({hi, "{\"choices\":"}), End::kError, "", {}},
+            {"bytes that are no UTF-8", sse({chunk("{\"content\":\"\xff\xfe\"}"), stop, done}), End::kError, "", {}},
+        });
+}
 
 TEST_CASE("hostile bytes of a responses provider") {
   const std::string created = R"({"type":"response.created","response":{"id":"r1","model":"m","status":"in_progress","output":[]}})";
@@ -183,7 +265,8 @@ TEST_CASE("hostile bytes of an ollama provider") {
 }
 
 TEST_CASE("an event without an end is refused before it fills the memory, in every format") {
-  for (const dialect::Dialect* dialect : {&dialect::openai_responses(), &dialect::gemini_dialect(), &dialect::ollama_chat()}) {
+  for (const dialect::Dialect* dialect : {&dialect::anthropic(), &dialect::openai_chat(), &dialect::openai_responses(), &dialect::gemini_dialect(),
+                                          &dialect::ollama_chat()}) {
     INFO(dialect->name());
     const auto reader = dialect->stream_reader(dialect::ReaderOptions{});
     std::vector<chat::Event> events;

@@ -122,7 +122,7 @@ TEST_CASE("ollama: a line that is no JSON object is a broken upstream, not an an
     INFO(bytes);
     REQUIRE(run.error.has_value());
     CHECK(run.error->http_status == 502);
-    CHECK_THAT(run.error->message, Catch::Contains("is not a JSON object; check that its base_url is an Ollama server"));
+    CHECK_THAT(run.error->message, Catch::Contains("where a JSON object belongs; check that its base_url is an Ollama server"));
   }
 }
 

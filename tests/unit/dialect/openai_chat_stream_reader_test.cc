@@ -499,7 +499,10 @@ TEST_CASE("G-19: a whole JSON reply instead of a stream is read as one") {
       "start c1 m\nopen 0 text\ntext 0 \"Hi\"\nclose 0\nend end_turn in=1 out=1\n");
   CHECK(read("{\n  \"error\": {\"message\": \"no\", \"type\": \"invalid_request_error\"}\n}") ==
         "error invalid_request_error: no\n");
-  CHECK(read("<html><title>Bad gateway</title></html>") == "error api_error: Bad gateway\n");
+  CHECK_THAT(read("<html><title>Bad gateway</title></html>"), Catch::Contains(R"(a page of HTML ("Bad gateway"))"));
+  CHECK_THAT(read("{}"), Catch::Contains("the provider sent JSON where an answer was expected"));
+  CHECK_THAT(read("{\"id\":"), Catch::Contains("ended before its JSON did"));
+  CHECK_THAT(read("Service Unavailable\n\n"), Catch::Contains(R"(text ("Service Unavailable"))"));
 }
 
 TEST_CASE("an event that is not JSON is refused with a sentence, not a crash") {
@@ -570,7 +573,7 @@ TEST_CASE("a body instead of a stream is read after a byte order mark and blanks
   CHECK(read("\xEF\xBB\xBF" + answer) == read(answer));
   CHECK(read(std::string(20, '\n') + " \t" + answer) == read(answer));
   CHECK(read("\xEF\xBB\xBF{\"error\":{\"message\":\"no") ==
-        "error api_error: {\"error\":{\"message\":\"no\n");
+        "error api_error: the provider's answer ended before its JSON did\n");
 }
 
 TEST_CASE("a field name behind a blank is no field, however far the blank lines before it go") {

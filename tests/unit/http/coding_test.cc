@@ -153,6 +153,21 @@ TEST_CASE("wrong data and data behind the end fail, and say of what") {
   }
 }
 
+TEST_CASE("a zstd frame that holds less than its head says fails, in every cut") {
+  // Two frames that promise 65 788 and 65 023 bytes; each is one last block of none.
+  const std::string frame("\x28\xb5\x2f\xfd\x60\xfc\xff\x01\x00\x00", 10);
+  const std::string other("\x28\xb5\x2f\xfd\x60\xff\xfc\x01\x00\x00", 10);
+  for (const std::string& encoded : {frame, other, frame + other}) {
+    for (std::size_t size = 1; size <= encoded.size(); ++size) {
+      Decoder decoder(Coding::kZstd);
+      bool failed = false;
+      for (std::size_t at = 0; at < encoded.size() && !failed; at += size) failed = drain(decoder, encoded.substr(at, size)).failed;
+      CHECK(failed);
+      CHECK_FALSE(decoder.complete());
+    }
+  }
+}
+
 TEST_CASE("a byte changed on the way is noticed wherever a checksum covers it") {
   const std::string text = "a text that is long enough to have some bytes to change in it";
   for (const Coding coding : {Coding::kGzip, Coding::kZstd}) {

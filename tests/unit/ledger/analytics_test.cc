@@ -210,6 +210,11 @@ TEST_CASE("prompt caches that are written again and again, or never read, are fo
       row.at_us = kNowUs + minute * 60'000'000;
       row.usage.cache_read_tokens = was_read;
       row.usage.cache_write_tokens = written;
+      if (std::string(session) == "never") {
+        row.cache_break = minute == 0 ? "tools reordered" : "expired";
+        row.cache_break_tokens = 4000;
+        if (minute == 0) row.cache_break_nanousd = 9'000'000;
+      }
       (*ledger)->record(row);
     };
     add("good", 0, 0, 10'000);
@@ -235,4 +240,8 @@ TEST_CASE("prompt caches that are written again and again, or never read, are fo
   REQUIRE(found->cache_waste.worst.size() == 1);
   CHECK(found->cache_waste.worst[0].session == "bad");
   CHECK_THAT(to_json(query, *found), Contains(R"("prompt_cache":{"rewritten_requests":2,"rewritten_tokens":20100,"unread_tokens":8000,)"));
+  CHECK_THAT(to_json(query, *found),
+             Contains(R"("causes":[{"cause":"tools reordered","requests":1,"tokens":4000,"cost_nanousd":9000000,"cost_usd":0.009,)"
+                      R"("unknown_cost_requests":0},{"cause":"expired","requests":1,"tokens":4000,"cost_nanousd":0,"cost_usd":0,)"
+                      R"("unknown_cost_requests":1}]}})"));
 }

@@ -55,6 +55,24 @@ constexpr std::int64_t kUsd = 1'000'000'000;
 
 }  // namespace
 
+TEST_CASE("an answer has the price of the model that the reply names, when that is another one with a known price") {
+  const auto priced = [](std::string_view provider, std::string_view asked, std::string_view answered,
+                         std::vector<config::Price> prices = {}) {
+    return std::string(ledger::priced_model(provider, asked, answered, snapshot_with(std::move(prices))));
+  };
+  // A provider's own fallback, a router, a deployment.
+  CHECK(priced("anthropic", "claude-opus-4-1", "claude-sonnet-4-6") == "claude-sonnet-4-6");
+  CHECK(priced("anthropic", "no-such-model", "claude-sonnet-4-6") == "claude-sonnet-4-6");
+  // The same by another name, nothing, and names that nobody knows.
+  CHECK(priced("anthropic", "claude-opus-4-1", "claude-opus-4-1-20250805") == "claude-opus-4-1");
+  CHECK(priced("anthropic", "claude-opus-4-1", "") == "claude-opus-4-1");
+  CHECK(priced("anthropic", "claude-opus-4-1", "my-model") == "claude-opus-4-1");
+  // The operator's word stands, for either of the two.
+  CHECK(priced("anthropic", "my-deployment", "claude-sonnet-4-6", {price("my-deployment", 1, 1)}) == "my-deployment");
+  CHECK(priced("anthropic", "my-deployment", "claude-sonnet-4-6", {price("*", 1, 1)}) == "claude-sonnet-4-6");
+  CHECK(priced("anthropic", "claude-opus-4-1", "my-model", {price("my-model", 1, 1)}) == "my-model");
+}
+
 TEST_CASE("costs are tokens times price, to the nano-dollar") {
   // Opus at 15/75, Sonnet at 3/15 USD per million, writes at 3.75 and 6, reads at 0.30 and 1.50.
   CHECK(cost({.input = 1'000'000, .output = 500'000}, "anthropic", "claude-opus-4-1") ==

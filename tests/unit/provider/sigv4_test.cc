@@ -92,11 +92,12 @@ TEST_CASE("Claude on Vertex: the model stands in the path, the version in the bo
   CHECK(cloud_path(provider, "../../a?b", true) == "/models/..%2F..%2Fa%3Fb:streamRawPredict");
 }
 
-TEST_CASE("Claude on Bedrock: model in the path, version and betas in the body, and no stream") {
+TEST_CASE("Claude on Bedrock: model in the path, version and betas in the body, and a path of its own for streams") {
   config::Provider provider;
   provider.cloud = "bedrock";
   const std::string body = *cloud_body(provider, R"({"model":"anthropic.claude-x:0","stream":true,"max_tokens":5,"messages":[]})", "b-1, b-2");
   CHECK(body == R"({"max_tokens":5,"messages":[],"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["b-1","b-2"]})");
   CHECK(*cloud_body(provider, R"({"model":"m"})", "") == R"({"anthropic_version":"bedrock-2023-05-31"})");
-  CHECK(cloud_path(provider, "anthropic.claude-x:0", true) == "/model/anthropic.claude-x%3A0/invoke");
+  CHECK(cloud_path(provider, "anthropic.claude-x:0", false) == "/model/anthropic.claude-x%3A0/invoke");
+  CHECK(cloud_path(provider, "anthropic.claude-x:0", true) == "/model/anthropic.claude-x%3A0/invoke-with-response-stream");
 }

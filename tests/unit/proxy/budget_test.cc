@@ -115,24 +115,52 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   chat::Outline outline;
   rules::Decision decision;
   decision.targets = {{"x", "m"}};
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 32000 * 10'000);
+  MostBilled most;
+  most.prompt.text_tokens = 1101;
+  const auto worst = [&] { return worst_case_nanousd(decision.targets, decision, outline, most, config); };
+  CHECK(worst() == 2 * 1101 * 1000 + 32000 * 10'000);
   outline.max_tokens = 100;
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 100 * 10'000);
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config, 3) == 2 * 1101 * 1000 + 3 * 100 * 10'000);
+  CHECK(worst() == 2 * 1101 * 1000 + 100 * 10'000);
+  most.kept_an_hour = false;
+  CHECK(worst() == 1101 * 1000 + 100 * 10'000);
+  most.kept_an_hour = true;
+  most.closely = {{{"x", "other"}, 5}, {{"x", "m"}, 101}};
+  CHECK(worst() == 2 * 101 * 1000 + 100 * 10'000);
+  most.closely.clear();
+  most.choices = 3;
+  CHECK(worst() == 2 * 1101 * 1000 + 3 * 100 * 10'000);
   outline.max_tokens = std::numeric_limits<std::int64_t>::max();  // a hostile number does not run over
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config, 128).value_or(0) > 1'000'000'000'000);
+  most.choices = 128;
+  CHECK(worst().value_or(0) > 1'000'000'000'000);
+  most.choices = 1;
   outline.max_tokens = 100;
   rules::FieldEdit edit;
   edit.field = "max_tokens";
   edit.kind = rules::FieldEdit::Kind::kAtMost;
   edit.value_json = "50";
   decision.edits = {edit};
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 50 * 10'000);
+  CHECK(worst() == 2 * 1101 * 1000 + 50 * 10'000);
   decision.edits.front().kind = rules::FieldEdit::Kind::kAtLeast;
   decision.edits.front().value_json = "200";
-  CHECK(worst_case_nanousd(decision.targets, decision, outline, 1100, config) == 2 * 1101 * 1000 + 200 * 10'000);
+  CHECK(worst() == 2 * 1101 * 1000 + 200 * 10'000);
   decision.targets.push_back({"x", "nobody-knows"});
-  CHECK_FALSE(worst_case_nanousd(decision.targets, decision, outline, 1100, config).has_value());
+  CHECK_FALSE(worst().has_value());
+}
+
+TEST_CASE("what gives no text needs no price for it") {
+  config::Snapshot config;
+  config::Price price;
+  price.model = "embed";
+  price.rates.input_picousd = 1'000'000;
+  config.prices = {price};
+  const chat::Outline outline;
+  rules::Decision decision;
+  decision.targets = {{"x", "embed"}};
+  MostBilled most;
+  most.prompt.text_tokens = 500;
+  CHECK_FALSE(worst_case_nanousd(decision.targets, decision, outline, most, config).has_value());
+  most.choices = 0;
+  CHECK(worst_case_nanousd(decision.targets, decision, outline, most, config) == 500'000);
 }
 
 TEST_CASE("an answer that uses up a budget says so in the headers that clients show") {
@@ -141,7 +169,16 @@ TEST_CASE("an answer that uses up a budget says so in the headers that clients s
   spend.add(row("web", 7 * kUsd));
   http::Headers quiet;
   warn_of_budgets(spend, caps, kNowUs, quiet);
-  CHECK_FALSE(quiet.has("anthropic-ratelimit-unified-status"));
+  CHECK(quiet.get("anthropic-ratelimit-unified-status") == "allowed");
+  CHECK(quiet.get("anthropic-ratelimit-unified-overage-utilization") == "0.700");
+  CHECK_FALSE(quiet.has("anthropic-ratelimit-unified-overage-surpassed-threshold"));
+  http::Headers theirs;
+  theirs.add("anthropic-ratelimit-unified-status", "allowed_warning");
+  warn_of_budgets(spend, caps, kNowUs, theirs);
+  CHECK(theirs.size() == 1);
+  http::Headers none;
+  warn_of_budgets(spend, {}, kNowUs, none);
+  CHECK(none.size() == 0);
   spend.add(row("web", kUsd));
   http::Headers headers;
   warn_of_budgets(spend, caps, kNowUs, headers);

@@ -228,6 +228,21 @@ TEST_CASE("a change of the watched files is told once, and only when they have c
   CHECK_FALSE(watch.changed());
 }
 
+TEST_CASE("what packs are installed and which projects are trusted is watched too") {
+  Place place;
+  FileWatch watch(*place.live.config, system_files());
+  const auto told = [&watch] { return !watch.changed() && watch.changed(); };
+  const std::string project = place.scratch.path("web/.ccrules");
+  place.scratch.write("web/.ccrules/rules.json", "{ }");
+  CHECK_FALSE(told());
+  place.scratch.write("rules.lock", R"({ "schema": "ccrules.lock/1", "packs": [], "projects": [ { "path": ")" + project +
+                                        R"(", "project": "/srv/web", "identity": "sha256:)" + std::string(64, '0') + R"(" } ] })");
+  CHECK(told());
+  watch = FileWatch(*place.live.config, system_files());
+  place.scratch.write("web/.ccrules/rules.json", R"({ "rules": [] })");
+  CHECK(told());
+}
+
 TEST_CASE("the board sums up what the workers' rules suffer, and forgets rules that are no longer in force") {
   Board board;
   const auto rule_set = std::make_shared<rules::RuleSetRef>();

@@ -1,8 +1,14 @@
+#include <cmath>
+#include <optional>
+#include <string>
+
 #include <catch2/catch.hpp>
 
 #include "core/limits.h"
 #include "proxy/circuit.h"
+#include "proxy/visit.h"
 #include "proxy/warm_caches.h"
+#include "rules/api.h"
 
 using namespace ccrules;
 using namespace ccrules::proxy;
@@ -91,6 +97,45 @@ TEST_CASE("answers that were asked for before a circuit opened do not close it, 
   CHECK(circuits.state("b", 0) == "ok");
 }
 
+TEST_CASE("a circuit that is open when circuits are switched off closes") {
+  Circuits circuits;
+  config::Circuit rules;
+  rules.failures = 1;
+  circuits.failed("a", Circuits::Pass::kFree, rules, -1, 0, kNowUs);
+  circuits.failed("b", Circuits::Pass::kFree, rules, -1, 0, kNowUs);
+  CHECK(circuits.admit("b", 30'000).pass == Circuits::Pass::kTrial);
+  rules.failures = 0;
+  circuits.failed("b", Circuits::Pass::kTrial, rules, -1, 30'000, kNowUs);
+  CHECK(circuits.admit("b", 30'000).pass == Circuits::Pass::kFree);
+  circuits.set_free();
+  CHECK(circuits.admit("a", 1).pass == Circuits::Pass::kFree);
+}
+
+TEST_CASE("answers that break off in a row open a circuit, however well they begin") {
+  Circuits circuits;
+  config::Circuit rules;
+  rules.failures = 3;
+  const auto broken = [&] {
+    circuits.answered("a", Circuits::Pass::kFree, 0, kNowUs, 5);
+    circuits.broke("a", rules, 0, kNowUs);
+  };
+  broken();
+  broken();
+  circuits.finished("a");
+  broken();
+  broken();
+  CHECK(circuits.state("a", 0) == "ok");
+  broken();
+  CHECK(circuits.state("a", 0) == "down");
+  CHECK(circuits.seen("a")->opened == 1);
+  CHECK(circuits.admit("a", 30'000).pass == Circuits::Pass::kTrial);
+  circuits.answered("a", Circuits::Pass::kTrial, 30'000, kNowUs, 5);
+  CHECK(circuits.state("a", 30'000) == "ok");
+  rules.failures = 0;
+  for (int i = 0; i < 9; ++i) circuits.broke("b", rules, 0, kNowUs);
+  CHECK(circuits.state("b", 0) == "ok");
+}
+
 TEST_CASE("what the client did wrong, or a limit it has reached, does not speak against the provider") {
   CHECK(speaks_against_provider(failure(ErrorCode::kConnectFailed, Origin::kUpstream, 502)));
   CHECK(speaks_against_provider(failure(ErrorCode::kUpstreamTimeout, Origin::kUpstream, 504)));
@@ -131,4 +176,72 @@ TEST_CASE("sessions whose caches are remembered are bounded, the cold ones go fi
   }
   CHECK(caches.find("kept", target, kNowUs + 1000 * kSecondUs)->warm);
   CHECK_FALSE(caches.find("s0", target, kNowUs + 1000 * kSecondUs).has_value());
+}
+
+namespace {
+
+/// Prices in USD per million tokens.
+config::Snapshot priced(const std::string& model, double input, double output, double read, double written) {
+  config::Snapshot config;
+  const auto add = [&config](const std::string& glob, double in, double out, std::optional<double> cache_read, std::optional<double> cache_write) {
+    config::Price price;
+    price.model = glob;
+    const auto rate = [](double usd) { return std::optional<std::int64_t>(static_cast<std::int64_t>(usd * 1'000'000)); };
+    price.rates.input_picousd = rate(in);
+    price.rates.output_picousd = rate(out);
+    if (cache_read) price.rates.cache_read_picousd = rate(*cache_read);
+    if (cache_write) price.rates.cache_write_5m_picousd = rate(*cache_write);
+    config.prices.push_back(price);
+  };
+  add("here-1", 10, 50, 1, 12.5);
+  add(model, input, output, read < 0 ? std::nullopt : std::optional(read), written < 0 ? std::nullopt : std::optional(written));
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("moving a session pays once what each request saves is more than writing its prompt again") {
+  const rules::Target here{"a", "here-1"};
+  const rules::Target there{"b", "there-1"};
+  WarmCaches caches;
+  chat::Usage last = cached(99'000, 1'000);
+  last.input_tokens = 0;
+  last.output_tokens = 1'000;
+  const auto move = [&](const config::Snapshot& config, std::int64_t wall_us = kNowUs) {
+    caches.answered("s-1", here, last, kNowUs, config);
+    return caches.move("s-1", {here, there}, wall_us, config);
+  };
+  // Staying: 100 000 read ($0.10), 1 000 written ($0.0125), answer $0.05: $0.1625 each. There: $0.6365 first, then $0.0515 + ...
+  const config::Snapshot half = priced("there-1", 5, 25, 0.5, 6.25);
+  auto found = move(half);
+  REQUIRE(found.has_value());
+  // First there: 101 000 written ($0.63125), answer $0.025; later 100 000 read, 1 000 written, answer: $0.08125.
+  CHECK(found->cost_usd == Approx(0.63125 + 0.025 - 0.1625));
+  CHECK(found->turns == 1 + std::ceil((0.63125 + 0.025 - 0.1625) / (0.1625 - 0.08125)));
+  // Once the cache here has run out, staying has to write as well: the cheaper one is cheaper at once.
+  found = move(half, kNowUs + 3600 * kSecondUs);
+  REQUIRE(found.has_value());
+  CHECK(found->turns == 1);
+  CHECK(found->cost_usd < 0);
+  // A target that reads no cheaper never pays; one without cache prices pays the plain ones each time.
+  CHECK(std::isinf(move(priced("there-1", 10, 50, 1, 12.5))->turns));
+  CHECK(std::isinf(move(priced("there-1", 5, 25, -1, -1))->turns));
+  CHECK(move(priced("there-1", 0.5, 2.5, -1, -1))->turns == 1);
+  // What nobody knows.
+  CHECK_FALSE(caches.move("s-2", {here, there}, kNowUs, half).has_value());
+  CHECK_FALSE(caches.move("", {here, there}, kNowUs, half).has_value());
+  CHECK_FALSE(caches.move("s-1", {there, here}, kNowUs, half).has_value());
+  CHECK_FALSE(caches.move("s-1", {here, {"b", "unpriced-7"}}, kNowUs, half).has_value());
+  // Back where a part of the prompt is held still.
+  caches.answered("s-1", there, cached(50'000, 30'000), kNowUs, half);
+  CHECK(caches.move("s-1", {here, there}, kNowUs, half)->turns < 7);
+}
+
+TEST_CASE("rules know every word for why an answer ended") {
+  const rules::api::Values& words = *rules::api::fact_row(rules::api::Fact::kStopReason).values;
+  const auto last = static_cast<std::size_t>(chat::StopReason::kOther);
+  CHECK(words.words.size() == last + 1);
+  for (std::size_t reason = 0; reason <= last; ++reason) {
+    CHECK(words.has(proxy::stop_reason_name(static_cast<chat::StopReason>(reason))));
+  }
 }

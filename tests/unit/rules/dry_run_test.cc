@@ -256,3 +256,19 @@ TEST_CASE("a sample body tells its dialect, and with it the path a client would 
     CHECK(sample.outline.model == "m");
   }
 }
+
+TEST_CASE("check calls functions on plain requests and says which rule returns what no effect takes") {
+  test::MemoryFiles files;
+  files.files["/etc/ccrules/rules/my.lua"] = R"(
+rule "fine"  { to = function(req) return "ollama,x" end }
+rule "odd"   { set = function(req) return { max_tokens = "many" } end }
+rule "big"   { when = { tokens = { gt = 100000 } }, tag = function(req) return req.effort.at_all end }
+rule "not asked" { when = { tokens = 7 }, to = function(req) error("no") end })";
+  std::string said;
+  for (const config::Diagnostic& found : check(test::snapshot(), files)) {
+    if (found.message.find("fails on a plain request") == std::string::npos) continue;
+    CHECK(found.warning);
+    said += std::to_string(found.where.line) + ":" + std::to_string(found.where.column) + " " + found.message.substr(0, found.message.find(':')) + "\n";
+  }
+  CHECK(said == "3:6 rule 'odd' fails on a plain request\n4:6 rule 'big' fails on a plain request\n");
+}

@@ -60,14 +60,24 @@ TEST_CASE("facts that need words of their own say which") {
   CHECK_THAT(first("health = { anthrpic = \"down\" }"), Catch::StartsWith("2:14 there is no provider 'anthrpic'"));
   CHECK_THAT(first("warm = true"), Catch::StartsWith("2:10 warm names a target"));
   CHECK_THAT(first("warm = \"deap\""), Catch::StartsWith("2:10 'deap' is no target"));
-  CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:30 warm has no 'hot' | warm has target, is, tokens, cost_usd");
+  CHECK(first("warm = { target = \"sim,x\", hot = true }") == "2:30 warm has no 'hot' | warm has target, is, tokens, cost_usd, to, turns, move_usd");
+  CHECK(first("warm = { target = \"sim,x\", turns = 3 }") == "2:30 warm: turns needs the target to move to: to = \"cheap\"");
+  CHECK(first("warm = { target = \"sim,x\", to = 3, turns = 3 }") == "2:35 warm: to names the target to move to, such as \"cheap\"");
+  CHECK_THAT(first("warm = { target = \"sim,x\", to = \"deap\", turns = 3 }"), Catch::StartsWith("2:35 'deap' is no target"));
   CHECK_THAT(first("messages = \"x\""), Catch::StartsWith("2:3 messages can only be read by functions"));
   CHECK_THAT(first("time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" }"),
              Catch::StartsWith("2:47 ") && Catch::Contains("'Mars/Base'") && Catch::Contains("+01:00"));
   CHECK(first("time = { from = \"22:00\" }") == "2:3 time needs both from and to");
   CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
-        Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\" }, not a string"});
+        Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\", keep = { \"tool_use\" } }, not a string"});
   CHECK(errors("rule \"a\" { cache = { scope = \"team\" } }") == Lines{"1:30 cache: scope is session, user, project or all"});
+  CHECK(errors("rule \"a\" { cache = { age = 5 } }") == Lines{"1:22 cache has no 'age' | cache has ttl, scope, keep"});
+  const std::string kept = "cache: keep lists stop reasons: tool_use, max_tokens, model_context_window_exceeded, refusal; not ";
+  CHECK(errors("rule \"a\" { cache = { keep = { \"tool_use\", \"max_token\" } } }") ==
+        Lines{"1:43 " + kept + "'max_token' | did you mean 'max_tokens'?"});
+  CHECK(errors("rule \"a\" { cache = { keep = { \"error\", 5 } } }") ==
+        Lines{"1:31 " + kept + "'error'", "1:40 " + kept + "a number"});
+  CHECK(errors("rule \"a\" { cache = { keep = true } }") == Lines{"1:29 " + kept + "a boolean"});
   CHECK(errors("rule \"a\" { strict = 5 }") ==
         Lines{"1:21 strict is true, false or a list of what must not be lost, such as { \"tools*\" }, not a number"});
   CHECK(errors("rule \"a\" { strict = { \"\" } }").size() == 1);
@@ -79,11 +89,11 @@ TEST_CASE("facts that need words of their own say which") {
 TEST_CASE("facts and effects of failed attempts belong to rules with on = error, and only there") {
   CHECK(errors("rule \"a\" { to = \"sim\", when = { status = 529 } }") ==
         Lines{"1:33 fact 'status' exists only after an attempt | add on = \"error\" to the rule"});
-  CHECK(errors("rule \"a\" { to = \"sim\", when = { error = \"x\" } }") ==
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { error = \"timeout\" } }") ==
         Lines{"1:33 fact 'error' exists only after a failed attempt | add on = \"error\" to the rule"});
   CHECK(errors("rule \"a\" { on = \"error\", retry = true, when = { stop_reason = \"refusal\" } }") ==
         Lines{"1:49 fact 'stop_reason' exists only once a reply has come | add on = \"response\" to the rule"});
-  CHECK(errors("rule \"a\" { on = \"response\", next_fallback = true, when = { error = \"x\" } }").size() == 1);
+  CHECK(errors("rule \"a\" { on = \"response\", next_fallback = true, when = { error = \"timeout\" } }").size() == 1);
   CHECK(errors("rule \"a\" { retry = true }") == Lines{"1:12 'retry' is only for rules with on = \"error\" or on = \"response\""});
   CHECK(errors("rule \"a\" { on = \"error\", fallback = \"sim\" }") ==
         Lines{"1:26 'fallback' has no meaning in a rule with on = \"error\""});
@@ -113,6 +123,10 @@ TEST_CASE("a value of the wrong kind is reported at the value") {
 TEST_CASE("Lua's own errors carry their line, and unknown words a suggestion") {
   CHECK(errors("rule \"a\" { to = \"sim\" }\n\nrul \"b\" { to = \"sim\" }") == Lines{"3:1 'rul' is not defined | did you mean 'rule'?"});
   CHECK(errors("rule \"a\" {\n  to = = \"sim\" }") == Lines{"2:6 unexpected symbol near '='"});
+  CHECK(errors("rule \"a\" {\n  to = \"sim\",\n  when = { tokens = { gt = 5 }\n\n") ==
+        Lines{"3:31 '}' expected (to close '{' at line 3) before the file ends"});
+  CHECK(errors("rule \"a\" { to = \"sim\" }\nlocal function f()\n") == Lines{"2:19 'end' expected (to close 'function' at line 2) before the file ends"});
+  CHECK(errors("rule \"a\" { to = \"sim")[0] == "1:21 unfinished string before the file ends");
   CHECK_THAT(errors("local x = os.time()")[0], Catch::StartsWith("1:11 'os' is not defined | rules have no I/O"));
   CHECK_THAT(errors("while true do end")[0], Catch::Contains("stopped here: it used more than its CPU time"));
   CHECK_THAT(errors("local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")[0], Catch::Contains("stopped here: it used more than 8 MiB of memory"));

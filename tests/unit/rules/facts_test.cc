@@ -1,3 +1,5 @@
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 #include "core/json.h"
@@ -39,6 +41,12 @@ class Scopes final : public Counters {
     warmth.tokens = warmth.warm ? 50000 : 0;
     warmth.cost_usd = warmth.warm ? 0.25 : 0;
     return warmth;
+  }
+  [[nodiscard]] std::optional<Move> move(const Target& from, const Target& to, std::string_view session) const override {
+    if (session != "s-1" || from.provider != "anthropic") return std::nullopt;
+    Move move{std::numeric_limits<double>::infinity(), 0.5};
+    if (to.provider == "openai") move.turns = 3;
+    return move;
   }
 };
 
@@ -128,6 +136,27 @@ TEST_CASE("rates, health and warmth are read by what they are about") {
   CHECK(why_not(R"({ rate = { key = "session", per = "1m", gt = 99 } })") == "rate(session, 1m) > 99 (is 61)");
   CHECK(why_not(R"({ health = { anthropic = "ok" } })") == "health(anthropic) = \"ok\" (is \"down\")");
   CHECK(why_not(R"({ warm = "openai,gpt-6" })") == "warm(openai,gpt-6) (is false)");
+}
+
+TEST_CASE("a rule can ask after how many requests moving a session to another target has paid") {
+  CHECK(holds(R"({ warm = { target = "deep", to = "openai,gpt-6", turns = { lte = 3 } } })"));
+  CHECK_FALSE(holds(R"({ warm = { target = "deep", to = "openai,gpt-6", turns = { lt = 3 } } })"));
+  CHECK(holds(R"({ warm = { target = "deep", to = "openai,gpt-6", is = true, tokens = 50000, move_usd = { gt = 0.4 } } })"));
+  // Never is more than any number of requests.
+  CHECK_FALSE(holds(R"({ warm = { target = "deep", to = "sim,x", turns = { lte = 1000000 } } })"));
+  CHECK(holds(R"({ warm = { target = "deep", to = "sim,x", turns = { gt = 1000000 } } })"));
+  // What is not known is neither few nor many.
+  CHECK_FALSE(holds(R"({ warm = { target = "openai,gpt-6", to = "deep", turns = { lte = 3 } } })"));
+  CHECK_FALSE(holds(R"({ warm = { target = "openai,gpt-6", to = "deep", turns = { gt = 3 } } })"));
+  CHECK_FALSE(holds(R"({ warm = { target = "deep", to = "openai,gpt-6", turns = { lte = 3 } } })",
+                    [](Sample& s) { s.identity.session = "s-2"; }));
+  CHECK(holds(R"(function(req)
+    local here, never, unknown = req.warm("deep", "openai,gpt-6"), req.warm("deep", "sim,x"), req.warm("openai,gpt-6", "deep")
+    return here.turns == 3 and here.move_usd == 0.5 and here.warm and never.turns == math.huge
+      and unknown.turns == nil and req.warm("deep").turns == nil and not pcall(req.warm, "deep", "nowhere,at-all,x")
+  end)"));
+  CHECK(why_not(R"({ warm = { target = "anthropic,claude-a", to = "openai,gpt-6", turns = { lte = 2 } } })") ==
+        "warm(anthropic,claude-a, openai,gpt-6).turns <= 2 (is 3)");
 }
 
 TEST_CASE("rules see no credentials of the client, by no name's spelling") {
@@ -277,7 +306,7 @@ rule "error"   { on = "error", when = { attempt = 1 }, retry = true }
 TEST_CASE("cache, budget and values are slots like the others") {
   auto rules = engine(R"(
 rule "no-cache" { when = { agent = "main" }, cache = false }
-rule "cache"    { cache = { ttl = "2h", scope = "project" }, budget = function(req) return "project:" .. (req.project or "none") end }
+rule "cache"    { cache = { ttl = "2h", scope = "project", keep = { "refusal", "tool_use", "refusal" } }, budget = function(req) return "project:" .. (req.project or "none") end }
 rule "values"   { set = { effort = { values = { "low", "medium" }, default = "low" } } }
 )");
   Sample sample;
@@ -295,6 +324,10 @@ rule "values"   { set = { effort = { values = { "low", "medium" }, default = "lo
   CHECK(decision.cache->use);
   CHECK(decision.cache->ttl == std::chrono::hours(2));
   CHECK(decision.cache->scope == "project");
+  CHECK(decision.cache->keep == std::vector<std::string>{"tool_use", "refusal"});
+  Trace kept;
+  CHECK_THAT(trace_json(rules->decide(sample.facts, &kept), kept, ""),
+             Catch::Contains(R"("cache":{"use":true,"ttl_ms":7200000,"scope":"project","keep":["tool_use","refusal"]})"));
 }
 
 TEST_CASE("strict is a slot: what must not be lost, by the first rule that says something") {
@@ -307,10 +340,10 @@ rule "none"  { strict = function(req) return false end }
   Trace trace;
   Decision decision = rules->decide(sample.facts, &trace);
   REQUIRE(decision.strict.has_value());
-  CHECK(globs_text(*decision.strict) == "tools*, !cache_control");
+  CHECK(listed(*decision.strict) == "tools*, !cache_control");
   CHECK_THAT(trace_json(decision, trace, ""), Catch::Contains(R"("strict":["tools*","!cache_control"])"));
   sample.identity.agent = "other";
-  CHECK(globs_text(*rules->decide(sample.facts).strict) == "*");
+  CHECK(listed(*rules->decide(sample.facts).strict) == "*");
   sample.identity.agent = "third";
   decision = rules->decide(sample.facts);
   REQUIRE(decision.strict.has_value());

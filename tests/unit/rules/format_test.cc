@@ -68,6 +68,12 @@ TEST_CASE("what is no Lua is refused with its line and left alone") {
   CHECK(lua("\n\n").empty());
 }
 
+TEST_CASE("a byte order mark goes, and what stands behind it is the first line") {
+  CHECK(lua("\xEF\xBB\xBFreturn  1") == "return 1\n");
+  CHECK(json("\xEF\xBB\xBF{\"a\":1}") == "{ \"a\": 1 }\n");
+  CHECK_THAT(lua("\xEF\xBB\xBF# \"a   b\n"), Catch::Contains("begin it with '--'"));
+}
+
 TEST_CASE("the project's own rule files are laid out already") {
   for (const embedded::Row& row : embedded::files()) {
     if (!std::string_view(row.name).ends_with(".lua")) continue;

@@ -49,6 +49,7 @@ constexpr Return kReturns[] = {
     {"a field with infinity", "set = function() return { max_tokens = { max = 1/0 } } end"},
     {"something strict that is no list", "strict = function() return { a = 1 } end"},
     {"a budget that is a table", "budget = function() return {} end"},
+    {"a cache for what cannot be kept", "cache = function() return { keep = { 'error' } } end"},
     {"a cache for ever", "cache = function() return { ttl = ('9'):rep(100) .. 'd' } end"},
     {"a word of the prelude where none belongs", "to = function() return remove end"},
 };

@@ -238,7 +238,14 @@ class RandomRule {
       });
     }
     member("tag", [this] { object([this] { member("t" + std::to_string(random_() % 5), [this] { both("5"); }); }); });
-    if (one_in(4)) member("cache", [this] { object([this] { member("ttl", [this] { text("1h"); }); }); });
+    if (one_in(4)) {
+      member("cache", [this] {
+        object([this] {
+          member("ttl", [this] { text("1h"); });
+          member("keep", [this] { list(1, 2, [this] { text(one_in(2) ? "refusal" : "tool_use"); }); });
+        });
+      });
+    }
     if (one_in(6)) member("budget", [this] { text("project:web"); });
     if (one_in(4)) member("reason", [this] { text("{model} with {tokens}"); });
   }

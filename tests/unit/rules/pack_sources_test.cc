@@ -80,6 +80,41 @@ TEST_CASE("grants are those of the lock, and only for what the manifest asks") {
   CHECK(machine.load() == nullptr);
 }
 
+TEST_CASE("packs that call different things by one name each get their own") {
+  Machine machine;
+  const std::string cheap = R"(, "models": { "cheap": { "about": "a small one", "suggests": ["openrouter,suggested"] } })";
+  const std::string rule = R"(rule "a" { when = { model = "MODEL" }, to = "cheap" })";
+  const auto rule_for = [&rule](const char* model) { return std::string(rule).replace(rule.find("MODEL"), 5, model); };
+  machine.install("first", pack("first", rule_for("one"), cheap)).models["cheap"] = "ollama,first";
+  machine.install("second", pack("second", rule_for("two"), cheap)).models["cheap"] = "ollama,second";
+  machine.install("third", pack("third", rule_for("three"), cheap));
+  const auto decided_for = [&machine](const char* model) {
+    Sample sample;
+    sample.outline.model = model;
+    return targets(machine.load()->decide(sample.facts));
+  };
+  CHECK(decided_for("one") == "ollama,first");
+  CHECK(decided_for("two") == "ollama,second");
+  CHECK(decided_for("three") == "openrouter,suggested");
+
+  // An alias of the user's own comes before a suggestion, not before what was chosen for the pack.
+  machine.config.rules = {"/etc/ccrules/rules/my.lua"};
+  machine.files.files["/etc/ccrules/rules/my.lua"] = R"(alias { cheap = "ollama,own" })";
+  CHECK(decided_for("one") == "ollama,first");
+  CHECK(decided_for("three") == "ollama,own");
+}
+
+TEST_CASE("an alias that stands for nothing is said once, at the pack's entry in the lock") {
+  Machine machine;
+  machine.install("first", pack("first", R"(rule "a" { to = "cheap" })", R"(, "models": { "cheap": "a small one" })"))
+      .models["cheap"] = "nobody,x";
+  CHECK(machine.load() == nullptr);
+  REQUIRE(machine.found.size() == 1);
+  CHECK(machine.found.front().where.file == "/etc/ccrules/rules.lock");
+  CHECK(machine.found.front().where.line > 0);
+  CHECK(machine.first() == "pack first: its alias 'cheap' stands for 'nobody,x', but there is no provider 'nobody'");
+}
+
 TEST_CASE("aliases are what the installer mapped, else the first suggestion that can be served") {
   Machine machine;
   const packs::Folder cheap = pack("p", R"(rule "a" { to = "cheap" })",

@@ -1,5 +1,7 @@
 #include "rules/recorded.h"
 
+#include <limits>
+
 #include <catch2/catch.hpp>
 
 #include "rules/fixed_counters.h"
@@ -57,6 +59,9 @@ class Busy final : public Counters {
     warmth.warm = target.provider == "openai";
     warmth.tokens = 50000;
     return warmth;
+  }
+  [[nodiscard]] std::optional<Move> move(const Target&, const Target& to, std::string_view) const override {
+    return Move{to.provider == "openai" ? 3 : std::numeric_limits<double>::infinity(), 0.5};
   }
 };
 
@@ -123,6 +128,23 @@ TEST_CASE("counters answer again as they did, however they stand now") {
   const Past past = decide(*rules, sample);
   CHECK(past.decision.rule == "spent");
   CHECK(again(*rules, past).decision.rule == "spent");
+}
+
+TEST_CASE("what a move would bring is decided again as it was") {
+  for (const bool pays : {true, false}) {
+    const std::string to = pays ? "openai,gpt-6" : "sim,x";
+    const auto rules = engine("rule \"moves\" { when = { warm = { target = \"anthropic,claude-a\", to = \"" + to +
+                              "\", turns = { gte = 3 }, move_usd = { lte = 0.5 } } }, to = \"" + to + "\" }\n" +
+                              "rule \"rest\" { to = \"anthropic,claude-a\" }");
+    const Busy busy;
+    Sample sample;
+    sample.identity.session = "s-1";
+    sample.facts.counters = &busy;
+    const Past past = decide(*rules, sample);
+    CHECK(past.decision.rule == "moves");
+    CHECK(again(*rules, past).decision.rule == "moves");
+    CHECK_THAT(past.request.facts_json, Catch::Contains("\"anthropic,claude-a > " + to + "\":{" + (pays ? "\"turns\":3," : "") + "\"cost_usd\":0.5}"));
+  }
 }
 
 TEST_CASE("headers that may hold a credential are not kept, even when a rule reads them") {

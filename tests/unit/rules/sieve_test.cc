@@ -22,6 +22,12 @@ constexpr const char* kConditions[] = {
     R"(agent = "main", any { { tokens = 7 }, { tokens = 1200 } })", R"(time = { from = "00:00", to = "12:00" })",
     R"(model = "*sonnet*", function(req) return req.tokens > 1000 end)"};
 
+Sieve::Answer answer_of(Sieve& sieve, std::size_t rule, Reader& reader) {
+  Sieve::Glance glance(reader);
+  const bool possible = (sieve.candidates(reader, glance)[rule / 64] >> rule % 64 & 1U) != 0;
+  return possible ? sieve.ask(sieve.row(rule), glance) : Sieve::Answer::kNo;
+}
+
 }  // namespace
 
 TEST_CASE("the sieve lets through what the conditions let through, and takes plain ones for all there is") {
@@ -29,16 +35,14 @@ TEST_CASE("the sieve lets through what the conditions let through, and takes pla
     INFO(condition);
     const auto rules = engine(std::string("rule \"a\" { when = { ") + condition + " }, tag = { a = \"yes\" } }");
     const std::vector<Rule>& on_request = rules->rules().on_request;
-    const Sieve sieve(on_request);
-    const Sieve::Row& row = sieve.row(0);
+    Sieve sieve(on_request);
     for (const char* model : {"claude-sonnet-5-5", "CLAUDE-Sonnet-5-5", "claude-haiku-4-5", "gpt-6.1-sol", "sonnet", "", "claude-", "c-5-5"}) {
       for (const std::int64_t tokens : {7, 1199, 1200, 1201, 100000}) {
         Sample sample;
         sample.outline.model = model;
         sample.facts.tokens = tokens;
         Reader reader(sample.facts);
-        Sieve::Glance glance(reader);
-        const Sieve::Answer answer = sieve.ask(row, glance);
+        const Sieve::Answer answer = answer_of(sieve, 0, reader);
         Trace trace;
         const bool matched = rules->decide(sample.facts, &trace).tags.contains("a");
         INFO(model << " " << tokens);
@@ -57,18 +61,17 @@ rule "all"    { tag = { a = "b" } }
 rule "window" { when = { model = "*sonnet*", time = { from = "00:00", to = "12:00" } }, tag = { a = "b" } }
 rule "never"  { when = { model = "*haiku*", time = { from = "00:00", to = "12:00" } }, tag = { a = "b" } }
 rule "lua"    { when = { model = "*sonnet*" }, to = function(req) return "sim,x" end })");
-  const Sieve sieve(rules->rules().on_request);
+  Sieve sieve(rules->rules().on_request);
   Sample sample;
   sample.outline.model = "claude-sonnet-5-5";
   sample.facts.tokens = 1200;
   Reader reader(sample.facts);
-  Sieve::Glance glance(reader);
-  CHECK(sieve.ask(sieve.row(0), glance) == Sieve::Answer::kNo);
-  CHECK(sieve.ask(sieve.row(1), glance) == Sieve::Answer::kYes);
-  CHECK(sieve.ask(sieve.row(2), glance) == Sieve::Answer::kYes);
-  CHECK(sieve.ask(sieve.row(3), glance) == Sieve::Answer::kMaybe);
-  CHECK(sieve.ask(sieve.row(4), glance) == Sieve::Answer::kNo);
-  CHECK(sieve.ask(sieve.row(5), glance) == Sieve::Answer::kYes);
+  CHECK(answer_of(sieve, 0, reader) == Sieve::Answer::kNo);
+  CHECK(answer_of(sieve, 1, reader) == Sieve::Answer::kYes);
+  CHECK(answer_of(sieve, 2, reader) == Sieve::Answer::kYes);
+  CHECK(answer_of(sieve, 3, reader) == Sieve::Answer::kMaybe);
+  CHECK(answer_of(sieve, 4, reader) == Sieve::Answer::kNo);
+  CHECK(answer_of(sieve, 5, reader) == Sieve::Answer::kYes);
   CHECK(sieve.row(0).fixed_targets);
   CHECK_FALSE(sieve.row(2).only_targets);
   CHECK(sieve.row(5).only_targets);
@@ -108,4 +111,74 @@ rule "b" { when = { tokens = { gt = 1250 } }, tag = { b = "yes" } })");
   (void)rules->decide(sample.facts);  // for what it notes
   CHECK(use.near);
   CHECK_FALSE(use.seen);
+}
+
+namespace {
+
+/// "yes" by rule name, of a decision whose rules all tag.
+std::map<std::string, std::string> tags(Engine& rules, const Sample& sample, bool traced) {
+  Trace trace;
+  return rules.decide(sample.facts, traced ? &trace : nullptr).tags;
+}
+
+}  // namespace
+
+// Every text is asked about more than once, so that what was kept of it answers, too; there are more texts than slots, and more
+// rules than bits in a word.
+TEST_CASE("what was worked out for a text answers for that text alone") {
+  std::string lua;
+  for (int i = 0; i < 150; ++i) {
+    const std::string number = std::to_string(i);
+    const char* const fact = i % 3 == 0 ? "agent" : i % 3 == 1 ? "project" : "model";
+    const std::string text = i % 2 == 0 ? "\"*" + number + "\"" : "{ \"name-" + number + "\", \"*-9" + number + "*\" }";
+    lua += "rule \"r" + number + "\" { when = { " + fact + " = " + text + (i % 5 == 0 ? ", tokens = { gt = 10 }" : "") +
+           " }, tag = { t" + number + " = \"yes\" } }\n";
+  }
+  lua += "rule \"absent\" { when = { agent = { present = false } }, tag = { absent = \"yes\" } }\n";
+  lua += "rule \"not\" { when = { agent = { ne = \"name-3\" } }, tag = { other = \"yes\" } }\n";
+  lua += "rule \"mixed\" { when = any { { agent = \"name-3\" }, { model = \"name-5\" } }, tag = { mixed = \"yes\" } }\n";
+  const auto rules = engine(lua);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 200; ++i) {
+      const std::string name = i == 0 ? "" : i % 50 == 49 ? std::string(100, 'x') + std::to_string(i) : "name-" + std::to_string(i);
+      Sample sample;
+      sample.outline.model = name;
+      sample.identity.agent = i % 7 == 0 ? "" : name;
+      sample.identity.project = name + "7";
+      sample.facts.tokens = i;
+      INFO(name);
+      CHECK(tags(*rules, sample, false) == tags(*rules, sample, true));
+    }
+  }
+}
+
+TEST_CASE("a function that fails is heard of, whatever the texts behind it say") {
+  const auto rules = engine(R"(
+rule "first"  { when = any { function(req) error("no") end, { model = "gpt-*" } }, tag = { a = "yes" } }
+rule "behind" { when = { { model = "gpt-*" }, function(req) error("no") end }, tag = { b = "yes" } }
+)");
+  Sample sample;
+  sample.outline.model = "claude-sonnet-5-5";
+  Trace trace;
+  CHECK(rules->decide(sample.facts).failed_rules == rules->decide(sample.facts, &trace).failed_rules);
+  sample.outline.model = "gpt-6.1-sol";
+  Trace again;
+  CHECK(rules->decide(sample.facts).failed_rules == rules->decide(sample.facts, &again).failed_rules);
+}
+
+TEST_CASE("a rule of a chain for the chosen model matches by what the chain finds") {
+  const auto rules = engine(R"(
+rule "to"    { to = "sim,claude-opus-5-5" }
+rule "none"  { fallback = pick("target_model", { ["gpt-*"] = "sim,a" }) }
+rule "text"  { when = { model = "*haiku*" }, fallback = pick("target_model", { ["claude-*"] = "sim,b" }) }
+rule "chain" { fallback = pick("target_model", { ["claude-opus-*"] = { "sim,c", "sim,d" } }) }
+)");
+  for (const char* model : {"claude-haiku-4-5", "claude-sonnet-5-5", "claude-haiku-4-5"}) {
+    Sample sample;
+    sample.outline.model = model;
+    Trace trace;
+    const Decision decision = rules->decide(sample.facts);
+    CHECK(decision == rules->decide(sample.facts, &trace));
+    CHECK(decision.targets.size() == (std::string_view(model).find("haiku") != std::string_view::npos ? 2 : 3));
+  }
 }

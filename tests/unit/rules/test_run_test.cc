@@ -164,6 +164,24 @@ case "new" { request = "samples/a.json", expect = { upstream = "golden/new.json"
   CHECK(folder.report().updates.empty());
 }
 
+TEST_CASE("a rule that fails is a mistake, unless the test says that it shall") {
+  Folder folder(R"(
+case "nobody expects it" { expect = { by = "default" } }
+case "somebody does"     { expect = { by = "default", failed = { "nonsense" } } }
+flow "of an attempt" {
+  { expect = { failed = { "nonsense" } } },
+  { on = "error", given = { status = 418 }, expect = { retry = false } },
+  { on = "error", given = { status = 418 }, expect = { failed = { "worse" } } },
+})");
+  folder.files.files["/etc/ccrules/rules/my.lua"] += R"(
+rule "nonsense" { set = { max_tokens = function(req) return "many" end } }
+rule "worse" { on = "error", when = { status = 418 }, retry = function(req) return "when the cows come home" end }
+)";
+  CHECK(folder.run() ==
+        "2 nobody expects it: failed = none | failed = nonsense\n3 somebody does: ok\n"
+        "6 of an attempt: failed = none | failed = worse (step 2 of 3)\n");
+}
+
 TEST_CASE("another order of running gives the same results in the order of the file") {
   Folder folder(R"(base { model = "claude-sonnet-5-5", bucket = 50 }
 case "a" { given = { tokens = 1 }, expect = { by = "default" } }

@@ -29,6 +29,6 @@ case "a refused key is no reason to give up" {
 
 case "a mistake of the client's is left alone" {
   on = "error",
-  given = { status = 400, error = "upstream_refused", attempt = 1 },
+  given = { status = 400, error = "refused", attempt = 1 },
   expect = { by = false },
 }

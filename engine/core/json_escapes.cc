@@ -1,0 +1,176 @@
+#include "core/json_escapes.h"
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace ccrules::json {
+namespace {
+
+/// Value of a hex digit, or -1.
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/// The code unit of the four hex digits at `at`, or -1.
+int code_unit(const char* at, const char* end) {
+  if (end - at < 4) return -1;
+  int unit = 0;
+  for (int i = 0; i < 4; ++i) {
+    const int digit = hex_value(at[i]);
+    if (digit < 0) return -1;
+    unit = unit * 16 + digit;
+  }
+  return unit;
+}
+
+/// True when the escape whose backslash is at `at` is one JSON knows. Sets `next` behind it.
+bool is_escape(const char* at, const char* end, const char*& next) {
+  if (end - at < 2) return false;
+  next = at + 2;
+  switch (at[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+      return true;
+    case 'u':
+      next = at + 6;
+      return code_unit(at + 2, end) >= 0;
+    default:
+      return false;
+  }
+}
+
+char* put_utf8(char* out, std::uint32_t code) {
+  const auto put = [&out](std::uint32_t byte) {
+    *out++ = static_cast<char>(static_cast<unsigned char>(byte));
+  };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0 | (code >> 6));
+    put(0x80 | (code & 0x3f));
+  } else if (code < 0x10000) {
+    put(0xe0 | (code >> 12));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  } else {
+    put(0xf0 | (code >> 18));
+    put(0x80 | ((code >> 12) & 0x3f));
+    put(0x80 | ((code >> 6) & 0x3f));
+    put(0x80 | (code & 0x3f));
+  }
+  return out;
+}
+
+/// What the letter behind a backslash stands for; '\0' for letters that need more (u) or are not JSON's.
+constexpr std::array<char, 256> kUnescaped = [] {
+  std::array<char, 256> meanings{};
+  meanings['"'] = '"';
+  meanings['\\'] = '\\';
+  meanings['/'] = '/';
+  meanings['b'] = '\b';
+  meanings['f'] = '\f';
+  meanings['n'] = '\n';
+  meanings['r'] = '\r';
+  meanings['t'] = '\t';
+  return meanings;
+}();
+
+}  // namespace
+
+const char* find_backslash(const char* begin, const char* end) {
+  const void* hit = std::memchr(begin, '\\', static_cast<std::size_t>(end - begin));
+  return hit == nullptr ? end : static_cast<const char*>(hit);
+}
+
+bool are_escapes_valid(const char* at, const char* end) {
+#if defined(__SSE2__)
+  const __m128i backslash = _mm_set1_epi8('\\');
+  while (end - at >= 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    unsigned hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
+    const char* next = at + 16;
+    while (hits != 0) {
+      const char* escape = at + std::countr_zero(hits);
+      const char* after = nullptr;
+      if (!is_escape(escape, end, after)) return false;
+      if (after >= at + 16) {
+        next = after;
+        break;
+      }
+      hits &= ~0u << (after - at);
+    }
+    at = next;
+  }
+#endif
+  for (at = find_backslash(at, end); at < end; at = find_backslash(at, end)) {
+    const char* after = nullptr;
+    if (!is_escape(at, end, after)) return false;
+    at = after;
+  }
+  return true;
+}
+
+bool unescape_one(const char*& at, const char* end, char*& out) {
+  if (end - at < 2) return false;
+  const char letter = at[1];
+  at += 2;
+  if (const char meaning = kUnescaped[static_cast<unsigned char>(letter)]; meaning != '\0') {
+    *out++ = meaning;
+    return true;
+  }
+  const int unit = letter == 'u' ? code_unit(at, end) : -1;
+  if (unit < 0) return false;
+  at += 4;
+  auto code = static_cast<std::uint32_t>(unit);
+  if (code >= 0xd800 && code <= 0xdbff && end - at >= 6 && at[0] == '\\' && at[1] == 'u') {
+    const int low = code_unit(at + 2, end);
+    if (low >= 0xdc00 && low <= 0xdfff) {
+      code = 0x10000 + ((code - 0xd800) << 10) + (static_cast<std::uint32_t>(low) - 0xdc00);
+      at += 6;
+    }
+  }
+  if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd;
+  out = put_utf8(out, code);
+  return true;
+}
+
+char* unescape(const char* at, const char* end, char* out) {
+#if defined(__SSE2__)
+  // What is written never overtakes what is read, so a whole block fits wherever one could be read.
+  const __m128i backslash = _mm_set1_epi8('\\');
+  while (end - at >= 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), block);
+    const auto hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
+    const int plain = hits == 0 ? 16 : std::countr_zero(hits);
+    at += plain;
+    out += plain;
+    if (hits != 0 && !unescape_one(at, end, out)) return nullptr;
+  }
+#endif
+  while (at < end) {
+    if (*at != '\\') {
+      *out++ = *at++;
+    } else if (!unescape_one(at, end, out)) {
+      return nullptr;
+    }
+  }
+  return out;
+}
+
+}  // namespace ccrules::json

@@ -1,0 +1,15 @@
+#pragma once
+#include <string>
+
+#include "chat/loss.h"
+#include "chat/request.h"
+#include "core/result.h"
+#include "dialect/dialect.h"
+
+namespace ccrules::dialect {
+
+/// Dialect::write_request() of `to` for a request that nobody needs any more: Anthropic's, who puts the turns in order, moves
+/// their texts instead of copying them; the others copy none. Pure, any thread.
+Result<std::string> write_spent_request(const Dialect& to, chat::Request request, const Capabilities& target, chat::LossNotes& losses);
+
+}  // namespace ccrules::dialect

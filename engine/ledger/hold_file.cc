@@ -1,0 +1,194 @@
+#include "ledger/hold_file.h"
+
+#include <array>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <optional>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include "core/digest.h"
+#include "core/ids.h"
+#include "core/limits.h"
+
+namespace ccrules::ledger {
+namespace {
+
+constexpr std::string_view kMark = "-holds-";
+
+/// What a slot begins with; all zero: nothing is held in it.
+struct SlotHead {
+  std::uint64_t version = 0;
+  std::uint64_t bytes = 0;  ///< behind the head
+  std::uint64_t sum = 0;    ///< of those
+};
+constexpr std::uint64_t kVersion = 1;
+constexpr std::uint64_t kSumSeed = 0x686f6c6473;  // of what a torn write leaves; nobody else writes the file
+
+/// The texts of a row that its own place in the ledger will need, in the order of the file.
+template <class Row, class Each>
+void each_text(Row& row, Each&& each) {
+  for (auto* text : {&row.id, &row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project, &row.agent,
+                     &row.request_class, &row.requested_model, &row.decision_id, &row.rule, &row.reason, &row.provider, &row.model,
+                     &row.tags_json, &row.key, &row.subagent, &row.payer}) {
+    each(*text);
+  }
+}
+
+template <class Value>
+void add(std::string& out, const Value& value) {
+  std::array<char, sizeof(Value)> bytes;
+  std::memcpy(bytes.data(), &value, sizeof(Value));
+  out.append(bytes.data(), bytes.size());
+}
+
+template <class Value>
+bool take(std::string_view& from, Value& value) {
+  if (from.size() < sizeof(Value)) return false;
+  std::memcpy(&value, from.data(), sizeof(Value));
+  from.remove_prefix(sizeof(Value));
+  return true;
+}
+
+/// The whole slot; empty when it does not fit.
+std::string written(const Record& row, std::int64_t nanousd) {
+  std::string out(sizeof(SlotHead), '\0');
+  add(out, row.at_us);
+  add(out, nanousd);
+  add(out, std::uint8_t{row.stream});
+  each_text(row, [&](const std::string& text) {
+    add(out, static_cast<std::uint32_t>(text.size()));
+    out += text;
+  });
+  if (out.size() > HoldFile::kSlotBytes) return {};
+  const std::string_view rest = std::string_view(out).substr(sizeof(SlotHead));
+  SlotHead head{kVersion, rest.size(), digest::hash64(rest, kSumSeed)};
+  std::memcpy(out.data(), &head, sizeof(head));
+  return out;
+}
+
+std::optional<Record> read(std::string_view slot) {
+  SlotHead head;
+  if (!take(slot, head) || head.version != kVersion || head.bytes > slot.size()) return std::nullopt;
+  slot = slot.substr(0, head.bytes);
+  if (digest::hash64(slot, kSumSeed) != head.sum) return std::nullopt;
+  Record row;
+  std::int64_t nanousd = 0;
+  std::uint8_t stream = 0;
+  bool whole = take(slot, row.at_us) && take(slot, nanousd) && take(slot, stream);
+  row.cost_nanousd = nanousd;
+  row.stream = stream != 0;
+  each_text(row, [&](std::string& text) {
+    std::uint32_t size = 0;
+    whole = whole && take(slot, size) && size <= slot.size();
+    if (!whole) return;
+    text = slot.substr(0, size);
+    slot.remove_prefix(size);
+  });
+  return whole ? std::optional<Record>(std::move(row)) : std::nullopt;
+}
+
+off_t place_of(std::uint32_t slot) { return static_cast<off_t>(slot) * static_cast<off_t>(HoldFile::kSlotBytes); }
+
+std::vector<Record> read_all(int fd) {
+  std::vector<Record> rows;
+  std::string slot(HoldFile::kSlotBytes, '\0');
+  for (std::uint32_t at = 0; at < HoldFile::kSlots; ++at) {
+    const ssize_t got = ::pread(fd, slot.data(), slot.size(), place_of(at));
+    if (got <= 0) break;
+    if (auto row = read(std::string_view(slot).substr(0, static_cast<std::size_t>(got)))) rows.push_back(*std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+FileHandle::~FileHandle() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::unique_ptr<HoldFile> HoldFile::create(const std::string& ledger_path) {
+  const std::string path = ledger_path + std::string(kMark) + ids::make("", system_random());
+  const std::string unlocked = path + "~";  // under its own name only when it is locked: whoever finds it so may take it over
+  FileHandle file(::open(unlocked.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!file.is_open()) return nullptr;
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::rename(unlocked.c_str(), path.c_str()) != 0) {
+    ::unlink(unlocked.c_str());
+    return nullptr;
+  }
+  return std::unique_ptr<HoldFile>(new HoldFile(std::move(file), path));
+}
+
+HoldFile::~HoldFile() {
+  if (slots_.empty()) ::unlink(path_.c_str());
+}
+
+bool HoldFile::write(std::uint32_t slot, const std::string& bytes) const {
+  // All of it lies in one page: a kill comes before or after it.
+  return ::pwrite(file_.get(), bytes.data(), bytes.size(), place_of(slot)) == static_cast<ssize_t>(bytes.size());
+}
+
+bool HoldFile::put(const Record& row, std::int64_t nanousd) {
+  const std::string bytes = written(row, nanousd);
+  if (bytes.empty()) return false;
+  std::uint32_t slot = 0;
+  bool is_new = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = slots_.find(row.id);
+    is_new = known == slots_.end();
+    if (!is_new) {
+      slot = known->second;
+    } else if (!free_.empty()) {
+      slot = free_.back();
+      free_.pop_back();
+    } else if (used_ < HoldFile::kSlots) {
+      slot = used_++;
+    } else {
+      return false;
+    }
+    if (is_new) slots_.emplace(row.id, slot);
+  }
+  if (write(slot, bytes)) return true;
+  if (is_new) release(row.id);
+  return false;
+}
+
+void HoldFile::release(const std::string& id) {
+  std::uint32_t slot = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = slots_.find(id);
+    if (known == slots_.end()) return;
+    slot = known->second;
+    slots_.erase(known);
+  }
+  // Should it fail: who takes the file over finds the request's row.
+  (void)write(slot, std::string(sizeof(SlotHead), '\0'));
+  const std::lock_guard lock(mutex_);
+  free_.push_back(slot);
+}
+
+std::vector<HoldFile::Left> HoldFile::left_behind(const std::string& ledger_path) {
+  std::vector<Left> all;
+  const std::filesystem::path ledger(ledger_path);
+  const std::filesystem::path folder = ledger.has_parent_path() ? ledger.parent_path() : std::filesystem::path(".");
+  const std::string start = ledger.filename().string() + std::string(kMark);
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at(folder, failed), end; !failed && at != end; at.increment(failed)) {
+    const std::string path = at->path().string();
+    if (!at->path().filename().string().starts_with(start)) continue;
+    FileHandle file(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!file.is_open() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;  // its process lives
+    std::vector<Record> rows = read_all(file.get());
+    all.push_back({path, std::move(file), std::move(rows)});
+  }
+  return all;
+}
+
+void HoldFile::remove(const Left& left) { ::unlink(left.path.c_str()); }
+
+}  // namespace ccrules::ledger

@@ -1,0 +1,13 @@
+#pragma once
+#include <string>
+
+#include "core/result.h"
+#include "ledger/spend.h"
+
+namespace ccrules::ledger {
+
+/// What the ledger's table says that a cap's key has spent, for Spend::recall(). Reads the file: on the pool. Error: it cannot be
+/// read.
+Result<Sum> spent_before(const std::string& path, const Cap& cap);
+
+}  // namespace ccrules::ledger

@@ -1,0 +1,163 @@
+#include "tokens/ceiling.h"
+
+#include <optional>
+#include <random>
+#include <string>
+
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+#include "dialect/dialect.h"
+#include "tokens/tokenizer.h"
+
+using namespace ccrules;
+using namespace ccrules::tokens;
+
+namespace {
+
+Ceiling ceiling(const dialect::Dialect& spoken, const std::string& body) {
+  std::string padded = body;
+  auto document = json::Document::open(padded);
+  REQUIRE(document.ok());
+  const auto outline = spoken.outline(*document);
+  REQUIRE(outline.ok());
+  padded.reserve(body.size() + json::kPadding);
+  auto again = json::Document::open_view(padded);
+  REQUIRE(again.ok());
+  return ceiling_of(*outline, *again);
+}
+
+std::string saying(const std::string& content, const std::string& more = {}) {
+  return R"({"model":"gpt-5.5","max_tokens":9,)" + more + R"("messages":[{"role":"user","content":)" + content + "}]}";
+}
+
+std::string quoted(const std::string& text) {
+  std::string out;
+  json::Writer writer(out);
+  writer.string(text);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("no text makes more tokens than its ceiling, whatever it is made of") {
+  std::mt19937 dice(11);
+  const std::string letters[] = {"a", " ", "\n", "\t", "é", "漢", "😀", "\"", "\\", "{", "0", "ﷺ", "\x01", "zz", "th", "   ", "\u200b"};
+  for (const Encoding encoding : {Encoding::kO200k, Encoding::kCl100k}) {
+    Tokenizer& tokenizer = Tokenizer::local(encoding);
+    for (int round = 0; round < 300; ++round) {
+      std::string text;
+      for (auto i = dice() % 400; i > 0; --i) text += letters[dice() % std::size(letters)];
+      const Ceiling most = ceiling(dialect::openai_chat(), saying(quoted(text)));
+      CAPTURE(text);
+      CHECK_FALSE(most.open);
+      CHECK(most.text_tokens >= tokenizer.count(text) + 11);
+    }
+  }
+}
+
+TEST_CASE("a picture is as large as its model takes it, and its base64 is no text") {
+  const std::string picture = R"([{"type":"image","source":{"type":"base64","media_type":"image/png","data":")" + std::string(90'000, 'A') + "\"}}]";
+  const Ceiling most = ceiling(dialect::anthropic(), saying(picture));
+  CHECK(most.images == 1);
+  CHECK(most.text_tokens < 500);
+  CHECK(most_tokens(most, "claude-opus-5-5", 1'000'000) < 5500);
+  CHECK(most_tokens(most, "claude-opus-5-5", 1'000'000) > 4784);
+  CHECK(most_tokens(most, "gpt-5.5", std::nullopt) > 36'000);
+}
+
+TEST_CASE("what only the context bounds is as large as the context") {
+  const std::string page = R"([{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"AAAA"}}])";
+  CHECK(most_tokens(ceiling(dialect::anthropic(), saying(page)), "claude-opus-5-5", 400'000) == 400'000);
+  CHECK(most_tokens(ceiling(dialect::anthropic(), saying(page)), "nobody", std::nullopt) == 1'000'000);
+  const std::string sound = R"([{"type":"input_audio","input_audio":{"data":"AAAA","format":"mp3"}}])";
+  CHECK(ceiling(dialect::openai_chat(), saying(sound)).open);
+  CHECK(ceiling(dialect::openai_chat(),
+                R"({"model":"gpt-5.5","messages":[{"role":"user","content":"hi"},{"role":"assistant","audio":{"id":"audio_1"}}]})").open);
+  for (const char* item : {R"({"type":"item_reference","id":"rs_1"})", R"({"type":"reasoning","id":"rs_1","summary":[]})",
+                           R"({"type":"computer_call_output","call_id":"c","output":{"type":"computer_screenshot","file_id":"f"}})"}) {
+    CHECK(ceiling(dialect::openai_responses(), R"({"model":"gpt-5.5","input":[{"role":"user","content":"hi"},)" + std::string(item) + "]}").open);
+  }
+  CHECK_FALSE(ceiling(dialect::openai_responses(), R"({"model":"gpt-5.5","input":[{"role":"user","content":"hi"}]})").open);
+  CHECK(ceiling(dialect::openai_chat(), saying(R"([{"type":"video_url","video_\u0075rl":{"url":"https://a/b"}}])")).open);
+  for (const char* part : {R"({"type":"input_f\u0069le","file_id":"file-1"})", R"({"type":"input_text","type":"input_file","file_id":"file-1"})"}) {
+    CHECK(ceiling(dialect::openai_responses(),
+                  R"({"model":"gpt-5.5","input":[{"role":"user","content":[)" + std::string(part) + "]}]}").open);
+  }
+  const Ceiling earlier = ceiling(dialect::openai_responses(), R"({"model":"gpt-5.5","input":"more","previous_response_id":"resp_1"})");
+  CHECK(earlier.open);
+  CHECK_FALSE(earlier.all_here);
+  CHECK_FALSE(ceiling(dialect::openai_responses(), R"({"model":"gpt-5.5","input":"more","previous_response_id":null})").open);
+  CHECK(ceiling(dialect::openai_responses(), R"({"model":"gpt-5.5","input":"more","previous\u005fresponse_id":"resp_1"})").open);
+}
+
+TEST_CASE("pictures and files in the results of Gemini's tools count like those beside them") {
+  const auto result = [](const std::string& parts) {
+    return ceiling(dialect::gemini_dialect(), R"({"contents":[{"parts":[{"functionResponse":{"name":"f","response":{"output":"x"})" + parts + "}}]}]}");
+  };
+  CHECK_FALSE(result("").open);
+  CHECK(result(R"(,"parts":[{"fileData":{"mimeType":"application/pdf","fileUri":"gs://a/b"}}])").open);
+  const Ceiling picture = result(R"(,"parts":[{"inline_data":{"mime_type":"image/png","data":"AAAA"}}])");
+  CHECK_FALSE(picture.open);
+  CHECK(picture.images == 1);
+}
+
+TEST_CASE("a text longer than the context is refused by its provider, so the context is the most it can be") {
+  Ceiling most;
+  most.text_tokens = 900'000;
+  CHECK(most_tokens(most, "gpt-5.5", 400'000) == 400'000);
+  CHECK(most_tokens(most, "claude-sonnet-4-5", 200'000) == 900'000);  // a header lifts its context
+  CHECK(most_tokens(most, "nobody", std::nullopt) == 900'000);
+  most.each_alone = true;
+  CHECK(most_tokens(most, "gpt-5.5", 400'000) == 900'000);
+}
+
+TEST_CASE("tools that a provider runs itself add to the prompt, those of the client do not") {
+  const auto with = [](const std::string& tool) {
+    return ceiling(dialect::anthropic(), saying("\"hi\"", R"("tools":[)" + tool + "],")).text_tokens;
+  };
+  CHECK(with(R"({"name":"t","input_schema":{"type":"object"}})") < 2000);
+  CHECK(with(R"({"type":"bash_20250124","name":"bash"})") < 2000);
+  CHECK(with(R"({"type":"web_search_20250305","name":"web_search"})") > 100'000);
+  CHECK(with(R"({"type":"web_search_2025\u0030305","name":"web_search"})") > 100'000);
+  CHECK(with(R"({"type":"custom","type":"web_search_20250305","name":"web_search"})") > 100'000);
+  CHECK(with(R"({"type":"shell","environment":{"type":"container_auto"}})") > 100'000);
+  CHECK(with(R"({"type":"shell","environment":{"type":"local"}})") < 2000);
+  const auto gemini = [](const std::string& tools) {
+    return ceiling(dialect::gemini_dialect(), R"({"contents":[{"parts":[{"text":"hi"}]}],"tools":)" + tools + "}").text_tokens;
+  };
+  CHECK(gemini(R"({"urlContext":{}})") > 100'000);
+  CHECK(gemini(R"([{"functionDeclarations":[{"name":"f"}],"googleSearch":{}}])") > 100'000);
+  CHECK(gemini(R"([{"functionDeclarations":[{"name":"f"}]}])") < 2000);
+  CHECK(ceiling(dialect::openai_chat(), saying("\"hi\"", R"("web_search_options":{},)")).text_tokens > 100'000);
+  CHECK(with(R"({"type":null,"name":"t","input_schema":{"type":"object"}})") < 2000);
+}
+
+TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
+  Calibration calibration;
+  const std::string first = saying(quoted(std::string(4000, 'x')));
+  auto exact = read_prompt(first, "gpt-5.5");
+  REQUIRE(exact.ok());
+  const auto bytes = static_cast<std::int64_t>(first.size());
+  const auto counted = most_tokens(*exact, bytes, "openai,gpt-5.5", chain_of(*exact), calibration);
+  REQUIRE(counted.has_value());
+  CHECK(*counted < 800);  // 500 tokens, and the bytes around the text
+  CHECK(*counted >= exact->tokens);
+
+  auto claude = read_prompt(first, "claude-opus-5-5");
+  REQUIRE(claude.ok());
+  CHECK_FALSE(most_tokens(*claude, bytes, "anthropic,claude-opus-5-5", chain_of(*claude), calibration).has_value());
+  Calibration::Anchor anchor;
+  anchor.prompt_tokens = 1234;
+  anchor.output_tokens = 50;
+  calibration.keep("anthropic,claude-opus-5-5", chain_of(*claude).back(), anchor);
+  std::string more = first;
+  more.insert(more.size() - 2, R"(,{"role":"assistant","content":"yes"},{"role":"user","content":")" + std::string(300, 'y') + "\"}");
+  auto later = read_prompt(more, "claude-opus-5-5");
+  REQUIRE(later.ok());
+  const auto known = most_tokens(*later, static_cast<std::int64_t>(more.size()), "anthropic,claude-opus-5-5", chain_of(*later), calibration);
+  REQUIRE(known.has_value());
+  CHECK(*known > 1234 + 50 + 300);
+  CHECK(*known < 1234 + 50 + 300 + 1500);
+  CHECK_FALSE(most_tokens(*later, static_cast<std::int64_t>(more.size()), "bedrock,claude-opus-5-5", chain_of(*later), calibration).has_value());
+}
