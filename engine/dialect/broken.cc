@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 #include "core/json.h"
 #include "core/limits.h"
@@ -77,6 +78,15 @@ chat::StreamError not_an_answer(std::string_view body, std::string_view provider
           "the provider sent " + described(body) +
               " where an answer was expected" + std::string(kCheck),
           true};
+}
+
+chat::StreamError unnamed_call() { return {"api_error", "the provider called a tool without naming it"}; }
+
+bool has_unnamed_call(const chat::Reply& reply) {
+  return std::any_of(reply.blocks.begin(), reply.blocks.end(), [](const chat::Block& block) {
+    const auto* call = std::get_if<chat::ToolCall>(&block.value);
+    return call != nullptr && call->name.empty();
+  });
 }
 
 chat::StreamError cut_stream(bool began, const UnstreamedBody& start) {

@@ -27,6 +27,11 @@ chat::StreamError not_an_answer(std::string_view body, std::string_view provider
 /// @param began content was there
 chat::StreamError cut_stream(bool began, const UnstreamedBody& start);
 
+/// For a call that does not say of which tool: nobody could answer it.
+chat::StreamError unnamed_call();
+/// Whether one of its calls names no tool.
+bool has_unnamed_call(const chat::Reply& reply);
+
 /// Feeds `bytes` and hands each event to `take`, which gives a Result<void>, until `ended` says so.
 template <typename Ended, typename Take>
 Result<void> each_event(sse::Decoder& decoder, std::string_view bytes, const Ended& ended, const Take& take) {

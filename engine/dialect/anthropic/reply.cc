@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "dialect/anthropic/parts.h"
+#include "dialect/broken.h"
 #include "dialect/call_ids.h"
 #include "dialect/failure.h"
 
@@ -84,6 +85,11 @@ void name_calls(chat::Reply& reply, std::uint64_t seed) {
 
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options) {
   auto reply = read_message(body, true);
+  if (reply.ok() && has_unnamed_call(*reply)) {
+    UpstreamFailure whose;
+    whose.provider = options.provider;
+    return error_of(unnamed_call(), whose);
+  }
   if (reply.ok()) {
     name_calls(*reply, options.seed);
     return reply;

@@ -352,6 +352,11 @@ class Reader : public StreamReader {
     } else if (opened.type == "tool_use") {
       kind_ = Kind::kTool;
       saw_tool_ = true;
+      if (opened.name.empty()) {
+        ended_ = true;
+        out.emplace_back(unnamed_call());
+        return;
+      }
       chat::ToolCall call;
       call.id = opened.id.empty() ? made_call_id(opened.name, next_index_, seed_) : std::move(opened.id);
       call.name = std::move(opened.name);

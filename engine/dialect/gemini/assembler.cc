@@ -187,7 +187,13 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
     start.usage = usage_;
     out.emplace_back(std::move(start));
   }
-  for (const Part& part : chunk.parts) take(part, out);
+  for (const Part& part : chunk.parts) {
+    if (part.kind == Part::Kind::kCall && part.name.empty()) {
+      fail(unnamed_call(), out);
+      return {};
+    }
+    take(part, out);
+  }
   if (!chunk.finish_reason.empty() && chunk.finish_reason != "FINISH_REASON_UNSPECIFIED") {
     finish_reason_ = chunk.finish_reason;
     finish_message_ = chunk.finish_message;

@@ -17,7 +17,10 @@ void Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out) {
   if (!started_) start(chunk, out);
   if (!chunk.thinking.empty()) show(Open::kThinking, chunk.thinking, out);
   if (!chunk.text.empty()) show(Open::kText, chunk.text, out);
-  for (const Call& call : chunk.calls) show_call(call, out);
+  for (const Call& call : chunk.calls) {
+    if (call.name.empty()) return fail(unnamed_call(), out);
+    show_call(call, out);
+  }
   if (chunk.done) end(chunk, out);
 }
 

@@ -36,6 +36,11 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
   assembler.apply(chunk, events);
   chat::Collector collector;
   for (const chat::Event& event : events) collector.add(event);
+  if (collector.error()) {
+    UpstreamFailure whose;
+    whose.provider = options.provider;
+    return error_of(*collector.error(), whose);
+  }
   return collector.take();
 }
 

@@ -453,11 +453,10 @@ void Assembler::end(std::vector<chat::Event>& out) {
                       return !tool.scan.complete() && (tool.passing || starts_object(tool.waiting));
                     });
   if (unnamed || half) {
-    fail({"api_error",
-          unnamed ? "the provider called a tool without naming it"
-                  : "the provider's stream ended inside a tool call",
-          half},
-         out);
+    chat::StreamError error = unnamed_call();
+    if (!unnamed) error.message = "the provider's stream ended inside a tool call";
+    error.cut = half;
+    fail(std::move(error), out);
     return;
   }
   open_waiting(true, out);

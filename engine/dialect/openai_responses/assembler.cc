@@ -55,6 +55,7 @@ void Assembler::end(const Envelope& envelope, std::vector<chat::Event>& out) {
   add_untold(envelope);
   for (Entry& entry : entries_) entry.done = true;
   pump(out);
+  if (ended_) return;
   if (next_index_ == 0) {
     out.emplace_back(chat::BlockStart{next_index_++, chat::Block{chat::Text{}}});
     out.emplace_back(chat::BlockEnd{0});
@@ -246,6 +247,7 @@ void Assembler::pump(std::vector<chat::Event>& out) {
     entry.waiting.erase(entry.waiting.begin(), entry.waiting.begin() + static_cast<std::ptrdiff_t>(shown));
     if (is_call(entry) && !entry.block_open && !entry.name.empty()) open_call(entry, out);
     if (!entry.done) return;
+    if (is_call(entry) && entry.name.empty()) return fail(unnamed_call(), out);
     close(entry, out);
     ++current_;
   }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "core/text.h"
+#include "dialect/broken.h"
 #include "dialect/failure.h"
 #include "dialect/openai_responses/parts.h"
 
@@ -93,6 +94,11 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
   });
   reply.reason = stop_reason_of(*envelope, called, refused);
   if (reply.blocks.empty()) reply.blocks.push_back({chat::Text{}});
+  if (has_unnamed_call(reply)) {
+    UpstreamFailure whose;
+    whose.provider = options.provider;
+    return error_of(unnamed_call(), whose);
+  }
   return reply;
 }
 

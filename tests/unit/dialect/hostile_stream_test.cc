@@ -123,6 +123,7 @@ TEST_CASE("hostile bytes of an anthropic provider") {
              {R"(a {"x":1})", "b "}},
             {"two calls in pieces of each other", sse({start, call(0, "a"), call(1, "b"), piece(0, "{"), piece(1, "{"), piece(0, "}"), piece(1, "}"), end, stop}),
              End::kError, "", {}},
+            {"a call of nothing", sse({start, call(0, ""), piece(0, R"({\"x\":1})"), close(0), end, stop}), End::kError, "", {}},
             {"the last event twice", sse({start, text, hi, close(0), end, stop, stop}), End::kClean, "Hi", {}},
             {"text behind the end", sse({start, text, hi, close(0), end, stop, hi}), End::kClean, "Hi", {}},
             {"no end", sse({start, text, hi, close(0)}), End::kError, "", {}},
@@ -159,6 +160,7 @@ TEST_CASE("hostile bytes of a chat provider") {
             {"calls without ids",
              sse({piece(R"({"index":0,"function":{"name":"a","arguments":"{}"}},{"index":1,"function":{"name":"b","arguments":"{}"}})"), calls_over, done}),
              End::kClean, "", {"a {}", "b {}"}},
+            {"a call of nothing", sse({piece(R"({"index":0,"id":"i0","function":{"name":"","arguments":"{}"}})"), calls_over, done}), End::kError, "", {}},
             {"another answer in between", sse({hi, R"({"id":"c1","choices":[{"index":1,"delta":{"content":"Not me"}}]})", stop, done}), End::kClean, "Hi", {}},
             {"the end twice", sse({hi, stop, stop, done, done}), End::kClean, "Hi", {}},
             {"no end", sse({hi}), End::kError, "", {}},
@@ -202,6 +204,7 @@ TEST_CASE("hostile bytes of a responses provider") {
              sse({created, call(0, "1", "a"), call(1, "2", "b"), piece(0, "1", R"({\"x\":)"), piece(1, "2", R"({\"y\":)"), piece(0, "1", "1}"),
                   piece(1, "2", "2}"), empty_end}),
              End::kClean, "", {R"(a {"x":1})", R"(b {"y":2})"}},
+            {"a call of nothing", sse({created, call(0, "1", ""), piece(0, "1", "{}"), empty_end}), End::kError, "", {}},
             {"the last event twice", sse({created, item, part, text, good, good}), End::kClean, "Hi", {}},
             {"text behind the end", sse({created, item, part, text, good, text}), End::kClean, "Hi", {}},
             {"an end and no more", sse({created, item, part, text}), End::kError, "", {}},
@@ -233,6 +236,7 @@ TEST_CASE("hostile bytes of a gemini provider") {
              sse({chunk(hi), R"({"candidates":[{"index":1,"content":{"parts":[{"text":"Not me"}]}}]})", chunk("", stop)}), End::kClean, "Hi", {}},
             {"calls without ids", sse({chunk(R"({"functionCall":{"name":"a","args":{"x":1}}},{"functionCall":{"name":"b","args":{"y":2}}})", stop)}), End::kClean, "",
              {R"(a {"x":1})", R"(b {"y":2})"}},
+            {"a call of nothing", sse({chunk(R"({"functionCall":{"args":{"x":1}}},{"text":"Hi"})", stop)}), End::kError, "", {}},
             {"two calls with one id",
              sse({chunk(R"({"functionCall":{"id":"i","name":"a","args":{}}},{"functionCall":{"id":"i","name":"b","args":{}}})", stop)}), End::kClean, "",
              {"a {}", "b {}"}},
@@ -255,6 +259,7 @@ TEST_CASE("hostile bytes of an ollama provider") {
             {"calls without ids, in one message",
              lines({R"({"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"a","arguments":{"x":1}}},{"function":{"name":"b","arguments":{}}}]},"done":false})", done}),
              End::kClean, "", {R"(a {"x":1})", "b {}"}},
+            {"a call of nothing", lines({R"({"message":{"role":"assistant","tool_calls":[{"function":{"arguments":{}}}]},"done":false})", hi, done}), End::kError, "", {}},
             {"text behind the end", lines({hi, done, hi}), End::kClean, "Hi", {}},
             {"no end", lines({hi}), End::kError, "", {}},
             {"a web page", kHtml, End::kError, "", {}},
@@ -262,6 +267,23 @@ TEST_CASE("hostile bytes of an ollama provider") {
             {"a line that is cut", lines({hi, "{\"model\":"}), End::kError, "", {}},
             {"bytes that are no UTF-8", lines({"{\"message\":{\"role\":\"assistant\",\"content\":\"\xff\xfe\"},\"done\":false}", done}), End::kError, "", {}},
         });
+}
+
+TEST_CASE("a whole answer whose call names no tool is an error, in every format") {
+  const std::pair<const dialect::Dialect*, std::string> kAnswers[] = {
+      {&dialect::anthropic(), R"({"type":"message","role":"assistant","model":"m","content":[{"type":"tool_use","id":"i","input":{}}],"stop_reason":"tool_use"})"},
+      {&dialect::openai_chat(), R"({"choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"i","function":{"arguments":"{}"}}]},"finish_reason":"tool_calls"}]})"},
+      {&dialect::openai_responses(), R"({"object":"response","status":"completed","output":[{"type":"function_call","call_id":"i","arguments":"{}"}]})"},
+      {&dialect::gemini_dialect(), R"({"candidates":[{"content":{"parts":[{"functionCall":{"args":{}}}]},"finishReason":"STOP"}]})"},
+      {&dialect::ollama_chat(), R"({"message":{"role":"assistant","tool_calls":[{"function":{"arguments":{}}}]},"done":true})"},
+  };
+  for (const auto& [dialect, body] : kAnswers) {
+    INFO(dialect->name());
+    const auto reply = dialect->read_reply(body, {});
+    REQUIRE_FALSE(reply.ok());
+    CHECK(reply.error().http_status >= 500);
+    CHECK_THAT(reply.error().message, Catch::Contains("without naming it"));
+  }
 }
 
 TEST_CASE("an event without an end is refused before it fills the memory, in every format") {
