@@ -9,11 +9,11 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/log.h"
-#include "http/wait.h"
 #include "proxy/circuit.h"
 #include "proxy/gate.h"
 #include "proxy/lanes.h"
 #include "proxy/paying.h"
+#include "proxy/race.h"
 #include "proxy/rate_limit.h"
 #include "tokens/ceiling.h"
 
@@ -131,69 +131,6 @@ Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::i
   if (next.same_target) next.wait = std::min(std::max(wish.retry_after, milliseconds(0)), wish.retry_at_most);
   return next;
 }
-
-/// One attempt, from its pass to its outcome.
-struct Try {
-  Try(Circuits& circuits, const rules::Target& at, Circuits::Pass admitted) : pass(circuits, at.provider, admitted) { tried.target = at; }
-  void take(LaneLease taken) {
-    lane = taken.lane();
-    lease = std::move(taken);
-  }
-  [[nodiscard]] bool over() const { return result.has_value(); }
-  [[nodiscard]] bool won() const { return over() && result->ok(); }
-
-  CircuitPass pass;
-  LaneLease lease;
-  const config::Lane* lane = nullptr;  ///< null: its provider has but one
-  std::int64_t sent_ms = 0;
-  Tried tried;
-
-  // Of one that may have another one beside it:
-  std::size_t place = 0;            ///< of its target among the request's
-  std::optional<LaneChoice> lanes;  ///< of a target that the attempts have not come to
-  RateLease rate;                   ///< its own share of the request's rate limits
-  std::unique_ptr<StopSource> stop;
-  std::optional<Result<std::unique_ptr<FirstReply>>> result;
-};
-
-/// Runs attempts beside each other. In its owner's frame, which lives until none is running.
-class Race {
- public:
-  Race(Worker& worker, const Ask& ask, const Visit& visit, StopToken stop) : worker_(worker), ask_(ask), visit_(visit), stop_(stop) {}
-  void start(Try& runner) {
-    runner.stop = std::make_unique<StopSource>(stop_);
-    runner.tried.may_be_beside = true;
-    ++running_;
-    spawn(run(*this, runner));
-  }
-  [[nodiscard]] int running() const { return running_; }
-  /// Returns when one that is running has ended, or after so long (zero: not before). They end by themselves when the request stops.
-  Task<void> wait(milliseconds patience) {
-    http::Wait wait(worker_.loop, patience, StopToken());
-    waiting_ = &wait;
-    (void)co_await wait;  // who asks looks for himself
-    waiting_ = nullptr;
-  }
-
- private:
-  static Task<void> run(Race& race, Try& runner) {
-    auto result = co_await try_target(race.worker_, race.ask_, race.visit_, std::move(runner.lease), runner.tried, runner.stop->token());
-    if (result.ok()) (*result)->alone = std::move(runner.stop);
-    runner.result.emplace(std::move(result));
-    race.ended();  // neither lives on from here
-  }
-  void ended() {
-    --running_;
-    if (http::Wait* const waiting = std::exchange(waiting_, nullptr)) waiting->wake();
-  }
-
-  Worker& worker_;
-  const Ask& ask_;
-  const Visit& visit_;
-  StopToken stop_;
-  int running_ = 0;
-  http::Wait* waiting_ = nullptr;
-};
 
 /// What an answer is known to have cost when its first content is there.
 chat::Usage usage_of(const FirstReply& reply) {
