@@ -102,19 +102,23 @@ Next after_failure(Worker& worker, const Ask& ask, Visit& visit, const Error& er
   return next;
 }
 
+/// What an answer is known to have cost when its first content is there.
+chat::Usage usage_of(const FirstReply& reply) {
+  chat::Usage usage;
+  if (reply.reply) usage = reply.reply->usage;
+  for (const chat::Event& event : reply.events) {
+    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
+    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) usage.merge(end->usage);
+  }
+  return usage;
+}
+
 /// What response rules make of a reply before any of it goes to the client; give_up: the client gets it.
 Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::int64_t ttft_ms, chat::Usage& usage) {
-  const char* stop_reason = "";
-  if (attempt.reply) {
-    usage = attempt.reply->usage;
-    stop_reason = stop_reason_name(attempt.reply->reason);
-  }
+  usage = usage_of(attempt);
+  const char* stop_reason = attempt.reply ? stop_reason_name(attempt.reply->reason) : "";
   for (const chat::Event& event : attempt.events) {
-    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
-    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) {
-      usage.merge(end->usage);
-      stop_reason = stop_reason_name(end->reason);
-    }
+    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) stop_reason = stop_reason_name(end->reason);
   }
   rules::Facts facts = facts_of_attempt(ask, visit, attempt.stream->status());
   facts.stop_reason = stop_reason;
@@ -130,17 +134,6 @@ Next after_reply(const Ask& ask, Visit& visit, const FirstReply& attempt, std::i
   next.same_target = !next.to && wish.retry == true;
   if (next.same_target) next.wait = std::min(std::max(wish.retry_after, milliseconds(0)), wish.retry_at_most);
   return next;
-}
-
-/// What an answer is known to have cost when its first content is there.
-chat::Usage usage_of(const FirstReply& reply) {
-  chat::Usage usage;
-  if (reply.reply) usage = reply.reply->usage;
-  for (const chat::Event& event : reply.events) {
-    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
-    if (const auto* end = std::get_if<chat::MessageEnd>(&event)) usage.merge(end->usage);
-  }
-  return usage;
 }
 
 /// False when what is asked may change something at a provider, or when nobody waits for it: it is sent once at a time.
@@ -200,6 +193,8 @@ class Attempts {
   std::unique_ptr<Try> at(std::size_t place);
   /// The other one has won, or both have failed and it is not the one that counts.
   void note_loser(Try& loser, bool called_off);
+  /// Its target is the one the attempts are at.
+  void come_to(Try& beside);
   /// At a target, for the first time or anew.
   void arrive();
 
@@ -303,45 +298,35 @@ Task<std::unique_ptr<Try>> Attempts::beside(const Try& first) {
 }
 
 Task<Result<std::unique_ptr<FirstReply>>> Attempts::race(Try& first, std::unique_ptr<Try>& second, StopToken stop) {
-  constexpr milliseconds kUntilOneEnds{0};
   const milliseconds patience = alone_for();
-  Race race(worker_, ask_, visit_, stop);
-  race.start(first);
-  if (!first.over()) co_await race.wait(patience);
-  if (!first.over() && !stop.stopped()) second = co_await beside(first);
-  if (second && !first.over() && !stop.stopped()) {
+  Race race(worker_, ask_, visit_, first, stop);
+  co_await race.begin(patience);
+  if (race.is_open()) second = co_await beside(first);
+  if (second && race.is_open()) {
     log::info(target_name() + " has given nothing for " + std::to_string(patience.count()) + " ms: " + target_text(second->tried.target) +
                   " is asked beside it",
               visit_.row.id);
     begin(*second);
-    race.start(*second);
+    race.join(*second);
   } else {
     second.reset();
   }
-  const auto decided = [&first, &second] {
-    // What the first was refused for, the client has to mend: no need to wait for what another target says to it.
-    return (first.over() && (first.result->ok() || first.result->error().retry == Retry::kNever)) || (second && second->won());
-  };
-  while (!decided() && race.running() > 0) co_await race.wait(kUntilOneEnds);
-  if (!second) co_return *std::move(first.result);
-
-  const bool first_counts = first.over() && decided() && !(second->won() && !first.won());
-  Try& loser = first_counts ? *second : first;
-  const bool called_off = !loser.over();
-  if (called_off) loser.stop->request_stop(StopReason::kClientGone);
-  while (race.running() > 0) co_await race.wait(kUntilOneEnds);
-  note_loser(loser, called_off);
-  if (first_counts) {
+  const Race::Outcome outcome = co_await race.outcome();
+  if (outcome.loser != nullptr) note_loser(*outcome.loser, outcome.called_off);
+  if (outcome.counts == second.get()) {
+    come_to(*second);
+  } else {
     second.reset();
-    co_return *std::move(first.result);
   }
-  if (second->place != at_) {
-    at_ = second->place;
-    tries_here_ = 1;
-    lanes_.reset();
-    if (second->lanes) lanes_.emplace(*std::move(second->lanes));
-  }
-  co_return *std::move(second->result);
+  co_return *std::move(outcome.counts->result);
+}
+
+void Attempts::come_to(Try& beside) {
+  if (beside.place == at_) return;
+  at_ = beside.place;
+  tries_here_ = 1;
+  lanes_.reset();
+  if (beside.lanes) lanes_.emplace(*std::move(beside.lanes));
 }
 
 void Attempts::note_loser(Try& loser, bool called_off) {

@@ -43,24 +43,42 @@ struct Try {
   std::optional<Result<std::unique_ptr<FirstReply>>> result;
 };
 
-/// Runs attempts beside each other. In its owner's frame, which lives until none is running. The loop's
-/// thread.
+/// An attempt, and another one beside it where it is slow. In its owner's frame, like both attempts; the loop's thread.
 class Race {
  public:
-  Race(Worker& worker, const Ask& ask, const Visit& visit, StopToken stop) : worker_(worker), ask_(ask), visit_(visit), stop_(stop) {}
-  void start(Try& runner);
-  [[nodiscard]] int running() const { return running_; }
-  /// Returns when one that is running has ended, or after so long (zero: not before). They end by themselves
-  /// when the request stops.
-  Task<void> wait(std::chrono::milliseconds patience);
+  /// @param stop the request's: whatever runs ends with it
+  Race(Worker& worker, const Ask& ask, const Visit& visit, Try& first, StopToken stop)
+      : worker_(worker), ask_(ask), visit_(visit), first_(first), stop_(stop) {}
+  /// Sends the first attempt. Returns when it is over, or has given nothing for so long (> 0).
+  Task<void> begin(std::chrono::milliseconds patience);
+  /// True while another one beside the first would be of use.
+  [[nodiscard]] bool is_open() const { return !first_.over() && !stop_.stopped(); }
+  /// Sends another one, at most once, after begin(); it lives as long as the first.
+  void join(Try& second);
+
+  struct Outcome {
+    Try* counts = nullptr;    ///< whose result is the request's
+    Try* loser = nullptr;     ///< the other one; null: there was none
+    bool called_off = false;  ///< the loser had not come to its own end
+  };
+  /// Waits until one has won or none can, and calls the other one off: both are over then.
+  Task<Outcome> outcome();
 
  private:
   static Task<void> run(Race& race, Try& runner);
+  void start(Try& runner);
   void ended();
+  /// Returns when one that is running has ended, or after so long (zero: not before).
+  Task<void> wait(std::chrono::milliseconds patience);
+  [[nodiscard]] bool second_won() const { return second_ != nullptr && second_->won(); }
+  /// What the first was refused for, the client has to mend: no need to wait for what another target says to it.
+  [[nodiscard]] bool refused() const { return first_.over() && !first_.won() && first_.result->error().retry == Retry::kNever; }
 
   Worker& worker_;
   const Ask& ask_;
   const Visit& visit_;
+  Try& first_;
+  Try* second_ = nullptr;
   StopToken stop_;
   int running_ = 0;
   http::Wait* waiting_ = nullptr;
