@@ -12,7 +12,7 @@
 #include "dialect/refused_field.h"
 #include "http/coding.h"
 #include "provider/cloud.h"
-#include "proxy/caching.h"
+#include "proxy/asking.h"
 #include "proxy/gate.h"
 #include "proxy/native.h"
 #include "proxy/strict.h"

@@ -23,7 +23,7 @@
 
 namespace ccrules::proxy {
 
-class Asking;  // proxy/caching.h
+class Asking;  // proxy/asking.h
 
 /// What the client asks for; views into the exchange and into answer()'s frame.
 struct Ask {
