@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chat/event.h"
+#include "core/assert.h"
 #include "core/limits.h"
 #include "core/text.h"
 
@@ -87,55 +88,39 @@ void Asking::take(std::string_view bytes, bool last) {
   if (!kept_) recording_ = !answer_->give_up(asker_gave_up());
 }
 
-/// Passes a reply's bytes on and keeps them.
-class Asking::Recording final : public http::ReplyStream {
- public:
-  /// @param waits until it is chosen()
-  Recording(Asking& asking, std::unique_ptr<http::ReplyStream> from, bool waits)
-      : asking_(asking), from_(std::move(from)), waits_(waits) {}
-  void chosen() {
-    if (!waits_) return;
-    waits_ = false;
-    asking_.restart();
-    asking_.take(early_, ended_);
-    text::give_back(early_);
-  }
-  [[nodiscard]] int status() const noexcept override { return from_->status(); }
-  [[nodiscard]] const http::Headers& headers() const noexcept override { return from_->headers(); }
-  [[nodiscard]] http::Coding coding() const noexcept override { return from_->coding(); }
-  void keep_encoded(std::string& copy) noexcept override { from_->keep_encoded(copy); }
-  Task<Result<http::Chunk>> read(milliseconds patience, StopToken stop) override {
-    auto chunk = co_await from_->read(patience, stop);
-    if (!chunk.ok() || chunk->quiet) co_return chunk;
-    if (waits_) {
-      early_ += chunk->bytes;
-      ended_ = chunk->end;
-    } else {
-      asking_.take(chunk->bytes, chunk->end);
-    }
-    co_return chunk;
-  }
+void Recording::chosen() {
+  if (!waits_) return;
+  waits_ = false;
+  asking_.restart();
+  asking_.take(early_, ended_);
+  text::give_back(early_);
+}
 
- private:
-  Asking& asking_;
-  std::unique_ptr<http::ReplyStream> from_;
-  bool waits_;
-  std::string early_;  ///< what was read while it waited
-  bool ended_ = false;
-};
+Task<Result<http::Chunk>> Recording::read(milliseconds patience, StopToken stop) {
+  auto chunk = co_await from_->read(patience, stop);
+  if (!chunk.ok() || chunk->quiet) co_return chunk;
+  if (waits_) {
+    early_ += chunk->bytes;
+    ended_ = chunk->end;
+  } else {
+    asking_.take(chunk->bytes, chunk->end);
+  }
+  co_return chunk;
+}
 
 void Asking::restart() {
   answer_->restart();
   ended_ = false;
 }
 
-std::unique_ptr<http::ReplyStream> Asking::record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two) {
+std::unique_ptr<Recording> Asking::record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two) {
   if (!one_of_two) restart();
   return std::make_unique<Recording>(*this, std::move(reply), one_of_two);
 }
 
 void Asking::arrives(const FirstReply& reply, const dialect::Dialect& spoken) {
-  static_cast<Recording&>(*reply.stream).chosen();  // record() was given it
+  CCR_ASSERT(reply.recording != nullptr);  // every attempt of this request was given to record()
+  reply.recording->chosen();
   cache::Source source;
   source.provider = reply.provider->id;
   source.model = reply.model;

@@ -1,7 +1,9 @@
 #pragma once
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "async/stop.h"
 #include "async/task.h"
@@ -13,6 +15,30 @@
 #include "rules/decision.h"
 
 namespace ccrules::proxy {
+
+class Asking;
+
+/// Passes a reply's bytes on and keeps them for those who read along.
+class Recording final : public http::ReplyStream {
+ public:
+  /// @param waits until it is chosen()
+  Recording(Asking& asking, std::unique_ptr<http::ReplyStream> from, bool waits)
+      : asking_(asking), from_(std::move(from)), waits_(waits) {}
+  /// This reply is the one: the others get what was read so far.
+  void chosen();
+  [[nodiscard]] int status() const noexcept override { return from_->status(); }
+  [[nodiscard]] const http::Headers& headers() const noexcept override { return from_->headers(); }
+  [[nodiscard]] http::Coding coding() const noexcept override { return from_->coding(); }
+  void keep_encoded(std::string& copy) noexcept override { from_->keep_encoded(copy); }
+  Task<Result<http::Chunk>> read(std::chrono::milliseconds patience, StopToken stop) override;
+
+ private:
+  Asking& asking_;
+  std::unique_ptr<http::ReplyStream> from_;
+  bool waits_;
+  std::string early_;  ///< what was read while it waited
+  bool ended_ = false;
+};
 
 /// A request that asks its provider what others may be asking, too: they read along, and later ones find the answer in the
 /// cache. It goes on when its own client leaves and somebody still reads. Lives in the request's frame; the loop's thread.
@@ -32,9 +58,9 @@ class Asking {
   [[nodiscard]] const std::string& body() const noexcept { return answer_->question().body; }
   /// Stops when nobody wants the answer any more.
   [[nodiscard]] StopToken stop() noexcept { return stop_.token(); }
-  /// An attempt's reply: what is read of it is kept.
+  /// An attempt's reply: what is read of it is kept. Every attempt's goes through here.
   /// @param one_of_two another attempt may be recorded at the same time: others see nothing of it before arrives()
-  std::unique_ptr<http::ReplyStream> record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two);
+  std::unique_ptr<Recording> record(std::unique_ptr<http::ReplyStream> reply, bool one_of_two);
   /// This reply is the one.
   void arrives(const FirstReply& reply, const dialect::Dialect& spoken);
   /// The own client has been served, as far as it let us. Reads what others still wait for, and keeps what is worth it.
@@ -43,7 +69,7 @@ class Asking {
   void failed(const Error& error);
 
  private:
-  class Recording;
+  friend class Recording;
   struct Client : StopCallback {
     explicit Client(Asking& asking);
     Asking& asking;

@@ -383,7 +383,11 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
                                  ".base_url heed accept-encoding",
                              *attempt.provider);
   }
-  if (ask.asking != nullptr) attempt.stream = ask.asking->record(std::move(attempt.stream), tried.may_be_beside);
+  if (ask.asking != nullptr) {
+    auto recording = ask.asking->record(std::move(attempt.stream), tried.may_be_beside);
+    attempt.recording = recording.get();
+    attempt.stream = std::move(recording);
+  }
   auto received = co_await receive(worker, ask, attempt, visit);
   if (!received) {
     tried.wasted = begun(attempt.events);

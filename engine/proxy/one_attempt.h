@@ -23,7 +23,8 @@
 
 namespace ccrules::proxy {
 
-class Asking;  // proxy/asking.h
+class Asking;     // proxy/asking.h
+class Recording;  // likewise
 
 /// What the client asks for; views into the exchange and into answer()'s frame.
 struct Ask {
@@ -67,6 +68,7 @@ struct FirstReply : Pooled {
   std::unique_ptr<StopSource> alone;  ///< what `clock` stops with, where another attempt ran beside this one
   std::unique_ptr<AttemptClock> clock;
   std::unique_ptr<http::ReplyStream> stream;
+  Recording* recording = nullptr;  ///< what `stream` is where others may read along; else null
   chat::LossNotes losses;
   dialect::ReaderOptions reading;  ///< what a reader of the reply must know of the request
 
