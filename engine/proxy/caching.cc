@@ -103,18 +103,6 @@ class Replay final : public http::ReplyStream {
   std::string bytes_;
 };
 
-Ask ask_of(const http::Exchange& exchange, const dialect::Dialect& spoken, Plan& plan) {
-  Ask ask;
-  ask.head = &exchange.head();
-  ask.exchange = &exchange;
-  ask.document = &plan.document;
-  ask.outline = &plan.outline;
-  ask.spoken = &spoken;
-  ask.decision = &plan.decision;
-  ask.facts = &plan.facts;
-  return ask;
-}
-
 enum class Served : std::uint8_t { kYes, kAskAgain };
 
 /// What it would have cost, in nano-USD.
@@ -122,8 +110,8 @@ std::int64_t saving(const Visit& visit) {
   return ledger::cost_nanousd(visit.row.usage, visit.row.provider, visit.row.model, *visit.policy->config).value_or(0);
 }
 
-Task<Result<Served>> replay(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken, Visit& visit, Plan& plan,
-                            std::shared_ptr<cache::Answer> answer) {
+Task<Result<Served>> replay(Worker& worker, http::Exchange& exchange, Visit& visit, Plan& plan, std::shared_ptr<cache::Answer> answer) {
+  const dialect::Dialect& spoken = *plan.spoken;
   auto stream = std::make_unique<Replay>(worker.loop, answer);
   auto arrived = co_await stream->arrival(exchange.stop());
   if (!arrived.ok()) {
@@ -136,7 +124,7 @@ Task<Result<Served>> replay(Worker& worker, http::Exchange& exchange, const dial
   stream->describe(visit.row.id);
   visit.row.cache = "hit";
   visit.row.cost_nanousd = 0;
-  const Ask ask = ask_of(exchange, spoken, plan);
+  const Ask ask = ask_of(exchange, plan);
   StopSource within(exchange.stop());
   Replayed replayed;
   replayed.stream = std::move(stream);
@@ -164,8 +152,8 @@ Task<Result<Served>> replay(Worker& worker, http::Exchange& exchange, const dial
 
 }  // namespace
 
-Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken, Visit& visit, Plan& plan,
-                                std::string& body, std::unique_ptr<Asking>& asking) {
+Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit& visit, Plan& plan, std::string& body, Sending& sending) {
+  const dialect::Dialect& spoken = *plan.spoken;
   const rules::CachePolicy policy = policy_of(visit, plan.decision);
   const std::string_view wish = exchange.head().headers.get("cache-control");
   const auto context = context_of(worker, exchange.head(), spoken, visit, plan.decision, policy);
@@ -187,7 +175,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const 
   for (int joins = 0; joins < kJoins; ++joins) {
     std::shared_ptr<cache::Answer> answer = find_answer(store, asked, age);
     if (answer) {
-      CCR_CO_TRY(served, co_await replay(worker, exchange, spoken, visit, plan, std::move(answer)));
+      CCR_CO_TRY(served, co_await replay(worker, exchange, visit, plan, std::move(answer)));
       if (served == Served::kYes) co_return true;
       continue;
     }
@@ -200,7 +188,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const 
       continue;
     }
     plan.body = &mine->question().body;
-    asking = std::make_unique<Asking>(worker, exchange, std::move(mine), Asking::Terms{policy, plan.decision.targets.front()});
+    sending.share(std::make_unique<Asking>(worker, exchange, std::move(mine), Asking::Terms{policy, plan.decision.targets.front()}));
     break;
   }
   store.missed();

@@ -1,12 +1,11 @@
 #pragma once
-#include <memory>
 #include <string>
 
 #include "async/task.h"
 #include "core/result.h"
 #include "http/server.h"
-#include "proxy/asking.h"
 #include "proxy/plan.h"
+#include "proxy/sending.h"
 #include "proxy/visit.h"
 #include "proxy/worker.h"
 
@@ -19,8 +18,7 @@ inline bool may_cache(const Visit& visit, const rules::Decision& decision) {
 }
 
 /// Answers from the cache, from what is there or what somebody is being answered just now. False: nobody has answered this yet; when
-/// the request's own answer is worth keeping, `asking` is set and has taken `body`.
-Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, const dialect::Dialect& spoken, Visit& visit, Plan& plan,
-                                std::string& body, std::unique_ptr<Asking>& asking);
+/// the request's own answer is worth keeping, `sending` is shared and has taken `body`.
+Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit& visit, Plan& plan, std::string& body, Sending& sending);
 
 }  // namespace ccrules::proxy

@@ -15,6 +15,7 @@
 #include "proxy/asking.h"
 #include "proxy/gate.h"
 #include "proxy/native.h"
+#include "proxy/plan.h"
 #include "proxy/strict.h"
 
 namespace ccrules::proxy {
@@ -297,6 +298,19 @@ Task<Result<void>> receive(Worker& worker, const Ask& ask, FirstReply& attempt, 
 }
 
 }  // namespace
+
+Ask ask_of(const http::Exchange& exchange, Plan& plan) {
+  Ask ask;
+  ask.head = &exchange.head();
+  ask.exchange = &exchange;
+  ask.body = plan.body;
+  ask.document = &plan.document;
+  ask.outline = &plan.outline;
+  ask.spoken = plan.spoken;
+  ask.decision = &plan.decision;
+  ask.facts = &plan.facts;
+  return ask;
+}
 
 Error name_provider(Error error, const config::Provider& provider) {
   error.provider = provider.id;

@@ -25,8 +25,9 @@ namespace ccrules::proxy {
 
 class Asking;     // proxy/asking.h
 class Recording;  // likewise
+struct Plan;      // proxy/plan.h
 
-/// What the client asks for; views into the exchange and into answer()'s frame.
+/// What the client asks for; views into the exchange and the plan.
 struct Ask {
   const http::RequestHead* head = nullptr;
   const http::Exchange* exchange = nullptr;  ///< only for what it accepts
@@ -39,6 +40,9 @@ struct Ask {
   const rules::Facts* facts = nullptr;
   Asking* asking = nullptr;  ///< null: nobody else wants the answer
 };
+
+/// What is asked as the plan has it, with the body where it lies now. Nobody reads along.
+Ask ask_of(const http::Exchange& exchange, Plan& plan);
 
 /// One attempt's right to run: stops with the request, when its deadline passes, or after the time it may take in all.
 struct AttemptClock : Pooled {

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/text.h"
-#include "proxy/attempts.h"
 #include "proxy/cache_breaks.h"
 #include "proxy/caching.h"
 #include "proxy/forward.h"
@@ -13,7 +12,7 @@
 #include "proxy/paying.h"
 #include "proxy/plan.h"
 #include "proxy/rate_limit.h"
-#include "proxy/relay.h"
+#include "proxy/sending.h"
 #include "proxy/serve_endpoint.h"
 #include "proxy/tell_failure.h"
 #include "proxy/visit.h"
@@ -35,37 +34,17 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_CHECK(settle(visit, *plan));
   note_payer(worker, exchange.head(), plan->decision, visit);
   CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
-  std::unique_ptr<Asking> asking;
+  Sending sending(worker, exchange, visit);
   if (may_cache(visit, plan->decision)) {
-    CCR_CO_TRY(served, co_await serve_cached(worker, exchange, spoken, visit, *plan, body, asking));
+    CCR_CO_TRY(served, co_await serve_cached(worker, exchange, visit, *plan, body, sending));
     if (served) co_return Result<void>();
   }
   CCR_CO_CHECK(co_await reserve_budget(worker, visit, *plan));
-
-  Ask ask;
-  ask.head = &exchange.head();
-  ask.exchange = &exchange;
-  ask.body = plan->body;
-  ask.document = &plan->document;
-  ask.outline = &plan->outline;
-  ask.spoken = &spoken;
-  ask.decision = &plan->decision;
-  ask.facts = &plan->facts;
-  ask.asking = asking.get();
-  StopSource within(asking ? asking->stop() : exchange.stop());
-  Deadline total(worker.loop, within);
-  total.set(visit.policy->config->timeouts.total);  // zero: no limit
-  auto first = co_await first_reply(worker, ask, visit, within.token());
-  if (asking && !first.ok()) asking->failed(first.error());
-  CCR_CO_TRY(reply, std::move(first));
-  if (asking) asking->arrives(*reply, spoken);
+  CCR_CO_TRY(reply, co_await sending.first_reply(*plan));
   note_cache_use(worker, *plan, *reply, visit);
   plan.reset();  // committed: no other attempt will need it, and a stream may be open for an hour
   text::give_back(body);
-  auto relayed = co_await relay(worker, *reply, spoken, visit, exchange);
-  note_end(worker, *reply, visit, exchange);
-  if (asking) co_await asking->finish(*reply, visit);
-  co_return relayed;
+  co_return co_await sending.bring(*reply);
 }
 
 /// A request to a model: always ends with its ledger row.
