@@ -7,22 +7,17 @@
 
 #include "config/load.h"
 #include "config/snapshot.h"
+#include "rules/lua_diagnostics.h"
 #include "rules/lua_source.h"
+#include "rules/problem.h"
 #include "rules/reader.h"
+#include "rules/request_view.h"
 #include "rules/source.h"
 #include "rules/targets.h"
 #include "rules/tree.h"
 #include "rules/vm.h"
 
 namespace ccrules::rules {
-
-/// Something wrong at a place of a file that the context knows.
-struct Problem {
-  Spot at;
-  std::string message;
-  std::string hint;
-};
-using Problems = std::vector<Problem>;
 
 /// `rule "name" { }` and its like, as a Lua file called it.
 struct Declaration {
@@ -32,9 +27,6 @@ struct Declaration {
   Spot at;
   const SourceFile* file = nullptr;
 };
-
-/// A file's name in Lua's messages; LuaJIT cuts names longer than 60 bytes itself, so that no prefix could be recognised.
-std::string chunk_name(const SourceFile& file);
 
 /// Lua files in one Vm: loads them, keeps their functions, calls those with `req`. Not thread-safe.
 class Script {
@@ -57,9 +49,12 @@ class Script {
     vm_->note_lines(lines);
   }
   /// What names of targets mean to req.warm(); must outlive the script.
-  void set_targets(const Targets* targets) { targets_ = targets; }
+  void set_targets(const Targets* targets) { request_.set_targets(targets); }
   /// The zones of req.time_in(); must outlive the script.
-  void set_zones(Zones* zones) { zones_ = zones; }
+  void set_zones(Zones* zones) {
+    zones_ = zones;
+    request_.set_zones(zones);
+  }
 
   /// Calls a function value of a rule: with `req`, and before it the fact's value when that is given.
   bool test(int ref, Reader& reader, const Value* value, bool& yes, std::string& error);
@@ -75,24 +70,16 @@ class Script {
  private:
   struct Loading;
   struct Binding;
-  Script() = default;
+  explicit Script(const Grants& grants) : request_(grants), grants_(grants) {}
   bool start(std::string& error);
   bool load_again();
   bool call(int ref, Reader& reader, const Value* value, std::string& error);
-  void forget_facts();
 
+  RequestView request_;
   std::unique_ptr<Vm> vm_;
   Vm::Lines* lines_ = nullptr;
-  Reader* reader_ = nullptr;    // during a call
   Loading* loading_ = nullptr;  // during load()
-  int request_ref_ = 0;
-  // Facts that `req` keeps for the functions of one decision: rows of api::facts().
-  int kept_facts_ref_ = 0;
-  int fact_names_ref_ = 0;
-  std::vector<int> kept_;
-  std::uint64_t kept_for_ = 0;  ///< Reader::id()
   Grants grants_;
-  const Targets* targets_ = nullptr;
   Zones* zones_ = nullptr;
   // What it takes to load everything again.
   std::string words_;
