@@ -9,7 +9,6 @@
 #include "rules/script.h"
 #include "rules/source.h"
 #include "rules/targets.h"
-#include "rules/tree.h"
 #include "rules/zone.h"
 
 namespace ccrules::rules {
@@ -83,20 +82,5 @@ Outcome evaluate(const Condition& condition, Evaluation& evaluation);
 bool matches(const Condition& condition, Reader& reader);
 /// False when the condition does not hold whatever its functions might say: what is left of a rule whose functions may not run.
 bool may_hold(const Condition& condition, Reader& reader);
-
-/// What a rule may use where it stands.
-struct RuleContext {
-  api::On on = api::On::kRequest;
-  Grants grants;
-  const Targets* targets = nullptr;
-  Zones* zones = nullptr;  ///< for loading; null: only UTC and offsets
-};
-
-/// Compiles `when`. Problems are at the places where things were written.
-Condition compile_when(const Tree& when, const RuleContext& context, Problems& problems);
-/// The condition that one fact is among names (globs allowed): of `pick`.
-Condition compile_names(const api::FactRow& fact, const std::vector<std::string>& names);
-/// Finds a fact usable in such rules, or says what is wrong.
-const api::FactRow* usable_fact(std::string_view name, Spot at, const RuleContext& context, Problems& problems);
 
 }  // namespace ccrules::rules

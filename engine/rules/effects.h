@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "rules/conditions.h"
+#include "rules/compile_when.h"
 #include "rules/decision.h"
 #include "rules/script.h"
 #include "rules/targets.h"

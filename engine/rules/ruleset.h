@@ -7,6 +7,7 @@
 
 #include "config/models.h"
 #include "core/world.h"
+#include "rules/compile_when.h"
 #include "rules/conditions.h"
 #include "rules/effects.h"
 #include "rules/script.h"

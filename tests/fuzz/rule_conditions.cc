@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/assert.h"
-#include "rules/conditions.h"
+#include "rules/compile_when.h"
 #include "rules/fixed_counters.h"
 #include "rules/json_tree.h"
 #include "rules/sieve.h"
