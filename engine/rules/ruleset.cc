@@ -4,111 +4,14 @@
 #include <array>
 
 #include "core/digest.h"
-#include "core/limits.h"
-#include "core/text.h"
+#include "rules/compile_rule.h"
 #include "rules/json_rules.h"
+#include "rules/overrides.h"
 
 namespace ccrules::rules {
 namespace {
 
 constexpr std::string_view kPrelude = "rules/prelude/rules.lua";
-
-/// Reads "text {fact} text"; "{{" is a brace.
-Template compile_template(const Tree& tree, const RuleContext& context, Problems& problems) {
-  Template out;
-  if (!tree.is(Tree::Kind::kText)) {
-    problems.push_back({tree.at, std::string("reason is a string, not ") + tree.kind_name(), {}});
-    return out;
-  }
-  const std::string_view text = tree.text;
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::size_t close = text[i] == '{' ? text.find('}', i) : std::string_view::npos;
-    if (text[i] == '{' && i + 1 < text.size() && text[i + 1] == '{') {
-      plain += text[i++];
-    } else if (close != std::string_view::npos) {
-      const api::FactRow* row = usable_fact(text.substr(i + 1, close - i - 1), tree.at, context, problems);
-      if (!plain.empty()) out.parts.push_back({std::move(plain), false, {}});
-      plain.clear();
-      if (row != nullptr) out.parts.push_back({{}, true, row->id});
-      i = close;
-    } else {
-      plain += text[i];
-    }
-  }
-  if (!plain.empty()) out.parts.push_back({std::move(plain), false, {}});
-  return out;
-}
-
-Condition never(std::string shown, std::string actual) {
-  Condition condition;
-  condition.op = Condition::Op::kNever;
-  condition.shown = std::move(shown);
-  condition.actual = std::move(actual);
-  return condition;
-}
-
-Condition both(Condition first, Condition second) {
-  if (second.op == Condition::Op::kAll && second.children.empty()) return first;
-  Condition condition;
-  condition.uses_lua = first.uses_lua || second.uses_lua;
-  condition.about_target = first.about_target || second.about_target;
-  condition.shown = first.shown + " and " + second.shown;
-  condition.children.push_back(std::move(first));
-  condition.children.push_back(std::move(second));
-  return condition;
-}
-
-bool uses_lua(const Rule& rule) {
-  return rule.when.uses_lua || rule.to.kind == TargetEffect::Kind::kFunction ||
-         rule.fallback.kind == TargetEffect::Kind::kFunction || rule.deny.kind == DenyEffect::Kind::kFunction ||
-         !rule.set.functions.empty() || rule.set.function != 0 || !rule.headers.functions.empty() || rule.headers.function != 0 ||
-         !rule.tag.functions.empty() || rule.tag.function != 0 || rule.retry.function != 0 || rule.next_fallback_function != 0 ||
-         rule.cache.function != 0 || rule.budget.function != 0 || rule.strict.function != 0;
-}
-
-std::optional<std::string> fixed_reason(const Rule& rule) {
-  if (rule.reason.parts.empty()) return "rule '" + rule.name + "'";
-  std::string text;
-  for (const Template::Part& part : rule.reason.parts) {
-    if (part.is_fact) return std::nullopt;
-    text += part.text;
-  }
-  return text;
-}
-
-// Requests of one working directory, its folders included.
-Condition of_project(const std::string& directory) {
-  Condition condition;
-  condition.op = Condition::Op::kAny;
-  condition.fact = api::Fact::kProject;
-  condition.shown = "project is " + directory;
-  Condition same;
-  same.op = Condition::Op::kText;
-  same.fact = api::Fact::kProject;
-  same.text = directory;
-  Condition below = same;
-  below.op = Condition::Op::kPrefix;
-  below.text = directory + "/";
-  condition.children.push_back(std::move(same));
-  condition.children.push_back(std::move(below));
-  return condition;
-}
-
-// True when a part of an effect is a function: what an enforced rule pins must be plain to read.
-bool holds_function(const Tree& tree) {
-  if (tree.is(Tree::Kind::kFunction)) return true;
-  return std::any_of(tree.items.begin(), tree.items.end(), holds_function) ||
-         std::any_of(tree.members.begin(), tree.members.end(),
-                     [](const Tree::Member& member) { return holds_function(member.value); });
-}
-
-bool reads_target(const Tree& tree) {
-  if (tree.about_target) return true;
-  return std::any_of(tree.items.begin(), tree.items.end(), reads_target) ||
-         std::any_of(tree.members.begin(), tree.members.end(),
-                     [](const Tree::Member& member) { return reads_target(member.value); });
-}
 
 /// Everything one source declared.
 struct Declared {
@@ -126,7 +29,8 @@ class Loader {
         files_(files),
         diagnostics_(diagnostics),
         hooks_(hooks),
-        set_(std::make_unique<RuleSet>(snapshot, files)) {
+        set_(std::make_unique<RuleSet>(snapshot, files)),
+        overrides_(diagnostics) {
     set_->log = hooks.log;
   }
 
@@ -139,9 +43,9 @@ class Loader {
     check_aliases();
     for (const Declared& each : declared) read_models(each);
     check_configuration();
-    for (const Declared& each : declared) read_overrides(each);
+    for (const Declared& each : declared) overrides_.read(each.declarations, each.source->layer);
     for (const Declared& each : declared) compile(each);
-    check_overrides();
+    overrides_.check(names_);
     drop_idle_scripts();
     set_->zones.seal();
     describe(sources);
@@ -323,67 +227,6 @@ class Loader {
     });
   }
 
-  // --- overrides
-
-  struct Override {
-    std::string name;
-    Layer layer = Layer::kUser;
-    const SourceFile* file = nullptr;
-    Spot at;
-    bool off = false;
-    bool used = false;
-  };
-
-  void read_overrides(const Declared& declared) {
-    for (const Declaration& declaration : declared.declarations) {
-      if (declaration.callee != "override") continue;
-      const Layer layer = declared.source->layer;
-      if (layer != Layer::kEnforced && layer != Layer::kUser) {
-        fail(*declaration.file, declaration.at, "only your own rule files may override rules of others",
-             "remove it, and tell users of the pack to write it");
-        continue;
-      }
-      Override override{declaration.name, layer, declaration.file, declaration.at, false, false};
-      for (const Tree::Member& member : declaration.body.members) {
-        if (member.key == "off" && member.value.is(Tree::Kind::kFlag)) {
-          override.off = member.value.flag;
-        } else {
-          fail(*declaration.file, member.at, "override has no '" + member.key + "'", "an override has: off = true");
-        }
-      }
-      overrides_.push_back(std::move(override));
-    }
-  }
-
-  // "name" or "pack#name".
-  bool switched_off(const Rule& rule) {
-    bool off = false;
-    for (Override& override : overrides_) {
-      if (override.name != rule.name && override.name != rule.pack + "#" + rule.name) continue;
-      override.used = true;
-      if (override.layer > rule.layer) {
-        fail(*override.file, override.at, "rule '" + rule.name + "' is enforced and cannot be overridden");
-        continue;
-      }
-      if (!override.off) continue;
-      off = true;
-      ref_.overrides.push_back({rule.pack.empty() ? rule.name : rule.pack + "#" + rule.name,
-                                override.file->shown + ":" + std::to_string(override.at.line)});
-    }
-    return off;
-  }
-
-  void check_overrides() {
-    for (const Override& override : overrides_) {
-      if (override.used) continue;
-      const std::string near = text::did_you_mean(override.name, names_);
-      fail(*override.file, override.at, "there is no rule '" + override.name + "' to override",
-           near.empty() ? std::string("rules of the built-in pack are called \"default#name\"") : "did you mean '" + near + "'?");
-    }
-  }
-
-  // --- rules
-
   void compile(const Declared& declared) {
     const RuleSource& source = *declared.source;
     for (const Declaration& declaration : declared.declarations) {
@@ -407,10 +250,12 @@ class Loader {
       rule.context.grants = source.grants;
       rule.context.targets = declared.targets;
       rule.context.zones = &set_->zones;
-      const bool off = read_rule(rule, declaration);
-      if (off || switched_off(rule)) continue;
-      if (!source.project.empty()) rule.when = both(of_project(source.project), std::move(rule.when));
-      rule.uses_lua = ccrules::rules::uses_lua(rule);
+      Problems problems;
+      const bool off = RuleCompiler(*set_).compile(rule, declaration, problems);
+      report(*declaration.file, problems);
+      if (off || overrides_.switch_off(rule, ref_)) continue;
+      if (!source.project.empty()) confine(rule, source.project);
+      rule.uses_lua = uses_lua(rule);
       rule.reason_text = fixed_reason(rule);
       rule.number = set_->rule_count++;
       rules_of(rule).push_back(std::move(rule));
@@ -424,149 +269,6 @@ class Loader {
       case api::On::kResponse: return set_->on_response;
     }
     return rule.about_target ? set_->about_target : set_->on_request;
-  }
-
-  // True when the rule is switched off.
-  bool read_rule(Rule& rule, const Declaration& declaration) {
-    Problems problems;
-    bool off = false;
-    if (const Tree::Member* on = declaration.body.find("on")) read_phase(rule, on->value, problems);
-    for (const Tree& item : declaration.body.items) {
-      problems.push_back({item.at, "a rule is a table of names: when, to, deny, set ...", "write name = value"});
-    }
-    for (const Tree::Member& member : declaration.body.members) {
-      if (member.key == "when") {
-        rule.when = compile_when(member.value, rule.context, problems);
-      } else if (member.key == "off") {
-        off = member.value.is(Tree::Kind::kFlag) && member.value.flag;
-      } else if (member.key == "reason") {
-        rule.reason = compile_template(member.value, rule.context, problems);
-      } else if (member.key != "on" && member.key != "doc") {
-        read_effect(rule, member, problems);
-      }
-    }
-    check_target_rule(rule, declaration, problems);
-    refine(rule);
-    report(*declaration.file, problems);
-    return off;
-  }
-
-  static void read_phase(Rule& rule, const Tree& on, Problems& problems) {
-    for (const api::On phase : {api::On::kRequest, api::On::kError, api::On::kResponse}) {
-      if (on.text != api::on_name(phase)) continue;
-      rule.context.on = phase;
-      if (rule.layer == Layer::kEnforced && phase != api::On::kRequest) {
-        problems.push_back({on.at, "an enforced rule decides on requests: it may deny, limit and pin", {}});
-      }
-      return;
-    }
-    problems.push_back({on.at, "on is \"request\", \"error\" or \"response\"", {}});
-  }
-
-  // A rule that waits for the targets cannot choose them.
-  static void check_target_rule(Rule& rule, const Declaration& declaration, Problems& problems) {
-    rule.about_target = rule.when.about_target;
-    for (const Tree::Member& member : declaration.body.members) {
-      if (member.key != "when" && member.key != "reason") rule.about_target = rule.about_target || reads_target(member.value);
-    }
-    if (!rule.about_target) return;
-    if (rule.context.on != api::On::kRequest) {
-      problems.push_back({declaration.at, "target_provider and provider_class are facts of requests; after an attempt read provider", {}});
-    }
-    for (const Tree::Member& member : declaration.body.members) {
-      if (api::find_effect(member.key) == nullptr || member.key == "deny" || member.key == "tag") continue;
-      problems.push_back({member.at, "a rule that reads target_provider or provider_class may only deny and tag",
-                          "it is judged once the targets are known; provider names in other rules pin them"});
-    }
-  }
-
-  void read_effect(Rule& rule, const Tree::Member& member, Problems& problems) {
-    const api::EffectRow* row = api::find_effect(member.key);
-    if (row == nullptr) {
-      const bool is_fact = api::find_fact(member.key) != nullptr;
-      problems.push_back({member.at, "unknown effect '" + member.key + "'",
-                          is_fact ? "'" + member.key + "' is a fact: conditions stand in when = { ... }"
-                                  : api::rule_key_hint(member.key)});
-      return;
-    }
-    const bool on_request = rule.context.on == api::On::kRequest;
-    if (on_request ? !row->on_request : !row->on_attempt) {
-      problems.push_back({member.at,
-                          on_request ? "'" + member.key + "' is only for rules with on = \"error\" or on = \"response\""
-                                     : "'" + member.key + "' has no meaning in a rule with on = \"" +
-                                           api::on_name(rule.context.on) + "\"",
-                          {}});
-      return;
-    }
-    if (rule.layer == Layer::kEnforced && row->id != api::Effect::kDeny && holds_function(member.value)) {
-      problems.push_back({member.value.at, "an enforced rule may deny, limit and pin: '" + member.key + "' takes fixed values here", {}});
-      return;
-    }
-    EffectReader reader(rule.context, problems);
-    note_aliases(member.value);
-    switch (row->id) {
-      case api::Effect::kTo:
-        rule.to = reader.to(member.value);
-        rule.to_at = member.at;
-        break;
-      case api::Effect::kFallback: rule.fallback = reader.fallback(member.value); break;
-      case api::Effect::kDeny: rule.deny = reader.deny(member.value); break;
-      case api::Effect::kSet: rule.set = reader.set(member.value); break;
-      case api::Effect::kHeaders: rule.headers = reader.headers(member.value); break;
-      case api::Effect::kTag: rule.tag = reader.tag(member.value); break;
-      case api::Effect::kCache: rule.cache = reader.cache(member.value); break;
-      case api::Effect::kBudget: rule.budget = reader.budget(member.value); break;
-      case api::Effect::kStrict: rule.strict = reader.strict(member.value); break;
-      case api::Effect::kRetry: rule.retry = reader.retry(member.value); break;
-      case api::Effect::kNextFallback:
-        if (member.value.is(Tree::Kind::kFlag)) {
-          rule.next_fallback = member.value.flag;
-        } else if (member.value.is(Tree::Kind::kFunction)) {
-          rule.next_fallback_function = member.value.ref;
-        } else {
-          problems.push_back({member.value.at, "next_fallback is true or false", {}});
-        }
-        break;
-    }
-  }
-
-  void note_aliases(const Tree& value) {
-    if (value.is(Tree::Kind::kText)) {
-      const auto found = set_->aliases.find(value.text);
-      if (found != set_->aliases.end()) found->second.used = true;
-    }
-    for (const Tree& item : value.items) note_aliases(item);
-    for (const Tree::Member& member : value.members) note_aliases(member.value);
-  }
-
-  // Turns what an effect needs into conditions, so that traces say why such a rule did not take part.
-  void refine(Rule& rule) {
-    drop_disabled(rule.fallback);
-    if (rule.to.kind == TargetEffect::Kind::kFixed && !rule.to.choices.empty() &&
-        !set_->targets.enabled(rule.to.choices.front().target.provider)) {
-      rule.when = both(never("provider " + rule.to.choices.front().target.provider + " is enabled", "disabled"),
-                       std::move(rule.when));
-    }
-    drop_disabled(rule.to);
-    for (TargetEffect* effect : {&rule.to, &rule.fallback}) {
-      if (effect->kind != TargetEffect::Kind::kPick) continue;
-      std::vector<std::string> names;
-      for (const auto& [name, choices] : effect->pick.exact) names.push_back(name);
-      for (const auto& [glob, choices] : effect->pick.globs) names.push_back(glob);
-      const api::FactRow& row = api::fact_row(effect->pick.fact);
-      rule.when = both(names.empty() ? never("nothing is configured for any " + std::string(row.name), "")
-                                     : compile_names(row, names),
-                       std::move(rule.when));
-    }
-  }
-
-  void drop_disabled(TargetEffect& effect) {
-    const auto disabled = [this](const Choice& choice) { return !set_->targets.enabled(choice.target.provider); };
-    if (effect.kind == TargetEffect::Kind::kFixed) std::erase_if(effect.choices, disabled);
-    for (auto& [name, choices] : effect.pick.exact) std::erase_if(choices, disabled);
-    for (auto& [glob, choices] : effect.pick.globs) std::erase_if(choices, disabled);
-    std::erase_if(effect.pick.exact, [](const auto& entry) { return entry.second.empty(); });
-    std::erase_if(effect.pick.globs, [](const auto& entry) { return entry.second.empty(); });
   }
 
   std::array<std::vector<Rule>*, 4> all_rules() {
@@ -610,7 +312,7 @@ class Loader {
   const LoadHooks& hooks_;
   std::unique_ptr<RuleSet> set_;
   RuleSetRef ref_;
-  std::vector<Override> overrides_;
+  Overrides overrides_;
   std::vector<std::string> names_;  // "pack#name", for did-you-mean
   std::vector<std::string> taken_;
   std::vector<const SourceFile*> made_;
@@ -618,35 +320,6 @@ class Loader {
 };
 
 }  // namespace
-
-std::string Template::render(Reader& reader) const {
-  std::string out;
-  for (const Part& part : parts) {
-    if (!part.is_fact) {
-      out += part.text;
-      continue;
-    }
-    const Value value = reader.read(part.fact);
-    if (value.kind == Value::Kind::kText) {
-      out += value.text;
-    } else {
-      out += shown(value);
-    }
-  }
-  return out;
-}
-
-bool Rule::has_effect() const {
-  return to.kind != TargetEffect::Kind::kNone || fallback.kind != TargetEffect::Kind::kNone ||
-         deny.kind != DenyEffect::Kind::kNone || !set.empty() || !headers.empty() || !tag.empty() ||
-         cache.policy.has_value() || cache.function != 0 || !budget.scope.empty() || budget.function != 0 ||
-         !strict.empty() || retry.retry.has_value() || retry.function != 0 || next_fallback.has_value() || next_fallback_function != 0;
-}
-
-bool Rule::only_targets() const {
-  return deny.kind == DenyEffect::Kind::kNone && set.empty() && headers.empty() && tag.empty() && !cache.policy &&
-         cache.function == 0 && budget.scope.empty() && budget.function == 0 && strict.empty();
-}
 
 std::unique_ptr<RuleSet> load_rules(const config::Snapshot& snapshot, const Files& files, std::vector<RuleSource> sources,
                                     std::vector<config::Diagnostic>& diagnostics,
