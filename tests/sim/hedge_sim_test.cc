@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/proxy_world.h"
+#include "support/scripted_answer.h"
 
 using namespace ccrules;
 using namespace ccrules::test;
@@ -24,32 +25,14 @@ struct Pace {
   bool fails = false;
 };
 
-Task<void> answer(SimWorld& world, http::Exchange& exchange, Shape shape, Pace pace) {
-  const auto body = co_await exchange.read_body(1 << 20);
-  if (!body.ok()) co_return;
-  auto slept = co_await sleep_for(world.loop, pace.silent, exchange.stop());
-  if (!slept.ok()) co_return;
-  http::Headers headers;
-  if (pace.fails || !shape.stream) {
-    headers.add("content-type", "application/json");
-    const std::string reply =
-        pace.fails ? R"({"type":"error","error":{"type":"overloaded_error","message":"busy"}})"
-                   : R"({"id":"m1","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"hello"}],)"
-                     R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}})";
-    auto sent = co_await exchange.send(pace.fails ? 529 : 200, headers, reply);
-    (void)sent;
-    co_return;
-  }
-  headers.add("content-type", "text/event-stream");
-  exchange.start(200, headers);
-  for (const std::string& event : anthropic_events("hello")) {
-    auto sent = co_await exchange.write(event);
-    if (!sent.ok()) co_return;
-    slept = co_await sleep_for(world.loop, milliseconds(20), exchange.stop());
-    if (!slept.ok()) co_return;
-  }
-  auto sent = co_await exchange.finish();
-  (void)sent;
+ScriptedAnswer paced(Pace pace) {
+  ScriptedAnswer answer;
+  answer.silent = pace.silent;
+  answer.pause = milliseconds(20);
+  answer.status = pace.fails ? 529 : 200;
+  answer.whole = anthropic_reply("hello", 3, 2);
+  answer.events = anthropic_events("hello");
+  return answer;
 }
 
 constexpr const char* kConfig = R"({
@@ -68,8 +51,8 @@ class Hedged final : public Scenario {
   Hedged(SimWorld& world, Shape shape) : world_(world), shape_(shape), proxy_(world, config(shape)) {
     Pace slow{milliseconds(shape.first_wins ? 150 : 300), shape.both_fail};
     Pace other{milliseconds(shape.first_wins ? 300 : 30), shape.both_fail};
-    world.serve("a", 80, [&world, shape, slow](http::Exchange& exchange) { return answer(world, exchange, shape, slow); });
-    world.serve("b", 80, [&world, shape, other](http::Exchange& exchange) { return answer(world, exchange, shape, other); });
+    world.serve("a", 80, [&world, slow](http::Exchange& exchange) { return answer_with(world.loop, exchange, paced(slow)); });
+    world.serve("b", 80, [&world, other](http::Exchange& exchange) { return answer_with(world.loop, exchange, paced(other)); });
     client_ = proxy_.ask("/v1/messages", std::string(R"({"model":"m-1","max_tokens":9,"stream":)") + (shape.stream ? "true" : "false") +
                                              R"(,"messages":[{"role":"user","content":"how do you do"}]})");
   }

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "support/proxy_world.h"
+#include "support/scripted_answer.h"
 
 using namespace ccrules;
 using namespace ccrules::test;
@@ -27,66 +28,20 @@ std::string asking(bool stream, std::string_view model = "m-1", int max_tokens =
          ",\"stream\":" + (stream ? "true" : "false") + ",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
 }
 
-std::string whole(int output_tokens, int input_tokens = 8) {
-  return R"({"id":"msg_9","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"hello"}],)"
-         R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":)" +
-         std::to_string(input_tokens) + ",\"output_tokens\":" + std::to_string(output_tokens) + "}}";
-}
+std::string whole(int output_tokens, int input_tokens = 8) { return anthropic_reply("hello", input_tokens, output_tokens); }
 
 /// An Anthropic provider that answers, streams, breaks off or refuses, as its dice fall; never with more than was asked for.
-http::Handler moody(std::mt19937& dice, int& asked) {
-  struct Mood {
-    static Task<void> answer(http::Exchange& exchange, int mood, int tokens) {
-      const auto body = co_await exchange.read_body(1 << 20);
-      if (!body.ok()) co_return;
-      http::Headers headers;
-      if (mood == 0) {
-        auto sent = co_await exchange.send(529, headers, R"({"type":"error","error":{"type":"overloaded_error","message":"busy"}})");
-        (void)sent;
-        co_return;
-      }
-      if (body->find("\"stream\":true") == std::string::npos) {
-        headers.add("content-type", "application/json");
-        const std::string reply = whole(tokens);
-        auto sent = co_await exchange.send(200, headers, reply);
-        (void)sent;
-        co_return;
-      }
-      headers.add("content-type", "text/event-stream");
-      exchange.start(200, headers);
-      std::vector<std::string> events = anthropic_events("some words");
-      if (mood == 1) events.resize(4);  // breaks off
-      for (const std::string& event : events) {
-        auto sent = co_await exchange.write(event);
-        if (!sent.ok()) co_return;
-      }
-      if (mood == 1) {
-        exchange.abort();
-        co_return;
-      }
-      auto sent = co_await exchange.finish("");
-      (void)sent;
-    }
-  };
-  return [&dice, &asked](http::Exchange& exchange) {
+http::Handler moody(SimWorld& world, std::mt19937& dice, int& asked) {
+  return [&world, &dice, &asked](http::Exchange& exchange) {
     ++asked;
-    const int mood = static_cast<int>(dice() % 6);
-    return Mood::answer(exchange, mood, 1 + static_cast<int>(dice() % 20));
+    const auto mood = dice() % 6;
+    ScriptedAnswer answer;
+    answer.status = mood == 0 ? 529 : 200;
+    answer.whole = whole(1 + static_cast<int>(dice() % 20));
+    answer.events = anthropic_events("some words");
+    if (mood == 1) answer.breaks_off_after = 4;
+    return answer_with(world.loop, exchange, std::move(answer));
   };
-}
-
-std::int64_t settled(const std::vector<Row>& rows) {
-  std::int64_t sum = 0;
-  for (const Row& row : rows) {
-    if (!row.at("cost_nanousd").empty()) sum += std::stoll(row.at("cost_nanousd"));
-  }
-  return sum;
-}
-
-std::size_t distinct_ids(const std::vector<Row>& rows) {
-  std::set<std::string> ids;
-  for (const Row& row : rows) ids.insert(row.at("id"));
-  return ids.size();
 }
 
 }  // namespace
@@ -99,8 +54,8 @@ TEST_CASE("however many requests come at once, and however they end, a hard budg
       std::mt19937 dice(seed);
       int asked = 0;
       SimWorld world;
-      world.serve("a", 80, moody(dice, asked));
-      world.serve("b", 80, moody(dice, asked));
+      world.serve("a", 80, moody(world, dice, asked));
+      world.serve("b", 80, moody(world, dice, asked));
       ProxyWorld proxy(world, config_with(R"([{"scope":"all","usd":0.05,"per":"day"},{"scope":"session","usd":0.04}])"));
       std::vector<std::unique_ptr<MemoryClient>> clients;
       for (int i = 0; i < count; ++i) {
@@ -116,7 +71,7 @@ TEST_CASE("however many requests come at once, and however they end, a hard budg
       CHECK(settled(rows) > 0);
       std::map<std::string, std::int64_t> by_session;
       for (const Row& row : rows) {
-        if (!row.at("cost_nanousd").empty()) by_session[row.at("session")] += std::stoll(row.at("cost_nanousd"));
+        by_session[row.at("session")] += cost_of(row);
       }
       for (const auto& [session, spent] : by_session) CHECK(spent <= 40'000'000);
       CHECK(proxy.tallies().spend.nanousd("", "", ledger::Span::kTotal, 0) == settled(rows));
@@ -133,8 +88,8 @@ TEST_CASE("a proxy that is killed in the middle has spent, after its restart, wh
     std::mt19937 dice(7);
     int asked = 0;
     SimWorld world;
-    world.serve("a", 80, moody(dice, asked));
-    world.serve("b", 80, moody(dice, asked));
+    world.serve("a", 80, moody(world, dice, asked));
+    world.serve("b", 80, moody(world, dice, asked));
     const std::string config = config_with(R"([{"scope":"all","usd":0.05,"per":"day"}])");
     ProxyWorld first(world, config);
     std::vector<std::unique_ptr<MemoryClient>> clients;

@@ -9,6 +9,7 @@
 
 #include "async/loop.h"
 #include "support/proxy_world.h"
+#include "support/scripted_answer.h"
 
 /// A slow attempt gets another one beside it: docs/configuration.md, "What hedging means".
 using namespace ccrules;
@@ -53,41 +54,14 @@ struct Provider {
     if (!body.ok()) co_return;
     ++self.asked;
     self.keys.emplace_back(exchange.head().headers.get("x-api-key"));
-    auto slept = co_await sleep_for(self.world->loop, self.silent, exchange.stop());
-    if (!slept.ok()) {
-      ++self.called_off;
-      co_return;
-    }
-    http::Headers headers;
-    headers.add("content-type", "application/json");
-    if (self.status != 200) {
-      const std::string type = self.status == 400 ? "invalid_request_error" : "overloaded_error";
-      const std::string refusal = R"({"type":"error","error":{"type":")" + type + R"(","message":"no"}})";
-      auto sent = co_await exchange.send(self.status, headers, refusal);
-      (void)sent;
-      co_return;
-    }
-    if (body->find("\"stream\":true") == std::string::npos) {
-      const std::string reply = R"({"id":"msg_1","type":"message","role":"assistant","model":"x","content":[{"type":"text","text":")" + self.says +
-                                R"("}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":11,"output_tokens":7}})";
-      auto sent = co_await exchange.send(200, headers, reply);
-      (void)sent;
-      co_return;
-    }
-    headers.set("content-type", "text/event-stream");
-    exchange.start(200, headers);
-    bool first = true;
-    for (const std::string& event : anthropic_events(self.says)) {
-      if (!first) slept = co_await sleep_for(self.world->loop, self.pause, exchange.stop());
-      first = false;
-      auto sent = co_await exchange.write(event);
-      if (!slept.ok() || !sent.ok()) {
-        ++self.called_off;
-        co_return;
-      }
-    }
-    auto sent = co_await exchange.finish("");
-    (void)sent;
+    ScriptedAnswer answer;
+    answer.silent = self.silent;
+    answer.pause = self.pause;
+    answer.status = self.status;
+    answer.whole = anthropic_reply(self.says, 11, 7);
+    answer.events = anthropic_events(self.says);
+    const bool taken = co_await give(self.world->loop, exchange, *body, std::move(answer));
+    if (!taken) ++self.called_off;
   }
 };
 
@@ -312,63 +286,20 @@ namespace {
 
 /// Answers late or at once, streams, breaks off, is busy: as its dice fall. Never bills more than was asked for.
 http::Handler moody(SimWorld& world, std::mt19937& dice, int& asked) {
-  struct Mood {
-    static Task<void> answer(SimWorld& world, http::Exchange& exchange, unsigned mood, milliseconds silent, milliseconds pause) {
-      const auto body = co_await exchange.read_body(1 << 20);
-      if (!body.ok()) co_return;
-      auto slept = co_await sleep_for(world.loop, silent, exchange.stop());
-      if (!slept.ok()) co_return;
-      http::Headers headers;
-      headers.add("content-type", "application/json");
-      if (mood == 0) {
-        auto sent = co_await exchange.send(529, headers, R"({"type":"error","error":{"type":"overloaded_error","message":"busy"}})");
-        (void)sent;
-        co_return;
-      }
-      if (mood == 1) {
-        exchange.abort();
-        co_return;
-      }
-      if (body->find("\"stream\":true") == std::string::npos) {
-        const std::string reply =
-            R"({"id":"msg_1","type":"message","role":"assistant","model":"x","content":[{"type":"text","text":"hi"}],)"
-            R"("stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":11,"output_tokens":7}})";
-        auto sent = co_await exchange.send(200, headers, reply);
-        (void)sent;
-        co_return;
-      }
-      headers.set("content-type", "text/event-stream");
-      exchange.start(200, headers);
-      std::vector<std::string> events = anthropic_events("w");
-      if (mood == 2) events.resize(3);
-      for (const std::string& event : events) {
-        auto sent = co_await exchange.write(event);
-        if (!sent.ok()) co_return;
-        slept = co_await sleep_for(world.loop, pause, exchange.stop());
-        if (!slept.ok()) co_return;
-      }
-      if (mood == 2) {
-        exchange.abort();
-        co_return;
-      }
-      auto sent = co_await exchange.finish("");
-      (void)sent;
-    }
-  };
   return [&world, &dice, &asked](http::Exchange& exchange) {
     ++asked;
     const auto roll = [&dice](unsigned sides) { return static_cast<unsigned>(dice() % sides); };
     const unsigned mood = roll(8);
-    const milliseconds silent(roll(20));
-    const milliseconds pause(roll(4));
-    return Mood::answer(world, exchange, mood, silent, pause);
+    ScriptedAnswer answer;
+    answer.silent = milliseconds(roll(20));
+    answer.pause = milliseconds(roll(4));
+    answer.status = mood == 0 ? 529 : 200;
+    answer.hangs_up = mood == 1;
+    answer.whole = anthropic_reply("hi", 11, 7);
+    answer.events = anthropic_events("w");
+    if (mood == 2) answer.breaks_off_after = 3;
+    return answer_with(world.loop, exchange, std::move(answer));
   };
-}
-
-std::int64_t settled(const std::vector<Row>& rows) {
-  std::int64_t sum = 0;
-  for (const Row& row : rows) sum += row.at("cost_nanousd").empty() ? 0 : std::stoll(row.at("cost_nanousd"));
-  return sum;
 }
 
 }  // namespace

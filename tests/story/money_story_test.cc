@@ -7,6 +7,7 @@
 
 #include "core/json.h"
 #include "support/proxy_world.h"
+#include "support/scripted_answer.h"
 
 /// Hard budgets against providers whose bills are not what was estimated.
 using namespace ccrules;
@@ -80,69 +81,33 @@ struct Biller {
     const auto body = co_await exchange.read_body(1 << 20);
     if (!body.ok()) co_return;
     ++self.asked;
-    http::Headers headers;
-    headers.add("content-type", "application/json");
     const unsigned mood = self.roll(8);
-    if (mood == 0) {
-      auto sent = co_await exchange.send(529, headers, R"({"type":"error","error":{"type":"overloaded_error","message":"busy"}})");
-      (void)sent;
-      co_return;
-    }
-    if (mood == 1) {
-      exchange.abort();
-      co_return;
-    }
-    auto slept = co_await sleep_for(self.world->loop, std::chrono::milliseconds(self.roll(20)), exchange.stop());
-    if (!slept.ok()) co_return;
+    ScriptedAnswer answer;
+    answer.status = mood == 0 ? 529 : 200;
+    answer.hangs_up = mood == 1;
+    if (mood == 2 || mood == 3) answer.breaks_off_after = mood;
+    answer.silent = std::chrono::milliseconds(self.roll(20));
+    answer.pause = std::chrono::milliseconds(self.roll(4));
     constexpr std::size_t kAround = 80;  // bytes of JSON that are no words, at the least
     const auto input = static_cast<std::int64_t>(1 + self.roll(static_cast<unsigned>(std::max(body->size(), kAround + 1) - kAround)));
     const std::int64_t asked_for = std::max<std::int64_t>(number_in(*body, "max_tokens"), number_in(*body, "max_completion_tokens"));
     const auto output = static_cast<std::int64_t>(1 + self.roll(static_cast<unsigned>(asked_for)));
-    if (body->find("\"stream\":true") == std::string::npos) {
-      const std::string reply =
-          self.anthropic
-              ? R"({"id":"msg_9","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn",)"
-                R"("stop_sequence":null,"usage":{"input_tokens":)" + std::to_string(input) + ",\"output_tokens\":" + std::to_string(output) + "}}"
-              : R"({"id":"c1","object":"chat.completion","created":1,"model":"n-1","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},)"
-                R"("finish_reason":"stop"}],"usage":{"prompt_tokens":)" + std::to_string(input) + ",\"completion_tokens\":" + std::to_string(output) + "}}";
-      auto sent = co_await exchange.send(200, headers, reply);
-      if (sent.ok()) self.bill(input, output);
-      co_return;
-    }
-    headers.set("content-type", "text/event-stream");
-    exchange.start(200, headers);
-    std::vector<std::string> events = self.anthropic ? anthropic_events("w") : openai_events("w");
-    if (mood == 2) events.resize(2);
-    if (mood == 3) events.resize(3);
-    bool start = true;
-    for (const std::string& event : events) {
+    answer.whole =
+        self.anthropic
+            ? anthropic_reply("hello", input, output)
+            : R"({"id":"c1","object":"chat.completion","created":1,"model":"n-1","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},)"
+              R"("finish_reason":"stop"}],"usage":{"prompt_tokens":)" + std::to_string(input) + ",\"completion_tokens\":" + std::to_string(output) + "}}";
+    for (const std::string& event : self.anthropic ? anthropic_events("w") : openai_events("w")) {
       std::string text = with_number(with_number(event, "input_tokens", input), "prompt_tokens", input);
-      if (!start) text = with_number(text, "output_tokens", output);
-      text = with_number(text, "completion_tokens", output);
-      start = false;
-      auto sent = co_await exchange.write(text);
-      if (!sent.ok()) co_return;
-      auto waited = co_await sleep_for(self.world->loop, std::chrono::milliseconds(self.roll(4)), exchange.stop());
-      if (!waited.ok()) co_return;
+      if (!answer.events.empty()) text = with_number(text, "output_tokens", output);
+      answer.events.push_back(with_number(text, "completion_tokens", output));
     }
-    if (mood == 2 || mood == 3) {
-      exchange.abort();
-      co_return;
-    }
-    auto sent = co_await exchange.finish("");
-    if (sent.ok()) self.bill(input, output);
+    const bool taken = co_await give(self.world->loop, exchange, *body, std::move(answer));
+    if (taken && mood != 0) self.bill(input, output);
   }
 
   void bill(std::int64_t input, std::int64_t output) { billed_nanousd += input * kInput[who] + output * kOutput[who]; }
 };
-
-std::int64_t cost_of(const Row& row) { return row.at("cost_nanousd").empty() ? 0 : std::stoll(row.at("cost_nanousd")); }
-
-std::int64_t settled(const std::vector<Row>& rows) {
-  std::int64_t sum = 0;
-  for (const Row& row : rows) sum += cost_of(row);
-  return sum;
-}
 
 std::string refusal(int input_tokens) {
   return R"({"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":"refusal","stop_sequence":null,)"
