@@ -108,21 +108,6 @@ bool replies(const Recording& one) {
 }
 bool fails(const Recording& one) { return one.status >= 400; }
 
-dialect::StreamWriterOptions writer_options() {
-  dialect::StreamWriterOptions options;
-  options.model = "asked-model";
-  options.id = "made-id";
-  options.created_s = 1700000000;
-  return options;
-}
-
-dialect::ReaderOptions reader_options() {
-  dialect::ReaderOptions options;
-  options.provider = "recorded";
-  options.seed = 1;
-  return options;
-}
-
 void append(std::string& out, const chat::Block& block) {
   if (const auto* call = std::get_if<chat::ToolCall>(&block.value))
     out += call->id + ' ' + call->name + call->arguments_json;
@@ -155,7 +140,7 @@ void flatten(const std::vector<chat::Event>& events, std::string& out) {
 void read_cut(const Recording& one, std::string_view bytes, std::size_t cut, bool whole,
               std::vector<chat::Event>& events) {
   events.clear();
-  const auto reader = one.spoken->stream_reader(reader_options());
+  const auto reader = one.spoken->stream_reader(reading_from("recorded"));
   auto fed = reader->feed(bytes.substr(0, cut), events);
   if (fed && cut < bytes.size()) fed = reader->feed(bytes.substr(cut), events);
   if (fed && whole) fed = reader->finish(events);
@@ -523,10 +508,10 @@ TEST_CASE("a recorded stream goes out in every dialect as a strict client takes 
     std::vector<chat::Event> events;
     read_cut(one, one.response, one.response.size(), true, events);
     CHECK(order_fault(events) == "");
-    const Seen a = judge_of(one.spoken->name()).stream(write_stream(*one.spoken, events, writer_options()), true, false);
+    const Seen a = judge_of(one.spoken->name()).stream(write_stream(*one.spoken, events, writing_as_asked()), true, false);
     CHECK(a.ending == (tells_of_failure(one) ? Ending::kError : Ending::kClean));
     for (const dialect::Dialect* to : kDialects) {
-      const std::string written = write_stream(*to, events, writer_options());
+      const std::string written = write_stream(*to, events, writing_as_asked());
       const Seen b = judge_of(to->name()).stream(written, true, false);
       INFO("as " << to->name() << ":\n" << written);
       CHECK(b.report() == "");
@@ -566,7 +551,7 @@ TEST_CASE("a recorded stream that stops anywhere before its end is never a clean
     const std::size_t step = std::max<std::size_t>(1, end / 40);
     for (std::size_t at = 0; at < end; at += step) {
       std::vector<chat::Event> events;
-      const auto reader = one.spoken->stream_reader(reader_options());
+      const auto reader = one.spoken->stream_reader(reading_from("recorded"));
       auto fed = reader->feed(std::string_view(one.response).substr(0, at), events);
       if (fed) fed = reader->finish(events);
       if (!fed) continue;  // the relay makes an error of it
@@ -586,7 +571,7 @@ TEST_CASE("a recorded whole reply goes out in every dialect with the same answer
   for (const Recording& one : recordings()) {
     if (!replies(one)) continue;
     INFO(one.spoken->name() << " " << one.name);
-    const auto reply = one.spoken->read_reply(one.response, reader_options());
+    const auto reply = one.spoken->read_reply(one.response, reading_from("recorded"));
     if (one.response.find("\"UNEXPECTED_TOOL_CALL\"") != std::string::npos) {
       CHECK_FALSE(reply.ok());  // the model broke off: the client shall ask again
       continue;
@@ -597,9 +582,9 @@ TEST_CASE("a recorded whole reply goes out in every dialect with the same answer
     }
     chat::LossNotes losses;
     const Judge& own = judge_of(one.spoken->name());
-    const Seen a = own.reply(one.spoken->write_reply(*reply, writer_options(), losses));
+    const Seen a = own.reply(one.spoken->write_reply(*reply, writing_as_asked(), losses));
     for (const dialect::Dialect* to : kDialects) {
-      const std::string written = to->write_reply(*reply, writer_options(), losses);
+      const std::string written = to->write_reply(*reply, writing_as_asked(), losses);
       const Seen b = judge_of(to->name()).reply(written);
       INFO("as " << to->name() << ":\n" << written);
       CHECK(b.report() == "");

@@ -121,22 +121,6 @@ dialect::Capabilities target_of(std::string_view provider) {
   return target;
 }
 
-dialect::ReaderOptions reading() {
-  dialect::ReaderOptions options;
-  options.provider = "target";
-  options.model = "target-model";
-  options.seed = 1;
-  return options;
-}
-
-dialect::StreamWriterOptions writing() {
-  dialect::StreamWriterOptions options;
-  options.model = "asked-model";
-  options.id = "made-id";
-  options.created_s = 1763700000;
-  return options;
-}
-
 void run_request(Topic& topic, std::string_view client, std::string_view provider, const std::string& pair) {
   auto body = topic.file("request", client, ".json");
   if (!body) return;
@@ -175,10 +159,10 @@ void run_reply(Topic& topic, std::string_view client, std::string_view provider,
   if (!body) return;
   topic.cells.insert(pair);
   INFO("reply " << pair);
-  const auto reply = named(provider).read_reply(*body, reading());
+  const auto reply = named(provider).read_reply(*body, reading_from("target", "target-model"));
   if (!reply) FAIL(reply.error().message);
   chat::LossNotes losses;
-  const std::string written = named(client).write_reply(*reply, writing(), losses);
+  const std::string written = named(client).write_reply(*reply, writing_as_asked(), losses);
   INFO(written);
   check_same(judge_of(provider).reply(*body), judge_of(client).reply(written));
   Tree out = object_tree();
@@ -190,8 +174,8 @@ void run_reply(Topic& topic, std::string_view client, std::string_view provider,
 
 /// Reads a stream cut in two and writes it for the client.
 std::string translate(std::string_view client, std::string_view provider, std::string_view bytes, std::size_t cut) {
-  const auto reader = named(provider).stream_reader(reading());
-  const auto writer = named(client).stream_writer(writing());
+  const auto reader = named(provider).stream_reader(reading_from("target", "target-model"));
+  const auto writer = named(client).stream_writer(writing_as_asked());
   std::vector<chat::Event> events;
   const bool read = reader->feed(bytes.substr(0, cut), events).ok() && reader->feed(bytes.substr(cut), events).ok() &&
                     reader->finish(events).ok();

@@ -37,4 +37,20 @@ const Judge& judge_of(std::string_view dialect) {
   return found->second;
 }
 
+dialect::ReaderOptions reading_from(std::string_view provider, std::string_view model) {
+  dialect::ReaderOptions options;
+  options.provider = provider;
+  options.model = model;
+  options.seed = 1;
+  return options;
+}
+
+dialect::StreamWriterOptions writing_as_asked() {
+  dialect::StreamWriterOptions options;
+  options.model = "asked-model";
+  options.id = "made-id";
+  options.created_s = 1763700000;
+  return options;
+}
+
 }  // namespace ccrules::test

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dialect/dialect.h"
 #include "support/validators.h"
 
 namespace ccrules::test {
@@ -20,5 +21,9 @@ struct Judge {
 
 /// Aborts when the dialect has none.
 const Judge& judge_of(std::string_view dialect);
+
+/// How tests read what a provider says, and write what a client gets: the same names, seed and time whenever they run.
+dialect::ReaderOptions reading_from(std::string_view provider, std::string_view model = {});
+dialect::StreamWriterOptions writing_as_asked();
 
 }  // namespace ccrules::test

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "rules/dry_run.h"
 #include "rules/targets.h"
 
 namespace ccrules::rules::test {
@@ -103,6 +104,14 @@ std::vector<std::string> errors(std::string_view lua, const config::Snapshot& co
   std::vector<config::Diagnostic> diagnostics;
   CHECK(load(kLua, lua, configuration, diagnostics) == nullptr);
   return lines(diagnostics);
+}
+
+std::string findings(const std::string& lua) {
+  MemoryFiles files;
+  files.files[kLua] = lua;
+  std::string out;
+  for (const std::string& line : lines(check(snapshot(), files))) out += line + "\n";
+  return out;
 }
 
 std::unique_ptr<Engine> json_engine(std::string_view json) {

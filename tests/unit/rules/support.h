@@ -30,6 +30,9 @@ std::unique_ptr<Engine> engine(std::string_view lua, const config::Snapshot& con
 /// The diagnostics of a file that must not load, as "line:col message | hint".
 std::vector<std::string> errors(std::string_view lua, const config::Snapshot& configuration = snapshot());
 
+/// What check() says of a file that loads, each on a line of its own, written likewise.
+std::string findings(const std::string& lua);
+
 /// The same with one user file in JSON, rules/my.json.
 std::unique_ptr<Engine> json_engine(std::string_view json);
 std::vector<std::string> json_errors(std::string_view json);

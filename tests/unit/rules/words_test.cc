@@ -11,6 +11,7 @@
 using namespace ccrules;
 using namespace ccrules::rules;
 using ccrules::rules::test::errors;
+using ccrules::rules::test::findings;
 
 namespace {
 
@@ -21,17 +22,6 @@ const api::Values& values_of(api::Fact fact) { return *api::fact_row(fact).value
 /// What a rule on failed attempts is refused for.
 Lines on_error(const std::string& when) { return errors("rule \"a\" { on = \"error\", retry = true, when = {\n" + when + " } }"); }
 Lines on_request(const std::string& when) { return errors("rule \"a\" { to = \"sim\", when = {\n" + when + " } }"); }
-
-std::string warned(const std::string& rules) {
-  test::MemoryFiles files;
-  files.files["/etc/ccrules/rules/my.lua"] = rules;
-  std::string out;
-  for (const config::Diagnostic& one : check(test::snapshot(), files)) {
-    out += std::to_string(one.where.line) + ":" + std::to_string(one.where.column) + " " + one.message +
-           (one.hint.empty() ? "" : " | " + one.hint) + "\n";
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -86,30 +76,30 @@ rule "e" { to = "sim", when = { effort = "ultra", request_class = "my-own", clie
 }
 
 TEST_CASE("check warns of what a fact is probably never") {
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = {\nrequest_class = \"backgroud\" } }") ==
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = {\nrequest_class = \"backgroud\" } }") ==
         "2:1 request_class is probably never 'backgroud' | did you mean 'background'?\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = {\nclient = { \"claude_code\", \"aider\" } } }") ==
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = {\nclient = { \"claude_code\", \"aider\" } } }") ==
         "2:12 client is probably never 'claude_code' | did you mean 'claude-code'?\n");
-  CHECK(warned("rule \"a\" { set = { effort = \"hihg\" } }") == "1:6 effort is probably never 'hihg' | did you mean 'high'?\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = {\npath = \"/v1/mesages\" } }") ==
+  CHECK(findings("rule \"a\" { set = { effort = \"hihg\" } }") == "1:6 effort is probably never 'hihg' | did you mean 'high'?\n");
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = {\npath = \"/v1/mesages\" } }") ==
         "2:1 no endpoint has the path '/v1/mesages' | did you mean '/v1/messages'?\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = {\npath = { \"/v1/messages\", \"/api/chat\", \"/v1beta/models/x:generateContent\" } } }").empty());
-  CHECK(warned("rule \"a\" { on = \"error\", retry = true, when = {\nprovider = \"opnai\" } }") ==
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = {\npath = { \"/v1/messages\", \"/api/chat\", \"/v1beta/models/x:generateContent\" } } }").empty());
+  CHECK(findings("rule \"a\" { on = \"error\", retry = true, when = {\nprovider = \"opnai\" } }") ==
         "2:1 there is no provider 'opnai' | did you mean 'openai'?\n");
-  CHECK(warned("rule \"a\" { deny = true, when = {\ntarget_provider = \"opnai\" } }") ==
+  CHECK(findings("rule \"a\" { deny = true, when = {\ntarget_provider = \"opnai\" } }") ==
         "2:1 there is no provider 'opnai' | did you mean 'openai'?\n");
 }
 
 TEST_CASE("check warns of numbers that a fact never has") {
-  CHECK(warned("rule \"a\" { on = \"error\", retry = true, when = {\nstatus = { 529, 5029 } } }") ==
+  CHECK(findings("rule \"a\" { on = \"error\", retry = true, when = {\nstatus = { 529, 5029 } } }") ==
         "2:17 `status = 5029` never holds | status is from 0 to 599\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = { time = {\nhour = { gte = 24 } } } }") ==
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = { time = {\nhour = { gte = 24 } } } }") ==
         "2:10 `time.hour >= 24` never holds | time.hour is from 0 to 23\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = { time = {\nwday = 0 } } }") ==
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = { time = {\nwday = 0 } } }") ==
         "2:8 `time.wday = 0` never holds | time.wday is from 1 to 7\n");
-  CHECK(warned("rule \"a\" { to = \"sim,x\", when = { bucket = { name = \"x\", lt = 0 } } }").find("bucket(x) < 0") !=
+  CHECK(findings("rule \"a\" { to = \"sim,x\", when = { bucket = { name = \"x\", lt = 0 } } }").find("bucket(x) < 0") !=
         std::string::npos);
-  CHECK(warned("rule \"a\" { on = \"error\", retry = true, when = {\nstatus = { gte = 500, lt = 600 } } }").empty());
+  CHECK(findings("rule \"a\" { on = \"error\", retry = true, when = {\nstatus = { gte = 500, lt = 600 } } }").empty());
 }
 
 TEST_CASE("a test that gives a word or number which never comes is refused") {
