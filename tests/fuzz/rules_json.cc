@@ -3,38 +3,17 @@
 #include <cstdint>
 #include <string>
 
-#include "config/snapshot.h"
 #include "core/assert.h"
 #include "core/json.h"
-#include "core/world.h"
+#include "one_file.h"
 #include "rules/engine.h"
 #include "rules/fixed_counters.h"
 
 using namespace ccrules;
 using namespace ccrules::rules;
 
-namespace {
-
-class OneFile final : public Files {
- public:
-  explicit OneFile(std::string text) : text_(std::move(text)) {}
-  [[nodiscard]] Result<std::string> read(const std::string&) const override { return text_; }
-  [[nodiscard]] bool exists(const std::string&) const override { return true; }
-  [[nodiscard]] std::vector<std::string> list(const std::string&) const override { return {}; }
-
- private:
-  std::string text_;
-};
-
-}  // namespace
-
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  config::Snapshot snapshot;
-  config::Provider provider;
-  provider.id = "sim";
-  provider.dialect = "sim";
-  snapshot.providers.push_back(provider);
-  snapshot.rules = {"/rules/rules.json"};
+  const config::Snapshot snapshot = config_with_rules("/rules/rules.json");
   const OneFile files(std::string(reinterpret_cast<const char*>(data), size));
   std::vector<config::Diagnostic> diagnostics;
   const auto engine = Engine::load(snapshot, files, diagnostics);
