@@ -6,11 +6,13 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 
 namespace ccrules {
 namespace {
 
 constexpr std::size_t kStride = 64;
+constexpr std::size_t kBlock = 4 * kStride;  ///< One look at the result, and one turn of the loop, for so many bytes.
 
 /// Inlined into a function for each kind of processor, with the vectors that one has.
 #define CCR_INLINED [[gnu::always_inline]] inline
@@ -33,23 +35,32 @@ struct Pair {
   typename Vector<kWidth>::Bytes first, second;
 };
 
-/// True when one of the pairs stands somewhere in a stride.
+/// Marks where pairs begin in a vector's worth of text.
 template <std::size_t kWidth, std::size_t kNeedles>
-CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
+CCR_INLINED void mark(typename Vector<kWidth>::Bytes& found, const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
   using Bytes = typename Vector<kWidth>::Bytes;
-  Bytes found{};
-  for (std::size_t part = 0; part < kStride; part += kWidth) {
-    Bytes here;
-    Bytes next;
-    std::memcpy(&here, from + part, kWidth);
-    std::memcpy(&next, from + part + 1, kWidth);
-    for (std::size_t i = 0; i < kNeedles; ++i) found |= reinterpret_cast<Bytes>((here == pairs[i].first) & (next == pairs[i].second));
-  }
+  Bytes here;
+  Bytes next;
+  std::memcpy(&here, from, kWidth);
+  std::memcpy(&next, from + 1, kWidth);
+  for (const Pair<kWidth>& pair : pairs) found |= reinterpret_cast<Bytes>((here == pair.first) & (next == pair.second));
+}
+
+template <std::size_t kWidth, std::size_t kNeedles, std::size_t... kParts>
+CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs, std::index_sequence<kParts...> /*parts*/) {
+  typename Vector<kWidth>::Bytes found{};
+  (mark<kWidth>(found, from + kParts * kWidth, pairs), ...);  // no loop: g++ leaves one as it is at -O2
   std::array<std::uint64_t, kWidth / sizeof(std::uint64_t)> parts;
   std::memcpy(parts.data(), &found, kWidth);
   std::uint64_t any = 0;
   for (const std::uint64_t part : parts) any |= part;
   return any != 0;
+}
+
+/// True when one of the pairs begins somewhere in `kBytes`.
+template <std::size_t kBytes, std::size_t kWidth, std::size_t kNeedles>
+CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
+  return holds_pair<kWidth>(from, pairs, std::make_index_sequence<kBytes / kWidth>());
 }
 
 /// True when one of the needles ends with a pair that begins in text[from, end).
@@ -74,8 +85,9 @@ CCR_INLINED bool search(std::string_view text, const std::array<std::string_view
   }
   const std::size_t last = text.size() - kStride - 1;  // the last stride looks again at what the one before it saw
   for (std::size_t at = 0; at < text.size() - 1; at += kStride) {
+    while (at + kBlock < text.size() && !holds_pair<kBlock>(text.data() + at, pairs)) at += kBlock;
     const std::size_t from = std::min(at, last);
-    if (holds_pair<kWidth, kNeedles>(text.data() + from, pairs) && ends_within(text, from, from + kStride, needles)) return true;
+    if (holds_pair<kStride>(text.data() + from, pairs) && ends_within(text, from, from + kStride, needles)) return true;
   }
   return false;
 }

@@ -8,7 +8,7 @@ using namespace ccrules;
 
 TEST_CASE("a rare needle is found wherever it stands, and nothing else is taken for it") {
   constexpr std::string_view kNeedle = "\"ccr1.";
-  for (std::size_t length = 0; length < 300; ++length) {
+  for (std::size_t length = 0; length < 600; ++length) {
     const std::string without(length, 'c');
     CHECK_FALSE(holds_rare(without, kNeedle));
     for (std::size_t at = 0; at + kNeedle.size() <= length; at += 7) {
@@ -31,7 +31,7 @@ TEST_CASE("a rare needle is found wherever it stands, and nothing else is taken 
 TEST_CASE("either of two rare needles is found wherever it stands") {
   constexpr std::string_view kHour = "1h";
   constexpr std::string_view kEscape = "\\u0";
-  for (std::size_t length = 3; length < 300; length += 3) {
+  for (std::size_t length = 3; length < 600; length += 3) {
     const std::string without(length, 'h');
     CHECK_FALSE(holds_either_rare(without, kHour, kEscape));
     for (std::size_t at = 0; at + kEscape.size() <= length; at += 7) {
