@@ -85,36 +85,33 @@ Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const Ra
 
 }  // namespace
 
+RateRule::RateRule(const config::RateLimit& which, std::string_view whose) : limit(which), key(whose), bucket(which.by) {
+  // The same limit after a reload is the same bucket; one that was changed begins anew.
+  bucket.append("\n").append(key);
+  for (const std::int64_t part : {limit.requests, limit.tokens, limit.concurrent, std::int64_t{limit.per.count()}}) {
+    bucket.append("\n").append(std::to_string(part));
+  }
+}
+
 std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row) {
   std::vector<RateRule> rules;
+  rules.reserve(config.rate_limits.size());
   for (const config::RateLimit& limit : config.rate_limits) {
-    if (limit.by.empty()) rules.push_back({limit, {}});
+    if (limit.by.empty()) rules.emplace_back(limit, std::string_view());
   }
   ledger::each_scope(row, [&](std::size_t scope, std::string_view key) {
     for (const config::RateLimit& limit : config.rate_limits) {
-      if (limit.by == ledger::kScopes[scope] && (limit.key.empty() || limit.key == key)) rules.push_back({limit, std::string(key)});
+      if (limit.by == ledger::kScopes[scope] && (limit.key.empty() || limit.key == key)) rules.emplace_back(limit, key);
     }
   });
   return rules;
 }
 
-std::string RateLimits::name_of(const RateRule& rule) {
-  // The same limit after a reload is the same bucket; one that was changed begins anew.
-  std::string name = rule.limit.by;
-  name.append("\n").append(rule.key);
-  for (const std::int64_t part :
-       {rule.limit.requests, rule.limit.tokens, rule.limit.concurrent, std::int64_t{rule.limit.per.count()}}) {
-    name.append("\n").append(std::to_string(part));
-  }
-  return name;
-}
-
 RateLimits::State& RateLimits::of(const RateRule& rule, std::int64_t now_us) {
-  std::string name = name_of(rule);
-  const auto found = states_.find(name);
+  const auto found = states_.find(rule.bucket);
   if (found != states_.end()) return found->second;
   if (states_.size() >= kMostStates) forget_idle(now_us);
-  return states_.emplace(std::move(name), State()).first->second;
+  return states_.emplace(rule.bucket, State()).first->second;
 }
 
 void RateLimits::forget_idle(std::int64_t now_us) {
@@ -183,20 +180,20 @@ std::optional<std::uint64_t> RateLimits::queue(const RateRule& rule, std::string
 
 bool RateLimits::is_first(const RateRule& rule, std::uint64_t ticket) const {
   const std::lock_guard lock(mutex_);
-  const auto found = states_.find(name_of(rule));
+  const auto found = states_.find(rule.bucket);
   return found == states_.end() || found->second.waiting.empty() || found->second.waiting.front().ticket == ticket;
 }
 
 void RateLimits::leave_queue(const RateRule& rule, std::uint64_t ticket) {
   const std::lock_guard lock(mutex_);
-  const auto found = states_.find(name_of(rule));
+  const auto found = states_.find(rule.bucket);
   if (found == states_.end()) return;
   std::erase_if(found->second.waiting, [ticket](const Waiter& waiter) { return waiter.ticket == ticket; });
 }
 
 RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) const {
   const std::lock_guard lock(mutex_);
-  const auto found = states_.find(name_of(rule));
+  const auto found = states_.find(rule.bucket);
   const State state = found == states_.end() ? State() : found->second;
   const std::int64_t now_us = now_ms * 1000;
   Left left;
@@ -208,7 +205,7 @@ RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) con
 
 std::int64_t RateLimits::room_ms(const RateRule& rule, std::int64_t tokens, std::int64_t now_ms) const {
   const std::lock_guard lock(mutex_);
-  const auto found = states_.find(name_of(rule));
+  const auto found = states_.find(rule.bucket);
   const State state = found == states_.end() ? State() : found->second;
   return std::max<std::int64_t>(room_us(rule, state.requests_us, state.tokens_us, tokens, now_ms * 1000) + 999, 0) / 1000;
 }

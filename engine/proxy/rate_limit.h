@@ -2,11 +2,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,8 +25,10 @@ class Visit;
 
 /// One limit as it applies to one request.
 struct RateRule {
+  RateRule(const config::RateLimit& which, std::string_view whose);
   config::RateLimit limit;
-  std::string key;  ///< whose; empty: everybody's together
+  std::string key;     ///< whose; empty: everybody's together
+  std::string bucket;  ///< what tells its state from others; worked out once, for it is looked up a dozen times
 };
 /// The limits that a request falls under.
 std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row);
@@ -73,12 +75,11 @@ class RateLimits {
     std::int64_t running = 0;
     std::deque<Waiter> waiting;
   };
-  static std::string name_of(const RateRule& rule);
   State& of(const RateRule& rule, std::int64_t now_us);
   void forget_idle(std::int64_t now_us);
 
   mutable std::mutex mutex_;
-  std::map<std::string, State, std::less<>> states_;
+  std::unordered_map<std::string, State> states_;  ///< by RateRule::bucket
   std::uint64_t next_ticket_ = 1;
 };
 

@@ -10,15 +10,14 @@ using namespace ccrules::proxy;
 
 namespace {
 
-RateRule rule(std::string by, std::string key, std::int64_t requests, std::int64_t tokens = -1, std::int64_t concurrent = -1) {
-  RateRule rule;
-  rule.limit.by = std::move(by);
-  rule.key = std::move(key);
-  rule.limit.requests = requests;
-  rule.limit.tokens = tokens;
-  rule.limit.concurrent = concurrent;
-  rule.limit.per = std::chrono::seconds(60);
-  return rule;
+RateRule rule(std::string by, std::string_view key, std::int64_t requests, std::int64_t tokens = -1, std::int64_t concurrent = -1) {
+  config::RateLimit limit;
+  limit.by = std::move(by);
+  limit.requests = requests;
+  limit.tokens = tokens;
+  limit.concurrent = concurrent;
+  limit.per = std::chrono::seconds(60);
+  return {limit, key};
 }
 
 }  // namespace
@@ -57,6 +56,17 @@ TEST_CASE("in no window of the period do more than twice as many requests pass, 
   CHECK(passed <= 1800 + 6 * 60);
   CHECK(most <= 120);
   CHECK(most > 100);  // a full bucket at once, and what flows out of it meanwhile
+}
+
+TEST_CASE("limits that differ in whose they are or in any number are counted apart") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", 1),        rule("user", "", 1),       rule("user", "a", 1),       rule("session", "a", 1),
+                                       rule("user", "a", 1, 5), rule("user", "a", 1, 6), rule("user", "a", 1, 5, 7)};
+  for (const RateRule& each : rules) {
+    CHECK_FALSE(limits.take({each}, 0, 0).has_value());
+    CHECK(limits.take({each}, 0, 0).has_value());
+  }
+  CHECK(limits.states() == rules.size());
 }
 
 TEST_CASE("what one limit refuses takes nothing from the others") {
