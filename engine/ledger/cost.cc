@@ -38,15 +38,13 @@ bool price_is_for(const config::Price& price, std::string_view provider, std::st
 }
 
 /// The rates of one request: built-in row and tier, then configured prices, the least exact first.
-std::optional<config::Rates> rates_of(std::int64_t prompt, std::string_view provider, std::string_view model,
-                                      const config::Snapshot& snapshot) {
-  std::optional<config::Rates> rates;
+config::Rates rates_of(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  config::Rates rates;
   if (const config::Model* row = snapshot.models().find(model, provider))
     rates = row->rates_for(prompt);
   for (auto price = snapshot.prices.rbegin(); price != snapshot.prices.rend(); ++price) {
     if (!price_is_for(*price, provider, model)) continue;
-    if (!rates) rates.emplace();
-    rates->overlay(price->rates);
+    rates.overlay(price->rates);
   }
   return rates;
 }
@@ -60,9 +58,7 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
                                        std::string_view model, const config::Snapshot& snapshot) {
   if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens)
     return std::nullopt;
-  const auto rates = rates_of(prompt_tokens(usage), provider, model, snapshot);
-  if (!rates) return cost_at(usage, config::Rates{});
-  return cost_at(usage, *rates);
+  return cost_at(usage, rates_of(prompt_tokens(usage), provider, model, snapshot));
 }
 
 bool is_free(std::string_view provider, const config::Snapshot& snapshot) {
@@ -94,6 +90,11 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
   if (usage.cost_nanousd) return std::max<std::int64_t>(0, *usage.cost_nanousd);
   if (is_free(provider, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
   return list_price(usage, provider, model, snapshot);
+}
+
+config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  constexpr config::Rates kFree{0, 0, 0, 0, 0};
+  return is_free(provider, snapshot) ? kFree : rates_of(prompt, provider, model, snapshot);
 }
 
 std::string_view priced_model(std::string_view provider, std::string_view asked, std::string_view answered,

@@ -16,6 +16,11 @@ namespace ccrules::ledger {
 std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,
                                          std::string_view model, const config::Snapshot& snapshot);
 
+/// What each token costs there when nothing else is reported: cost_at() with it is cost_nanousd(). Rates that are not known are
+/// unset.
+/// @param prompt of the request, in tokens: decides the price tier
+config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
+
 /// The model whose price an answer has. `answered`, which the reply names, when its price is known and it is another model than
 /// `asked` (a router's choice, a provider's own fallback, what stands behind a deployment's name), not the same by another name;
 /// else `asked`. A price that the configuration sets for `asked` and not for `answered` stays. The view is one of the two given.

@@ -47,8 +47,7 @@ void add_cap(std::vector<ledger::Cap>& caps, const config::Budget& budget, std::
 }
 
 /// The output that the request asks for once the rules have edited it.
-std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const rules::Target& target,
-                           const config::Snapshot& config) {
+std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const config::Model* model) {
   constexpr std::int64_t kUnsaid = -1;
   std::int64_t tokens = outline.max_tokens.value_or(kUnsaid);
   for (const rules::FieldEdit& edit : decision.edits) {
@@ -61,7 +60,6 @@ std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline&
     if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens >= 0) tokens = std::max(tokens, value);
     if (edit.kind == rules::FieldEdit::Kind::kDefault && tokens < 0) tokens = value;
   }
-  const config::Model* model = config.models().find(target.model, target.provider);
   const std::optional<std::int64_t> most = model == nullptr ? std::nullopt : model->max_output_tokens;
   if (tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
   return most ? std::min(tokens, *most) : tokens;
@@ -136,6 +134,7 @@ Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int
 
 std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::Record& row, BudgetMode mode) {
   std::vector<ledger::Cap> caps;
+  caps.reserve(config.budgets.size());
   for (const config::Budget& budget : config.budgets) {
     if (mode == BudgetMode::kHard && !budget.hard) continue;
     if (budget.by.empty()) add_cap(caps, budget, {});
@@ -157,8 +156,7 @@ std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_vie
   return caps;
 }
 
-std::int64_t MostBilled::prompt_tokens(const rules::Target& target, const config::Snapshot& config) const {
-  const config::Model* model = config.models().find(target.model, target.provider);
+std::int64_t MostBilled::prompt_tokens(const rules::Target& target, const config::Model* model) const {
   const std::int64_t by_bytes =
       tokens::most_tokens(prompt, target.model, model == nullptr ? std::nullopt : model->context_tokens);
   for (const auto& [counted, tokens] : closely) {
@@ -171,15 +169,19 @@ std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> ta
                                                const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config) {
   std::int64_t worst = 0;
   for (const rules::Target& target : targets) {
-    const std::int64_t input = most.prompt_tokens(target, config);
+    const config::Model* model = config.models().find(target.model, target.provider);
+    const std::int64_t input = most.prompt_tokens(target, model);
+    const std::int64_t output = most.choices * std::min(output_tokens(decision, outline, model), limits::kUsageTokens);
+    // However the prompt is cached it is as long, so the price tier is the same.
+    const config::Rates rates = ledger::rates_at(input, target.provider, target.model, config);
     std::array<chat::Usage, 3> ways;
     ways[0].input_tokens = input;
     ways[1].cache_write_tokens = input;
     ways[2].cache_write_tokens = input;
     ways[2].cache_write_1h_tokens = input;
     for (std::size_t i = 0; i < (most.kept_an_hour ? ways.size() : ways.size() - 1); ++i) {
-      ways[i].output_tokens = most.choices * std::min(output_tokens(decision, outline, target, config), limits::kUsageTokens);
-      const auto cost = ledger::cost_nanousd(ways[i], target.provider, target.model, config);
+      ways[i].output_tokens = output;
+      const auto cost = ledger::cost_at(ways[i], rates);
       if (!cost && i == 0) return std::nullopt;
       if (cost) worst = std::max(worst, *cost);
     }

@@ -39,7 +39,8 @@ struct MostBilled {
   std::vector<std::pair<rules::Target, std::int64_t>> closely;  ///< where a close count leaves fewer tokens
   bool kept_an_hour = true;  ///< false: nothing asks for the dearest way of caching a prompt
   std::int64_t choices = 1;  ///< answers asked for at once; 0: none (embeddings)
-  [[nodiscard]] std::int64_t prompt_tokens(const rules::Target& target, const config::Snapshot& config) const;
+  /// @param model what is known of the target's model; null: nothing
+  [[nodiscard]] std::int64_t prompt_tokens(const rules::Target& target, const config::Model* model) const;
 };
 
 /// The most that a request can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the

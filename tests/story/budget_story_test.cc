@@ -309,6 +309,33 @@ TEST_CASE("several answers to one request are set aside, each of them") {
   CHECK(asked == 1);
 }
 
+TEST_CASE("a prompt that may be kept an hour is set aside at that price where there is one, however long and however written") {
+  // $10 per million tokens, $20 where the prompt is kept an hour; some 6200 bytes are $0.062 or $0.124 and the output $0.002.
+  const std::string marks[] = {"", R"("cache_control":{"type":"ephemeral","ttl":"1h"},)", R"("cache_control":{"type":"ephemeral","ttl":"1\u0068"},)"};
+  for (const bool has_price : {false, true}) {
+    for (const std::size_t size : {std::size_t{100}, std::size_t{6000}}) {
+      for (const std::string& mark : marks) {
+        CAPTURE(has_price, size, mark);
+        SimWorld world;
+        world.serve("a", 80, [](http::Exchange& exchange) -> Task<void> {
+          const http::Headers none;
+          const std::string reply = whole(5);
+          auto sent = co_await exchange.send(200, none, reply);
+          (void)sent;
+        });
+        const std::string price = has_price ? R"({"input":10,"output":100,"cache_write_1h":20})" : R"({"input":10,"output":100})";
+        const double usd = size == 100 ? 0.007 : 0.08;
+        ProxyWorld proxy(world, R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},"prices":{"m-1":)" +
+                                    price + R"(},"budgets":[{"usd":)" + std::to_string(usd) + "}]}");
+        const std::string body = R"({"model":"m-1","max_tokens":20,"messages":[{"role":"user","content":[{"type":"text",)" + mark +
+                                 R"("text":")" + std::string(size, 'x') + R"("}]}]})";
+        const bool fits = !has_price || mark.empty();
+        CHECK_THAT(proxy.answer("/v1/messages", body).first_line, Contains(fits ? "200" : "429"));
+      }
+    }
+  }
+}
+
 TEST_CASE("with fair, requests that wait take turns by session") {
   SimWorld world;
   std::vector<std::string> served;

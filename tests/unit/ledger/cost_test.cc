@@ -161,6 +161,23 @@ TEST_CASE(
   CHECK(requested("sim", "claude-opus-4-1") == std::nullopt);
 }
 
+TEST_CASE("tokens at the rates of a target cost what a request there costs, however its prompt was cached and at every tier") {
+  config::Price own = price("m-*", 1'000'000, 5'000'000);
+  own.rates.cache_write_1h_picousd = 2'000'000;
+  const config::Snapshot snapshot = snapshot_with({own});
+  for (const std::string_view provider : {"ollama", "sim", "anthropic", ""}) {
+    for (const std::string_view model : {"m-1", "claude-sonnet-4-6", "gpt-5.5", "nobody-knows"}) {
+      for (const std::int64_t prompt : {1, 150'000, 250'000, 900'000}) {
+        CAPTURE(provider, model, prompt);
+        const config::Rates rates = ledger::rates_at(prompt, provider, model, snapshot);
+        for (const Counts& counts : {Counts{prompt, 10}, Counts{0, 10, 0, prompt}, Counts{0, 10, 0, prompt, prompt}}) {
+          CHECK(ledger::cost_at(usage(counts), rates) == ledger::cost_nanousd(usage(counts), provider, model, snapshot));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("nonsense counts neither overflow nor turn negative") {
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
   const auto huge =
