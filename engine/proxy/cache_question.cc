@@ -1,7 +1,9 @@
 #include "proxy/cache_question.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
@@ -14,14 +16,25 @@
 namespace ccrules::proxy {
 namespace {
 
+constexpr std::size_t kContextBytes = 256;  ///< An ordinary one.
+constexpr std::size_t kHashedBytes = 128;   ///< What is hashed besides a context, texts aside.
+
+void add_number(std::string& out, std::uint64_t number) {
+  std::array<char, sizeof(number)> bytes;
+  std::memcpy(bytes.data(), &number, sizeof(number));
+  out.append(bytes.data(), bytes.size());
+}
+
 /// Texts one behind the other, each with its length.
 void add(std::string& out, std::string_view text) {
-  out += std::to_string(text.size());
-  out += ':';
+  add_number(out, text.size());
   out += text;
 }
 
-void add_hash(std::string& out, const digest::Hash128& hash) { add(out, std::to_string(hash.high) + "," + std::to_string(hash.low)); }
+void add_hash(std::string& out, const digest::Hash128& hash) {
+  add_number(out, hash.high);
+  add_number(out, hash.low);
+}
 
 /// Who shares the answer. False when that cannot be told: then nobody does.
 bool add_scope(std::string& out, const std::string& scope, const http::Headers& headers, const Visit& visit, std::uint64_t seed) {
@@ -41,17 +54,17 @@ bool add_scope(std::string& out, const std::string& scope, const http::Headers& 
 }
 
 void add_edits(std::string& out, const rules::Decision& decision) {
+  add_number(out, decision.edits.size());
   for (const rules::FieldEdit& edit : decision.edits) {
     add(out, edit.field);
-    add(out, std::to_string(static_cast<int>(edit.kind)));
+    add_number(out, static_cast<std::uint64_t>(edit.kind));
     add(out, edit.value_json);
   }
-  out += '|';
+  add_number(out, decision.headers.size());
   for (const rules::HeaderEdit& edit : decision.headers) {
     add(out, edit.name);
     add(out, edit.value ? "=" + *edit.value : std::string());
   }
-  out += '|';
 }
 
 /// The start of a JSON string that is the same however the client escapes the rest.
@@ -67,13 +80,16 @@ std::string_view plain_start(std::string_view literal) {
 }
 
 std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed) {
+  const std::string_view first = plain_start(outline.first_user_json);
+  const std::string_view last = plain_start(outline.last_user_json);
   std::string parts;
+  parts.reserve(context.size() + first.size() + last.size() + kHashedBytes);
   add(parts, context);
-  add(parts, plain_start(outline.first_user_json));
-  add(parts, plain_start(outline.last_user_json));
+  add(parts, first);
+  add(parts, last);
   const std::int64_t most = outline.max_tokens.value_or(-1);
   for (const std::int64_t count : {outline.images, outline.documents, outline.tools, outline.tool_results, most}) {
-    add(parts, std::to_string(count));
+    add_number(parts, static_cast<std::uint64_t>(count));
   }
   return digest::hash64(parts, seed);
 }
@@ -99,6 +115,7 @@ std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, c
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                                       const Visit& visit, const rules::Decision& decision, const rules::CachePolicy& policy) {
   std::string context;
+  context.reserve(kContextBytes);
   if (!add_scope(context, policy.scope, head.headers, visit, worker.tallies.answers.seed())) return std::nullopt;
   const rules::Target& target = decision.targets.front();
   const config::Provider* provider = visit.policy->config->provider(target.provider);
@@ -132,6 +149,7 @@ bool hangs_on_kept_state(Plan& plan) {
 
 digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed) {
   std::string parts;
+  parts.reserve(context.size() + kHashedBytes);
   add(parts, context);
   add(parts, dialect);
   add_hash(parts, digest::hash128(body, seed));

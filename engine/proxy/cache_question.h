@@ -30,7 +30,7 @@ digest::Hash128 letter_of(const std::string& context, std::string_view dialect, 
 
 /// One request as the cache sees it.
 struct Asked {
-  cache::Question question;  ///< without its body
+  cache::Question question;  ///< without its body until that is asked for
   std::string_view body;
   Plan* plan = nullptr;
   std::string meaning;         ///< worked out when needed

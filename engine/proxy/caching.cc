@@ -156,16 +156,16 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
   const dialect::Dialect& spoken = *plan.spoken;
   const rules::CachePolicy policy = policy_of(visit, plan.decision);
   const std::string_view wish = exchange.head().headers.get("cache-control");
-  const auto context = context_of(worker, exchange.head(), spoken, visit, plan.decision, policy);
+  auto context = context_of(worker, exchange.head(), spoken, visit, plan.decision, policy);
   const bool unwanted = wish.find("no-store") != std::string_view::npos || body.size() < kLeastBody;
   if (!context || unwanted) co_return false;
   cache::Store& store = worker.tallies.answers;
   store.resize(visit.policy->config->cache.max_bytes);
 
   Asked asked;
-  asked.question.context = *context;
+  asked.question.context = *std::move(context);
   asked.question.dialect = spoken.name();
-  asked.question.letter = letter_of(*context, spoken.name(), body, store.seed());
+  asked.question.letter = letter_of(asked.question.context, spoken.name(), body, store.seed());
   asked.question.text_bytes = plan.outline.text_bytes;
   asked.body = body;
   asked.plan = &plan;
@@ -180,11 +180,10 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
       continue;
     }
     if (hangs_on_kept_state(plan)) co_return false;
-    cache::Question question = asked.question;
-    question.body = std::move(body);  // its bytes stay where they are: the plan has views into them
-    std::shared_ptr<cache::Answer> mine = store.ask(question, age);
+    asked.question.body = std::move(body);  // its bytes stay where they are: the plan has views into them
+    std::shared_ptr<cache::Answer> mine = store.ask(asked.question, age);
     if (!mine) {
-      body = std::move(question.body);
+      body = std::move(asked.question.body);
       continue;
     }
     plan.body = &mine->question().body;
