@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <string_view>
 #include <sys/stat.h>
@@ -82,6 +83,16 @@ std::optional<Database::Failure> make_private_file(const std::string& path) {
     ::fchmod(fd, S_IRUSR | S_IWUSR);
   ::close(fd);
   return std::nullopt;
+}
+
+std::optional<std::int64_t> counted(const std::optional<std::int64_t>& tokens) {
+  return tokens ? std::optional<std::int64_t>(std::max<std::int64_t>(0, *tokens)) : std::nullopt;
+}
+
+std::optional<std::int64_t> written_5m_tokens(const chat::Usage& usage) {
+  const std::optional<std::int64_t> written = counted(usage.cache_write_tokens);
+  if (!written || !usage.cache_write_1h_tokens) return written;
+  return std::max<std::int64_t>(0, *written - *usage.cache_write_1h_tokens);
 }
 
 ino_t inode_of(const std::string& path) {
@@ -175,9 +186,11 @@ std::optional<Database::Failure> Database::ensure_open() {
 std::optional<Database::Failure> Database::write(std::span<const std::span<const Record>> chunks) {
   if (auto failure = ensure_open()) return failure;
   SumMap spent;
+  const Record* before = nullptr;
   const auto insert_all = [&](std::span<const Record> rows) -> Result<void> {
     for (const Record& row : rows) {
-      Result<void> inserted = insert(row);
+      Result<void> inserted = insert(row, before);
+      before = &row;
       if (inserted) {
         add_row(spent, row, settings_.calendar);
         if (row.held) CCR_CHECK(open_->holds.remove(row.id));
@@ -275,54 +288,48 @@ Result<bool> Database::catch_up(std::int64_t most_rows) {
   return since_us != Spend::kAlways;
 }
 
-Result<void> Database::insert(const Record& row) {
-  const chat::Usage& usage = row.usage;
-  const auto count = [](const std::optional<std::int64_t>& tokens) {
-    return tokens ? std::optional<std::int64_t>(std::max<std::int64_t>(0, *tokens)) : std::nullopt;
-  };
-  std::optional<std::int64_t> written_5m = count(usage.cache_write_tokens);
-  if (written_5m && usage.cache_write_1h_tokens)
-    written_5m = std::max<std::int64_t>(0, *written_5m - *usage.cache_write_1h_tokens);
+/// Rows resemble each other: what is as in the row before is bound already. Its texts live until write() returns.
+Result<void> Database::insert(const Record& row, const Record* before) {
   Statement& to = open_->insert;
   int at = 0;
+  const auto bind = [&](auto value_of) {
+    ++at;
+    if (before == nullptr || value_of(*before) != value_of(row)) to.bind(at, value_of(row));
+  };
+  const auto bind_texts = [&](std::initializer_list<std::string Record::*> members) {
+    for (const auto member : members) bind([member](const Record& of) -> const std::string& { return of.*member; });
+  };
+  const auto bind_count = [&](std::optional<std::int64_t> chat::Usage::* member) {
+    bind([member](const Record& of) { return counted(of.usage.*member); });
+  };
   to.bind_always(++at, row.id);
   to.bind(++at, row.at_us);
-  for (const std::string* text : {&row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project,
-                                  &row.agent, &row.request_class, &row.requested_model, &row.decision_id,
-                                  &row.rule, &row.reason, &row.provider, &row.model}) {
-    to.bind(++at, *text);
-  }
-  to.bind(++at, std::int64_t{row.attempts});
-  to.bind(++at, std::int64_t{row.status});
-  to.bind(++at, row.stop_reason);
-  to.bind(++at, std::int64_t{row.stream ? 1 : 0});
-  to.bind(++at, count(usage.input_tokens));
-  to.bind(++at, count(usage.output_tokens));
-  to.bind(++at, count(usage.cache_read_tokens));
-  to.bind(++at, written_5m);
-  to.bind(++at, count(usage.cache_write_1h_tokens));
-  to.bind(++at, count(usage.reasoning_tokens));
-  to.bind(++at, std::int64_t{row.usage_estimated ? 1 : 0});
-  to.bind(++at, row.cost_nanousd);
-  to.bind(++at, row.requested_cost_nanousd);
+  bind_texts({&Record::client, &Record::dialect, &Record::path, &Record::session, &Record::user, &Record::project, &Record::agent,
+              &Record::request_class, &Record::requested_model, &Record::decision_id, &Record::rule, &Record::reason,
+              &Record::provider, &Record::model});
+  bind([](const Record& of) { return std::int64_t{of.attempts}; });
+  bind([](const Record& of) { return std::int64_t{of.status}; });
+  bind_texts({&Record::stop_reason});
+  bind([](const Record& of) { return std::int64_t{of.stream ? 1 : 0}; });
+  bind_count(&chat::Usage::input_tokens);
+  bind_count(&chat::Usage::output_tokens);
+  bind_count(&chat::Usage::cache_read_tokens);
+  bind([](const Record& of) { return written_5m_tokens(of.usage); });
+  bind_count(&chat::Usage::cache_write_1h_tokens);
+  bind_count(&chat::Usage::reasoning_tokens);
+  bind([](const Record& of) { return std::int64_t{of.usage_estimated ? 1 : 0}; });
+  bind([](const Record& of) { return of.cost_nanousd; });
+  bind([](const Record& of) { return of.requested_cost_nanousd; });
   to.bind_always(++at, row.cache);
-  to.bind(++at, row.ttft_us < 0 ? std::optional<std::int64_t>() : std::optional<std::int64_t>(row.ttft_us));
-  to.bind(++at, row.duration_us);
-  to.bind(++at, row.error);
-  to.bind(++at, row.tags_json);
-  to.bind(++at, row.ruleset);
-  to.bind(++at, row.facts_json);
-  to.bind(++at, row.counted_tokens);
-  to.bind(++at, row.counted_grade);
-  to.bind(++at, row.estimate_tokens);
-  to.bind(++at, row.estimate_key);
-  to.bind(++at, row.shadow_json);
-  to.bind(++at, row.key);
-  to.bind(++at, row.subagent);
-  to.bind(++at, row.payer);
-  to.bind(++at, row.cache_break);
-  to.bind(++at, row.cache_break_tokens);
-  to.bind(++at, row.cache_break_nanousd);
+  bind([](const Record& of) { return of.ttft_us < 0 ? std::optional<std::int64_t>() : std::optional<std::int64_t>(of.ttft_us); });
+  bind([](const Record& of) { return of.duration_us; });
+  bind_texts({&Record::error, &Record::tags_json, &Record::ruleset, &Record::facts_json});
+  bind([](const Record& of) { return of.counted_tokens; });
+  bind_texts({&Record::counted_grade});
+  bind([](const Record& of) { return of.estimate_tokens; });
+  bind_texts({&Record::estimate_key, &Record::shadow_json, &Record::key, &Record::subagent, &Record::payer, &Record::cache_break});
+  bind([](const Record& of) { return of.cache_break_tokens; });
+  bind([](const Record& of) { return of.cache_break_nanousd; });
   Result<bool> stepped = to.step();
   to.reset();
   if (!stepped) return std::move(stepped).error();

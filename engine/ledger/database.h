@@ -63,7 +63,8 @@ class Database {
   };
   std::optional<Failure> fail(const std::string& what, int code);
   [[nodiscard]] bool file_was_replaced() const;
-  Result<void> insert(const Record& row);
+  /// @param before the row before it in the same transaction; null: it is the first
+  Result<void> insert(const Record& row, const Record* before);
   Result<void> remember_spending(Connection& connection);
   /// One transaction; after a failure the connection is closed.
   std::optional<Failure> transact(const std::function<Result<void>()>& work);

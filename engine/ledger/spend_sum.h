@@ -73,8 +73,18 @@ inline constexpr std::size_t kSessionScope = 0;
 /// place of the row's own key in its scope.
 void each_scope(const Record& row, const std::function<void(std::size_t scope, std::string_view key)>& take);
 
+/// By the name of a scope, then by key; looks names up without making strings of them.
+struct NameLess {
+  using is_transparent = void;
+  template <class Left, class Right>
+  bool operator()(const Left& left, const Right& right) const noexcept {
+    const int order = std::string_view(left.first).compare(right.first);
+    return order != 0 ? order < 0 : std::string_view(left.second) < std::string_view(right.second);
+  }
+};
+
 /// Sums of several rows, by the name of a scope (empty: all) and key.
-using SumMap = std::map<std::pair<std::string, std::string>, Sum>;
+using SumMap = std::map<std::pair<std::string, std::string>, Sum, NameLess>;
 /// Adds what requests cost, in the order in which they ended. Costs that are not known or not positive add nothing.
 void add_row(SumMap& sums, const Record& row, const Calendar& calendar);
 /// The same for requests of the past, in any order.

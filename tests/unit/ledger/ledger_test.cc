@@ -186,6 +186,66 @@ TEST_CASE("every column comes back as it was recorded, and what was not known is
   CHECK(line() == "|0|||||||||||||||0|0||0|||||||0|||bypass||0||");
 }
 
+TEST_CASE("rows written together come back as those written one by one, whatever they have in common") {
+  const Folder folder;
+  std::vector<ledger::Record> rows;
+  // Row n has or has not each column by its own bits of n, so that every column stays, changes, appears and goes.
+  for (unsigned n = 0; n < 64; ++n) {
+    unsigned bits = n * 2654435761u;
+    const auto turn = [&bits] { return (bits = bits * 1664525u + 1013904223u) >> 30; };
+    ledger::Record record;
+    record.id = "req_" + std::to_string(n);
+    for (std::string* text :
+         {&record.client, &record.dialect, &record.path, &record.session, &record.user, &record.project, &record.agent,
+          &record.request_class, &record.key, &record.subagent, &record.payer, &record.requested_model, &record.decision_id,
+          &record.rule, &record.reason, &record.provider, &record.model, &record.stop_reason, &record.cache, &record.cache_break,
+          &record.counted_grade, &record.estimate_key, &record.error, &record.tags_json, &record.ruleset, &record.facts_json,
+          &record.shadow_json}) {
+      *text = std::string(turn() * 10, 'a');
+    }
+    for (std::optional<std::int64_t>* number :
+         {&record.usage.input_tokens, &record.usage.output_tokens, &record.usage.cache_read_tokens, &record.usage.cache_write_tokens,
+          &record.usage.cache_write_1h_tokens, &record.usage.reasoning_tokens, &record.cost_nanousd,
+          &record.requested_cost_nanousd, &record.cache_break_tokens, &record.cache_break_nanousd, &record.counted_tokens,
+          &record.estimate_tokens}) {
+      if (const std::int64_t value = turn(); value != 0) *number = value - 2;
+    }
+    record.at_us = turn();
+    record.attempts = static_cast<int>(turn());
+    record.status = static_cast<int>(turn());
+    record.stream = turn() < 2;
+    record.usage_estimated = turn() < 2;
+    record.ttft_us = std::int64_t{turn()} - 1;
+    record.duration_us = turn();
+    rows.push_back(record);
+  }
+  {
+    const auto together = open(folder.file("together.db"), 0);
+    const auto one_by_one = open(folder.file("one.db"), 0);
+    for (const ledger::Record& record : rows) together->record(record);
+    for (const ledger::Record& record : rows) {
+      one_by_one->record(record);
+      one_by_one->flush();
+    }
+  }
+  const auto all = [&](const std::string& name) {
+    auto connection = ledger::Connection::open(folder.file(name), ledger::Connection::Mode::kReadOnly, 1000);
+    REQUIRE(connection.ok());
+    auto read = ledger::Statement::prepare(*connection, "SELECT * FROM requests ORDER BY seq");
+    REQUIRE(read.ok());
+    std::vector<std::string> lines;
+    for (auto stepped = read->step(); stepped.ok() && *stepped; stepped = read->step()) {
+      std::string line;
+      for (int column = 0; column < 48; ++column) line += (read->is_null(column) ? "-" : read->text(column)) + "|";
+      lines.push_back(line);
+    }
+    return lines;
+  };
+  const std::vector<std::string> expected = all("one.db");
+  CHECK(expected.size() == rows.size());
+  CHECK(all("together.db") == expected);
+}
+
 TEST_CASE("rows are written when the ledger closes, without a flush") {
   const Folder folder;
   {
