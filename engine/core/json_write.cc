@@ -57,6 +57,13 @@ constexpr std::array<char, 256> kEscapeLetter = [] {
   return letters;
 }();
 
+/// Bytes that go out as they are in every text.
+constexpr std::array<bool, 256> kPlain = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t byte = 0x20; byte < 0x80; ++byte) plain[byte] = byte != '"' && byte != '\\';
+  return plain;
+}();
+
 /// Escapes one text into a small buffer that is appended whenever it is full.
 class Escaper {
  public:
@@ -173,21 +180,24 @@ void append_escaped(std::string& out, std::string_view text) {
 void append_string(std::string& out, std::string_view text) {
   // Names and short words are most of what is written, and need no escape.
   constexpr std::size_t kShort = 48;
-  const bool plain = text.size() <= kShort && std::all_of(text.begin(), text.end(), [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
-  });
-  if (!plain) {
-    out += '"';
-    append_escaped(out, text);
-    out += '"';
-    return;
+  if (text.size() <= kShort) {
+    char literal[kShort + 2];
+    char* to = literal;
+    *to++ = '"';
+    bool plain = true;
+    for (const char c : text) {
+      plain &= kPlain[static_cast<unsigned char>(c)];
+      *to++ = c;
+    }
+    *to++ = '"';
+    if (plain) {
+      out.append(literal, text.size() + 2);
+      return;
+    }
   }
-  char literal[kShort + 2];
-  literal[0] = '"';
-  std::copy(text.begin(), text.end(), literal + 1);
-  literal[text.size() + 1] = '"';
-  out.append(literal, text.size() + 2);
+  out += '"';
+  append_escaped(out, text);
+  out += '"';
 }
 
 void Writer::separate() {
@@ -245,7 +255,7 @@ Writer& Writer::integer(std::int64_t number) {
   separate();
   char digits[24];
   const auto written = std::to_chars(digits, digits + sizeof digits, number);
-  out_.append(digits, written.ptr);
+  out_.append(digits, static_cast<std::size_t>(written.ptr - digits));
   return *this;
 }
 

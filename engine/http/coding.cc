@@ -72,6 +72,7 @@ const std::uint8_t* readable(std::string_view bytes) noexcept {
 
 Coding content_coding(const Headers& headers) noexcept {
   Coding found = Coding::kIdentity;
+  if (!headers.has("content-encoding")) return found;
   for (std::size_t i = 0; i < headers.size(); ++i) {
     const auto [name, value] = headers.at(i);
     if (!text::equals_ignore_case(name, "content-encoding")) continue;

@@ -31,10 +31,14 @@ std::optional<std::int64_t> parse_date(std::string_view text) {
 }  // namespace
 
 void Headers::add(std::string_view name, std::string_view value) {
+  value = text::trim(value);
   open_field();
-  extend_name(name);
-  begin_value();
-  extend_value(text::trim(value));
+  Field& field = fields_.back();
+  field.name_size = static_cast<std::uint32_t>(name.size());
+  field.value_at = field.name_at + field.name_size;
+  field.value_size = static_cast<std::uint32_t>(value.size());
+  lengths_ |= std::uint64_t{1} << name.size() % 64;
+  bytes_.append(name).append(value);
 }
 
 void Headers::open_field() {

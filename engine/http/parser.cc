@@ -249,7 +249,8 @@ void Parser::check_complete_head() noexcept {
     if (parser.method == HTTP_CONNECT) return fail(501, "CONNECT is not supported");
     std::size_t hosts = 0;
     for (std::size_t at = 0; at < headers_->size(); ++at) {
-      if (text::equals_ignore_case(headers_->at(at).first, "host")) ++hosts;
+      const std::string_view name = headers_->at(at).first;
+      if (name.size() == 4 && text::equals_ignore_case(name, "host")) ++hosts;
     }
     if (hosts > 1 || (hosts == 0 && parser.http_minor == 1))
       return fail(400, "a request needs exactly one Host header");

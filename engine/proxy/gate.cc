@@ -66,6 +66,7 @@ bool same_origin(std::string_view origin, std::string_view host) {
 /// Any Origin field that is not our own, and any Sec-Fetch-Site of another site, however often and however empty the field is
 /// repeated.
 bool is_foreign(const http::Headers& headers, std::string_view host) {
+  if (!headers.has("origin") && !headers.has("sec-fetch-site")) return false;
   for (std::size_t i = 0; i < headers.size(); ++i) {
     const auto [name, value] = headers.at(i);
     if (text::equals_ignore_case(name, "origin") && !same_origin(value, host)) return true;
@@ -76,6 +77,7 @@ bool is_foreign(const http::Headers& headers, std::string_view host) {
 
 /// Google's clients may send their key in the query, "?key=KEY".
 std::string_view key_in_query(std::string_view query) {
+  if (query.empty()) return {};
   for (const std::string_view part : text::split(query, '&')) {
     if (part.starts_with("key=")) return part.substr(4);
   }

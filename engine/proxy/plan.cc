@@ -85,8 +85,9 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   visit.asked(plan.outline);
   plan.who = identify(worker, head, plan.outline);
   visit.belongs_to(plan.who);
-  const tokens::Count count = cheap_count(worker, plan.outline);
-  visit.cheap_estimate = tokens::count(plan.outline).tokens;
+  const CheapCount cheap = cheap_count(worker, plan.outline);
+  const tokens::Count& count = cheap.count;
+  visit.cheap_estimate = cheap.estimate;
   rules::Facts& facts = plan.facts;
   facts.outline = &plan.outline;
   facts.identity = &plan.who;
@@ -128,7 +129,7 @@ Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, P
 rules::Decision would_decide(Worker& worker, const Policy& policy, const http::RequestHead& head, const dialect::Dialect& spoken,
                              const chat::Outline& outline, rules::Identity& who) {
   who = identify(worker, head, outline);
-  const tokens::Count count = cheap_count(worker, outline);
+  const tokens::Count count = cheap_count(worker, outline).count;
   rules::Facts facts;
   facts.outline = &outline;
   facts.identity = &who;

@@ -73,24 +73,28 @@ CountedPrompt what_was_counted(const Job& job) {
 
 /// What a provider's counts of a prompt are kept by.
 std::string target_of(std::string_view provider, std::string_view requested) {
-  std::string target(provider);
-  return target.append(",").append(tokens::bare_model(requested));
+  std::string target;
+  target.reserve(provider.size() + 1 + requested.size());
+  return target.append(provider).append(",").append(tokens::bare_model(requested));
 }
 
 }  // namespace
 
-tokens::Count cheap_count(Worker& worker, const chat::Outline& outline) {
-  tokens::Count count = tokens::count(outline);
+CheapCount cheap_count(Worker& worker, const chat::Outline& outline) {
+  CheapCount cheap;
+  tokens::Count& count = cheap.count;
+  count = tokens::count(outline);
+  cheap.estimate = count.tokens;
   const tokens::Calibration::Ratio learned =
       worker.calibration->ratio(worker.calibration->usual_target(tokens::bare_model(outline.model)));
-  if (learned.p95 < 0) return count;
+  if (learned.p95 < 0) return cheap;
   count.tokens =
       std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(count.tokens) * learned.ratio));
   // What was learned are whole prompts of this model; a new kind of text may still surprise.
   count.p95 =
       static_cast<std::int64_t>(static_cast<double>(count.tokens) * std::clamp(2 * learned.p95, 0.1, 0.5)) +
       1;
-  return count;
+  return cheap;
 }
 
 Task<Result<CloseCount>> close_count(Worker& worker, Countable request) {

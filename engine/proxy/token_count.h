@@ -34,7 +34,11 @@ struct CloseCount {
 
 /// The cheap count of every request: bytes per token of the model's family, corrected by what its provider
 /// billed before.
-tokens::Count cheap_count(Worker& worker, const chat::Outline& outline);
+struct CheapCount {
+  tokens::Count count;
+  std::int64_t estimate = 0;  ///< tokens, without corrections
+};
+CheapCount cheap_count(Worker& worker, const chat::Outline& outline);
 
 /// A request whose blocks are to be counted; all of it must live until then.
 struct Countable {

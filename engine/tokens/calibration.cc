@@ -81,7 +81,9 @@ std::string Calibration::usual_target(std::string_view model) const {
   {
     const std::lock_guard lock(mutex_);
     const auto found = providers_.find(model);
-    if (found != providers_.end()) target = found->second;
+    const std::string_view provider = found == providers_.end() ? std::string_view() : std::string_view(found->second);
+    target.reserve(provider.size() + 1 + model.size());
+    target.append(provider);
   }
   return target.append(",").append(model);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "core/text.h"
 
@@ -132,10 +133,13 @@ bool is_openai(std::string_view name) {
 }  // namespace
 
 std::string_view bare_model(std::string_view model) noexcept {
+  if (model.empty()) return model;
   // find_last_of() would ask memchr about every letter.
-  std::size_t begin = model.size();
-  while (begin > 0 && model[begin - 1] != '/' && model[begin - 1] != ',') --begin;
-  return model.substr(begin);
+  for (const char separator : {'/', ','}) {
+    const void* last = memrchr(model.data(), separator, model.size());
+    if (last != nullptr) model.remove_prefix(static_cast<std::size_t>(static_cast<const char*>(last) - model.data()) + 1);
+  }
+  return model;
 }
 
 const Family& family_of(std::string_view model) noexcept {
