@@ -5,9 +5,11 @@
 #include <variant>
 #include <vector>
 
+#include "core/json_text.h"
+
 /// The neutral request: what any client dialect is read into and any provider dialect is written from.
-/// Anthropic-like, because that is the richest. Texts are decoded UTF-8; members ending in `_json` are
-/// verbatim JSON, empty when absent.
+/// Anthropic-like, because that is the richest. Texts are UTF-8, the long ones as core/json_text.h keeps them; members
+/// ending in `_json` are verbatim JSON, empty when absent.
 namespace ccrules::chat {
 
 enum class Role : std::uint8_t {
@@ -17,7 +19,7 @@ enum class Role : std::uint8_t {
 };  ///< kSystem: a mid-conversation system message
 
 struct Text {
-  std::string text;
+  json::Text text;
   std::string cache_control_json;
   std::string extra_json;  ///< unmodelled members (citations ...) as one JSON object
 };
@@ -93,7 +95,7 @@ struct Message {
 
 struct Tool {
   std::string name;
-  std::string description;
+  json::Text description;
   bool has_description = false;
   std::string schema_json;  ///< JSON schema of the input; empty for provider-defined tools
   std::string type;         ///< "" or "custom" for ours to call; "web_search_20250305" ... otherwise

@@ -36,8 +36,8 @@ void unroll_citations(const std::string& extra_json, std::uint32_t index, std::s
 }
 
 void unroll_block(const Block& block, std::uint32_t index, std::vector<Event>& out) {
-  const auto delta = [&](DeltaKind kind, const std::string& text) {
-    if (!text.empty()) out.emplace_back(BlockDelta{index, kind, text});
+  const auto delta = [&](DeltaKind kind, std::string_view text) {
+    if (!text.empty()) out.emplace_back(BlockDelta{index, kind, std::string(text)});
   };
   const auto open = [&](auto start) { out.emplace_back(BlockStart{index, Block{std::move(start)}}); };
   if (const auto* text = std::get_if<Text>(&block.value)) {

@@ -521,6 +521,20 @@ Result<std::string_view> Value::string() {
   return *text;
 }
 
+Result<Text> Value::text() {
+  if (reader_->failed()) return reader_->failure();
+  if (!is(Type::kString)) return wrong_type(*this, "a string");
+  if (const auto literal = reader_->inside(index_)) {
+    const Spelling spelling = spelling_of(literal->data(), literal->data() + literal->size());
+    if (spelling != Spelling::kOther) {
+      reader_->consume_scalar(index_);
+      return Text::spelt(*literal, spelling == Spelling::kEscaped);
+    }
+  }
+  CCR_TRY(read, string());
+  return Text(read);
+}
+
 Result<double> Value::number() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kNumber)) return wrong_type(*this, "a number");

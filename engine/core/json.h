@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/json_text.h"
 #include "core/result.h"
 
 /// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural
@@ -51,6 +52,8 @@ class Value {
   /// Unescaped text; the view lives as long as the Document. Text without escapes is a view into the
   /// document's own bytes.
   Result<std::string_view> string();
+  /// The same text to be written into another document, read only if somebody asks what it says.
+  Result<Text> text();
   /// A whole number that fits; 5.0 and 1e3 count as whole, 5.5 does not.
   Result<std::int64_t> integer();
   Result<double> number();
@@ -186,6 +189,12 @@ class Writer {
   Writer& end_array();
   Writer& key(std::string_view name);
   Writer& string(std::string_view text);
+  template <AnyText T>
+  Writer& string(const T& text) {
+    separate();
+    append_string(out_, text);
+    return *this;
+  }
   Writer& integer(std::int64_t number);
   /// NaN and infinities become null.
   Writer& number(double number);
@@ -195,6 +204,10 @@ class Writer {
   Writer& raw(std::string_view json);
   Writer& member(std::string_view name, std::string_view text) { return key(name).string(text); }
   Writer& member(std::string_view name, const char* text) { return key(name).string(text); }
+  template <AnyText T>
+  Writer& member(std::string_view name, const T& text) {
+    return key(name).string(text);
+  }
   Writer& member(std::string_view name, std::int64_t number) { return key(name).integer(number); }
   Writer& member(std::string_view name, int number) { return key(name).integer(number); }
   Writer& member(std::string_view name, double number_) { return key(name).number(number_); }

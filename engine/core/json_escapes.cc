@@ -125,6 +125,58 @@ bool are_escapes_valid(const char* at, const char* end) {
   return true;
 }
 
+namespace {
+
+/// Behind the escape, or the first byte of a character, that stands at `at` and begins with a backslash or 0xE2; nullptr when
+/// append_string() would not write it so.
+const char* behind_usual(const char* at, const char* end) {
+  if (*at == '\\') {
+    if (end - at < 2) return nullptr;
+    const char letter = at[1];
+    return letter != '/' && kUnescaped[static_cast<unsigned char>(letter)] != '\0' ? at + 2 : nullptr;
+  }
+  const bool line_break = end - at >= 3 && at[1] == '\x80' && (at[2] == '\xa8' || at[2] == '\xa9');  // U+2028, U+2029
+  return line_break ? nullptr : at + 1;
+}
+
+}  // namespace
+
+Spelling spelling_of(const char* at, const char* end) {
+  Spelling spelling = Spelling::kPlain;
+#if defined(__SSE2__)
+  const __m128i backslash = _mm_set1_epi8('\\');
+  const __m128i line_break_lead = _mm_set1_epi8('\xe2');
+  while (end - at >= 16) {
+    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(block, backslash), _mm_cmpeq_epi8(block, line_break_lead));
+    auto hits = static_cast<unsigned>(_mm_movemask_epi8(marks));
+    const char* next = at + 16;
+    while (hits != 0) {
+      const char* mark = at + std::countr_zero(hits);
+      if (*mark == '\\') spelling = Spelling::kEscaped;
+      const char* after = behind_usual(mark, end);
+      if (after == nullptr) return Spelling::kOther;
+      if (after >= at + 16) {
+        next = after;
+        break;
+      }
+      hits &= ~0u << (after - at);
+    }
+    at = next;
+  }
+#endif
+  while (at < end) {
+    if (*at != '\\' && *at != '\xe2') {
+      ++at;
+      continue;
+    }
+    if (*at == '\\') spelling = Spelling::kEscaped;
+    at = behind_usual(at, end);
+    if (at == nullptr) return Spelling::kOther;
+  }
+  return spelling;
+}
+
 bool unescape_one(const char*& at, const char* end, char*& out) {
   if (end - at < 2) return false;
   const char letter = at[1];

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string_view>
 
 /// The inside of JSON's string literals (RFC 8259, 7). Pointers are into one text; nothing is read at `end` or behind it.
@@ -10,6 +11,15 @@ namespace ccrules::json {
 /// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8
 /// were checked before.
 [[nodiscard]] bool are_escapes_valid(const char* at, const char* end);
+
+/// How the inside of a string literal is spelt.
+enum class Spelling : std::uint8_t {
+  kPlain,    ///< without escapes, and append_string() would write none
+  kEscaped,  ///< with escapes, all of them the ones append_string() writes
+  kOther     ///< in another way, or with escapes that are not JSON's
+};
+/// Control characters and UTF-8 were checked before.
+[[nodiscard]] Spelling spelling_of(const char* at, const char* end);
 
 /// Decodes the escape whose backslash is at `at` into `out` (room for 4 bytes); both pointers move behind it. False when it is not
 /// JSON's. Halves of surrogate pairs become U+FFFD.

@@ -16,7 +16,7 @@ std::size_t bytes_of(const std::vector<chat::Block>& blocks) noexcept {
   for (const chat::Block& block : blocks) {
     bytes += kPerBlock;
     if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-      bytes += text->text.size();
+      bytes += text->text.kept_bytes();
     } else if (const auto* thinking = std::get_if<chat::Thinking>(&block.value)) {
       bytes += thinking->text.size() + thinking->signature.size();
     } else if (const auto* image = std::get_if<chat::Image>(&block.value)) {
@@ -38,7 +38,7 @@ std::size_t expected_bytes(const chat::Request& request) noexcept {
   std::size_t bytes = kFrame + request.extra_json.size() + request.response_schema_json.size() + bytes_of(request.system);
   for (const chat::Message& message : request.messages) bytes += bytes_of(message.blocks);
   for (const chat::Tool& tool : request.tools) {
-    bytes += kPerTool + tool.description.size() + tool.schema_json.size() + tool.original_json.size();
+    bytes += kPerTool + tool.description.kept_bytes() + tool.schema_json.size() + tool.original_json.size();
   }
   return bytes + bytes / 16;
 }

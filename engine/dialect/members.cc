@@ -41,6 +41,11 @@ Result<std::string> take_optional_string(json::Value& value) {
   return take_string(value);
 }
 
+Result<json::Text> take_optional_text(json::Value& value) {
+  if (value.is_null()) return json::Text();
+  return value.text();
+}
+
 std::optional<DataUri> data_uri(std::string_view url) {
   if (!text::starts_with_ignore_case(url, "data:")) return std::nullopt;
   const std::size_t comma = url.find(',');

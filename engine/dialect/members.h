@@ -41,6 +41,8 @@ Result<void> keep_unknown(std::string& object_json, std::string_view key, json::
 Result<std::string> take_string(json::Value& value);
 /// A string or null.
 Result<std::string> take_optional_string(json::Value& value);
+/// A string or null, to be written into another document.
+Result<json::Text> take_optional_text(json::Value& value);
 
 /// "data:image/png;base64,AAAA" in its parts; nullopt for any other URL.
 struct DataUri {

@@ -41,10 +41,11 @@ bool is_blank(std::string_view text) noexcept {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-std::string_view without_attribution(std::string_view text, chat::LossNotes& losses) {
-  if (!text.starts_with(kAttribution)) return text;
+json::TextView without_attribution(const json::Text& spoken, chat::LossNotes& losses) {
+  if (!json::TextView(spoken).starts_with(kAttribution)) return spoken;
   losses.add("system.attribution",
              "Claude Code's attribution line changes per conversation and spoils prefix caches");
+  const std::string_view text = spoken.view();
   const std::size_t end = text.find('\n');
   return end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
 }
@@ -89,7 +90,7 @@ std::string orphan_text(const chat::ToolResult& result, chat::LossNotes& losses)
   std::string text = "[result of a tool call that is not in this conversation]";
   for (const chat::Block& block : result.content) {
     if (const auto* part = std::get_if<chat::Text>(&block.value))
-      text += "\n" + part->text;
+      text.append("\n").append(part->text.view());
     else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value))
       text += "\n" + opaque_text(*opaque, losses);
   }

@@ -13,10 +13,14 @@ inline constexpr std::string_view kNoVision = "[image omitted: model has no visi
 inline constexpr std::string_view kNoResult = "[no result]";  ///< stands for the result a call never got
 
 [[nodiscard]] bool is_blank(std::string_view text) noexcept;
+template <json::AnyText T>
+[[nodiscard]] bool is_blank(const T& text) noexcept {
+  return json::TextView(text).is_blank();
+}
 
 /// A text of the system prompt without Claude Code's attribution line: it changes per conversation and would
 /// spoil every provider's prefix cache.
-std::string_view without_attribution(std::string_view text, chat::LossNotes& losses);
+json::TextView without_attribution(const json::Text& text, chat::LossNotes& losses);
 
 /// A document that is text, under its title.
 std::string document_text(const chat::Document& document, chat::LossNotes& losses);
@@ -29,13 +33,18 @@ std::string orphan_text(const chat::ToolResult& result, chat::LossNotes& losses)
 class JoinedString {
  public:
   JoinedString(std::string& out, std::string_view separator) : out_(out), separator_(separator) {}
-  void add(std::string_view text) {
+  void add(json::TextView text) {
     if (started_)
       json::append_escaped(out_, separator_);
     else
       out_ += '"';
     started_ = true;
-    json::append_escaped(out_, text);
+    text.append_to(out_);
+  }
+  /// The same with words before it.
+  void add(std::string_view before, json::TextView text) {
+    add(before);
+    text.append_to(out_);
   }
   [[nodiscard]] bool started() const { return started_; }
   /// Closes the literal; writes "" when nothing was added.

@@ -113,7 +113,7 @@ void append(std::string& out, const chat::Block& block) {
     out += call->id + ' ' + call->name + call->arguments_json;
   if (const auto* thinking = std::get_if<chat::Thinking>(&block.value))
     out += thinking->text + thinking->signature;
-  if (const auto* text = std::get_if<chat::Text>(&block.value)) out += text->text + text->extra_json;
+  if (const auto* text = std::get_if<chat::Text>(&block.value)) out.append(text->text.view()).append(text->extra_json);
   if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) out += opaque->json;
 }
 

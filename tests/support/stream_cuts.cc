@@ -5,7 +5,7 @@
 namespace ccrules::test {
 namespace {
 
-std::string quoted(const std::string& text) { return " \"" + text + "\""; }
+std::string quoted(std::string_view text) { return " \"" + std::string(text) + "\""; }
 
 std::string describe(const chat::Block& block) {
   if (const auto* text = std::get_if<chat::Text>(&block.value)) {

@@ -20,8 +20,8 @@ Result<chat::Block> read_text(json::Value& value) {
   while (object.next()) {
     const std::string_view key = object.key();
     if (key == "text") {
-      CCR_TRY(words, object.value().string());
-      text.text = words;
+      CCR_TRY(words, object.value().text());
+      text.text = std::move(words);
     } else if (key == "cache_control") {
       CCR_CHECK(take_raw(object.value(), text.cache_control_json));
     } else if (key == "citations") {
@@ -330,9 +330,9 @@ Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_st
   std::vector<chat::Block> blocks;
   plain_string = value.is(Type::kString);
   if (plain_string) {
-    CCR_TRY(words, value.string());
+    CCR_TRY(words, value.text());
     chat::Text text;
-    text.text = words;
+    text.text = std::move(words);
     blocks.push_back(chat::Block{std::move(text)});
     return blocks;
   }

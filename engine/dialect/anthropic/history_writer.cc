@@ -39,7 +39,7 @@ std::string text_of(const std::vector<chat::Block>& blocks) {
   for (const chat::Block& block : blocks) {
     if (const auto* words = as<chat::Text>(block)) {
       if (!all.empty()) all += '\n';
-      all += words->text;
+      all += words->text.view();
     }
   }
   return all;
@@ -105,7 +105,7 @@ bool HistoryWriter::carry(chat::Block& block) {
       losses_.add("messages[].content members", "unknown members of another dialect");
       words->extra_json.clear();
     }
-    return !is_blank(words->text);  // white space alone is refused too (G-13)
+    return !json::TextView(words->text).is_blank();  // white space alone is refused too (G-13)
   }
   if (const auto* thinking = as<chat::Thinking>(block)) {
     if (thinking->redacted) return true;  // only Anthropic makes it
@@ -235,9 +235,9 @@ void HistoryWriter::trim_prefill() {
   if (turns_.empty() || turns_.back().role != chat::Role::kAssistant) return;
   auto* words = std::get_if<chat::Text>(&turns_.back().blocks.back().value);
   if (words == nullptr) return;
-  while (!words->text.empty() && is_blank(std::string_view(words->text).substr(words->text.size() - 1)))
-    words->text.pop_back();
-  if (!words->text.empty()) return;
+  std::string& last = words->text.edit();
+  while (!last.empty() && is_blank(std::string_view(last).substr(last.size() - 1))) last.pop_back();
+  if (!last.empty()) return;
   turns_.back().blocks.pop_back();
   if (turns_.back().blocks.empty()) turns_.pop_back();
 }

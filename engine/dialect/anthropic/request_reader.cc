@@ -70,7 +70,8 @@ Result<chat::Tool> read_tool(json::Value& value) {
       CCR_CHECK(take(member, tool.name));
     } else if (key == "description") {
       tool.has_description = !member.is_null();
-      CCR_CHECK(take(member, tool.description));
+      CCR_TRY(description, take_optional_text(member));
+      tool.description = std::move(description);
     } else if (key == "input_schema") {
       CCR_TRY(raw, member.raw());
       tool.schema_json = raw;

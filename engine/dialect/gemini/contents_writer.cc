@@ -98,7 +98,7 @@ class ContentsWriter {
     role_ = {};
   }
 
-  void text_part(std::string_view role, std::string_view text) {
+  void text_part(std::string_view role, json::TextView text) {
     if (text.empty()) return;
     begin_part(role);
     out_ += "{\"text\":";
@@ -273,7 +273,7 @@ class ContentsWriter {
       const auto* text = std::get_if<chat::Text>(&block.value);
       if (text == nullptr || is_blank(text->text)) continue;
       note_cache_control(text->cache_control_json, losses_);
-      said.append(said.empty() ? "" : "\n\n").append(text->text);
+      said.append(said.empty() ? "" : "\n\n").append(text->text.view());
     }
     if (!said.empty()) text_part("user", "<system-reminder>\n" + said + "\n</system-reminder>");
   }
@@ -292,16 +292,14 @@ class ContentsWriter {
     const chat::ToolResult& result = *call.result;
     note_cache_control(result.cache_control_json, losses_);
     std::vector<const chat::Image*> pictures;
-    std::string said;
-    for (const chat::Block& block : result.content) add_result(block, said, pictures);
     out_ += ",\"response\":";
-    if (const std::string own = own_member(result.extra_json, "response"); !own.empty()) {
-      out_ += own;
-    } else {
-      out_.append(result.is_error ? "{\"error\":" : "{\"output\":");
-      json::append_string(out_, said);
-      out_ += '}';
-    }
+    const std::size_t start = out_.size();
+    out_ += result.is_error ? "{\"error\":" : "{\"output\":";
+    JoinedString said(out_, "\n");
+    for (const chat::Block& block : result.content) add_result(block, said, pictures);
+    said.close();
+    out_ += '}';
+    if (const std::string own = own_member(result.extra_json, "response"); !own.empty()) out_.replace(start, std::string::npos, own);
     if (!pictures.empty()) {
       out_ += ",\"parts\":[";
       for (std::size_t i = 0; i < pictures.size(); ++i) {
@@ -314,8 +312,10 @@ class ContentsWriter {
   }
 
   /// Adds a result's block to its text; pictures stand beside it where the model takes them there (G-12).
-  void add_result(const chat::Block& block, std::string& said, std::vector<const chat::Image*>& pictures) {
-    const auto add = [&said](std::string_view text) { said.append(said.empty() ? "" : "\n").append(text); };
+  void add_result(const chat::Block& block, JoinedString& said, std::vector<const chat::Image*>& pictures) {
+    const auto add = [&said](json::TextView text) {
+      if (said.started() || !text.empty()) said.add(text);
+    };
     if (const auto* text = std::get_if<chat::Text>(&block.value)) {
       note_cache_control(text->cache_control_json, losses_);
       add(text->text);

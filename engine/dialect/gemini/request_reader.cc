@@ -74,7 +74,7 @@ class RequestReader {
 
   Result<void> read_system(json::Value& value) {
     if (value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       add_system(std::move(text));
       return {};
     }
@@ -85,7 +85,7 @@ class RequestReader {
         CCR_TRY(members, part.object());
         while (members.next()) {
           if (members.key() != "text") continue;
-          CCR_TRY(text, take_optional_string(members.value()));
+          CCR_TRY(text, take_optional_text(members.value()));
           add_system(std::move(text));
         }
         return members.done();
@@ -94,7 +94,7 @@ class RequestReader {
     return content.done();
   }
 
-  void add_system(std::string words) {
+  void add_system(json::Text words) {
     if (words.empty()) return;
     chat::Text text;
     text.text = std::move(words);
@@ -204,7 +204,7 @@ class RequestReader {
         CCR_TRY(name, take_string(member));
         tool.name = std::move(name);
       } else if (key == "description") {
-        CCR_TRY(description, take_string(member));
+        CCR_TRY(description, member.text());
         tool.description = std::move(description);
         tool.has_description = true;
       } else if (key == "parameters" || key == "parametersJsonSchema") {
@@ -296,7 +296,7 @@ class RequestReader {
 
   struct RawPart {
     std::string kind;  ///< the member that says what it is
-    std::string text;
+    json::Text text;
     bool thought = false;
     std::string signature;
     Media media;
@@ -315,7 +315,7 @@ class RequestReader {
       json::Value& member = part.value();
       if (member.is_null()) continue;
       if (key == "text") {
-        CCR_TRY(text, take_string(member));
+        CCR_TRY(text, member.text());
         raw.text = std::move(text);
         if (raw.kind.empty()) raw.kind = key;
       } else if (key == "thought" && member.is(Type::kBool)) {
@@ -351,7 +351,7 @@ class RequestReader {
       add(std::move(raw.result));
     } else if (raw.thought) {
       chat::Thinking thinking;
-      thinking.text = std::move(raw.text);
+      thinking.text = std::move(raw.text.edit());
       if (auto ours = unwrap_signature(raw.signature)) {
         thinking.signature = *std::move(ours);
         // A signature came behind the thoughts it belongs to.
@@ -499,7 +499,7 @@ class RequestReader {
   static Result<void> read_response_text(json::Value& value, chat::ToolResult& result) {
     const std::string_view json = value.peek_raw();
     std::size_t count = 0;
-    std::string_view only;  // the text, when there is nothing else
+    json::Text only;  // when there is nothing else
     std::string_view key;
     bool is_text = false;
     if (value.is(Type::kObject)) {
@@ -508,8 +508,8 @@ class RequestReader {
         key = members.key();
         is_text = ++count == 1 && members.value().is(Type::kString);
         if (is_text) {
-          CCR_TRY(words, members.value().string());
-          only = words;
+          CCR_TRY(words, members.value().text());
+          only = std::move(words);
         } else {
           CCR_CHECK(members.value().raw());
         }
@@ -520,7 +520,11 @@ class RequestReader {
     }
     result.is_error = count == 1 && key == "error";
     chat::Text text;
-    text.text = is_text && (key == "output" || key == "result" || key == "error") ? std::string(only) : json::compact(json);
+    if (is_text && (key == "output" || key == "result" || key == "error")) {
+      text.text = std::move(only);
+    } else {
+      text.text = json::compact(json);
+    }
     if (!text.text.empty()) result.content.push_back(chat::Block{std::move(text)});
     return {};
   }

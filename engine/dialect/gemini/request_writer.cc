@@ -81,7 +81,7 @@ class RequestWriter {
   void write_system() {
     bool opened = false;
     for (const chat::Block& block : request_.system) {
-      std::string_view shown;
+      json::TextView shown;
       if (const auto* text = std::get_if<chat::Text>(&block.value)) {
         note_cache_control(text->cache_control_json, losses_);
         shown = without_attribution(text->text, losses_);
@@ -136,8 +136,8 @@ class RequestWriter {
   void write_function(const chat::Tool& tool) {
     note_cache_control(tool.cache_control_json, losses_);
     const KnownTool* known = is_function(tool) || !tool.schema_json.empty() ? nullptr : known_tool(tool.type);
-    const std::string_view description =
-        known != nullptr && !tool.has_description ? known->description : std::string_view(tool.description);
+    const json::TextView description =
+        known != nullptr && !tool.has_description ? json::TextView(known->description) : json::TextView(tool.description);
     const std::string_view schema = known != nullptr ? known->schema_json : std::string_view(tool.schema_json);
     writer_.begin_object().member("name", sent_function_name(tool.name));
     if (!description.empty()) writer_.member("description", description);

@@ -17,15 +17,17 @@ namespace {
 
 /// What one message says, gathered from blocks: a text and the images beside it.
 struct Content {
-  std::string text;
+  std::string spelt;                     ///< the inside of a string literal
+  bool blank = true;                     ///< the text is, or is empty
   std::vector<std::string_view> images;  ///< base64
 
-  void add(std::string_view words, std::string_view separator) {
+  void add(json::TextView words, std::string_view separator) {
     if (words.empty()) return;
-    if (!text.empty()) text += separator;
-    text += words;
+    if (!spelt.empty()) json::append_escaped(spelt, separator);
+    words.append_to(spelt);
+    blank = blank && words.is_blank();
   }
-  [[nodiscard]] bool empty() const { return is_blank(text) && images.empty(); }
+  [[nodiscard]] bool empty() const { return blank && images.empty(); }
 };
 
 /// A tool call of the last assistant turn.
@@ -64,10 +66,9 @@ class MessageWriter {
   }
 
  private:
-  void open_message(std::string_view role, std::string_view content) {
+  void open_message(std::string_view role, std::string_view spelt_content) {
     if (std::exchange(wrote_message_, true)) out_ += ',';
-    out_.append("{\"role\":\"").append(role).append("\",\"content\":");
-    json::append_string(out_, content);
+    out_.append("{\"role\":\"").append(role).append("\",\"content\":\"").append(spelt_content).append("\"");
   }
 
   void close_message(const std::vector<std::string_view>& images) {
@@ -79,7 +80,7 @@ class MessageWriter {
   }
 
   void write_message(std::string_view role, const Content& content) {
-    open_message(role, content.text);
+    open_message(role, content.spelt);
     close_message(content.images);
   }
 
@@ -157,7 +158,7 @@ class MessageWriter {
           "this model does not support assistant message prefill (the conversation must end with a user message); "
           "remove the last assistant message or route to a model that continues answers");
     }
-    open_message("assistant", content.text);
+    open_message("assistant", content.spelt);
     if (!thinking.empty()) {
       out_ += ",\"thinking\":";
       json::append_string(out_, thinking);
@@ -217,7 +218,7 @@ class MessageWriter {
     if (message.role == chat::Role::kSystem) {
       for (const chat::Block& block : message.blocks) add_block(block, content, "system");
       if (content.empty()) return;
-      if (!target_.mid_system) content.text = "<system-reminder>\n\n" + content.text + "\n\n</system-reminder>";
+      if (!target_.mid_system) content.spelt = R"(<system-reminder>\n\n)" + content.spelt + R"(\n\n</system-reminder>)";
       return write_message(target_.mid_system ? "system" : "user", content);
     }
     bool says_more = !content.empty();
@@ -247,14 +248,14 @@ class MessageWriter {
       add_block(block, content, "tool_result");
       if (content.images.size() > images) content.add("[image attached below]", "\n");
     }
-    if (result.is_error) content.text = "Error: " + content.text;
-    write_tool_message(*call, content.text);
+    if (result.is_error) content.spelt.insert(0, "Error: ");
+    write_tool_message(*call, content.spelt);
     // Few templates show images of tool messages; all show those of the user's.
     after.images.insert(after.images.end(), content.images.begin(), content.images.end());
   }
 
-  void write_tool_message(const Call& call, std::string_view content) {
-    open_message("tool", content);
+  void write_tool_message(const Call& call, std::string_view spelt_content) {
+    open_message("tool", spelt_content);
     out_ += ",\"tool_name\":";
     append_tool_name(out_, call.name);
     out_ += ",\"tool_call_id\":";

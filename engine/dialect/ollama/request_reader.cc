@@ -135,7 +135,7 @@ class RequestReader {
         CCR_TRY(name, take_string(member));
         tool.name = std::move(name);
       } else if (key == "description" && member.is(Type::kString)) {
-        CCR_TRY(description, take_string(member));
+        CCR_TRY(description, member.text());
         tool.description = std::move(description);
         tool.has_description = true;
       } else if (key == "parameters" && member.is(Type::kObject)) {
@@ -160,7 +160,8 @@ class RequestReader {
   }
 
   struct Parts {
-    std::string role, text, thinking, tool_name, tool_call_id, extra_json;
+    std::string role, thinking, tool_name, tool_call_id, extra_json;
+    json::Text text;
     std::vector<chat::Block> images, calls;
   };
 
@@ -173,12 +174,12 @@ class RequestReader {
       if (key == "role") {
         CCR_TRY(role, take_string(member));
         parts.role = std::move(role);
-      } else if (key == "content" || key == "thinking" || key == "tool_name" || key == "tool_call_id") {
+      } else if (key == "content") {
+        CCR_TRY(text, take_optional_text(member));
+        parts.text = std::move(text);
+      } else if (key == "thinking" || key == "tool_name" || key == "tool_call_id") {
         CCR_TRY(text, take_optional_string(member));
-        (key == "content"     ? parts.text
-         : key == "thinking"  ? parts.thinking
-         : key == "tool_name" ? parts.tool_name
-                              : parts.tool_call_id) = std::move(text);
+        (key == "thinking" ? parts.thinking : key == "tool_name" ? parts.tool_name : parts.tool_call_id) = std::move(text);
       } else if (key == "images" && member.is(Type::kArray)) {
         CCR_CHECK(read_images(member, parts.images));
       } else if (key == "tool_calls" && member.is(Type::kArray)) {
@@ -227,7 +228,7 @@ class RequestReader {
     return {};
   }
 
-  static chat::Text text_of(std::string text) {
+  static chat::Text text_of(json::Text text) {
     chat::Text block;
     block.text = std::move(text);
     return block;

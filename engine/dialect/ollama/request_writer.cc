@@ -95,8 +95,8 @@ class RequestWriter {
     out_ += R"({"type":"function","function":{"name":)";
     append_tool_name(out_, tool.name);
     out_ += ",\"description\":";
-    json::append_string(out_, known != nullptr && !tool.has_description ? known->description
-                                                                       : std::string_view(tool.description));
+    json::append_string(out_, known != nullptr && !tool.has_description ? json::TextView(known->description)
+                                                                       : json::TextView(tool.description));
     out_ += ",\"parameters\":";
     if (known != nullptr)
       out_ += known->schema_json;

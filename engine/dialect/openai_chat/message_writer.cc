@@ -118,7 +118,7 @@ class MessageWriter {
       joined.add(before);
     for (const chat::Block& block : blocks) {
       if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-        const std::string_view shown = shown_text(*text);
+        const json::TextView shown = shown_text(*text);
         any = any || !is_blank(shown);
         if (shown.empty()) continue;
         if (as_parts)
@@ -145,7 +145,7 @@ class MessageWriter {
     return any;
   }
 
-  std::string_view shown_text(const chat::Text& text) {
+  json::TextView shown_text(const chat::Text& text) {
     if (!keeps_cache_control_) note_cache_control(text.cache_control_json);
     return without_attribution(text.text, losses_);
   }
@@ -209,10 +209,13 @@ class MessageWriter {
         if (const auto* text = std::get_if<chat::Text>(&block.value)) {
           note_cache_control(text->cache_control_json);
           if (is_blank(text->text)) continue;
-          std::string_view shown = text->text;
-          // A prefilled answer that ends in white space is refused by those that continue answers.
-          if (prefill && text == last_text) shown = shown.substr(0, shown.find_last_not_of(" \t\r\n") + 1);
-          content.add(shown);
+          if (prefill && text == last_text) {
+            // An answer that ends in white space is refused by those that continue answers.
+            const std::string_view shown = text->text.view();
+            content.add(shown.substr(0, shown.find_last_not_of(" \t\r\n") + 1));
+          } else {
+            content.add(text->text);
+          }
         } else {
           note_uncarried(block);
         }
@@ -407,9 +410,9 @@ class MessageWriter {
   }
 
   void add_result_part(const chat::Block& block, JoinedString& content, bool mark_error) {
-    const auto add = [&](std::string_view text) {
+    const auto add = [&](json::TextView text) {
       if (mark_error)
-        content.add("Error: " + std::string(text));
+        content.add("Error: ", text);
       else
         content.add(text);
     };
@@ -505,7 +508,7 @@ class MessageWriter {
   void note_no_vision() { losses_.add("image", "the model has no vision"); }
 
   /// `source`: the block the text came from, whose cache breakpoint goes along.
-  void append_text_part(std::string_view text, bool& first, const chat::Text* source = nullptr) {
+  void append_text_part(json::TextView text, bool& first, const chat::Text* source = nullptr) {
     if (text.empty()) return;
     if (!first) out_ += ',';
     first = false;

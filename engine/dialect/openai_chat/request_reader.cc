@@ -245,7 +245,7 @@ class RequestReader {
         CCR_TRY(name, take_string(member));
         tool.name = std::move(name);
       } else if (key == "description" && member.is(Type::kString)) {
-        CCR_TRY(description, take_string(member));
+        CCR_TRY(description, member.text());
         tool.description = std::move(description);
         tool.has_description = true;
       } else if (key == "parameters" && member.is(Type::kObject)) {
@@ -364,7 +364,7 @@ class RequestReader {
       CCR_TRY(text, value.string());
       if (raw.reasoning.empty()) raw.reasoning = text;
     } else if (key == "refusal" && value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
     } else {
       return keep_unknown(raw.extra_json, key, value);
@@ -376,7 +376,7 @@ class RequestReader {
     if (value.is_null()) return {};
     raw.has_content = true;
     if (value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       raw.plain_string = true;
       if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
       return {};
@@ -389,7 +389,7 @@ class RequestReader {
 
   Result<void> read_part(json::Value& value, Raw& raw) {
     if (value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
       return {};
     }
@@ -409,7 +409,7 @@ class RequestReader {
     while (part.next()) {
       const std::string_view key = part.key();
       if ((key == "text" || key == "refusal") && part.value().is(Type::kString)) {
-        CCR_TRY(words, take_string(part.value()));
+        CCR_TRY(words, part.value().text());
         text.text = std::move(words);
       } else if (key == "cache_control" && part.value().is(Type::kObject)) {
         CCR_TRY(cache_control, part.value().raw());

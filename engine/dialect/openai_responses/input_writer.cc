@@ -278,14 +278,7 @@ class InputWriter {
         });
     if (only_text) {
       JoinedString text(out_, "\n");
-      for (const chat::Block& block : result.content) {
-        const std::string words = words_of(block);
-        if (words.empty()) continue;
-        if (result.is_error && !text.started())
-          text.add("Error: " + words);
-        else
-          text.add(words);
-      }
+      for (const chat::Block& block : result.content) add_words(block, text, result.is_error && !text.started());
       if (!text.started() && result.is_error) text.add("Error: ");
       text.close();
     } else {
@@ -299,16 +292,22 @@ class InputWriter {
     out_ += '}';
   }
 
-  std::string words_of(const chat::Block& block) {
-    if (const auto* text = std::get_if<chat::Text>(&block.value)) {
-      note_cache_control(text->cache_control_json);
-      return text->text;
+  void add_words(const chat::Block& block, JoinedString& text, bool mark_error) {
+    const auto add = [&](json::TextView words) {
+      if (words.empty()) return;
+      if (mark_error)
+        text.add("Error: ", words);
+      else
+        text.add(words);
+    };
+    if (const auto* said = std::get_if<chat::Text>(&block.value)) {
+      note_cache_control(said->cache_control_json);
+      add(said->text);
+    } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+      const std::string words = opaque_text(*opaque, losses_);
+      if (words.empty()) losses_.add("tool_result." + opaque->type, "responses have no such content");
+      add(words);
     }
-    const auto* opaque = std::get_if<chat::Opaque>(&block.value);
-    if (opaque == nullptr) return {};
-    std::string words = opaque_text(*opaque, losses_);
-    if (words.empty()) losses_.add("tool_result." + opaque->type, "responses have no such content");
-    return words;
   }
 
   [[nodiscard]] bool is_orphan(const chat::Block& block) const {
@@ -327,7 +326,7 @@ class InputWriter {
     bool any = true;
     if (only != nullptr && !as_reminder && !(own_ && !only->extra_json.empty())) {
       note_cache_control(only->cache_control_json);
-      const std::string_view shown = without_attribution(only->text, losses_);
+      const json::TextView shown = without_attribution(only->text, losses_);
       any = !is_blank(shown);
       json::append_string(out_, shown);
     } else {
@@ -365,7 +364,7 @@ class InputWriter {
 
   // --- content parts
 
-  void append_text(std::string_view text, bool& first, const std::string& extra_json) {
+  void append_text(json::TextView text, bool& first, const std::string& extra_json) {
     if (is_blank(text)) return;
     if (!first) out_ += ',';
     first = false;

@@ -51,7 +51,7 @@ class RequestReader {
     if (key == "text") return read_text_settings(value);
     if (key == "include") return read_include(value);
     if (key == "instructions" && value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       instructions_ = std::move(text);
     } else if (key == "stream") {
       CCR_TRY(stream, value.boolean());
@@ -195,7 +195,7 @@ class RequestReader {
         CCR_TRY(name, take_string(member));
         tool.name = std::move(name);
       } else if (key == "description" && member.is(Type::kString)) {
-        CCR_TRY(description, take_string(member));
+        CCR_TRY(description, member.text());
         tool.description = std::move(description);
         tool.has_description = true;
       } else if (key == "parameters" && member.is(Type::kObject)) {
@@ -254,7 +254,7 @@ class RequestReader {
 
   Result<void> read_input(json::Value& value) {
     if (value.is(Type::kString)) {
-      CCR_TRY(text, take_string(value));
+      CCR_TRY(text, value.text());
       has_input_ = !text.empty();
       chat::Message& message = new_message(chat::Role::kUser);
       message.plain_string = true;
@@ -334,7 +334,7 @@ class RequestReader {
         CCR_TRY(word, take_string(member));
         role = std::move(word);
       } else if (key == "content" && member.is(Type::kString)) {
-        CCR_TRY(text, take_string(member));
+        CCR_TRY(text, member.text());
         read.plain_string = true;
         if (!text.empty()) read.blocks.push_back({chat::Text{std::move(text), {}, {}}});
       } else if (key == "content" && member.is(Type::kArray)) {
@@ -410,10 +410,10 @@ class RequestReader {
     return {};
   }
 
-  static Result<std::string> text_or_json(json::Value& value) {
-    if (value.is(Type::kString)) return take_string(value);
+  static Result<json::Text> text_or_json(json::Value& value) {
+    if (value.is(Type::kString)) return value.text();
     CCR_TRY(raw, value.raw());
-    return std::string(raw);
+    return json::Text(raw);
   }
 
   // --- content parts
@@ -443,7 +443,7 @@ class RequestReader {
     while (part.next()) {
       const std::string_view key = part.key();
       if ((key == "text" || key == "refusal") && part.value().is(Type::kString)) {
-        CCR_TRY(words, take_string(part.value()));
+        CCR_TRY(words, part.value().text());
         text.text = std::move(words);
       } else if (key != "type" && key != "logprobs") {
         CCR_CHECK(keep_unknown(text.extra_json, key, part.value()));
@@ -512,7 +512,7 @@ class RequestReader {
   }
 
   chat::Request request_;
-  std::string instructions_;
+  json::Text instructions_;
   std::optional<bool> parallel_;
   bool has_input_ = false;
   bool results_open_ = false;

@@ -71,7 +71,7 @@ class RequestWriter {
       if (const auto* part = std::get_if<chat::Text>(&block.value)) {
         if (!part->cache_control_json.empty())
           losses_.add("cache_control", "responses have no such cache breakpoints");
-        const std::string_view shown = without_attribution(part->text, losses_);
+        const json::TextView shown = without_attribution(part->text, losses_);
         any = any || !is_blank(shown);
         if (!shown.empty()) joined.add(shown);
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
@@ -112,7 +112,7 @@ class RequestWriter {
     append_tool_name(name, tool.name);
     writer_.begin_object().member("type", "function").member_raw("name", name);
     const bool described = known == nullptr || tool.has_description;
-    writer_.member("description", described ? std::string_view(tool.description) : known->description);
+    writer_.member("description", described ? json::TextView(tool.description) : json::TextView(known->description));
     const std::string_view schema = known != nullptr           ? known->schema_json
                                     : tool.schema_json.empty() ? R"({"type":"object","properties":{}})"
                                                                : std::string_view(tool.schema_json);
