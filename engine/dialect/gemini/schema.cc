@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/search.h"
 #include "core/text.h"
 
 namespace ccrules::dialect::gemini {
@@ -506,10 +507,36 @@ class FromOpenApi {
   std::vector<Edit> edits_;
 };
 
+/// Most schemas begin with a few plain texts, and then with their properties: to know that there are some, nothing else needs to be
+/// looked at.
+bool begins_with_properties(std::string_view schema_json) {
+  const auto take = [&schema_json](std::string_view wanted) {
+    const bool there = schema_json.starts_with(wanted);
+    if (there) schema_json.remove_prefix(wanted.size());
+    return there;
+  };
+  const auto take_text = [&schema_json, &take](std::string_view& inside) {
+    if (!take("\"")) return false;
+    const std::size_t end = schema_json.find('"');
+    if (end == std::string_view::npos) return false;
+    inside = schema_json.substr(0, end);
+    schema_json.remove_prefix(end + 1);
+    return inside.find('\\') == std::string_view::npos;  // else it may go on behind the quote
+  };
+  if (!take("{")) return false;
+  std::string_view name;
+  std::string_view value;
+  while (take_text(name)) {
+    if (name == "properties") return take(":{\"");
+    if (!take(":") || !take_text(value) || !take(",")) return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string google_json_schema(std::string_view schema_json) {
-  if (schema_json.find("\"const\"") == std::string_view::npos) return std::string(schema_json);
+  if (!holds_rare(schema_json, "\"const\"")) return std::string(schema_json);
   std::string out;
   json::Writer writer(out);
   copy_without_const(writer, schema_json, false, 0);
@@ -522,6 +549,7 @@ Result<std::string> schema_from_openapi(json::Value& parameters) { return FromOp
 
 bool takes_nothing(std::string_view schema_json) {
   if (schema_json.empty()) return true;
+  if (begins_with_properties(schema_json)) return false;
   // One look at the top level only; a schema that refers elsewhere or unites others is not empty.
   auto document = json::Document::open_view(schema_json);
   if (!document) return true;

@@ -86,6 +86,10 @@ TEST_CASE("gemini: JSON Schema stays as it is, but const, also as the name of a 
   CHECK(gemini::takes_nothing(R"({"type":"object","properties":{},"additionalProperties":false})"));
   CHECK_FALSE(gemini::takes_nothing(R"({"type":"object","properties":{"a":{}}})"));
   CHECK_FALSE(gemini::takes_nothing(R"({"$ref":"#/$defs/a"})"));
+  CHECK_FALSE(gemini::takes_nothing(R"({"$schema":"https://json-schema.org/","type":"object","properties":{"a":{}}})"));
+  CHECK_FALSE(gemini::takes_nothing(R"({"title":"a \",\"properties\":{}","properties":{"a":{}}})"));
+  CHECK(gemini::takes_nothing(R"({"title":"a \",\"properties\":{\"b\":1}","properties":{}})"));
+  CHECK(gemini::takes_nothing(R"({"type":"object","title":"properties"})"));
 }
 
 TEST_CASE("gemini: a schema in Google's words becomes JSON Schema, and one that is JSON Schema already stays byte for byte") {
