@@ -164,10 +164,9 @@ class RequestReader {
   Result<void> read_tools(json::Value& value) {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
-      const std::string type(tools.value().peek_string("type").value_or("function"));
-      CCR_TRY(raw, tools.value().raw());
-      CCR_TRY(document, json::Document::open_view(raw));
-      CCR_TRY(members, document.root_object());
+      const json::Value whole = tools.value();
+      const std::string type(whole.peek_string("type").value_or("function"));
+      CCR_TRY(members, tools.value().object());
       chat::Tool tool;
       CCR_CHECK(read_tool(members, tool));
       if ((type == "function" || type == "custom") && tool.name.empty()) {
@@ -176,10 +175,10 @@ class RequestReader {
       }
       if (type == "custom") {
         tool.schema_json = kInputSchema;
-        tool.original_json = raw;
+        tool.original_json = whole.peek_raw();
       } else if (type != "function") {
         tool.type = "openai_" + type;
-        tool.original_json = raw;
+        tool.original_json = whole.peek_raw();
         tool.extra_json.clear();
       }
       request_.tools.push_back(std::move(tool));
