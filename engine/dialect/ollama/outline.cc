@@ -84,24 +84,19 @@ class OutlineReader {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       ++outline_.tools;
+      note_name(tools.value());
       CCR_TRY(json, tools.value().raw());
       outline_.text_bytes += static_cast<std::int64_t>(json.size());
-      CCR_CHECK(read_name(json));
     }
     return tools.done();
   }
 
-  /// A tool is read a second time, for its name: there are few and they are small beside the messages.
-  Result<void> read_name(std::string_view tool_json) {
-    CCR_TRY(document, json::Document::open_view(tool_json));
-    CCR_TRY(root, document.root());
-    const auto function = root.peek("function");
+  void note_name(const json::Value& tool) {
+    const auto function = tool.peek("function");
     const auto name = function ? function->peek("name") : std::nullopt;
-    if (name && name->is(Type::kString)) {
-      const std::string_view literal = name->peek_raw();
-      outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
-    }
-    return {};
+    if (!name || !name->is(Type::kString)) return;
+    const std::string_view literal = name->peek_raw();
+    outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
   }
 
   Result<void> read_messages(json::Value& value) {
