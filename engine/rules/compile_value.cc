@@ -19,6 +19,11 @@ std::string quoted(std::string_view text) {
   return out;
 }
 
+const char* words_for(api::Kind kind) {
+  static constexpr const char* kWords[] = {"a string", "a number", "true or false", "a list of strings", "a table", "a function"};
+  return kWords[static_cast<std::size_t>(kind)];
+}
+
 }  // namespace
 
 Condition over(Op op, std::vector<Condition> children) {
@@ -88,8 +93,7 @@ std::vector<Condition> ValueCompiler::alternatives(const Condition& subject, con
 }
 
 Condition ValueCompiler::wrong_kind(const std::string& name, api::Kind kind, const Tree& tree) {
-  static constexpr const char* kNames[] = {"a string", "a number", "true or false", "a list of strings", "a table", "a function"};
-  fail(tree.at, name + " is " + kNames[static_cast<std::size_t>(kind)] + ", so it cannot be compared with " + tree.kind_name());
+  fail(tree.at, name + " is " + words_for(kind) + ", so it cannot be compared with " + tree.kind_name());
   return {};
 }
 
@@ -151,8 +155,14 @@ Condition ValueCompiler::comparison(const Condition& subject, const std::string&
       {"gt", Op::kGreater, ">"}, {"gte", Op::kAtLeast, ">="}, {"lt", Op::kLess, "<"}, {"lte", Op::kAtMost, "<="}};
   for (const Sign& sign : kSigns) {
     if (member.key != sign.word) continue;
-    if ((kind != api::Kind::kNumber && kind != kAnyKind) || !member.value.is(Tree::Kind::kNumber)) {
-      fail(member.at, name + ": " + member.key + " compares numbers");
+    if (kind != api::Kind::kNumber && kind != kAnyKind) {
+      const std::string count = name.substr(0, name.size() - (name.ends_with('s') ? 1 : 0)) + "_count";
+      fail(member.at, name + " is " + words_for(kind) + ", and " + member.key + " compares numbers",
+           api::find_fact(count) == nullptr ? "" : "how many there are is " + count);
+      return {};
+    }
+    if (!member.value.is(Tree::Kind::kNumber)) {
+      fail(member.value.at, name + ": " + member.key + " compares with a number, not " + member.value.kind_name());
       return {};
     }
     Condition condition = number(subject, name, sign.op, sign.sign, member.value.number);

@@ -31,6 +31,11 @@ TEST_CASE("an unknown effect, field or comparison is reported at its own place")
         Lines{"2:3 unknown effect 'tokens' | 'tokens' is a fact: conditions stand in when = { ... }"});
   CHECK(errors("rule \"a\" { set = {\n  max_token = 5 } }") == Lines{"2:3 unknown field 'max_token' | did you mean 'max_tokens'?"});
   CHECK(errors("rule \"a\" { to = \"sim\", when = { tokens = {\n gtt = 5 } } }") == Lines{"2:2 unknown comparison 'gtt' | did you mean 'gt'?"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { tools = {\n lt = 5 } } }") ==
+        Lines{"2:2 tools is a list of strings, and lt compares numbers | how many there are is tool_count"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { agent = { gt = 5 } } }") == Lines{"1:43 agent is a string, and gt compares numbers"});
+  CHECK(errors("rule \"a\" { to = \"sim\", when = { tokens = { gt = \"many\" } } }") ==
+        Lines{"1:49 tokens: gt compares with a number, not a string"});
   CHECK(errors("rule \"a\" { deny = { stat = 5 } }") == Lines{"1:21 deny has no 'stat' | deny has status, message, type"});
   CHECK(errors("rule \"a\" { on = \"error\", retry = { afte = \"2s\" } }") == Lines{"1:36 retry has no 'afte' | retry has after, at_most"});
 }
