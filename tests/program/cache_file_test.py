@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Answers of the response cache survive a restart and kill -9 where `cache.persist` names a file; a broken file begins empty, and no
 request fails for it: cache_file_test.py BINARY."""
+import contextlib
 import http.client
 import json
 import signal
+import sqlite3
 import stat
 import sys
 import tempfile
@@ -45,6 +47,12 @@ def wait_for(what, condition):
         time.sleep(0.02)
 
 
+def rows(folder):
+    """The answers that a kill can no longer take: what the file's text shows may be of a transaction that is not over."""
+    with contextlib.closing(sqlite3.connect(f"file:{folder}/answers.db?mode=ro", uri=True)) as file:
+        return file.execute("SELECT count(*) FROM answers").fetchone()[0]
+
+
 def written(folder, text):
     return any(text.encode() in file.read_bytes() for file in folder.glob("answers.db*"))
 
@@ -61,12 +69,13 @@ def main():
         first = ask(proxy.port, "keep me")
         assert first[0] == "miss"
         assert ask(proxy.port, "[[sim:tool name=look input={}]] at this", stream=True)[0] == "miss"
-        wait_for("both answers are written", lambda: written(folder, "keep me") and written(folder, "at this"))
+        wait_for("both answers are written", lambda: rows(folder) == 2)
         proxy.process.send_signal(signal.SIGKILL)
         proxy.process.wait()
 
         files = list(folder.glob("answers.db*"))
         assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files), files
+        assert written(folder, "keep me"), "the answers are not where credentials are looked for"
         assert not written(folder, "s3cret"), "a credential is in the file"
 
         proxy = Proxy(binary, folder, env=environment)
