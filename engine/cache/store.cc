@@ -18,6 +18,7 @@ constexpr std::size_t kBytesPerThing = 4096;    ///< The sketch has a counter fo
 constexpr std::size_t kMostThings = 1u << 20;
 constexpr unsigned kMostStrangers = 8;    ///< Comparisons in vain, of the same beginnings and ends with other things between:
 constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared.
+constexpr std::size_t kKnownStrangers = 256;  ///< families
 constexpr std::size_t kMapBytes = 192;          ///< Of an entry in both maps and in its list, about.
 
 constexpr std::size_t kSecretBytes = 32;
@@ -45,12 +46,6 @@ struct Node {
   Node* older = nullptr;  ///< of the same family
   Node* newer = nullptr;
 };
-/// Questions that may be the same in other words.
-struct Family {
-  Node* newest = nullptr;
-  unsigned strangers = 0;  ///< comparisons in a row that found nothing
-  unsigned left_out = 0;   ///< comparisons that were not made since
-};
 using List = std::list<Node>;
 using Place = List::iterator;
 
@@ -58,6 +53,32 @@ std::size_t bytes_of(const Question& question) {
   return sizeof(Node) + sizeof(Answer) + kMapBytes + question.context.capacity() + question.dialect.capacity() + question.body.capacity();
 }
 std::size_t bytes_of(const Answer& answer) { return bytes_of(answer.question()) + answer.held_bytes(); }
+
+/// Families whose questions begin and end alike and differ between, so that comparing them is in vain. Remembered by itself: answers
+/// that nobody keeps leave no other trace. Of two families with one place the later one has it.
+class Strangers {
+ public:
+  /// Whether the family's next question is to be compared with others.
+  bool compare(std::uint64_t family) noexcept {
+    Known& known = place(family);
+    return known.family != family || known.in_vain < kMostStrangers || ++known.left_out % kStrangersAgain == 0;
+  }
+  void compared(std::uint64_t family, bool was_same) noexcept {
+    Known& known = place(family);
+    if (known.family != family) known = {family, 0, 0};
+    known.in_vain = was_same ? 0 : std::min(known.in_vain + 1, kMostStrangers);
+  }
+
+ private:
+  struct Known {
+    std::uint64_t family = 0;
+    unsigned in_vain = 0;   ///< comparisons in a row that found nothing
+    unsigned left_out = 0;  ///< comparisons that were not made since
+  };
+  Known& place(std::uint64_t family) noexcept { return known_.at(family % known_.size()); }
+
+  std::array<Known, kKnownStrangers> known_;
+};
 
 struct LetterHash {
   std::size_t operator()(const digest::Hash128& letter) const noexcept { return static_cast<std::size_t>(letter.low); }
@@ -97,7 +118,7 @@ struct Store::Inside {
     if (node->newer != nullptr) {
       node->newer->older = node->older;
     } else if (node->older != nullptr) {
-      families[question.family].newest = node->older;
+      families[question.family] = node->older;
     } else {
       families.erase(question.family);
     }
@@ -114,7 +135,7 @@ struct Store::Inside {
     bytes(Segment::kFlying) += its_bytes;
     const Question& question = node->answer->question();
     letters.emplace(question.letter, node);
-    Node*& newest = families[question.family].newest;
+    Node*& newest = families[question.family];
     node->older = newest;
     if (newest != nullptr) newest->newer = &*node;
     newest = &*node;
@@ -225,7 +246,8 @@ struct Store::Inside {
   std::array<List, kSegments> lists;
   std::array<std::size_t, kSegments> sums{};
   std::unordered_map<digest::Hash128, Place, LetterHash> letters;
-  std::unordered_map<std::uint64_t, Family> families;
+  std::unordered_map<std::uint64_t, Node*> families;  ///< the newest of the questions that may be the same in other words
+  Strangers strangers;
   List gone;
   Stats stats;
   std::uint64_t generation = 0;  ///< how often everything was taken out
@@ -275,12 +297,10 @@ Store::Similar Store::similar(std::uint64_t family, Age age) {
   Similar found;
   Inside& in = *inside_;
   const StoreLock lock(in);
-  const auto members = in.families.find(family);
-  if (members == in.families.end()) return found;
-  Family& kin = members->second;
-  if (kin.strangers >= kMostStrangers && ++kin.left_out % kStrangersAgain != 0) return found;
+  const auto newest = in.families.find(family);
+  if (newest == in.families.end() || !in.strangers.compare(family)) return found;
   std::size_t count = 0;
-  for (Node* node = kin.newest; node != nullptr && count < found.size(); node = node->older) {
+  for (Node* node = newest->second; node != nullptr && count < found.size(); node = node->older) {
     if (Inside::is_fresh(*node, age)) found.at(count++) = node->answer;
   }
   return found;
@@ -289,9 +309,7 @@ Store::Similar Store::similar(std::uint64_t family, Age age) {
 void Store::compared(std::uint64_t family, bool was_same) {
   Inside& in = *inside_;
   const StoreLock lock(in);
-  const auto members = in.families.find(family);
-  if (members == in.families.end()) return;
-  members->second.strangers = was_same ? 0 : members->second.strangers + 1;
+  in.strangers.compared(family, was_same);
 }
 
 std::shared_ptr<Answer> Store::ask(Question& question, Age age) {

@@ -342,6 +342,24 @@ TEST_CASE("a family of strangers is hardly ever compared any more, until one of 
   store.compared(digest::hash64("nobody"), false);
 }
 
+TEST_CASE("strangers are remembered when none of their answers is kept") {
+  Store store(1 << 20);
+  const std::uint64_t family = question(3).family;
+  int offered = 0;
+  for (int i = 0; i < 100; ++i) {
+    cache::Question asked = question(3);
+    const std::shared_ptr<Answer> flying = store.ask(asked, {i, kHour});
+    REQUIRE(flying);
+    if (store.similar(family, {i, kHour}).front()) {
+      ++offered;
+      store.compared(family, false);
+    }
+    store.drop(*flying);
+  }
+  CHECK(offered == 8);
+  CHECK(store.stats().entries == 0);
+}
+
 TEST_CASE("answers from elsewhere are kept with their age, and not once the cache has been emptied") {
   Store store(1 << 20);
   const auto kept = [](int number) {
