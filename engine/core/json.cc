@@ -127,7 +127,8 @@ class Reader {
     size_ = text.size();
     count_ = 0;
     known_.clear();
-    rewind(unread);
+    spelling_.reset();
+    go_to_start(unread == Escapes::kChecked);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
       const std::size_t capacity = std::max<std::size_t>(std::bit_ceil(size_), 4096);
@@ -160,10 +161,17 @@ class Reader {
   }
 
   void rewind(Escapes unread) {
-    const bool more_closely = unread == Escapes::kChecked && !check_escapes_;
-    if (more_closely) known_.clear();
+    const bool checked = unread == Escapes::kChecked;
+    // Whoever wants escapes checked reads nearly all: one look at the whole text is cheaper than one at each string.
+    if (checked && !spelling_) spelling_ = spelling_of(text_, text_ + size_);
+    const bool check_escapes = checked && spelling_ == Spelling::kOther;
+    if (check_escapes && !check_escapes_) known_.clear();
+    go_to_start(check_escapes);
+  }
+
+  void go_to_start(bool check_escapes) {
     known_at_ = 0;
-    check_escapes_ = unread == Escapes::kChecked;
+    check_escapes_ = check_escapes;
     at_ = 0;
     depth_ = 0;
     place_ = Place::kAtValue;
@@ -216,6 +224,13 @@ class Reader {
     const std::string_view literal = token(index);
     if (literal.size() < 2 || literal.front() != '"' || literal.back() != '"') return std::nullopt;
     return literal.substr(1, literal.size() - 2);
+  }
+
+  /// How the inside of a literal is spelt.
+  [[nodiscard]] Spelling spelling(std::string_view inside) const {
+    const char* end = inside.data() + inside.size();
+    if (!spelling_ || *spelling_ == Spelling::kOther) return spelling_of(inside.data(), end);
+    return find_backslash(inside.data(), end) == end ? Spelling::kPlain : Spelling::kEscaped;
   }
 
   /// Decoded text of the literal at `index`.
@@ -460,6 +475,7 @@ class Reader {
   std::uint32_t depth_ = 0;
   Place place_ = Place::kAtValue;
   bool check_escapes_ = true;
+  std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::vector<Known> known_;
   std::size_t known_at_ = 0;  ///< those before it lie before the cursor
@@ -525,7 +541,7 @@ Result<Text> Value::text() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kString)) return wrong_type(*this, "a string");
   if (const auto literal = reader_->inside(index_)) {
-    const Spelling spelling = spelling_of(literal->data(), literal->data() + literal->size());
+    const Spelling spelling = reader_->spelling(*literal);
     if (spelling != Spelling::kOther) {
       reader_->consume_scalar(index_);
       return Text::spelt(*literal, spelling == Spelling::kEscaped);

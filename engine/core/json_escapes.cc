@@ -4,6 +4,9 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <utility>
+
+#include "core/vectors.h"
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -97,84 +100,112 @@ const char* find_backslash(const char* begin, const char* end) {
   return hit == nullptr ? end : static_cast<const char*>(hit);
 }
 
-bool are_escapes_valid(const char* at, const char* end) {
-#if defined(__SSE2__)
-  const __m128i backslash = _mm_set1_epi8('\\');
-  while (end - at >= 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    unsigned hits = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(block, backslash)));
-    const char* next = at + 16;
-    while (hits != 0) {
-      const char* escape = at + std::countr_zero(hits);
-      const char* after = nullptr;
-      if (!is_escape(escape, end, after)) return false;
-      if (after >= at + 16) {
-        next = after;
-        break;
-      }
-      hits &= ~0u << (after - at);
-    }
-    at = next;
+namespace {
+
+constexpr std::size_t kBlock = 128;  ///< One look at the result for so many bytes.
+
+/// Marks what somebody has to look at: bytes behind a backslash that are no letter of a frequent escape, and
+/// where U+2028 or U+2029 may begin. A letter behind two backslashes is marked as well.
+template <std::size_t kWidth>
+CCR_INLINED void mark_unusual(typename Vector<kWidth>::Bytes& found, const char* from) {
+  using Bytes = typename Vector<kWidth>::Bytes;
+  Bytes before;
+  Bytes here;
+  load(before, from - 1);
+  load(here, from);
+  const auto letter =
+      reinterpret_cast<Bytes>((here == each('n')) | (here == each('"')) | (here == each('\\')) |
+                              (here == each('t')) | (here == each('r')));
+  const auto line_break_lead = reinterpret_cast<Bytes>(here == each('\xe2'));
+  found |= (reinterpret_cast<Bytes>(before == each('\\')) & ~letter) | line_break_lead;
+}
+
+template <std::size_t kWidth, std::size_t... kParts>
+CCR_INLINED bool holds_unusual(const char* from, std::index_sequence<kParts...> /*parts*/) {
+  typename Vector<kWidth>::Bytes found{};
+  (mark_unusual<kWidth>(found, from + kParts * kWidth), ...);  // no loop: g++ leaves one as it is at -O2
+  return any(found);
+}
+
+/// Over whole blocks that hold nothing to look at. Neither at the beginning nor where this ends is an escape
+/// cut in two.
+template <std::size_t kWidth>
+CCR_INLINED const char* over_usual(const char* const begin, const char* end) {
+  const char* at = begin + 1;
+  while (static_cast<std::size_t>(end - at) > kBlock &&
+         !holds_unusual<kWidth>(at, std::make_index_sequence<kBlock / kWidth>())) {
+    at += kBlock;
   }
+  const char* run = at;
+  while (run > begin && run[-1] == '\\') --run;
+  return (at - run) % 2 == 0 ? at : at - 1;
+}
+
+const char* over_usual_anywhere(const char* at, const char* end) {
+  return over_usual<16>(at, end);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] const char* over_usual_avx2(const char* at, const char* end) {
+  return over_usual<32>(at, end);
+}
 #endif
-  for (at = find_backslash(at, end); at < end; at = find_backslash(at, end)) {
-    const char* after = nullptr;
-    if (!is_escape(at, end, after)) return false;
-    at = after;
+
+const char* over_usual_blocks(const char* at, const char* end) {
+  if (static_cast<std::size_t>(end - at) <= kBlock || *at == '\xe2')
+    return at;  // the blocks begin behind the first byte
+#if defined(__x86_64__)
+  if (has_avx2()) return over_usual_avx2(at, end);
+#endif
+  return over_usual_anywhere(at, end);
+}
+
+/// True when `behind` finds the end of everything in the text that begins with a backslash or E2; it need not
+/// be asked about what append_string() writes.
+template <const char* (*behind)(const char* at, const char* end)>
+bool are_all(const char* at, const char* end) {
+  while (at < end) {
+    at = over_usual_blocks(at, end);
+    const char* stop = static_cast<std::size_t>(end - at) > kBlock ? at + kBlock : end;
+    while (at < stop) {
+      if (*at != '\\' && *at != '\xe2') {
+        ++at;
+        continue;
+      }
+      at = behind(at, end);
+      if (at == nullptr) return false;
+    }
   }
   return true;
 }
 
-namespace {
+/// nullptr when an escape is not JSON's.
+const char* behind_valid(const char* at, const char* end) {
+  const char* next = at + 1;
+  return *at != '\\' || is_escape(at, end, next) ? next : nullptr;
+}
 
-/// Behind the escape, or the first byte of a character, that stands at `at` and begins with a backslash or 0xE2; nullptr when
-/// append_string() would not write it so.
+/// nullptr when append_string() would not write it so.
 const char* behind_usual(const char* at, const char* end) {
   if (*at == '\\') {
     if (end - at < 2) return nullptr;
     const char letter = at[1];
     return letter != '/' && kUnescaped[static_cast<unsigned char>(letter)] != '\0' ? at + 2 : nullptr;
   }
-  const bool line_break = end - at >= 3 && at[1] == '\x80' && (at[2] == '\xa8' || at[2] == '\xa9');  // U+2028, U+2029
+  const bool line_break =
+      end - at >= 3 && at[1] == '\x80' && (at[2] == '\xa8' || at[2] == '\xa9');  // U+2028, U+2029
   return line_break ? nullptr : at + 1;
 }
 
 }  // namespace
 
+bool are_escapes_valid(const char* at, const char* end) {
+  return are_all<behind_valid>(at, end);
+}
+
 Spelling spelling_of(const char* at, const char* end) {
-  Spelling spelling = Spelling::kPlain;
-#if defined(__SSE2__)
-  const __m128i backslash = _mm_set1_epi8('\\');
-  const __m128i line_break_lead = _mm_set1_epi8('\xe2');
-  while (end - at >= 16) {
-    const __m128i block = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    const __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(block, backslash), _mm_cmpeq_epi8(block, line_break_lead));
-    auto hits = static_cast<unsigned>(_mm_movemask_epi8(marks));
-    const char* next = at + 16;
-    while (hits != 0) {
-      const char* mark = at + std::countr_zero(hits);
-      if (*mark == '\\') spelling = Spelling::kEscaped;
-      const char* after = behind_usual(mark, end);
-      if (after == nullptr) return Spelling::kOther;
-      if (after >= at + 16) {
-        next = after;
-        break;
-      }
-      hits &= ~0u << (after - at);
-    }
-    at = next;
-  }
-#endif
-  while (at < end) {
-    if (*at != '\\' && *at != '\xe2') {
-      ++at;
-      continue;
-    }
-    if (*at == '\\') spelling = Spelling::kEscaped;
-    at = behind_usual(at, end);
-    if (at == nullptr) return Spelling::kOther;
-  }
-  return spelling;
+  if (!are_all<behind_usual>(at, end)) return Spelling::kOther;
+  return find_backslash(at, end) == end ? Spelling::kPlain : Spelling::kEscaped;
 }
 
 bool unescape_one(const char*& at, const char* end, char*& out) {

@@ -3,31 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <span>
 #include <utility>
+
+#include "core/vectors.h"
 
 namespace ccrules {
 namespace {
 
 constexpr std::size_t kStride = 64;
 constexpr std::size_t kBlock = 4 * kStride;  ///< One look at the result, and one turn of the loop, for so many bytes.
-
-/// Inlined into a function for each kind of processor, with the vectors that one has.
-#define CCR_INLINED [[gnu::always_inline]] inline
-
-/// g++ and clang make vector instructions of these types on every processor; of a plain loop only some do.
-template <std::size_t kWidth>
-struct Vector;
-template <>
-struct Vector<16> {
-  using Bytes = unsigned char __attribute__((vector_size(16)));
-};
-template <>
-struct Vector<32> {
-  using Bytes = unsigned char __attribute__((vector_size(32)));
-};
 
 /// The last two bytes of a needle, each all over a vector.
 template <std::size_t kWidth>
@@ -41,8 +26,8 @@ CCR_INLINED void mark(typename Vector<kWidth>::Bytes& found, const char* from, c
   using Bytes = typename Vector<kWidth>::Bytes;
   Bytes here;
   Bytes next;
-  std::memcpy(&here, from, kWidth);
-  std::memcpy(&next, from + 1, kWidth);
+  load(here, from);
+  load(next, from + 1);
   for (const Pair<kWidth>& pair : pairs) found |= reinterpret_cast<Bytes>((here == pair.first) & (next == pair.second));
 }
 
@@ -50,11 +35,7 @@ template <std::size_t kWidth, std::size_t kNeedles, std::size_t... kParts>
 CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs, std::index_sequence<kParts...> /*parts*/) {
   typename Vector<kWidth>::Bytes found{};
   (mark<kWidth>(found, from + kParts * kWidth, pairs), ...);  // no loop: g++ leaves one as it is at -O2
-  std::array<std::uint64_t, kWidth / sizeof(std::uint64_t)> parts;
-  std::memcpy(parts.data(), &found, kWidth);
-  std::uint64_t any = 0;
-  for (const std::uint64_t part : parts) any |= part;
-  return any != 0;
+  return any(found);
 }
 
 /// True when one of the pairs begins somewhere in `kBytes`.
@@ -80,8 +61,8 @@ CCR_INLINED bool search(std::string_view text, const std::array<std::string_view
   std::array<Pair<kWidth>, kNeedles> pairs;
   for (std::size_t i = 0; i < kNeedles; ++i) {
     const std::string_view needle = needles[i];
-    pairs[i].first = typename Vector<kWidth>::Bytes{} + static_cast<unsigned char>(needle[needle.size() - 2]);
-    pairs[i].second = typename Vector<kWidth>::Bytes{} + static_cast<unsigned char>(needle[needle.size() - 1]);
+    pairs[i].first = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 2]);
+    pairs[i].second = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 1]);
   }
   const std::size_t last = text.size() - kStride - 1;  // the last stride looks again at what the one before it saw
   for (std::size_t at = 0; at < text.size() - 1; at += kStride) {
@@ -91,8 +72,6 @@ CCR_INLINED bool search(std::string_view text, const std::array<std::string_view
   }
   return false;
 }
-
-#undef CCR_INLINED
 
 template <std::size_t kNeedles>
 bool search_anywhere(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
@@ -109,8 +88,7 @@ template <std::size_t kNeedles>
 template <std::size_t kNeedles>
 bool holds_any(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
 #if defined(__x86_64__)
-  static const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (has_avx2) return search_avx2(text, needles);
+  if (has_avx2()) return search_avx2(text, needles);
 #endif
   return search_anywhere(text, needles);
 }

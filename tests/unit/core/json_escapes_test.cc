@@ -1,0 +1,140 @@
+#include "core/json_escapes.h"
+
+#include <array>
+#include <random>
+#include <string>
+#include <string_view>
+
+#include <catch2/catch.hpp>
+
+#include "core/json.h"
+
+using namespace ccrules;
+
+namespace {
+
+/// Insides of literals are made of these: some as append_string() writes them, some not, some no JSON.
+constexpr std::array<std::string_view, 24> kPieces = {"\\n",
+                                                      "\\\"",
+                                                      "\\\\",
+                                                      "\\t",
+                                                      "\\r",
+                                                      "\\b",
+                                                      "\\f",
+                                                      "a",
+                                                      "rnt",
+                                                      "n\xc3\xbc",
+                                                      "\xe2\x80\xa6",
+                                                      "\xe2\x94\x80",
+                                                      "text of a line",
+                                                      "\xe2\x80\xa8",
+                                                      "\xe2\x80\xa9",
+                                                      "\\/",
+                                                      "\\u001b",
+                                                      "\\u2019",
+                                                      "\\ud83c",
+                                                      "\\u12",
+                                                      "\\x",
+                                                      "\\",
+                                                      "\xe2\x80",
+                                                      "\xe2"};
+constexpr std::size_t kUsualPieces = 13;
+constexpr std::size_t kJsonPieces = 19;
+
+/// A text, byte by byte: whether its escapes are JSON's, and whether append_string() would spell it so.
+struct Judged {
+  bool valid = true;
+  bool usual = true;
+};
+Judged judged(std::string_view text) {
+  Judged out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view rest = text.substr(i);
+    if (rest.starts_with("\xe2\x80\xa8") || rest.starts_with("\xe2\x80\xa9")) out.usual = false;
+    if (text[i] != '\\') continue;
+    const char letter = ++i < text.size() ? text[i] : '\0';
+    const bool is_short =
+        letter != '\0' && std::string_view("\"\\bfnrt").find(letter) != std::string_view::npos;
+    out.usual = out.usual && is_short;
+    if (letter == 'u') {
+      const std::string_view digits = text.substr(i + 1, 4);
+      out.valid = out.valid && digits.size() == 4 &&
+                  digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+    } else {
+      out.valid = out.valid && (is_short || letter == '/');
+    }
+  }
+  return out;
+}
+
+void check(const std::string& text) {
+  CAPTURE(text);
+  const Judged as_it_is = judged(text);
+  const char* end = text.data() + text.size();
+  CHECK(json::are_escapes_valid(text.data(), end) == as_it_is.valid);
+  const bool escaped = text.find('\\') != std::string::npos;
+  CHECK(json::spelling_of(text.data(), end) == (!as_it_is.usual ? json::Spelling::kOther
+                                                : escaped       ? json::Spelling::kEscaped
+                                                                : json::Spelling::kPlain));
+}
+
+/// A request with a text that an outline passes over, 1000 bytes behind the beginning.
+std::string request(std::string_view inside) {
+  std::string line;
+  while (line.size() < 1000) line += "a line\\n";
+  return R"({"a":[[[{"b":")" + line + R"("},{"b":")" + std::string(inside) + R"("}]]],"c":"x"})";
+}
+
+}  // namespace
+
+TEST_CASE("escapes are judged alike wherever they stand, in long texts and short ones") {
+  for (const std::string_view piece : kPieces) {
+    for (std::size_t before = 0; before < 300; before += before < 140 ? 1 : 13) {
+      for (const std::size_t after : {0u, 1u, 5u, 130u, 300u}) {
+        check(std::string(before, 'x') + std::string(piece) + std::string(after, 'y'));
+        check(std::string(before, '\\') + std::string(piece) + std::string(after, 'n'));
+      }
+    }
+  }
+}
+
+TEST_CASE("escapes are judged alike in any order") {
+  std::mt19937 random(20261122);
+  for (int round = 0; round < 6000; ++round) {
+    const std::size_t kinds = round % 3 == 0 ? kPieces.size() : round % 3 == 1 ? kJsonPieces : kUsualPieces;
+    std::string text;
+    const std::size_t size = random() % 700;
+    while (text.size() < size) {
+      text += kPieces[random() % kinds];
+      if (random() % 4 == 0) text.append(random() % 90, ' ');
+    }
+    check(text);
+  }
+}
+
+TEST_CASE("whoever reads after somebody who only looked is told of every escape that is not JSON's") {
+  for (const bool plain : {true, false}) {
+    for (const std::string_view broken : {"\\x", "\\u12", "\\u00zz"}) {
+      const std::string text = request((plain ? "\\n" : "\\/") + std::string(broken));
+      auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+      REQUIRE(document.ok());
+      CHECK(document->at_end().ok());
+      document->rewind();
+      CHECK_FALSE(document->at_end().ok());
+      document->rewind(json::Escapes::kUnchecked);
+      CHECK(document->at_end().ok());
+    }
+  }
+  for (const std::string_view good : {"\\n", "\\u001b", "\\/", "\xe2\x80\xa8"}) {
+    const std::string text = request(good);
+    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+    CHECK(document->at_end().ok());
+    document->rewind();
+    auto root = document->root_object();
+    REQUIRE(root->next());
+    CHECK(root->value().raw().ok());
+    REQUIRE(root->next());
+    CHECK(root->value().text()->view() == "x");
+    CHECK(document->at_end().ok());
+  }
+}
