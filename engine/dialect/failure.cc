@@ -335,6 +335,12 @@ std::string overflow_message(const Overflow& overflow, const UpstreamFailure& fa
   return message;
 }
 
+bool is_error_object(const json::Value& value) {
+  if (!value.is(json::Type::kObject)) return false;
+  if (const auto error = value.peek("error"); error && !error->is_null()) return true;
+  return value.peek_string("type") == "error" || value.peek_string("object") == "error";
+}
+
 // --- classification
 
 std::string named(const std::string& provider) {
@@ -445,6 +451,16 @@ FailureText parse_failure(std::string_view body) {
   failure.message = presentable(
       body.front() == '<' ? html_title(body) : std::string(body.substr(0, 2 * limits::kErrorMessageBytes)));
   return failure;
+}
+
+bool tells_error(std::string_view body) {
+  if (body.find("\"error\"") == std::string_view::npos || !json::is_valid(body)) return false;
+  auto document = json::Document::open_view(body);
+  if (!document) return false;
+  auto root = document->root();
+  if (!root || !root->is(json::Type::kArray)) return root && is_error_object(*root);
+  auto errors = root->array();  // Gemini's way in streams
+  return errors && errors->next() && is_error_object(errors->value());
 }
 
 std::optional<Overflow> find_overflow(std::string_view message, std::string_view type) {

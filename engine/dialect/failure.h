@@ -20,6 +20,10 @@ struct FailureText {
   std::int64_t retry_after_ms = -1;  ///< Gemini RetryInfo; -1: none
 };
 FailureText parse_failure(std::string_view body);
+/// Whether a body that is no reply is an error, whatever status it came with: JSON that says so by a member
+/// `error` or by its `type` or `object`. Not so an answer of which only the beginning came, with `"error":
+/// null` in it.
+[[nodiscard]] bool tells_error(std::string_view body);
 
 /// A whole error answer -> Error. Every dialect's read_error().
 Error read_failure(const UpstreamFailure& failure);

@@ -276,16 +276,15 @@ Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& 
       co_return Result<void>();
     }
   }
-  const std::string_view text = std::string_view(*body).substr(0, limits::kErrorBodyBytes);
-  if (text.find("\"error\"") == std::string_view::npos) {
+  if (!dialect::tells_error(*body)) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
                              "provider '" + attempt.provider->id + "' answered " + std::to_string(attempt.stream->status()) + " with " +
-                                 dialect::described(text) + " that is not a reply; is providers." + attempt.provider->id +
+                                 dialect::described(*body) + ", which is no reply; is providers." + attempt.provider->id +
                                  ".base_url the address of its API?",
                              *attempt.provider);
   }
   dialect::UpstreamFailure failure = failure_at(attempt, visit);  // some send their errors with status 200
-  failure.body = text;
+  failure.body = *body;
   co_return attempt.upstream->read_error(failure);
 }
 

@@ -144,3 +144,17 @@ TEST_CASE("an empty answer with status 200 is an error, not silence") {
     }
   }
 }
+
+TEST_CASE("a whole answer of which only the beginning comes is told as broken, and none of its text with it") {
+  for (const Provider& provider : providers()) {
+    // Such a member stands in every whole answer of the Responses API: it does not make an error of the answer.
+    const std::string whole = R"({"error":null,)" + provider.whole.substr(1);
+    for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+      INFO(provider.model << " cut at " << cut);
+      const Message answer = told(provider, http_reply(200, "application/json", whole.substr(0, cut)), false);
+      CHECK_THAT(answer.first_line, Contains(" 502"));
+      CHECK(check_anthropic_error(answer.body).report() == "");
+      CHECK_THAT(answer.body, !Contains("hello") && Contains("JSON that breaks off"));
+    }
+  }
+}
