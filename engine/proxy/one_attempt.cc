@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -252,6 +253,17 @@ Task<Result<void>> read_first_content(Worker& worker, FirstReply& attempt, const
   co_return Result<void>();
 }
 
+/// What a reply that goes out as it came says of itself; nullopt when it is none. One without an id whose counts are no counts
+/// is a reply all the same: it is read as it would be for a translation.
+std::optional<chat::Reply> look_at(std::string_view body, const Ask& ask, const FirstReply& attempt) {
+  chat::Reply peeked = attempt.upstream->peek_reply(body);
+  if (!peeked.id.empty() || !peeked.usage.empty()) return peeked;
+  if (ask.spoken->passes_on()) return std::nullopt;
+  auto read = attempt.upstream->read_reply(body, attempt.reading);
+  if (!read) return std::nullopt;
+  return *std::move(read);
+}
+
 /// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a
 /// failure.
 Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& visit) {
@@ -263,9 +275,8 @@ Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& 
                            "the rest of its answer");
   attempt.upstream_ended = true;
   if (attempt.native) {
-    chat::Reply peeked = attempt.upstream->peek_reply(*body);
-    if (!peeked.id.empty() || !peeked.usage.empty()) {
-      attempt.reply = std::move(peeked);
+    if (auto looked_at = look_at(*body, ask, attempt)) {
+      attempt.reply = *std::move(looked_at);
       attempt.whole = *std::move(body);
       co_return Result<void>();
     }

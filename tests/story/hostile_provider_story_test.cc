@@ -158,3 +158,28 @@ TEST_CASE("a whole answer of which only the beginning comes is told as broken, a
     }
   }
 }
+
+TEST_CASE("a whole answer in the client's own format is one without an id, and whatever its counts say") {
+  struct Case {
+    const char* path;
+    const char* request;
+    std::string whole;
+  };
+  const std::vector<Case> cases = {
+      {"/v1/chat/completions", R"({"model":"oai,m","messages":[{"role":"user","content":"hi"}]})",
+       R"({"choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hello"}}],"error":null,"usage":null})"},
+      {"/v1beta/models/gem,m:generateContent", R"({"contents":[{"parts":[{"text":"hi"}]}]})",
+       R"({"candidates":[{"content":{"role":"model","parts":[{"text":"hello"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1.5}})"},
+      {"/api/chat", R"({"model":"oll,m","stream":false,"messages":[{"role":"user","content":"hi"}]})",
+       R"({"model":"m","message":{"role":"assistant","content":"hello"},"done":true,"eval_count":null})"},
+  };
+  for (const Case& one : cases) {
+    INFO(one.path);
+    SimWorld world;
+    world.script("up", 80, http_reply(200, "application/json", one.whole), true);
+    ProxyWorld proxy(world, kConfig);
+    const Message answer = proxy.answer(one.path, one.request);
+    CHECK_THAT(answer.first_line, Contains(" 200"));
+    CHECK(answer.body == one.whole);
+  }
+}
