@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "core/vectors.h"
@@ -185,11 +186,21 @@ const char* behind_valid(const char* at, const char* end) {
   return *at != '\\' || is_escape(at, end, next) ? next : nullptr;
 }
 
+/// True when append_string() writes a character as \u and these four digits: terminals' colours in what tools print.
+bool is_usual_unit(const char* digits, const char* end) {
+  const int unit = code_unit(digits, end);
+  if (unit == 0x2028 || unit == 0x2029) return true;
+  constexpr std::string_view kShorter = "\b\t\n\f\r";
+  const bool is_control = unit >= 0 && unit < 0x20 && kShorter.find(static_cast<char>(unit)) == std::string_view::npos;
+  return is_control && (digits[3] < 'A' || digits[3] > 'F');
+}
+
 /// nullptr when append_string() would not write it so.
 const char* behind_usual(const char* at, const char* end) {
   if (*at == '\\') {
     if (end - at < 2) return nullptr;
     const char letter = at[1];
+    if (letter == 'u') return is_usual_unit(at + 2, end) ? at + 6 : nullptr;
     return letter != '/' && kUnescaped[static_cast<unsigned char>(letter)] != '\0' ? at + 2 : nullptr;
   }
   const bool line_break =

@@ -14,32 +14,21 @@ using namespace ccrules;
 namespace {
 
 /// Insides of literals are made of these: some as append_string() writes them, some not, some no JSON.
-constexpr std::array<std::string_view, 24> kPieces = {"\\n",
-                                                      "\\\"",
-                                                      "\\\\",
-                                                      "\\t",
-                                                      "\\r",
-                                                      "\\b",
-                                                      "\\f",
-                                                      "a",
-                                                      "rnt",
-                                                      "n\xc3\xbc",
-                                                      "\xe2\x80\xa6",
-                                                      "\xe2\x94\x80",
-                                                      "text of a line",
-                                                      "\xe2\x80\xa8",
-                                                      "\xe2\x80\xa9",
-                                                      "\\/",
-                                                      "\\u001b",
-                                                      "\\u2019",
-                                                      "\\ud83c",
-                                                      "\\u12",
-                                                      "\\x",
-                                                      "\\",
-                                                      "\xe2\x80",
-                                                      "\xe2"};
-constexpr std::size_t kUsualPieces = 13;
-constexpr std::size_t kJsonPieces = 19;
+constexpr std::array<std::string_view, 29> kPieces = {
+    "\\n", "\\\"", "\\\\", "\\t", "\\r", "\\b", "\\f", "a", "rnt", "n\xc3\xbc", "\xe2\x80\xa6", "\xe2\x94\x80", "text of a line",
+    "\\u001b", "\\u0000", "\\u2028",                                                                  // so far as it writes them
+    "\xe2\x80\xa8", "\xe2\x80\xa9", "\\/", "\\u001B", "\\u000a", "\\u2019", "\\ud83c", "\\u007f",     // so far JSON
+    "\\u12", "\\x", "\\", "\xe2\x80", "\xe2"};
+constexpr std::size_t kUsualPieces = 16;
+constexpr std::size_t kJsonPieces = 24;
+
+/// Whether append_string() writes \u and these digits.
+bool is_written(std::string_view digits) {
+  if (digits == "2028" || digits == "2029") return true;
+  if (digits.size() != 4 || !digits.starts_with("00") || (digits[2] != '0' && digits[2] != '1')) return false;
+  const bool is_digit = digits[3] != '\0' && std::string_view("0123456789abcdef").find(digits[3]) != std::string_view::npos;
+  return is_digit && (digits[2] == '1' || std::string_view("89acd").find(digits[3]) == std::string_view::npos);
+}
 
 /// A text, byte by byte: whether its escapes are JSON's, and whether append_string() would spell it so.
 struct Judged {
@@ -55,9 +44,9 @@ Judged judged(std::string_view text) {
     const char letter = ++i < text.size() ? text[i] : '\0';
     const bool is_short =
         letter != '\0' && std::string_view("\"\\bfnrt").find(letter) != std::string_view::npos;
-    out.usual = out.usual && is_short;
+    const std::string_view digits = letter == 'u' ? text.substr(i + 1, 4) : std::string_view();
+    out.usual = out.usual && (is_short || is_written(digits));
     if (letter == 'u') {
-      const std::string_view digits = text.substr(i + 1, 4);
       out.valid = out.valid && digits.size() == 4 &&
                   digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
     } else {
