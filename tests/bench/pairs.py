@@ -6,7 +6,7 @@ usage: tests/bench/pairs.py BINARY [--only streams|requests] [--pair CLIENT,PROV
 
 A provider of all five dialects runs here on core 0 together with the clients, the proxy under test on core 1. A stream is 64
 deltas, 5 ms apart, 32 of them at a time; a request is a conversation with 24 tools of about 149 KB. CPU time is the run time of
-all of a process's threads (/proc/PID/task/*/schedstat). Needs nginx; ratios are medians of N runs (3)."""
+all of a process's threads (/proc/PID/task/*/schedstat). Needs nginx; ratios are medians of N runs (3), each against its neighbour in the same run."""
 import argparse
 import asyncio
 import glob
@@ -405,34 +405,32 @@ def main():
     nginx = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
     proxy = Proxy(options.binary, folder, env=clean_environment(options.binary, folder))
     pin(0)
-    kinds = {"streams": (asks(True, 0), AT_ONCE, STREAMS // AT_ONCE), "requests": (asks(False, 149_000), 16, 12)}
-    taken = {}
+    kinds = {"streams": (asks(True, 0), AT_ONCE, STREAMS // AT_ONCE), "requests": (asks(False, 149_000), 16, 40)}
+    taken, nginx_us = {}, {}
     pairs = [(client, to) for client in DIALECTS for to in DIALECTS if options.pair in (None, (client, to))]
     try:
         for _ in range(options.runs):
             for kind, (request, connections, each) in kinds.items():
                 if options.only not in (None, kind):
                     continue
-                for client in DIALECTS:
-                    plain = measure(nginx.pid, nginx_port, request(client, "m-1"), connections, each, f"nginx {client}")
-                    taken.setdefault((kind, "nginx", client), []).append(plain)
                 for client, to in pairs:
+                    passed = to if kind == "streams" else client  # whose bytes nginx passes
+                    plain = measure(nginx.pid, nginx_port, request(passed, "m-1"), connections, each, f"nginx {passed}")
                     cost = measure(proxy.process.pid, proxy.port, request(client, f"{to},m-1"), connections, each, f"{client} to {to}")
-                    taken.setdefault((kind, client, to), []).append(cost)
+                    nginx_us.setdefault((kind, passed), []).append(plain)
+                    taken.setdefault((kind, client, to), []).append(cost / plain)
     finally:
         proxy.stop()
         nginx.send_signal(signal.SIGTERM)
         provider.terminate()
         shutil.rmtree(folder, ignore_errors=True)
-    middle = {key: statistics.median(values) for key, values in taken.items()}
     for kind, title in (("streams", "CPU of a paced stream against nginx passing the provider's stream"),
                         ("requests", "CPU of a 149 KB request against nginx passing the client's")):
         if options.only not in (None, kind):
             continue
-        ratios = {(client, to): middle[kind, client, to] / middle[kind, "nginx", to if kind == "streams" else client]
-                  for client, to in pairs}
+        ratios = {(client, to): statistics.median(taken[kind, client, to]) for client, to in pairs}
         table(title, ratios)
-        print("nginx: " + ", ".join(f"{name} {middle[kind, 'nginx', name]:.0f} us" for name in DIALECTS))
+        print("nginx: " + ", ".join(f"{name} {statistics.median(us):.0f} us" for (of, name), us in nginx_us.items() if of == kind))
     if options.json:
         Path(options.json).write_text(json.dumps({" ".join(key): values for key, values in taken.items()}))
 
