@@ -4,8 +4,11 @@
 #include <utility>
 #include <variant>
 
+#include "core/json.h"
 #include "core/limits.h"
 #include "core/sse.h"
+#include "core/text.h"
+#include "dialect/data_lines.h"
 #include "provider/provider.h"
 #include "proxy/attempts.h"
 
@@ -49,6 +52,20 @@ void without_usage_chunks(std::string_view events, std::string& out) {
 }
 
 }  // namespace
+
+std::string_view WholeEvents::last() const {
+  if (json::is_valid(text::trim(tail_))) return tail_;  // a line, or one body in place of a stream
+  sse::Decoder decoder;
+  decoder.feed(tail_);
+  sse::Event event;
+  (void)decoder.next(event);  // no event ends in it
+  if (!decoder.finish(event) || event.data.empty()) return {};
+  dialect::DataLines lines(event.data);
+  for (std::string_view json; lines.next(json);) {
+    if (json != "[DONE]" && !json::is_valid(json)) return {};
+  }
+  return tail_;
+}
 
 std::size_t WholeEvents::whole_prefix(std::string_view bytes, std::size_t from) const {
   std::size_t at = bytes.size();
@@ -156,7 +173,7 @@ std::string_view StreamBytes::take_events(std::string_view bytes) {
 std::string_view StreamBytes::end_events(const Error* failure) {
   out_.clear();
   if (over_) {
-    if (lane_.native) out_ = provider::without_key(std::string(whole_.rest()), *lane_.provider);
+    if (lane_.native) out_ = provider::without_key(std::string(whole_.last()), *lane_.provider);
     return out_;
   }
   events_.clear();
@@ -173,7 +190,7 @@ std::string_view StreamBytes::end_events(const Error* failure) {
     write(event);
   }
   if (!lane_.native) return out_;
-  out_ = whole_.rest();
+  out_ = whole_.last();
   return out_;
 }
 

@@ -26,8 +26,10 @@ class WholeEvents {
   /// @return the whole events that are now complete, without the tail; valid until the next call or until
   /// `bytes` ends
   std::string_view take(std::string_view bytes);
-  /// What is left when the stream ended properly: a last event whose blank line is missing.
+  /// What waits for its end.
   [[nodiscard]] std::string_view rest() const { return tail_; }
+  /// What is left when the stream has ended: a last event whose blank line is missing. Half an event is none.
+  [[nodiscard]] std::string_view last() const;
   /// The stream is broken: half an event is worth nothing.
   void drop_rest() { tail_.clear(); }
 

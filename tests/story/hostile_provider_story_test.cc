@@ -183,3 +183,25 @@ TEST_CASE("a whole answer in the client's own format is one without an id, and w
     CHECK(answer.body == one.whole);
   }
 }
+
+TEST_CASE("a stream that breaks off behind its answer, in its counts, ends in a whole event") {
+  std::string stream;
+  for (const std::string& event : openai_events("hello")) stream += event;
+  const std::size_t counts = stream.find("\"usage\"");
+  const std::size_t done = stream.find("data: [DONE]");
+  REQUIRE(counts < done);
+  for (std::size_t cut = stream.rfind("data: ", counts); cut < stream.size(); ++cut) {
+    INFO(stream.substr(0, cut));
+    SimWorld world;
+    world.script("up", 80, http_stream({stream.substr(0, cut)}));
+    ProxyWorld proxy(world, kConfig);
+    const Message answer = proxy.answer(
+        "/v1/chat/completions",
+        R"({"model":"oai,m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi"}]})");
+    const std::string_view told = answer.body;
+    CHECK_THAT(answer.body, Contains("hello"));
+    const bool whole = told.ends_with("}\n\n") || told.ends_with("}\n") || told.ends_with("}") || told.ends_with("[DONE]") ||
+                       told.ends_with("[DONE]\n");
+    CHECK(whole);
+  }
+}

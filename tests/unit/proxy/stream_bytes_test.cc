@@ -43,6 +43,22 @@ TEST_CASE("a last event without its blank line is kept for a proper end") {
   WholeEvents events;
   CHECK(events.take("data: 1\n\ndata: [DONE]\n") == "data: 1\n\n");
   CHECK(events.rest() == "data: [DONE]\n");
+  CHECK(events.last() == "data: [DONE]\n");
+}
+
+TEST_CASE("what a stream ends with is an event that lacks its blank line, or a body in place of a stream, but never half of one") {
+  const auto last = [](std::string_view end) {
+    WholeEvents events;
+    events.take(end);
+    return std::string(events.last());
+  };
+  for (const char* whole : {"data: {\"a\":1}", "event: x\r\ndata: {\"a\":1}\r\n", "data: {\"a\":1}\ndata: {\"b\":2}\ndata: [DONE]",
+                            "data: {\ndata: \"a\":1}\n", "{\"id\":\"body\"}\n"}) {
+    CHECK(last(whole) == whole);
+  }
+  for (const char* half : {"d", "data", "data: ", "event: x\n", "data: {\"a\"", "data: {\"a\":1}\ndata: {\"b\"", "data: [DO", "{\"id\":"}) {
+    CHECK(last(half).empty());
+  }
 }
 
 TEST_CASE("newline-delimited JSON leaves line by line") {
@@ -51,4 +67,5 @@ TEST_CASE("newline-delimited JSON leaves line by line") {
   CHECK(lines.take(":2").empty());
   CHECK(lines.take("}\n{") == "{\"b\":2}\n");
   CHECK(lines.rest() == "{");
+  CHECK(lines.last().empty());
 }
