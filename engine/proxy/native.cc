@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "core/json.h"
 #include "core/search.h"
@@ -345,6 +346,12 @@ std::size_t place_of(std::string_view part, std::string_view whole) {
   return inside ? static_cast<std::size_t>(part.data() - whole.data()) : std::string_view::npos;
 }
 
+/// HTTP's own fields of one hop, and those that Connection has `named`.
+bool stays_on_hop(std::string_view name, const std::vector<std::string_view>& named) {
+  return http::is_hop_by_hop(name) ||
+         std::any_of(named.begin(), named.end(), [name](std::string_view one) { return text::equals_ignore_case(text::trim(one), name); });
+}
+
 }  // namespace
 
 bool holds_our_reasoning(const dialect::Dialect& spoken, std::string_view body) {
@@ -491,11 +498,10 @@ std::string forwarded_query(std::string_view from_client) {
 
 http::Headers forwarded_headers(const http::Headers& from_client) {
   http::Headers headers;
-  const std::string_view connection = from_client.get("connection");  // names fields of this hop only
+  const auto named = text::split(from_client.get("connection"), ',');
   for (std::size_t i = 0; i < from_client.size(); ++i) {
     const auto [name, value] = from_client.at(i);
-    if (http::is_hop_by_hop(name) || (!connection.empty() && text::contains_ignore_case(connection, name)))
-      continue;
+    if (stays_on_hop(name, named)) continue;
     if (text::starts_with_ignore_case(name, "x-ccrules-") || text::starts_with_ignore_case(name, "sec-"))
       continue;
     if (!kNeverForwarded.has(name)) headers.add(name, value);
@@ -505,9 +511,10 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
 
 void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, const config::Listen& listen,
                            http::Headers& to_client) {
+  const auto named = text::split(from_provider.get("connection"), ',');
   for (std::size_t i = 0; i < from_provider.size(); ++i) {
     const auto [name, value] = from_provider.at(i);
-    if (http::is_hop_by_hop(name) || text::equals_ignore_case(name, "set-cookie") ||
+    if (stays_on_hop(name, named) || text::equals_ignore_case(name, "set-cookie") ||
         text::starts_with_ignore_case(name, "x-ccrules-") ||
         text::starts_with_ignore_case(name, "access-control-") || text::equals_ignore_case(name, "date")) {
       continue;
