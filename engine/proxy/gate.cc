@@ -31,16 +31,18 @@ Error unauthorized(std::string message) {
   return error;
 }
 
-/// "localhost:3456" -> "localhost", "[::1]:3456" -> "::1".
+bool is_port(std::string_view port) {
+  return std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// "localhost:3456" -> "localhost", "[::1]:3456" -> "::1"; empty when it is none of the two.
 std::string_view host_name(std::string_view host) {
-  if (host.starts_with('[')) {
-    const auto close = host.find(']');
-    if (close == std::string_view::npos) return {};
-    const std::string_view port = host.substr(close + 1);
-    return port.empty() || port.starts_with(':') ? host.substr(1, close - 1) : std::string_view();
-  }
-  const auto colon = host.rfind(':');
-  return colon == std::string_view::npos ? host : host.substr(0, colon);
+  const bool bracketed = host.starts_with('[');
+  const auto end = host.find(bracketed ? ']' : ':');
+  if (end == std::string_view::npos) return bracketed ? std::string_view() : host;
+  const std::string_view port = host.substr(bracketed ? end + 1 : end);
+  if (!port.empty() && (port.front() != ':' || !is_port(port.substr(1)))) return {};
+  return bracketed ? host.substr(1, end - 1) : host.substr(0, end);
 }
 
 bool is_loopback_name(std::string_view name) {

@@ -52,6 +52,10 @@ TEST_CASE("a rebound Host name is refused even without an Origin") {
   CHECK(status(Visitor({{"host", "evil.example"}})) == 403);
   CHECK(status(Visitor({{"host", "127.0.0.1.evil.example:3456"}})) == 403);
   CHECK(status(Visitor({})) == 403);
+  for (const char* no_host : {"localhost:3456@evil.example", "localhost:3456:1", "[::1", "[::1]3456", "[::1]:x", "::1", ":3456"}) {
+    INFO(no_host);
+    CHECK(status(Visitor({{"host", no_host}})) == 403);
+  }
   CHECK(status(Visitor({{"host", "proxy.team"}}), "", true, {"proxy.team"}) == 200);
 }
 
