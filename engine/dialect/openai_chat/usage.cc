@@ -5,12 +5,12 @@
 #include <optional>
 #include <string_view>
 
+#include "core/limits.h"
+
 namespace ccrules::dialect::openai {
 namespace {
 
-/// No real request is larger; hostile numbers must not overflow sums or money.
-constexpr std::int64_t kMostTokens = 1'000'000'000'000;
-constexpr double kMostUsd = 1e6;
+constexpr double kMostUsd = 1e6;  // hostile numbers must not overflow sums of money
 
 using Count = std::optional<std::int64_t>;
 
@@ -20,7 +20,7 @@ struct Counts {
 
 void take(json::Value& value, Count& count) {
   if (!value.is(json::Type::kNumber)) return;
-  if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, kMostTokens);
+  if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
 }
 
 /// Only when no better-named member gave the count.
