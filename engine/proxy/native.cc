@@ -346,6 +346,12 @@ std::size_t place_of(std::string_view part, std::string_view whole) {
   return inside ? static_cast<std::size_t>(part.data() - whole.data()) : std::string_view::npos;
 }
 
+/// The fields that Connection names as of this hop.
+std::vector<std::string_view> named_in_connection(const http::Headers& headers) {
+  const std::string_view names = headers.get("connection");
+  return names.empty() ? std::vector<std::string_view>() : text::split(names, ',');
+}
+
 /// HTTP's own fields of one hop, and those that Connection has `named`.
 bool stays_on_hop(std::string_view name, const std::vector<std::string_view>& named) {
   return http::is_hop_by_hop(name) ||
@@ -498,7 +504,7 @@ std::string forwarded_query(std::string_view from_client) {
 
 http::Headers forwarded_headers(const http::Headers& from_client) {
   http::Headers headers;
-  const auto named = text::split(from_client.get("connection"), ',');
+  const auto named = named_in_connection(from_client);
   for (std::size_t i = 0; i < from_client.size(); ++i) {
     const auto [name, value] = from_client.at(i);
     if (stays_on_hop(name, named)) continue;
@@ -511,7 +517,7 @@ http::Headers forwarded_headers(const http::Headers& from_client) {
 
 void forward_reply_headers(const http::Headers& from_provider, const config::Provider& provider, const config::Listen& listen,
                            http::Headers& to_client) {
-  const auto named = text::split(from_provider.get("connection"), ',');
+  const auto named = named_in_connection(from_provider);
   for (std::size_t i = 0; i < from_provider.size(); ++i) {
     const auto [name, value] = from_provider.at(i);
     if (stays_on_hop(name, named) || text::equals_ignore_case(name, "set-cookie") ||
