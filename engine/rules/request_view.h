@@ -31,10 +31,11 @@ class RequestView {
   /// `req` tells of this request until close(). Needs no memory.
   void open(lua_State* state, Reader& reader);
   void close() { reader_ = nullptr; }
+  /// Takes the facts it has kept out of the state again, which must be the one of the last make(). Needs no memory.
+  void forget_facts(lua_State* state);
 
  private:
   struct Binding;
-  void forget_facts(lua_State* state);
 
   Grants grants_;
   const Targets* targets_ = nullptr;

@@ -205,6 +205,7 @@ void Script::renew() {
 
 bool Script::load_again() {
   if (load_time_ > limits::kRuleRenewTime || config_ == nullptr) return false;
+  request_.forget_facts(vm_->lua());  // of the state that may go on: from start() on, the list of them is the new one's
   std::unique_ptr<Vm> old = std::move(vm_);
   const std::vector<const SourceFile*> files = std::move(files_);
   const std::size_t declared = std::exchange(declarations_, 0);
