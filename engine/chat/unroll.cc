@@ -73,6 +73,7 @@ std::vector<Event> unroll(const Reply& reply) {
   start.usage.output_tokens.reset();
   start.usage.reasoning_tokens.reset();
   start.usage.cost_nanousd.reset();
+  start.usage.iterations.clear();
   out.emplace_back(std::move(start));
   std::uint32_t index = 0;
   for (const Block& block : reply.blocks) unroll_block(block, index++, out);

@@ -2,8 +2,26 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace ccrules::chat {
+
+/// One of several runs of models that an answer took (Anthropic's `usage.iterations[]`). Counts as in Usage; >= 0.
+struct Iteration {
+  std::string type;   ///< "message", "compaction", "advisor_message", "fallback_message", or what later versions bring
+  std::string model;  ///< empty: it names none
+  std::int64_t input_tokens = 0;
+  std::int64_t output_tokens = 0;
+  std::int64_t cache_read_tokens = 0;
+  std::int64_t cache_write_tokens = 0;
+  std::int64_t cache_write_1h_tokens = 0;
+  /// A part of the answer itself, which the counts of the whole answer speak of: no summary before it, no advice.
+  [[nodiscard]] bool is_answer() const { return type == "message" || type == "fallback_message"; }
+  /// By the model that was asked: to the answer itself, or to the summary before it.
+  [[nodiscard]] bool is_by_asked() const { return is_answer() || type == "compaction"; }
+  Iteration& operator+=(const Iteration& other);
+  bool operator==(const Iteration&) const = default;
+};
 
 /// Token counts as billed, normalised to Anthropic's way of counting: input excludes what the cache served or stored.
 /// nullopt = the provider did not report it; 0 = it reported zero. Never negative (readers clamp).
@@ -15,8 +33,18 @@ struct Usage {
   std::optional<std::int64_t> cache_write_1h_tokens;  ///< the part of cache_write_tokens kept for an hour
   std::optional<std::int64_t> reasoning_tokens;       ///< the part of output_tokens spent on thinking
   std::optional<std::int64_t> cost_nanousd;           ///< what the provider says it charged (OpenRouter usage.cost)
+  /// Where the counts above are not the whole bill; at most limits::kIterations. See billed().
+  std::vector<Iteration> iterations;
   /// Takes every count that `later` reports; keeps the others. Counts in streams are cumulative: the last one wins.
   void merge(const Usage& later);
+  /// What the bill is made of, each part with its own price: what `iterations` lists, or the counts when there are none. Whatever the
+  /// provider reports, no token is in it twice, and none of the counts is missing.
+  [[nodiscard]] std::vector<Iteration> billed() const;
+  /// The same in one sum: the tokens of all models. Its `iterations` are empty.
+  [[nodiscard]] Usage total() const;
+  /// The counts and those of summaries that the same model wrote before: what clients of formats without `iterations` are told.
+  /// Tokens of other models have other prices, so they are not in it. Its `iterations` are empty.
+  [[nodiscard]] Usage with_compaction() const;
   [[nodiscard]] bool empty() const;
   bool operator==(const Usage&) const = default;
 };

@@ -199,6 +199,7 @@ inline constexpr std::size_t kLanes = 64;         ///< Keys times addresses of o
 // --- money
 inline constexpr std::int64_t kUsageTokens =
     1'000'000'000;                                      ///< A provider's count above this is not believed.
+inline constexpr std::size_t kIterations = 256;  ///< Runs of models whose tokens one answer lists; those of more add to the last.
 inline constexpr std::int64_t kUnknownOutputTokens =
     32000;  ///< Reserved for the answer of a model whose limit is not known, to a request without max_tokens.
 inline constexpr std::size_t kSpendKeys = 10000;  ///< Sessions, users ... whose spending is kept in memory, each.

@@ -54,11 +54,42 @@ bool has_own_price(std::string_view provider, std::string_view model, const conf
                      [&](const config::Price& price) { return price_is_for(price, provider, model); });
 }
 
-std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider,
-                                       std::string_view model, const config::Snapshot& snapshot) {
-  if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens)
-    return std::nullopt;
-  return cost_at(usage, rates_of(prompt_tokens(usage), provider, model, snapshot));
+/// The model whose price a part of an answer's bill has. `named` by the part itself, when its price is known and it is another
+/// model than `answered`, not the same by another name; else `answered`.
+std::string_view part_model(std::string_view provider, std::string_view answered, std::string_view named,
+                            const config::Snapshot& snapshot) {
+  if (named.empty() || named == answered) return answered;
+  if (has_own_price(provider, named, snapshot)) return named;
+  const config::Model* there = snapshot.models().find(named, provider);
+  return there == nullptr || there == snapshot.models().find(answered, provider) ? answered : named;
+}
+
+chat::Usage usage_of(const chat::Iteration& part) {
+  chat::Usage usage;
+  usage.input_tokens = part.input_tokens;
+  usage.output_tokens = part.output_tokens;
+  usage.cache_read_tokens = part.cache_read_tokens;
+  usage.cache_write_tokens = part.cache_write_tokens;
+  usage.cache_write_1h_tokens = part.cache_write_1h_tokens;
+  return usage;
+}
+
+/// Each part of the bill at its own model. With `at_requested`, what the model that was asked did is at `model`, whichever did it.
+std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider, std::string_view model,
+                                       const config::Snapshot& snapshot, bool at_requested = false) {
+  if (usage.iterations.empty()) {
+    if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens) return std::nullopt;
+    return cost_at(usage, rates_of(prompt_tokens(usage), provider, model, snapshot));
+  }
+  std::int64_t sum = 0;
+  for (const chat::Iteration& part : usage.billed()) {
+    const std::string_view at = at_requested && part.is_by_asked() ? model : part_model(provider, model, part.model, snapshot);
+    const chat::Usage counts = usage_of(part);
+    const auto cost = cost_at(counts, rates_of(prompt_tokens(counts), provider, at, snapshot));
+    if (!cost) return std::nullopt;
+    if (__builtin_add_overflow(sum, *cost, &sum)) sum = std::numeric_limits<std::int64_t>::max();
+  }
+  return sum;
 }
 
 bool is_free(std::string_view provider, const config::Snapshot& snapshot) {
@@ -118,10 +149,10 @@ std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
   if (answering != nullptr && answering->dialect == "sim") return std::nullopt;  // a simulated answer saves nobody money
   if (answering != nullptr && !answering->price_like.empty()) requested_model = answering->price_like;
   const auto comma = requested_model.find(',');
-  if (comma == std::string_view::npos) return list_price(usage, {}, requested_model, snapshot);
+  if (comma == std::string_view::npos) return list_price(usage, {}, requested_model, snapshot, true);
   const std::string_view named = requested_model.substr(0, comma);
   if (is_free(named, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
-  return list_price(usage, named, requested_model.substr(comma + 1), snapshot);
+  return list_price(usage, named, requested_model.substr(comma + 1), snapshot, true);
 }
 
 }  // namespace ccrules::ledger

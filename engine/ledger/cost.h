@@ -10,7 +10,8 @@
 namespace ccrules::ledger {
 
 /// Cost of a request, rounded to the nearest nano-USD. In this order: what the provider says it charged, zero
-/// for a provider marked local, the configuration's prices over the built-in table (docs/models.md). Unset
+/// for a provider marked local, the configuration's prices over the built-in table (docs/models.md). Parts of the
+/// bill that name another model (Usage::billed) have that one's price, when it is known, and each its own tier. Unset
 /// when nothing was reported, or when a count that is not zero has no known rate: unknown is unknown, never
 /// zero.
 std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,

@@ -99,8 +99,8 @@ void ResultRows::take_line(std::string_view line) {
   row.attempts = 1;
   row.status = 200;
   row.stop_reason = stop_reason_name(reply.reason);
-  row.usage = reply.usage;
-  row.cost_nanousd = ledger::cost_nanousd(row.usage, row.provider, row.model, config_);
+  row.usage = reply.usage.total();
+  row.cost_nanousd = ledger::cost_nanousd(reply.usage, row.provider, row.model, config_);
   if (row.cost_nanousd) row.cost_nanousd = (*row.cost_nanousd + 1) / 2;
   worker_.tallies.spend.add(row);
   if (worker_.ledger != nullptr) worker_.ledger->record(row);

@@ -126,6 +126,7 @@ Task<CloseLimits> close_limits(Worker& worker, Countable request, std::span<cons
 void learn_count(Worker& worker, ledger::Record& row, std::int64_t cheap_estimate,
                  const std::optional<CountedPrompt>& counted) {
   if (row.usage_estimated || !row.usage.input_tokens || !counts_alike(row.requested_model, row.model)) return;
+  if (row.usage.iterations.size() > 1) return;  // several prompts in one bill, or another one than was sent
   const std::int64_t billed = billed_tokens(row.usage);
   const std::string target = target_of(row.provider, row.requested_model);
   row.estimate_tokens = counted ? counted->estimate : cheap_estimate;

@@ -189,6 +189,7 @@ void Visit::abandon() {
 
 void Visit::close() {
   settle();
+  row.usage = row.usage.total();
   reservation.release();
   const std::int64_t used = row.cache == "hit" ? 0 : ledger::prompt_tokens(row.usage) + row.usage.output_tokens.value_or(0);
   rate_lease.end(used, worker_.loop.now_ms());

@@ -38,6 +38,73 @@ Result<std::optional<std::int64_t>> nested_count(json::Value& value, std::string
   return count;
 }
 
+/// A name of at most limits::kModelNameBytes; else empty.
+std::string name_of(json::Value& value) {
+  if (!value.is(json::Type::kString)) return {};
+  const auto name = value.string();
+  return name.ok() && name->size() <= limits::kModelNameBytes ? std::string(*name) : std::string();
+}
+
+Result<chat::Iteration> read_iteration(json::Value& value) {
+  chat::Iteration iteration;
+  CCR_TRY(members, value.object());
+  while (members.next()) {
+    const std::string_view key = members.key();
+    json::Value& member = members.value();
+    if (key == "type") {
+      iteration.type = name_of(member);
+    } else if (key == "model") {
+      iteration.model = name_of(member);
+    } else if (key == "input_tokens") {
+      iteration.input_tokens = count_of(member).value_or(0);
+    } else if (key == "output_tokens") {
+      iteration.output_tokens = count_of(member).value_or(0);
+    } else if (key == "cache_read_input_tokens") {
+      iteration.cache_read_tokens = count_of(member).value_or(0);
+    } else if (key == "cache_creation_input_tokens") {
+      iteration.cache_write_tokens = count_of(member).value_or(0);
+    } else if (key == "cache_creation") {
+      CCR_TRY(count, nested_count(member, "ephemeral_1h_input_tokens"));
+      iteration.cache_write_1h_tokens = count.value_or(0);
+    }
+  }
+  CCR_CHECK(members.done());
+  return iteration;
+}
+
+/// Beta headers compact-2026-01-12, advisor-tool-2026-03-01 and server-side-fallback-2026-07-01 bring these.
+Result<std::vector<chat::Iteration>> read_iterations(json::Value& value) {
+  std::vector<chat::Iteration> iterations;
+  if (!value.is(json::Type::kArray)) return iterations;
+  CCR_TRY(items, value.array());
+  while (items.next()) {
+    if (!items.value().is(json::Type::kObject)) continue;
+    CCR_TRY(iteration, read_iteration(items.value()));
+    if (iterations.size() < limits::kIterations) {
+      iterations.push_back(std::move(iteration));
+    } else {
+      iterations.back() += iteration;
+    }
+  }
+  CCR_CHECK(items.done());
+  return iterations;
+}
+
+void write_iterations(json::Writer& writer, const std::vector<chat::Iteration>& iterations) {
+  writer.key("iterations").begin_array();
+  for (const chat::Iteration& each : iterations) {
+    writer.begin_object().member("type", each.type);
+    if (!each.model.empty()) writer.member("model", each.model);
+    const std::int64_t written_1h = std::min(each.cache_write_tokens, each.cache_write_1h_tokens);
+    writer.member("input_tokens", each.input_tokens).member("output_tokens", each.output_tokens);
+    writer.member("cache_read_input_tokens", each.cache_read_tokens);
+    writer.member("cache_creation_input_tokens", each.cache_write_tokens);
+    writer.key("cache_creation").begin_object().member("ephemeral_5m_input_tokens", each.cache_write_tokens - written_1h);
+    writer.member("ephemeral_1h_input_tokens", written_1h).end_object().end_object();
+  }
+  writer.end_array();
+}
+
 }  // namespace
 
 Result<chat::Usage> read_usage(json::Value& value) {
@@ -60,6 +127,9 @@ Result<chat::Usage> read_usage(json::Value& value) {
     } else if (key == "output_tokens_details") {
       CCR_TRY(count, nested_count(object.value(), "thinking_tokens"));
       usage.reasoning_tokens = count;
+    } else if (key == "iterations") {
+      CCR_TRY(iterations, read_iterations(object.value()));
+      usage.iterations = std::move(iterations);
     }
   }
   CCR_CHECK(object.done());
@@ -84,6 +154,7 @@ void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t es
         .member("thinking_tokens", *usage.reasoning_tokens)
         .end_object();
   }
+  if (!usage.iterations.empty()) write_iterations(writer, usage.iterations);
   writer.member("service_tier", "standard").end_object();
 }
 

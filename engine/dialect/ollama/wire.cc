@@ -29,7 +29,8 @@ void write_call(json::Writer& writer, const chat::ToolCall& call, std::size_t nu
   writer.member_raw("arguments", whole ? arguments : "{}").end_object().end_object();
 }
 
-void write_end(json::Writer& writer, chat::StopReason reason, const chat::Usage& usage) {
+void write_end(json::Writer& writer, chat::StopReason reason, const chat::Usage& reported) {
+  const chat::Usage usage = reported.with_compaction();
   writer.member("done", true).member("done_reason", done_reason_of(reason));
   const std::int64_t prompt =
       usage.input_tokens.value_or(0) + usage.cache_read_tokens.value_or(0) + usage.cache_write_tokens.value_or(0);

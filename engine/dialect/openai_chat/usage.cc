@@ -106,7 +106,8 @@ chat::Usage read_usage(json::Value& value) {
   return usage;
 }
 
-void write_usage(json::Writer& writer, const chat::Usage& usage) {
+void write_usage(json::Writer& writer, const chat::Usage& reported) {
+  const chat::Usage usage = reported.with_compaction();
   const std::int64_t cached = usage.cache_read_tokens.value_or(0);
   const std::int64_t stored = usage.cache_write_tokens.value_or(0);
   const std::int64_t prompt = usage.input_tokens.value_or(0) + cached + stored;

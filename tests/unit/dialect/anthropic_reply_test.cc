@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -271,4 +272,41 @@ TEST_CASE("the model list has Anthropic's shape") {
       R"({"data":[{"type":"model","id":"a","display_name":"a","created_at":"1970-01-01T00:00:00Z"},)"
       R"({"type":"model","id":"b","display_name":"b","created_at":"1970-01-01T00:00:00Z"}],"has_more":false,"first_id":"a","last_id":"b"})");
   CHECK(anthropic().write_models({}) == R"({"data":[],"has_more":false,"first_id":null,"last_id":null})");
+}
+
+TEST_CASE("what an answer's list of iterations says is read within bounds, whatever stands there") {
+  const auto usage_of = [](const std::string& members) {
+    const chat::Reply reply =
+        anthropic().peek_reply(R"({"id":"msg_1","type":"message","model":"m","content":[],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":5)" +
+                               members + "}}");
+    CHECK(reply.usage.input_tokens == 10);
+    for (const chat::Iteration& each : reply.usage.iterations) {
+      CHECK(std::min({each.input_tokens, each.output_tokens, each.cache_read_tokens, each.cache_write_tokens, each.cache_write_1h_tokens}) >= 0);
+    }
+    return reply.usage;
+  };
+  const auto iterations_of = [&](const std::string& json) { return usage_of(R"(,"iterations":)" + json).iterations; };
+  for (const char* none : {"null", "[]", "{}", "7", "\"message\"", "[null,1,\"a\",[{}],true]", "{\"type\":\"message\"}"}) {
+    CAPTURE(none);
+    CHECK(iterations_of(none).empty());
+  }
+  const auto read = iterations_of(
+      R"([{"type":"advisor_message","model":"a","input_tokens":1,"output_tokens":2,"cache_read_input_tokens":3,"cache_creation_input_tokens":4,)"
+      R"("cache_creation":{"ephemeral_5m_input_tokens":1,"ephemeral_1h_input_tokens":3},"iterations":[{"type":"message","input_tokens":9}]}])");
+  REQUIRE(read.size() == 1);
+  CHECK(read[0] == chat::Iteration{"advisor_message", "a", 1, 2, 3, 4, 3});
+  const auto odd = iterations_of(
+      R"([{"type":7,"model":["x"],"input_tokens":-5,"output_tokens":1e300,"cache_read_input_tokens":"9","cache_creation_input_tokens":null,)"
+      R"("cache_creation":[1]},{}])");
+  REQUIRE(odd.size() == 2);
+  CHECK(odd[0] == chat::Iteration{"", "", 0, 1'000'000'000, 0, 0, 0});
+  CHECK(iterations_of(R"([{"type":"message","model":")" + std::string(100'000, 'x') + R"("}])").at(0).model.empty());
+  // Thousands: the sum is the same, and the list stays short.
+  std::string many = "[";
+  for (int i = 0; i < 5000; ++i) many += R"({"type":"message","input_tokens":3,"output_tokens":1},)";
+  many.back() = ']';
+  const chat::Usage crowd = usage_of(",\"iterations\":" + many);
+  CHECK(crowd.iterations.size() <= 256);
+  CHECK(crowd.total().input_tokens == 15'000);
+  CHECK(crowd.total().output_tokens == 5000);
 }

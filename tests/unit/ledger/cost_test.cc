@@ -126,6 +126,51 @@ TEST_CASE("what is unknown stays unknown and never becomes zero") {
   CHECK(cost({}, "gateway", "no-such-model") == 0);  // nothing was used, which costs nothing at any price
 }
 
+TEST_CASE("each part of a bill has the price of the model that it names, and its own tier") {
+  // Haiku 5.5: 0.1/0.5 up to 100 000 prompt tokens, 0.5/2.5 above. Opus 4.1: 15/75.
+  const auto part = [](std::string type, std::string model, std::int64_t input, std::int64_t output) {
+    chat::Iteration iteration;
+    iteration.type = std::move(type);
+    iteration.model = std::move(model);
+    iteration.input_tokens = input;
+    iteration.output_tokens = output;
+    return iteration;
+  };
+  const auto bill = [&](std::vector<chat::Iteration> parts, std::vector<config::Price> prices = {}) {
+    chat::Usage whole = usage({.input = 60'000, .output = 10});
+    whole.iterations = std::move(parts);
+    return ledger::cost_nanousd(whole, "anthropic", "claude-haiku-5-5", snapshot_with(std::move(prices)));
+  };
+  const std::int64_t answer = 60'000 * 100 + 10 * 500;
+  CHECK(bill({part("message", "", 60'000, 10)}) == answer);
+  CHECK(bill({part("compaction", "", 150'000, 20), part("message", "claude-haiku-5-5", 60'000, 10)}) == answer + 150'000 * 500 + 20 * 2500);
+  // Two prompts of 60 000 are no prompt of 120 000.
+  CHECK(bill({part("compaction", "", 60'000, 10), part("message", "", 60'000, 10)}) == 2 * answer);
+  const std::int64_t advice = 800 * 15'000 + 100 * 75'000;
+  CHECK(bill({part("advisor_message", "claude-opus-4-1", 800, 100), part("message", "", 60'000, 10)}) == answer + advice);
+  CHECK(bill({part("advisor_message", "claude-opus-4-1-20250805", 800, 100)}) == answer + advice);
+  // A model that nobody knows has the price of the one that answered.
+  CHECK(bill({part("advisor_message", "claude-next", 800, 100)}) == answer + 800 * 100 + 100 * 500);
+  // What the operator says of one model says nothing of the other, and is for all spellings of it.
+  CHECK(bill({part("advisor_message", "claude-opus-4-1", 800, 100), part("message", "claude-haiku-5-5-20261001", 60'000, 10)},
+             {price("claude-haiku-5-5", 1'000'000, 1'000'000)}) == 60'010 * 1000 + advice);
+  CHECK(bill({part("message", "claude-opus-4-1", 500, 0), part("fallback_message", "claude-haiku-5-5", 60'000, 10)}) == answer);
+  CHECK(bill({part("message", "claude-opus-4-1", 500, 1), part("fallback_message", "claude-haiku-5-5", 60'000, 10)}) == answer + 500 * 15'000 + 75'000);
+  // At the model that was asked for the advice would have cost the same.
+  chat::Usage advised = usage({.input = 60'000, .output = 10});
+  advised.iterations = {part("advisor_message", "claude-opus-4-1", 800, 100), part("message", "claude-haiku-5-5", 60'000, 10)};
+  CHECK(ledger::requested_cost_nanousd(advised, "anthropic", "claude-sonnet-4-6", snapshot_with()) == 60'000 * 3000 + 10 * 15'000 + advice);
+  // Unknown is unknown, and nothing overflows.
+  advised.iterations.front().cache_read_tokens = 1;
+  CHECK(ledger::cost_nanousd(advised, "openai", "gpt-5.5-pro", snapshot_with()).has_value());
+  advised.iterations.front().model = "gpt-5.5-pro";
+  CHECK(ledger::cost_nanousd(advised, "openai", "gpt-5.5", snapshot_with()) == std::nullopt);
+  constexpr std::int64_t kMost = 1'000'000'000;
+  const auto huge = bill(std::vector<chat::Iteration>(256, part("message", "claude-opus-4-1", kMost, kMost)));
+  REQUIRE(huge.has_value());
+  CHECK(*huge > 0);
+}
+
 TEST_CASE("what the provider says it charged is taken") {
   chat::Usage reported = usage({.input = 1000, .output = 1000});
   reported.cost_nanousd = 42;

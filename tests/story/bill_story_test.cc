@@ -1,0 +1,105 @@
+#include <catch2/catch.hpp>
+
+#include "support/proxy_world.h"
+#include "support/scripted_answer.h"
+
+/// What answers cost whose bill is more than the tokens of one model: the same for streams and whole answers, in every format.
+using namespace ccrules;
+using namespace ccrules::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+/// $10 and $100 a million tokens; the advisor's $1000 for both.
+constexpr std::string_view kConfig =
+    R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},"prices":{"m-1":{"input":10,"output":100},)"
+    R"("wise":{"input":1000,"output":1000}},"budgets":[{"usd":1,"per":"day"}]})";
+
+std::string asking(const std::string& path, bool stream) {
+  const std::string words = R"({"model":"m-1","stream":)" + std::string(stream ? "true" : "false");
+  if (path == "/v1/responses") return words + R"(,"max_output_tokens":20,"input":"hi"})";
+  return words + R"(,"max_tokens":20,"messages":[{"role":"user","content":"hi"}]})";
+}
+
+/// An answer of "hello" with these further members of its usage, whole and as a stream.
+ScriptedAnswer answering(const std::string& usage, const std::string& model = "m-1") {
+  ScriptedAnswer answer;
+  answer.whole = R"({"id":"msg_1","type":"message","role":"assistant","model":")" + model +
+                 R"(","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{)" + usage + "}}";
+  answer.events = anthropic_events("hello");
+  std::string& start = answer.events.front();
+  start.replace(start.find("claude-sonnet-4-5"), std::string_view("claude-sonnet-4-5").size(), model);
+  std::string& last = answer.events[answer.events.size() - 2];
+  last.replace(last.find(R"("output_tokens":7)"), std::string_view(R"("output_tokens":7)").size(), usage);
+  return answer;
+}
+
+Row row_of(const std::string& path, bool stream, const ScriptedAnswer& answer, std::string& received) {
+  SimWorld world;
+  world.serve("a", 80, [&world, &answer](http::Exchange& exchange) { return answer_with(world.loop, exchange, answer); });
+  ProxyWorld proxy(world, std::string(kConfig));
+  const auto client = proxy.ask(path, asking(path, stream));
+  proxy.run();
+  received = client->received();
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  const ledger::Cap cap{"", "", ledger::Span::kDay, 1'000'000'000};
+  CHECK(proxy.tallies().spend.left_nanousd(cap, 1'795'000'000'000'000) == 1'000'000'000 - cost_of(rows.front()));
+  return rows.front();
+}
+
+Row row_of(const std::string& path, bool stream, const ScriptedAnswer& answer) {
+  std::string received;
+  return row_of(path, stream, answer, received);
+}
+
+}  // namespace
+
+TEST_CASE("a bill of several parts costs what they cost at their own models, in a stream as in a whole answer, for every client") {
+  struct Case {
+    std::string usage;
+    std::int64_t nanousd;
+    std::string input, output;
+  };
+  const std::string of_answer = R"("input_tokens":30,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":5)";
+  const Case cases[] = {
+      {of_answer, 30 * 10'000 + 5 * 100'000, "30", "5"},
+      {of_answer + R"(,"iterations":[{"type":"message","input_tokens":30,"output_tokens":5}])", 30 * 10'000 + 5 * 100'000, "30", "5"},
+      {of_answer + R"(,"iterations":[{"type":"compaction","input_tokens":70,"output_tokens":2},{"type":"message","input_tokens":30,"output_tokens":5}])",
+       100 * 10'000 + 7 * 100'000, "100", "7"},
+      {of_answer + R"(,"iterations":[{"type":"message","model":"m-1","input_tokens":30,"output_tokens":5},)"
+                   R"({"type":"advisor_message","model":"wise","input_tokens":4,"output_tokens":6}])",
+       30 * 10'000 + 5 * 100'000 + 10 * 1'000'000, "34", "11"},
+      {of_answer + R"(,"iterations":[{"type":"message","model":"wise","input_tokens":40,"output_tokens":0},)"
+                   R"({"type":"fallback_message","model":"m-1","input_tokens":30,"output_tokens":5}])",
+       30 * 10'000 + 5 * 100'000, "30", "5"},
+      {of_answer + R"(,"iterations":[{"type":"message","model":"wise","input_tokens":40,"output_tokens":1},)"
+                   R"({"type":"fallback_message","model":"m-1","input_tokens":30,"output_tokens":5}])",
+       30 * 10'000 + 5 * 100'000 + 41 * 1'000'000, "70", "6"},
+      {of_answer + R"(,"iterations":[{"type":"message","input_tokens":-9,"output_tokens":"x"},{"type":["a"]},null,7])", 30 * 10'000 + 5 * 100'000, "30", "5"},
+      {of_answer + R"(,"iterations":{"type":"compaction","input_tokens":70})", 30 * 10'000 + 5 * 100'000, "30", "5"},
+  };
+  for (const Case& each : cases) {
+    for (const std::string path : {"/v1/messages", "/v1/chat/completions", "/v1/responses"}) {
+      for (const bool stream : {false, true}) {
+        CAPTURE(each.usage, path, stream);
+        std::string received;
+        const Row row = row_of(path, stream, answering(each.usage), received);
+        CHECK(cost_of(row) == each.nanousd);
+        CHECK(row.at("input_tokens") == each.input);
+        CHECK(row.at("output_tokens") == each.output);
+        CHECK(row.at("status") == "200");
+        CHECK_THAT(received, Contains("hello"));
+        if (path == "/v1/messages") CHECK_THAT(received, Contains(each.usage));
+      }
+    }
+  }
+}
+
+TEST_CASE("a stream that changes its model in the middle is billed for both") {
+  // The plain answer begins anew with the other model, which is named at its head.
+  const std::string usage = R"("input_tokens":30,"output_tokens":5,"iterations":[{"type":"message","model":"m-1","input_tokens":40,"output_tokens":1},)"
+                            R"({"type":"fallback_message","model":"wise","input_tokens":30,"output_tokens":5}])";
+  CHECK(cost_of(row_of("/v1/messages", true, answering(usage, "m-1"))) == 40 * 10'000 + 100'000 + 35 * 1'000'000);
+  CHECK(cost_of(row_of("/v1/messages", false, answering(usage, "wise"))) == 40 * 10'000 + 100'000 + 35 * 1'000'000);
+}
