@@ -1,6 +1,7 @@
 #include "chat/usage.h"
 
 #include <algorithm>
+#include <array>
 
 namespace ccrules::chat {
 namespace {
@@ -66,6 +67,7 @@ void Usage::merge(const Usage& later) {
   take(reasoning_tokens, later.reasoning_tokens);
   take(cost_nanousd, later.cost_nanousd);
   if (!later.iterations.empty()) iterations = later.iterations;
+  if (!later.tier.empty()) tier = later.tier;
 }
 
 std::vector<Iteration> Usage::billed() const {
@@ -95,6 +97,7 @@ Usage Usage::total() const {
   Usage sum;
   sum.reasoning_tokens = reasoning_tokens;
   sum.cost_nanousd = cost_nanousd;
+  sum.tier = tier;
   if (input_tokens) sum.input_tokens = 0;
   if (output_tokens) sum.output_tokens = 0;
   for (const Iteration& part : billed()) add(sum, part);
@@ -111,5 +114,14 @@ Usage Usage::with_compaction() const {
 }
 
 bool Usage::empty() const { return *this == Usage{}; }
+
+std::string tier_named(std::string_view word) {
+  constexpr std::size_t kLongest = 32;
+  constexpr std::array<std::string_view, 4> kStandard = {"standard", "default", "auto", "on_demand"};
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  const bool plain = word.find_first_not_of(kLetters) == std::string_view::npos;
+  if (!plain || word.size() > kLongest || std::find(kStandard.begin(), kStandard.end(), word) != kStandard.end()) return {};
+  return std::string(word);
+}
 
 }  // namespace ccrules::chat

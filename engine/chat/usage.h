@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace ccrules::chat {
@@ -33,6 +34,7 @@ struct Usage {
   std::optional<std::int64_t> cache_write_1h_tokens;  ///< the part of cache_write_tokens kept for an hour
   std::optional<std::int64_t> reasoning_tokens;       ///< the part of output_tokens spent on thinking
   std::optional<std::int64_t> cost_nanousd;           ///< what the provider says it charged (OpenRouter usage.cost)
+  std::string tier;  ///< "batch", "flex", "priority", "fast" ...; empty: the standard one, or the provider does not say. See tier_named()
   /// Where the counts above are not the whole bill; at most limits::kIterations. See billed().
   std::vector<Iteration> iterations;
   /// Takes every count that `later` reports; keeps the others. Counts in streams are cumulative: the last one wins.
@@ -48,5 +50,9 @@ struct Usage {
   [[nodiscard]] bool empty() const;
   bool operator==(const Usage&) const = default;
 };
+
+/// What a provider calls the tier that it served a request at (`service_tier`, `speed`) as Usage has it: empty for the standard one
+/// and for what is no plain word.
+std::string tier_named(std::string_view word);
 
 }  // namespace ccrules::chat

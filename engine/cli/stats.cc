@@ -74,6 +74,11 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
     io.out << paint.dim(line.data()) << "\n";
   }
   print_cache_waste(io, paint, stats.cache_waste);
+  for (const ledger::UnpricedTier& tier : stats.unpriced_tiers) {
+    io.out << paint.yellow(with_commas(tier.requests) + (tier.requests == 1 ? " request was" : " requests were") + " served at the tier '" +
+                           plain_text(tier.name) + "' and counted at the standard price")
+           << paint.dim("; set `prices` for \"MODEL@" + plain_text(tier.name) + "\" in ccrules.json") << "\n";
+  }
   if (stats.total.unknown_cost_requests == 0) return;
   const std::int64_t unknown = stats.total.unknown_cost_requests;
   io.out << "\n"

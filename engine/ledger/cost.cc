@@ -37,8 +37,24 @@ bool price_is_for(const config::Price& price, std::string_view provider, std::st
          text::glob_match(pattern.substr(comma + 1), model);
 }
 
-/// The rates of one request: built-in row and tier, then configured prices, the least exact first.
-config::Rates rates_of(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+constexpr std::string_view kBatch = "batch";
+
+/// True when `prices` has a row for the model at the tier: "claude-opus-*@fast".
+bool is_for_tier(const config::Price& price, std::string_view provider, std::string_view model, std::string_view tier) {
+  std::string_view name = price.model;
+  if (tier.empty() || !name.ends_with(tier)) return false;
+  name.remove_suffix(tier.size());
+  return name.ends_with('@') && price_is_for(price, provider, std::string(model).append("@").append(tier));
+}
+
+bool has_tier_price(std::string_view provider, std::string_view model, std::string_view tier, const config::Snapshot& snapshot) {
+  return std::any_of(snapshot.prices.begin(), snapshot.prices.end(),
+                     [&](const config::Price& price) { return is_for_tier(price, provider, model, tier); });
+}
+
+/// The rates of one request: built-in row and tier, then configured prices, the least exact first; those of a service tier last.
+config::Rates rates_of(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
+                       std::string_view service_tier = {}) {
   config::Rates rates;
   if (const config::Model* row = snapshot.models().find(model, provider))
     rates = row->rates_for(prompt);
@@ -46,7 +62,19 @@ config::Rates rates_of(std::int64_t prompt, std::string_view provider, std::stri
     if (!price_is_for(*price, provider, model)) continue;
     rates.overlay(price->rates);
   }
+  if (service_tier.empty()) return rates;
+  for (auto price = snapshot.prices.rbegin(); price != snapshot.prices.rend(); ++price) {
+    if (is_for_tier(*price, provider, model, service_tier)) rates.overlay(price->rates);
+  }
   return rates;
+}
+
+/// What so many tokens cost at the model and the tier.
+std::optional<std::int64_t> tier_cost(const chat::Usage& counts, std::string_view provider, std::string_view model,
+                                      std::string_view tier, const config::Snapshot& snapshot) {
+  auto cost = cost_at(counts, rates_of(prompt_tokens(counts), provider, model, snapshot, tier));
+  if (cost && tier == kBatch && !has_tier_price(provider, model, tier, snapshot)) cost = *cost / 2 + *cost % 2;
+  return cost;
 }
 
 bool has_own_price(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
@@ -79,13 +107,12 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
                                        const config::Snapshot& snapshot, bool at_requested = false) {
   if (usage.iterations.empty()) {
     if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens) return std::nullopt;
-    return cost_at(usage, rates_of(prompt_tokens(usage), provider, model, snapshot));
+    return tier_cost(usage, provider, model, usage.tier, snapshot);
   }
   std::int64_t sum = 0;
   for (const chat::Iteration& part : usage.billed()) {
     const std::string_view at = at_requested && part.is_by_asked() ? model : part_model(provider, model, part.model, snapshot);
-    const chat::Usage counts = usage_of(part);
-    const auto cost = cost_at(counts, rates_of(prompt_tokens(counts), provider, at, snapshot));
+    const auto cost = tier_cost(usage_of(part), provider, at, usage.tier, snapshot);
     if (!cost) return std::nullopt;
     if (__builtin_add_overflow(sum, *cost, &sum)) sum = std::numeric_limits<std::int64_t>::max();
   }
@@ -121,6 +148,11 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
   if (usage.cost_nanousd) return std::max<std::int64_t>(0, *usage.cost_nanousd);
   if (is_free(provider, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
   return list_price(usage, provider, model, snapshot);
+}
+
+std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  if (usage.tier.empty() || usage.tier == kBatch || usage.cost_nanousd || is_free(provider, snapshot)) return {};
+  return has_tier_price(provider, model, usage.tier, snapshot) ? std::string() : usage.tier;
 }
 
 config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {

@@ -137,6 +137,19 @@ CacheWaste cache_waste(Connection& connection, std::int64_t since_us) {
   return waste;
 }
 
+std::vector<UnpricedTier> unpriced_tiers(Connection& connection, std::int64_t since_us) {
+  std::vector<UnpricedTier> tiers;
+  auto rows = Statement::prepare(connection, "SELECT unpriced_tier, count(*) FROM requests WHERE at_us >= ? AND unpriced_tier IS NOT NULL"
+                                             " GROUP BY 1 ORDER BY 2 DESC, 1");
+  if (!rows) return tiers;  // a ledger of an older version
+  rows->bind(1, since_us);
+  for (;;) {
+    const Result<bool> more = rows->step();
+    if (!more || !*more) return tiers;
+    tiers.push_back({rows->text(0), rows->number(1)});
+  }
+}
+
 void write_row(json::Writer& writer, const StatsRow& row, bool with_key) {
   writer.begin_object();
   if (with_key) writer.member("key", row.key);
@@ -184,6 +197,7 @@ Result<Stats> stats(const StatsQuery& query) {
       if (!more) {
         stats.count_errors = count_errors(*connection, query.since_us);
         stats.cache_waste = cache_waste(*connection, query.since_us);
+        stats.unpriced_tiers = unpriced_tiers(*connection, query.since_us);
         return stats;
       }
       stats.rows.push_back(read_row(rows, rows.text(0), 1));
@@ -205,6 +219,10 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   write_row(writer, stats.total, false);
   writer.key("rows").begin_array();
   for (const StatsRow& row : stats.rows) write_row(writer, row, true);
+  writer.end_array();
+  writer.key("unpriced_tiers").begin_array();
+  for (const UnpricedTier& tier : stats.unpriced_tiers)
+    writer.begin_object().member("tier", tier.name).member("requests", tier.requests).end_object();
   writer.end_array();
   writer.key("token_counts").begin_array();
   for (const CountError& error : stats.count_errors) {

@@ -52,11 +52,18 @@ struct CacheWaste {
   std::vector<Cause> causes;  ///< of what was written again, the dearest first
 };
 
+/// Requests that a provider served at a tier whose price is not known: their cost is the standard tier's.
+struct UnpricedTier {
+  std::string name;  ///< Record::unpriced_tier
+  std::int64_t requests = 0;
+};
+
 struct Stats {
   StatsRow total;
   std::vector<StatsRow> rows;
   std::vector<CountError> count_errors;
   CacheWaste cache_waste;
+  std::vector<UnpricedTier> unpriced_tiers;  ///< the most frequent first
 };
 
 struct StatsQuery {

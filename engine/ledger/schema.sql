@@ -113,3 +113,6 @@ CREATE TABLE holds (
 ALTER TABLE requests ADD COLUMN cache_break         TEXT;     -- expired, tools reordered, tools changed, attribution line, ...
 ALTER TABLE requests ADD COLUMN cache_break_tokens  INTEGER;  -- written though the session had them in the cache
 ALTER TABLE requests ADD COLUMN cache_break_nanousd INTEGER;  -- what writing them cost more than reading; NULL: the price is unknown
+
+-- version 7: what was served at a tier whose price is not known
+ALTER TABLE requests ADD COLUMN unpriced_tier TEXT;  -- priority, fast, flex ...: cost_nanousd is what the standard tier costs

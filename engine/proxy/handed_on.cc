@@ -85,7 +85,7 @@ void ResultRows::take_line(std::string_view line) {
   const auto result = root->peek("result");
   const auto message = result ? result->peek("message") : std::nullopt;
   if (!message) return;
-  const chat::Reply reply = dialect::anthropic().peek_reply(message->peek_raw());
+  chat::Reply reply = dialect::anthropic().peek_reply(message->peek_raw());
   if (reply.usage.empty()) return;
   ledger::Record row;
   row.id = ids::make("req_", worker_.random);
@@ -99,9 +99,9 @@ void ResultRows::take_line(std::string_view line) {
   row.attempts = 1;
   row.status = 200;
   row.stop_reason = stop_reason_name(reply.reason);
+  reply.usage.tier = "batch";
   row.usage = reply.usage.total();
   row.cost_nanousd = ledger::cost_nanousd(reply.usage, row.provider, row.model, config_);
-  if (row.cost_nanousd) row.cost_nanousd = (*row.cost_nanousd + 1) / 2;
   worker_.tallies.spend.add(row);
   if (worker_.ledger != nullptr) worker_.ledger->record(row);
 }

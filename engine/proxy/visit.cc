@@ -161,12 +161,17 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
   if (row.cost_nanousd) return row.cost_nanousd;
   estimate_usage();
   row.cost_nanousd = price_of(row.usage);
+  if (row.cost_nanousd) row.unpriced_tier = ledger::unpriced_tier(row.usage, row.provider, priced_model(), *policy->config);
   if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
   return row.cost_nanousd;
 }
 
+std::string_view Visit::priced_model() const {
+  return ledger::priced_model(row.provider, row.model, answered_model, *policy->config);
+}
+
 std::optional<std::int64_t> Visit::price_of(const chat::Usage& usage) const {
-  const std::string_view model = ledger::priced_model(row.provider, row.model, answered_model, *policy->config);
+  const std::string_view model = priced_model();
   return ledger::cost_nanousd(usage, row.provider, model, *policy->config);
 }
 

@@ -87,6 +87,8 @@ class Visit {
   void record();
 
  private:
+  /// The model whose price the answer has; lives as long as the row.
+  [[nodiscard]] std::string_view priced_model() const;
   void first_content();
   /// Works out cost and duration.
   void close();

@@ -13,7 +13,7 @@ namespace {
 /// $10 and $100 a million tokens; the advisor's $1000 for both.
 constexpr std::string_view kConfig =
     R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},"prices":{"m-1":{"input":10,"output":100},)"
-    R"("wise":{"input":1000,"output":1000}},"budgets":[{"usd":1,"per":"day"}]})";
+    R"("wise":{"input":1000,"output":1000},"m-1@priority":{"input":20,"output":200}},"budgets":[{"usd":1,"per":"day"}]})";
 
 std::string asking(const std::string& path, bool stream) {
   const std::string words = R"({"model":"m-1","stream":)" + std::string(stream ? "true" : "false");
@@ -102,4 +102,22 @@ TEST_CASE("a stream that changes its model in the middle is billed for both") {
                             R"({"type":"fallback_message","model":"wise","input_tokens":30,"output_tokens":5}])";
   CHECK(cost_of(row_of("/v1/messages", true, answering(usage, "m-1"))) == 40 * 10'000 + 100'000 + 35 * 1'000'000);
   CHECK(cost_of(row_of("/v1/messages", false, answering(usage, "wise"))) == 40 * 10'000 + 100'000 + 35 * 1'000'000);
+}
+
+TEST_CASE("an answer of another tier has that one's price, or its row says that it is not known") {
+  for (const bool stream : {false, true}) {
+    CAPTURE(stream);
+    const std::string counts = R"("input_tokens":30,"output_tokens":5)";
+    const Row standard = row_of("/v1/messages", stream, answering(counts + R"(,"service_tier":"standard")"));
+    CHECK(cost_of(standard) == 30 * 10'000 + 5 * 100'000);
+    CHECK(standard.at("unpriced_tier").empty());
+    const Row priority = row_of("/v1/messages", stream, answering(counts + R"(,"service_tier":"priority")"));
+    CHECK(cost_of(priority) == 2 * cost_of(standard));
+    CHECK(priority.at("unpriced_tier").empty());
+    const Row fast = row_of("/v1/messages", stream, answering(counts + R"(,"service_tier":"standard","speed":"fast")"));
+    CHECK(cost_of(fast) == cost_of(standard));
+    CHECK(fast.at("unpriced_tier") == "fast");
+    const Row batch = row_of("/v1/messages", stream, answering(counts + R"(,"service_tier":"batch")"));
+    CHECK(cost_of(batch) == cost_of(standard) / 2);
+  }
 }

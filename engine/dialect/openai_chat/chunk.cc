@@ -271,6 +271,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
   if (!root) return std::move(root).error();
   bool is_error_object = false;
   chat::Usage timings;
+  std::string tier;
   while (root->next()) {
     const std::string_view key = root->key();
     json::Value& member = root->value();
@@ -290,11 +291,14 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
       read_groq(member, chunk);
     } else if (key == "timings") {
       timings = read_usage(member);
+    } else if (key == "service_tier") {
+      tier = chat::tier_named(text_of(member));
     }
   }
   CCR_CHECK(root->done());
   if (is_error_object && chunk.error_json.empty()) chunk.error_json = document.text();
   if (chunk.usage.empty()) chunk.usage = timings;
+  if (!chunk.usage.empty()) chunk.usage.tier = std::move(tier);
   return {};
 }
 

@@ -159,6 +159,7 @@ chat::Thinking thinking_of(const Item& item, std::string_view item_json, std::st
 
 Result<Envelope> read_envelope(json::Value& response) {
   Envelope envelope;
+  std::string tier;
   CCR_TRY(members, response.object());
   while (members.next()) {
     const std::string_view key = members.key();
@@ -171,6 +172,8 @@ Result<Envelope> read_envelope(json::Value& response) {
       envelope.status = text_of(value);
     } else if (key == "usage") {
       envelope.usage = read_usage(value);
+    } else if (key == "service_tier") {
+      tier = chat::tier_named(text_of(value));
     } else if (key == "error" && !value.is_null()) {
       CCR_TRY(raw, value.raw());
       envelope.error_json = raw;
@@ -187,6 +190,7 @@ Result<Envelope> read_envelope(json::Value& response) {
     }
   }
   CCR_CHECK(members.done());
+  if (!envelope.usage.empty()) envelope.usage.tier = std::move(tier);
   return envelope;
 }
 

@@ -171,6 +171,29 @@ TEST_CASE("each part of a bill has the price of the model that it names, and its
   CHECK(*huge > 0);
 }
 
+TEST_CASE("another tier than the standard one has the price that the configuration gives it, or the row says that it has none") {
+  chat::Usage fast = usage({.input = 1000, .output = 1000});
+  fast.tier = "fast";
+  constexpr std::int64_t kStandard = 1000 * 15'000 + 1000 * 75'000;
+  const auto at = [&](std::vector<config::Price> prices) {
+    const config::Snapshot snapshot = snapshot_with(std::move(prices));
+    return std::pair(ledger::cost_nanousd(fast, "anthropic", "claude-opus-4-1", snapshot).value_or(-1),
+                     ledger::unpriced_tier(fast, "anthropic", "claude-opus-4-1", snapshot));
+  };
+  CHECK(at({}) == std::pair(kStandard, std::string("fast")));
+  CHECK(at({price("claude-opus-4-1@priority", 1'000'000, 1'000'000)}) == std::pair(kStandard, std::string("fast")));
+  CHECK(at({price("claude-*@fast", 30'000'000, std::nullopt)}) == std::pair(std::int64_t{1000 * 30'000 + 1000 * 75'000}, std::string()));
+  CHECK(at({price("openai,claude-*@fast", 1, 1)}) == std::pair(kStandard, std::string("fast")));
+  CHECK(at({price("anthropic,claude-*@fast", 0, 0)}) == std::pair(std::int64_t{0}, std::string()));
+  // A price of the model is no price of its tier, and the other way round.
+  CHECK(at({price("claude-*", 1'000'000, 1'000'000)}) == std::pair(std::int64_t{2'000'000}, std::string("fast")));
+  CHECK(cost({.input = 1000, .output = 1000}, "anthropic", "claude-opus-4-1", {price("claude-opus-4-1@fast", 1, 1)}) == kStandard);
+  CHECK(ledger::unpriced_tier(fast, "ollama", "qwen3-coder", snapshot_with()).empty());
+  fast.tier = "batch";
+  CHECK(at({}) == std::pair(kStandard / 2, std::string()));
+  CHECK(at({price("*@batch", 1'000'000, 1'000'000)}) == std::pair(std::int64_t{2'000'000}, std::string()));
+}
+
 TEST_CASE("what the provider says it charged is taken") {
   chat::Usage reported = usage({.input = 1000, .output = 1000});
   reported.cost_nanousd = 42;

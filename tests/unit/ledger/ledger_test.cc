@@ -443,6 +443,7 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
     b.status = 502;
     b.usage.cache_write_tokens = 30;
     b.usage.cache_write_1h_tokens = 10;
+    b.unpriced_tier = "fast";
     ledger::Record old = row("old", 1000);
     old.at_us = 1;
     for (const ledger::Record& record : {a, b, old}) ledger->record(record);
@@ -459,6 +460,9 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
   CHECK(stats->total.savings_nanousd == 50);
   CHECK(stats->total.unknown_cost_requests == 1);
   CHECK(stats->total.cache_write_tokens == 30);
+  REQUIRE(stats->unpriced_tiers.size() == 1);
+  CHECK(stats->unpriced_tiers[0].name == "fast");
+  CHECK(stats->unpriced_tiers[0].requests == 1);
   REQUIRE(stats->rows.size() == 2);
   CHECK(stats->rows[0].key == "web");
   CHECK(stats->rows[1].key.empty());
