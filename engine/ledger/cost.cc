@@ -179,6 +179,7 @@ std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
                                                    const config::Snapshot& snapshot) {
   const config::Provider* answering = snapshot.provider(answering_provider);
   if (answering != nullptr && answering->dialect == "sim") return std::nullopt;  // a simulated answer saves nobody money
+  if (usage.cost_nanousd == 0 && usage.output_tokens == 0) return 0;             // nor does none
   if (answering != nullptr && !answering->price_like.empty()) requested_model = answering->price_like;
   const auto comma = requested_model.find(',');
   if (comma == std::string_view::npos) return list_price(usage, {}, requested_model, snapshot, true);

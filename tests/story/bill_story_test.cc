@@ -121,3 +121,22 @@ TEST_CASE("an answer of another tier has that one's price, or its row says that 
     CHECK(cost_of(batch) == cost_of(standard) / 2);
   }
 }
+
+TEST_CASE("a refusal before any output costs nothing and saves nothing, one behind some output costs what was said") {
+  for (const bool stream : {false, true}) {
+    for (const int output : {0, 1}) {
+      CAPTURE(stream, output);
+      ScriptedAnswer answer = answering(R"("input_tokens":30,"output_tokens":)" + std::to_string(output));
+      for (std::string* text : {&answer.whole, &answer.events[answer.events.size() - 2]}) text->replace(text->find("end_turn"), 8, "refusal");
+      if (output == 0) {
+        answer.whole.replace(answer.whole.find(R"({"type":"text","text":"hello"})"), 30, "");
+        answer.events.erase(answer.events.begin() + 1, answer.events.begin() + 4);
+      }
+      const Row row = row_of("/v1/messages", stream, answer);
+      CHECK(row.at("cost_nanousd") == (output == 0 ? "0" : "400000"));
+      CHECK(row.at("requested_cost_nanousd") == row.at("cost_nanousd"));
+      CHECK(row.at("input_tokens") == "30");
+      CHECK(row.at("stop_reason") == "refusal");
+    }
+  }
+}

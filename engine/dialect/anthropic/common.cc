@@ -142,6 +142,10 @@ Result<chat::Usage> read_usage(json::Value& value) {
   return usage;
 }
 
+void note_refusal(chat::StopReason reason, chat::Usage& usage) {
+  if (reason == chat::StopReason::kRefusal && usage.output_tokens == 0 && usage.total().output_tokens == 0) usage.cost_nanousd = 0;
+}
+
 void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t estimated_input_tokens) {
   const std::int64_t written = usage.cache_write_tokens.value_or(0);
   const std::int64_t written_1h = std::min(written, usage.cache_write_1h_tokens.value_or(0));

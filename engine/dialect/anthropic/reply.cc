@@ -55,6 +55,7 @@ Result<chat::Reply> read_message(std::string_view body, bool with_content) {
   }
   CCR_CHECK(root.done());
   CCR_CHECK(document.at_end());
+  note_refusal(reply.reason, reply.usage);
   if (!has_content) return bad_request("the body has no content array");
   return reply;
 }

@@ -303,6 +303,7 @@ class Reader : public StreamReader {
     end.stop_sequence = std::move(stop_sequence_);
     end.stop_details_json = std::move(stop_details_json_);
     end.usage = usage_;
+    note_refusal(end.reason, end.usage);
     ended_ = true;
     out.emplace_back(std::move(end));
   }
