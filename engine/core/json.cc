@@ -27,8 +27,6 @@ namespace {
 constexpr std::size_t kKeptTextBytes = 1024 * 1024;
 constexpr std::size_t kArenaChunkBytes = 16 * 1024;
 constexpr std::size_t kPooledParsers = 4;
-/// Containers that are so deep or less are remembered with their ends: a second reading jumps over those it does not want.
-constexpr std::uint32_t kKnownDepth = 4;
 
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -260,7 +258,6 @@ class Reader {
     if (depth_ >= limits::kJsonDepth) return fail_depth();
     ++depth_;
     is_object_[depth_] = object;
-    if (depth_ <= kKnownDepth) slot_[depth_] = know(index);
     ++at_;
     place_ = Place::kOpened;
     return true;
@@ -298,44 +295,11 @@ class Reader {
   /// Validates on until the cursor stands behind a value of the container at `target` (or just inside it,
   /// when nothing was read there yet).
   bool skip_to(std::uint32_t target) {
-    for (;;) {
-      if (place_ != Place::kAtValue && depth_ == target) return true;
-      const char c = byte(at_);
-      switch (place_) {
-        case Place::kAtValue:
-          if (c == '"') {
-            const auto literal = inside(at_);
-            if (!literal ||
-                (check_escapes_ && !are_escapes_valid(literal->data(), literal->data() + literal->size()))) {
-              return fail(at_, "a string holds an invalid escape");
-            }
-            ++at_;
-            place_ = Place::kAfterValue;
-          } else if (c == '{' || c == '[') {
-            if (!jump() && !enter(at_, c == '{')) return false;
-          } else {
-            if (at_ >= count_ || !is_scalar(token(at_))) return fail(at_, "expected a value");
-            ++at_;
-            place_ = Place::kAfterValue;
-          }
-          break;
-        case Place::kOpened:
-        case Place::kAfterValue: {
-          const bool object = is_object_[depth_];
-          if (c == (object ? '}' : ']')) {
-            leave();
-            break;
-          }
-          if (place_ == Place::kAfterValue) {
-            if (c != ',') return fail(at_, object ? "expected ',' or '}'" : "expected ',' or ']'");
-            ++at_;
-          }
-          if (object && !skip_key()) return false;
-          place_ = Place::kAtValue;
-          break;
-        }
-      }
+    while (place_ == Place::kAtValue || depth_ != target) {
+      const bool container = place_ == Place::kAtValue && (byte(at_) == '{' || byte(at_) == '[');
+      if (!(container ? jump() || pass_container() : pass_token())) return false;
     }
+    return true;
   }
 
   /// Validates the value at `index`, on which the cursor stands, and steps behind it.
@@ -349,6 +313,19 @@ class Reader {
     std::size_t end = offset(at_);
     while (end > 0 && is_space(text_[end - 1])) --end;
     return end;
+  }
+
+  /// Where to look in `known_` for what begins at `index`, which is not before the cursor, or behind it.
+  [[nodiscard]] std::size_t known_from(std::uint32_t index) {
+    while (known_at_ < known_.size() && known_[known_at_].begin < std::min(index, at_)) ++known_at_;
+    return known_at_;
+  }
+
+  /// Behind what is known to have been validated as a whole before, and begins at `index`; 0 when nothing is. `from` is where to
+  /// look in `known_`, and moves on with an `index` that grows.
+  [[nodiscard]] std::uint32_t behind_known(std::uint32_t index, std::size_t& from) const {
+    while (from < known_.size() && known_[from].begin < index) ++from;
+    return from < known_.size() && known_[from].begin == index ? known_[from].end : 0;
   }
 
   bool fail(std::uint32_t index, std::string_view what) {
@@ -402,35 +379,68 @@ class Reader {
     std::unique_ptr<char[]> bytes;
     std::size_t size;
   };
-  /// A container that was walked through: where it begins, and the structural character behind its end.
+  /// A container that was passed over as a whole: where it begins, and the structural character behind its end.
   struct Known {
     std::uint32_t begin;
-    std::uint32_t end;  ///< 0: not yet
+    std::uint32_t end;
   };
 
   /// Behind the innermost container, on whose end the cursor stands.
   void leave() {
     ++at_;
-    if (depth_ <= kKnownDepth) known_[slot_[depth_]].end = at_;
     --depth_;
     place_ = Place::kAfterValue;
   }
 
-  /// The place in `known_` of the container at `index`. They are met in the order of the text.
-  std::size_t know(std::uint32_t index) {
-    while (known_at_ < known_.size() && known_[known_at_].begin < index) ++known_at_;
-    if (known_at_ == known_.size()) known_.push_back({index, 0});
-    return known_at_;
-  }
-
   /// Over the container at the cursor, when all of it has been validated before.
   bool jump() {
-    if (depth_ >= kKnownDepth) return false;
-    const Known& container = known_[know(at_)];
-    if (container.end == 0) return false;
-    at_ = container.end;
+    const std::uint32_t end = behind_known(at_, known_at_);
+    if (end == 0) return false;
+    at_ = end;
     place_ = Place::kAfterValue;
     return true;
+  }
+
+  /// Validates the container at the cursor, and steps behind it.
+  bool pass_container() {
+    const std::uint32_t begin = at_;
+    const std::uint32_t outside = depth_;
+    if (!enter(begin, byte(begin) == '{')) return false;
+    while (depth_ != outside) {
+      if (!pass_token()) return false;
+    }
+    if (known_.empty() || known_.back().begin < begin) known_.push_back({begin, at_});
+    return true;
+  }
+
+  /// Validates a value, or what stands before one, or the end of a container: a step of skip_to().
+  bool pass_token() {
+    const char c = byte(at_);
+    if (place_ == Place::kAtValue) {
+      if (c == '{' || c == '[') return enter(at_, c == '{');
+      if (c == '"') {
+        const auto literal = inside(at_);
+        if (!literal || (check_escapes_ && !are_escapes_valid(literal->data(), literal->data() + literal->size()))) {
+          return fail(at_, "a string holds an invalid escape");
+        }
+      } else if (at_ >= count_ || !is_scalar(token(at_))) {
+        return fail(at_, "expected a value");
+      }
+      ++at_;
+      place_ = Place::kAfterValue;
+      return true;
+    }
+    const bool object = is_object_[depth_];
+    if (c == (object ? '}' : ']')) {
+      leave();
+      return true;
+    }
+    if (place_ == Place::kAfterValue) {
+      if (c != ',') return fail(at_, object ? "expected ',' or '}'" : "expected ',' or ']'");
+      ++at_;
+    }
+    place_ = Place::kAtValue;
+    return !object || skip_key();
   }
 
   Error malformed(std::string_view what) {
@@ -477,9 +487,8 @@ class Reader {
   bool check_escapes_ = true;
   std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
-  std::vector<Known> known_;
+  std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either
   std::size_t known_at_ = 0;  ///< those before it lie before the cursor
-  std::array<std::size_t, kKnownDepth + 1> slot_{};  ///< in `known_`, of the open containers
   std::optional<Error> failure_;
 };
 
@@ -634,11 +643,16 @@ std::optional<Value> Value::peek(std::string_view name) const {
   if (!is(Type::kObject)) return std::nullopt;
   std::size_t depth = 0;
   bool key_expected = true;
+  std::size_t known = reader_->known_from(index_);
   for (std::uint32_t i = index_; reader_->byte(i) != '\0'; ++i) {
     switch (reader_->byte(i)) {
       case '{':
       case '[':
-        ++depth;
+        if (const std::uint32_t behind = depth == 1 ? reader_->behind_known(i, known) : 0; behind != 0) {
+          i = behind - 1;
+        } else {
+          ++depth;
+        }
         break;
       case '}':
       case ']':

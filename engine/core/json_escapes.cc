@@ -211,7 +211,7 @@ const char* behind_usual(const char* at, const char* end) {
 }  // namespace
 
 bool are_escapes_valid(const char* at, const char* end) {
-  return are_all<behind_valid>(at, end);
+  return are_all<behind_valid>(find_backslash(at, end), end);
 }
 
 Spelling spelling_of(const char* at, const char* end) {

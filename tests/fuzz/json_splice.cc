@@ -56,6 +56,7 @@ bool walk(json::Value& value) {
 bool copies(json::Value value) {
   switch (value.type()) {
     case json::Type::kObject: {
+      (void)value.peek_string("type");
       auto object = value.object();
       while (object.ok() && object->next()) {
         if (object->key().size() % 3 == 1) continue;
@@ -92,6 +93,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   require(walked == valid);
   auto looked_through = json::Document::open_view(text, json::Escapes::kUnchecked);
   if (looked_through.ok()) {
+    auto root = looked_through->root_object();
+    while (root.ok() && root->next()) (void)root->value().raw();
     (void)looked_through->at_end();  // broken escapes may have been passed over
     looked_through->rewind();
     require((copies(*looked_through->root()) && looked_through->at_end().ok()) == valid);

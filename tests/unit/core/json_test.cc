@@ -251,3 +251,48 @@ TEST_CASE("the writer puts commas where they belong") {
   writer.member("c", "text").member("d", true).member("e", 0.5).member_raw("f", "{\"g\":1}").key("h").number(1.0 / 0.0 * 0).end_object();
   CHECK(out == R"({"a":1,"b":[1,"x",{},null],"c":"text","d":true,"e":0.5,"f":{"g":1},"h":null})");
 }
+
+TEST_CASE("a second reading goes around what any first one passed over, and reads everything else") {
+  const std::string deep = R"({"d":{"e":{"f":{"g":{"h":[[1],{}]}}}}})";
+  const std::string text = R"({"a":{"x":[1,{"type":"no"}]},"b":[{"c":)" + deep + R"(,"type":"t"},{"c":[{"type":1}],"type":"u"}],"z":[ ]})";
+  for (const int first : {0, 1, 2, 3}) {
+    CAPTURE(first);
+    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+    REQUIRE(document.ok());
+    if (first == 1) CHECK(document->at_end().ok());
+    if (first > 1) {
+      auto root = document->root_object();
+      while (root->next()) {
+        if (root->key() != "b" || first == 2) {
+          CHECK(root->value().raw().ok());
+          continue;
+        }
+        auto items = root->value().array();
+        while (items->next()) {
+          auto item = items->value().object();
+          while (item->next()) CHECK(item->value().raw().ok());
+        }
+      }
+      CHECK(document->at_end().ok());
+    }
+    document->rewind();
+    std::string seen;
+    auto root = document->root_object();
+    while (root->next()) {
+      if (root->key() != "b") {
+        seen += *root->value().raw();
+        continue;
+      }
+      auto items = root->value().array();
+      while (items->next()) {
+        seen += *items->value().peek_string("type");
+        CHECK_FALSE(items->value().peek("h").has_value());
+        auto item = items->value().object();
+        while (item->next()) seen += item->value().peek_raw();  // not read: next() passes over it
+      }
+    }
+    CHECK(root->done().ok());
+    CHECK(document->at_end().ok());
+    CHECK(seen == R"({"x":[1,{"type":"no"}]}t)" + deep + R"("t"u[{"type":1}]"u"[ ])");
+  }
+}
