@@ -676,6 +676,22 @@ std::optional<Value> Value::peek(std::string_view name) const {
   return std::nullopt;
 }
 
+bool Value::peek_any(bool (*wanted)(std::string_view key, const Value& value)) const {
+  std::size_t depth = 0;
+  for (std::uint32_t i = index_;; ++i) {
+    const char c = reader_->byte(i);
+    if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == ':' && depth > 0) {
+      Value member = *this;
+      member.index_ = i + 1;
+      if (const auto key = reader_->inside(i - 1); key && wanted(*key, member)) return true;
+    } else if (c == '\0' || depth == 0 || ((c == '}' || c == ']') && --depth == 0)) {
+      return false;
+    }
+  }
+}
+
 std::string_view Value::peek_raw() const {
   std::uint32_t i = index_;
   std::size_t depth = 0;

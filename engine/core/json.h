@@ -70,6 +70,9 @@ class Value {
   /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read;
   /// nullopt when it has none.
   [[nodiscard]] std::optional<Value> peek(std::string_view name) const;
+  /// Looks at all objects in a value, itself and those of any depth, without consuming or validating it: true when `wanted` says so
+  /// of a member. Keys come as they are spelt; values are to be peeked at.
+  [[nodiscard]] bool peek_any(bool (*wanted)(std::string_view key, const Value& value)) const;
   /// The bytes of a value without consuming or validating it: up to its matching bracket, for a Document to
   /// be opened over.
   [[nodiscard]] std::string_view peek_raw() const;

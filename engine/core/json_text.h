@@ -24,6 +24,8 @@ class Text {
   [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
   /// Its length as it is kept: no less than that of what it says.
   [[nodiscard]] std::size_t kept_bytes() const noexcept { return bytes_.size(); }
+  /// True when it is kept as it is spelt: nobody has looked into it.
+  [[nodiscard]] bool is_spelt() const noexcept { return kept_ != Kept::kRead; }
   /// What it says. Void when the text is changed or moved.
   [[nodiscard]] std::string_view view() const;
   operator std::string_view() const { return view(); }

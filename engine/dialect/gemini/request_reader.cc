@@ -461,6 +461,8 @@ class RequestReader {
 
   Result<void> read_response(json::Value& value, RawPart& raw) {
     std::vector<chat::Block> pictures;
+    std::string_view response_json;
+    bool is_plain = false;
     CCR_TRY(members, value.object());
     while (members.next()) {
       const std::string key(members.key());
@@ -471,8 +473,9 @@ class RequestReader {
         CCR_TRY(name, take_optional_string(members.value()));
         raw.result_name = std::move(name);
       } else if (key == "response") {
-        keep_member(raw.result.extra_json, key, members.value().peek_raw());  // goes back to Google as it was
-        CCR_CHECK(read_response_text(members.value(), raw.result));
+        response_json = members.value().peek_raw();
+        CCR_TRY(plain, read_response_text(members.value(), raw.result));
+        is_plain = plain;
       } else if (key == "parts") {
         chat::Message holder;
         CCR_CHECK(each(members.value(), [this, &holder](json::Value& part) { return read_part(part, holder); }));
@@ -480,6 +483,8 @@ class RequestReader {
       }
     }
     CCR_CHECK(members.done());
+    // It goes back to Google as it was.
+    if (!response_json.empty() && !(is_plain && pictures.empty())) keep_member(raw.result.extra_json, "response", response_json);
     take_open_call(raw);
     for (chat::Block& block : pictures) raw.result.content.push_back(std::move(block));
     return {};
@@ -496,7 +501,8 @@ class RequestReader {
   }
 
   /// {"output": "..."} and {"result": "..."} are the text itself, {"error": "..."} a failure; any other object is its JSON.
-  static Result<void> read_response_text(json::Value& value, chat::ToolResult& result) {
+  /// @return true when the text alone is written as this very JSON.
+  static Result<bool> read_response_text(json::Value& value, chat::ToolResult& result) {
     const std::string_view json = value.peek_raw();
     std::size_t count = 0;
     json::Text only;  // when there is nothing else
@@ -520,13 +526,17 @@ class RequestReader {
     }
     result.is_error = count == 1 && key == "error";
     chat::Text text;
+    bool is_plain = false;
     if (is_text && (key == "output" || key == "result" || key == "error")) {
+      constexpr std::size_t kPunctuation = 7;  // {"":""}
+      const bool without_blanks = json.size() == key.size() + only.kept_bytes() + kPunctuation;
+      is_plain = key != "result" && only.is_spelt() && without_blanks && !only.empty();
       text.text = std::move(only);
     } else {
       text.text = json::compact(json);
     }
     if (!text.text.empty()) result.content.push_back(chat::Block{std::move(text)});
-    return {};
+    return is_plain;
   }
 
   chat::Request request_;

@@ -1,9 +1,11 @@
 #include "dialect/gemini/schema.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -105,7 +107,7 @@ std::string array_of(const std::vector<std::string>& items) {
   return out + "]";
 }
 
-bool is_one_of(std::string_view word, const std::vector<std::string_view>& words) {
+bool is_one_of(std::string_view word, std::span<const std::string_view> words) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
@@ -278,13 +280,13 @@ class OpenApi {
   }
 
   static bool keeps_format(std::string_view type, std::string_view format) {
-    if (type == "STRING") return is_one_of(format, {"date-time", "enum", "byte"});
-    if (type == "INTEGER") return is_one_of(format, {"int32", "int64"});
-    return type == "NUMBER" && is_one_of(format, {"float", "double"});
+    if (type == "STRING") return format == "date-time" || format == "enum" || format == "byte";
+    if (type == "INTEGER") return format == "int32" || format == "int64";
+    return type == "NUMBER" && (format == "float" || format == "double");
   }
 
   std::string write(const Members& schema, std::string type, bool nullable, int depth) {
-    static const std::vector<std::string_view> kPlain = {
+    static constexpr std::array<std::string_view, 14> kPlain = {
         "title",     "description", "enum",    "minItems", "maxItems",        "minProperties", "maxProperties",
         "minLength", "maxLength",   "pattern", "minimum",  "maximum", "default", "example"};
     std::string out;
@@ -507,6 +509,18 @@ class FromOpenApi {
   std::vector<Edit> edits_;
 };
 
+/// False of members that are the same in JSON Schema, wherever in a schema they stand. Names of properties look like members too.
+bool may_differ(std::string_view key, const json::Value& value) {
+  if (key == "type") {
+    if (!value.is(Type::kString)) return false;
+    const std::string_view literal = value.peek_raw();
+    return !std::all_of(literal.begin(), literal.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '"'; });
+  }
+  if (key.starts_with("min") || key.starts_with("max")) return value.is(Type::kString);
+  static constexpr std::array<std::string_view, 5> kOthers = {"nullable", "propertyOrdering", "property_ordering", "any_of", "example"};
+  return is_one_of(key, kOthers) || key.find('\\') != std::string_view::npos;
+}
+
 /// Most schemas begin with a few plain texts, and then with their properties: to know that there are some, nothing else needs to be
 /// looked at.
 bool begins_with_properties(std::string_view schema_json) {
@@ -545,7 +559,11 @@ std::string google_json_schema(std::string_view schema_json) {
 
 std::string openapi_schema(std::string_view schema_json) { return OpenApi(schema_json).convert(schema_json, 0); }
 
-Result<std::string> schema_from_openapi(json::Value& parameters) { return FromOpenApi(parameters).read(parameters); }
+Result<std::string> schema_from_openapi(json::Value& parameters) {
+  if (parameters.peek_any(may_differ)) return FromOpenApi(parameters).read(parameters);
+  CCR_TRY(schema, parameters.raw());
+  return std::string(schema);
+}
 
 bool takes_nothing(std::string_view schema_json) {
   if (schema_json.empty()) return true;

@@ -122,7 +122,31 @@ TEST_CASE("gemini: a schema in Google's words becomes JSON Schema, and one that 
         R"({"anyOf":[{"type":"string"},{"type":"number","examples":[1.50]}]})");
   CHECK(read(R"({"items":{"type":"INTEGER","maximum":"9007199254740993","minimum":"low"},"type":"ARRAY"})") ==
         R"({"items":{"type":"integer","maximum":9007199254740993,"minimum":"low"},"type":"array"})");
+  CHECK(read(R"({"items":{"\u0074ype":"STRING"}})") == R"({"items":{"\u0074ype":"string"}})");
+  CHECK(read(R"({"items":{"type":"TYPE_UNSPECIFIED"}})") == R"({"items":{}})");
+  CHECK(read(R"({"minimum":1,"title":"BIG","properties":{"type":{"type":"string"},"example":{"type":"NUMBER"}}})") ==
+        R"({"minimum":1,"title":"BIG","properties":{"type":{"type":"string"},"example":{"type":"number"}}})");
   CHECK(read("\"any\"") == "\"any\"");
+}
+
+TEST_CASE("gemini: what a function answered goes back to Google as it was") {
+  for (const std::string response :
+       {R"({"output":"plain"})", R"({"output":"a \"line\"\n"})", R"({"error":"no\\thing"})", R"({"result":"named otherwise"})",
+        R"({ "output": "with blanks" })", R"({"output":"\u0041 spelt otherwise\/"})", R"({"output":""})", R"({"output":1})", R"({})",
+        R"({"output":"one","error":"two"})", R"({"out\u0070ut":"x"})", "{\"output\":\"a line \xe2\x80\xa8 and another\"}"}) {
+    CAPTURE(response);
+    for (const char* beside : {"", R"(,"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}}])"}) {
+      const auto request = gemini_dialect().read_request(
+          R"({"contents":[{"role":"user","parts":[{"text":"q"}]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}}}]},)"
+          R"({"role":"user","parts":[{"functionResponse":{"name":"f","response":)" +
+          response + beside + "}}]}]}");
+      REQUIRE(request.ok());
+      chat::LossNotes losses;
+      const auto written = gemini_dialect().write_request(*request, Capabilities{}, losses);
+      REQUIRE(written.ok());
+      CHECK(written->find("\"response\":" + response) != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("gemini: another provider's signature survives a client that keeps bytes") {
