@@ -1,5 +1,8 @@
 #include <algorithm>
 #include <map>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -90,7 +93,9 @@ Exit run_serve(const Arguments& arguments, Io& io) {
   const Result<void> served = proxy::run_service(options);
   if (served.ok()) return Exit::kOk;
   const Error& error = served.error();
-  (void)usage_error(io, error.message);  // the code below is more exact
+  const std::vector<std::string_view> lines = text::split(error.message, '\n');  // each mistake in the rules has its own
+  (void)usage_error(io, std::string(lines.front()));                             // the code below is more exact
+  for (std::size_t i = 1; i < lines.size(); ++i) io.err << "  " << plain_text(lines[i]) << "\n";
   return error.type == "port_in_use" ? Exit::kRunning : Exit::kUsage;
 }
 

@@ -84,6 +84,16 @@ TEST_CASE("without test files the exit code is 2 and the message says what was l
   CHECK_THAT(tested.err, Contains("no tests in") && Contains("*_test.lua"));
 }
 
+TEST_CASE("serve does not start with wrong rules, and tells each mistake in a line of its own") {
+  Scratch scratch;
+  scratch.write("ccrules.json", R"({ "rules": ["rules.lua"] })");
+  scratch.write("rules.lua", "rule \"a\" { to = \"nope,m\" }\nrule \"b\" { to = \"neither,m\" }\n");
+  const CliResult refused = scratch.run({"serve"});
+  CHECK(refused.code == 2);
+  CHECK_THAT(refused.err, Contains("error: the rules cannot be loaded:\n  ") && Contains("rules.lua:1:17: there is no provider 'nope'") &&
+                              Contains("\n  ") && Contains("rules.lua:2:17: there is no provider 'neither'"));
+}
+
 TEST_CASE("check is silent success on sound rules and exit code 2 with file, line and hint on others") {
   Scratch scratch;
   scratch.write("ccrules.json", R"({ "rules": ["rules.lua"] })");
