@@ -242,6 +242,21 @@ Task<Result<chat::Reply>> collect(FirstReply& from, Visit& visit) {
   co_return name_provider(std::move(error), *from.provider);
 }
 
+/// What an answer is counted by whose provider does not say what it cost: by the texts that a stream of it would have had. It is
+/// never nothing, for its prompt has been read.
+std::int64_t unbilled_bytes(const FirstReply& from, const dialect::Dialect& spoken, const Visit& visit) {
+  const bool only_looked_at = from.native && !from.reader;
+  const bool not_all_is_read = spoken.passes_on() || visit.choices != 1;
+  if (only_looked_at && not_all_is_read) return static_cast<std::int64_t>(from.whole.size());
+  Result<chat::Reply> reply = only_looked_at ? from.upstream->read_reply(from.whole, from.reading) : *from.reply;
+  if (!reply) return static_cast<std::int64_t>(from.whole.size());
+  std::int64_t bytes = 0;
+  for (const chat::Event& event : chat::unroll(*reply)) {
+    if (const auto* delta = std::get_if<chat::BlockDelta>(&event)) bytes += static_cast<std::int64_t>(delta->text.size());
+  }
+  return std::max<std::int64_t>(bytes, 1);
+}
+
 Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::Dialect& spoken, Visit& visit,
                                http::Exchange& to) {
   if (from.reader) {
@@ -249,11 +264,9 @@ Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::
     from.reply = std::move(collected);
   }
   visit.observe(*from.reply);
-  const bool unbilled = !from.reply->usage.output_tokens;
-  if (unbilled) visit.output_text_bytes = static_cast<std::int64_t>(from.whole.size());
+  if (!from.reply->usage.output_tokens) visit.output_text_bytes = unbilled_bytes(from, spoken, visit);
   if (from.native && !from.reader) co_return co_await send_whole(worker, from, visit, to, from.whole);
   const std::string body = spoken.write_reply(*from.reply, writer_options(worker, visit), from.losses);
-  if (unbilled) visit.output_text_bytes = static_cast<std::int64_t>(body.size());
   visit.loss = from.losses.header_value();
   co_return co_await send_whole(worker, from, visit, to, body);
 }

@@ -205,3 +205,28 @@ TEST_CASE("a stream that breaks off behind its answer, in its counts, ends in a 
     CHECK(whole);
   }
 }
+
+TEST_CASE("an answer that nobody has billed is counted the same as a stream, in one piece, and translated") {
+  const std::string words = "counted by its words, however it came";
+  const std::string whole = R"({"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"finish_reason":"stop",)"
+                            R"("message":{"role":"assistant","content":")" + words + R"("}}]})";
+  std::vector<std::string> pieces = openai_events(words);
+  std::erase_if(pieces, [](const std::string& piece) { return piece.find("\"usage\":{") != std::string::npos; });
+  std::string counted;
+  for (const char* path : {"/v1/chat/completions", "/v1/messages"}) {
+    for (const bool stream : {false, true}) {
+      CAPTURE(path, stream);
+      SimWorld world;
+      world.script("up", 80, stream ? http_stream(pieces) : http_reply(200, "application/json", whole));
+      ProxyWorld proxy(world, kConfig);
+      CHECK_THAT(proxy.answer(path, std::string(R"({"model":"oai,m","max_tokens":50,"stream":)") + (stream ? "true" : "false") +
+                                        R"(,"messages":[{"role":"user","content":"hi"}]})").first_line, Contains(" 200"));
+      const auto rows = proxy.rows();
+      REQUIRE(rows.size() == 1);
+      CHECK(rows[0].at("usage_estimated") == "1");
+      if (counted.empty()) counted = rows[0].at("output_tokens");
+      CHECK(rows[0].at("output_tokens") == counted);
+    }
+  }
+  CHECK(std::stoi(counted) < 15);
+}
