@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "dialect/broken.h"
 #include "dialect/gemini/parts.h"
+#include "dialect/repeated_usage.h"
 #include "dialect/signature.h"
 #include "dialect/words.h"
 
@@ -178,7 +179,10 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
 
 Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out) {
   if (ended_) return {};
-  usage_.merge(chunk.usage);
+  chat::Usage told = chunk.usage;
+  // Thoughts that are not told again are part of the output still.
+  if (told.output_tokens && !told.reasoning_tokens) *told.output_tokens += usage_.reasoning_tokens.value_or(0);
+  merge_repeated(usage_, std::move(told));
   if (!started_) {
     started_ = true;
     chat::MessageStart start;

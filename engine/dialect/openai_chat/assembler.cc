@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "dialect/broken.h"
 #include "dialect/openai_chat/finish.h"
+#include "dialect/repeated_usage.h"
 #include "dialect/signature.h"
 #include "dialect/tools.h"
 #include "dialect/words.h"
@@ -77,7 +78,7 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
   for (const TextPiece& piece : chunk.texts) take_text(piece.text, piece.reasoning, out);
   for (std::size_t i = 0; i < chunk.tools.size(); ++i) take_tool(chunk.tools[i], i, out);
   if (!chunk.usage.empty()) {
-    usage_.merge(chunk.usage);
+    merge_repeated(usage_, chunk.usage);
     final_usage_seen_ = !chunk.has_choice && content_seen();
   }
   if (!chunk.stop_sequence.empty()) stop_sequence_ = chunk.stop_sequence;

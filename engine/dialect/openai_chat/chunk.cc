@@ -1,6 +1,7 @@
 #include "dialect/openai_chat/chunk.h"
 
 #include "dialect/openai_chat/usage.h"
+#include "dialect/repeated_usage.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -217,7 +218,7 @@ void read_choice(json::Value& value, Chunk& chunk) {
     } else if (key == "stop_reason" || key == "matched_stop") {
       stop_sequence = stop_sequence_in(member);
     } else if (key == "usage") {
-      chunk.usage.merge(read_usage(member));  // Moonshot puts it here
+      merge_repeated(chunk.usage, read_usage(member));  // Moonshot puts it here
     } else if (key == "error") {
       if (const auto raw = member.raw(); raw && *raw != "null") chunk.error_json = *raw;
     }
@@ -246,7 +247,7 @@ void read_groq(json::Value& value, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   auto object = value.object();
   while (object && object->next()) {
-    if (object->key() == "usage") chunk.usage.merge(read_usage(object->value()));
+    if (object->key() == "usage") merge_repeated(chunk.usage, read_usage(object->value()));
     if (object->key() == "error" && object->value().is(json::Type::kString)) {
       if (const auto raw = object->value().raw()) chunk.error_json = *raw;
     }
@@ -282,7 +283,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
     } else if (key == "choices") {
       read_choices(member, chunk);
     } else if (key == "usage") {
-      chunk.usage.merge(read_usage(member));
+      merge_repeated(chunk.usage, read_usage(member));
     } else if (key == "error") {
       if (const auto raw = member.raw(); raw && *raw != "null") chunk.error_json = *raw;
     } else if (key == "object") {
