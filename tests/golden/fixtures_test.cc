@@ -591,7 +591,9 @@ TEST_CASE("a recorded whole reply goes out in every dialect with the same answer
       CHECK(a.text() == b.text());
       CHECK(a.thinking() == b.thinking());
       CHECK(a.tools().size() == b.tools().size());
-      CHECK(a.output_tokens.value_or(0) == b.output_tokens.value_or(0));
+      // Only Anthropic's clients have the list that tells a summary before the answer apart from it.
+      const chat::Usage told = to->name() == "anthropic" ? reply->usage : reply->usage.with_compaction();
+      CHECK(b.output_tokens.value_or(0) == told.output_tokens.value_or(0));
     }
     // The judge knows the official formats only: neither Mistral's content parts nor the legacy
     // function_call.
