@@ -104,22 +104,27 @@ ledger::Span span_named(std::string_view per) {
   return per == "month" ? ledger::Span::kMonth : ledger::Span::kDay;
 }
 
-Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
-  const bool for_ever = cap.span == ledger::Span::kTotal;
-  const std::int64_t end_us = calendar.end_us(cap.span, wall_us);
-  const std::string end_s = std::to_string(end_us / kSecondUs);
+Error no_money(std::string message) {
   Error error;
   error.code = ErrorCode::kBudgetExceeded;
   error.origin = Origin::kClient;
   error.http_status = 429;
   error.type = "billing_error";
-  if (!for_ever) error.retry_after_ms = (end_us - wall_us) / 1000;
   error.should_retry_false = true;
-  error.message = "the " + std::string(adverb(cap.span)) + " budget " + whose(cap) + " (" + dollars(cap.nanousd) +
-                  ") has no room for this request" +
-                  (for_ever ? std::string(". Ask")
-                            : "; it is free again in " + std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) + " minutes. Ask") +
-                  " for less output, choose a cheaper model, or raise `budgets` in ccrules.json";
+  error.message = std::move(message);
+  return error;
+}
+
+Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
+  const bool for_ever = cap.span == ledger::Span::kTotal;
+  const std::int64_t end_us = calendar.end_us(cap.span, wall_us);
+  const std::string end_s = std::to_string(end_us / kSecondUs);
+  Error error = no_money("the " + std::string(adverb(cap.span)) + " budget " + whose(cap) + " (" + dollars(cap.nanousd) +
+                         ") has no room for this request" +
+                         (for_ever ? std::string(". Ask")
+                                   : "; it is free again in " + std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) + " minutes. Ask") +
+                         " for less output, choose a cheaper model, or raise `budgets` in ccrules.json");
+  if (!for_ever) error.retry_after_ms = (end_us - wall_us) / 1000;
   headers.add("anthropic-ratelimit-unified-status", "rejected");
   if (!for_ever) {
     headers.add("anthropic-ratelimit-unified-reset", end_s);
@@ -256,14 +261,7 @@ Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>
                             std::int64_t wall_us, http::Headers& headers) {
   if (caps.empty()) return Reservation();
   if (!worst_nanousd) {
-    Error error;
-    error.code = ErrorCode::kBudgetExceeded;
-    error.origin = Origin::kClient;
-    error.http_status = 429;
-    error.type = "billing_error";
-    error.should_retry_false = true;
-    error.message = "a hard budget applies to this request and its price is not known; set `prices` for the model in ccrules.json";
-    return error;
+    return no_money("a hard budget applies to this request and its price is not known; set `prices` for the model in ccrules.json");
   }
   if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) return used_up(spend.calendar(), *cap, wall_us, headers);
   return Reservation(spend, caps, *worst_nanousd);

@@ -77,7 +77,9 @@ class Reservation {
 /// shows go to `headers` (claude-code-gateway 5.8).
 Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>& caps, std::optional<std::int64_t> worst_nanousd,
                             std::int64_t wall_us, http::Headers& headers);
-/// That error.
+/// 429: money is in the way, and asking again would not help.
+Error no_money(std::string message);
+/// The error of reserve() for a budget that has no room.
 Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers);
 /// 503: the state of a hard budget is not known, so nothing is spent.
 Error budget_unknown(std::string why);

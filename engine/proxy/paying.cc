@@ -249,14 +249,7 @@ bool overspends(Visit& visit) {
 }
 
 Error overspent() {
-  Error error;
-  error.code = ErrorCode::kBudgetExceeded;
-  error.origin = Origin::kClient;
-  error.http_status = 429;
-  error.type = "billing_error";
-  error.should_retry_false = true;
-  error.message = "the answer was cut here: the provider sends more than was asked for, and the budget has no room for it";
-  return error;
+  return no_money("the answer was cut here: the provider sends more than was asked for, and the budget has no room for it");
 }
 
 void describe_budgets(const Worker& worker, const Visit& visit, http::Headers& headers) {
