@@ -24,7 +24,7 @@ enum class ErrorCode : std::uint8_t {
 /// Whose fault it is: decides the log level and which metric moves.
 enum class Origin : std::uint8_t { kClient, kUpstream, kInternal };
 
-/// Whether another attempt can help, and where. Obeyed in one place: proxy/attempts.cc.
+/// Whether another attempt can help, and where. Obeyed in one place: proxy/verdict.cc.
 enum class Retry : std::uint8_t { kNever, kSameTarget, kNextTarget };
 
 struct [[nodiscard]] Error {

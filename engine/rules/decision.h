@@ -82,7 +82,7 @@ struct Decision {
 bool same_effect(Decision one, const Decision& other);
 
 /// What the rules want done about a failed attempt, or about a reply before its first content goes to the client. Slots nobody
-/// claimed: the built-in policy of proxy/attempts.cc.
+/// claimed: the built-in policy of proxy/verdict.cc.
 struct AttemptDecision {
   std::string rule;
   std::optional<Deny> deny;   ///< no further attempt: the client gets this
