@@ -28,6 +28,9 @@ constexpr std::size_t kKeptTextBytes = 1024 * 1024;
 constexpr std::size_t kArenaChunkBytes = 16 * 1024;
 constexpr std::size_t kPooledParsers = 4;
 
+/// Of what is passed over as a whole: another reading may want what stands in it, but its parts again as a whole.
+constexpr int kNotedLevels = 2;
+
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
@@ -296,8 +299,7 @@ class Reader {
   /// when nothing was read there yet).
   bool skip_to(std::uint32_t target) {
     while (place_ == Place::kAtValue || depth_ != target) {
-      const bool container = place_ == Place::kAtValue && (byte(at_) == '{' || byte(at_) == '[');
-      if (!(container ? jump() || pass_container() : pass_token())) return false;
+      if (!(is_at_container() ? jump() || pass_container(kNotedLevels) : pass_token())) return false;
     }
     return true;
   }
@@ -382,7 +384,7 @@ class Reader {
   /// A container that was passed over as a whole: where it begins, and the structural character behind its end.
   struct Known {
     std::uint32_t begin;
-    std::uint32_t end;
+    std::uint32_t end;  ///< 0: not yet
   };
 
   /// Behind the innermost container, on whose end the cursor stands.
@@ -401,16 +403,24 @@ class Reader {
     return true;
   }
 
-  /// Validates the container at the cursor, and steps behind it.
-  bool pass_container() {
+  /// Validates the container at the cursor, and steps behind it. Noted are so many levels of containers.
+  bool pass_container(int noted_levels) {
     const std::uint32_t begin = at_;
     const std::uint32_t outside = depth_;
+    const bool is_new = known_.empty() || known_.back().begin < begin;
+    const std::size_t noted = known_.size();
+    if (is_new) known_.push_back({begin, 0});
     if (!enter(begin, byte(begin) == '{')) return false;
     while (depth_ != outside) {
-      if (!pass_token()) return false;
+      const bool inner = noted_levels > 1 && is_at_container();
+      if (!(inner ? pass_container(noted_levels - 1) : pass_token())) return false;
     }
-    if (known_.empty() || known_.back().begin < begin) known_.push_back({begin, at_});
+    if (is_new) known_[noted].end = at_;
     return true;
+  }
+
+  [[nodiscard]] bool is_at_container() const {
+    return place_ == Place::kAtValue && (byte(at_) == '{' || byte(at_) == '[');
   }
 
   /// Validates a value, or what stands before one, or the end of a container: a step of skip_to().
