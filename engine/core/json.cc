@@ -30,6 +30,8 @@ constexpr std::size_t kPooledParsers = 4;
 
 /// Of what is passed over as a whole: another reading may want what stands in it, but its parts again as a whole.
 constexpr int kNotedLevels = 2;
+/// Depth of what stands directly in the root: `messages` and `tools`, which one reading reads and the next does not want.
+constexpr std::uint32_t kMemberDepth = 2;
 
 bool is_space(char c) {
   return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -261,6 +263,7 @@ class Reader {
     if (depth_ >= limits::kJsonDepth) return fail_depth();
     ++depth_;
     is_object_[depth_] = object;
+    if (depth_ == kMemberDepth) member_ = note(index);
     ++at_;
     place_ = Place::kOpened;
     return true;
@@ -381,7 +384,8 @@ class Reader {
     std::unique_ptr<char[]> bytes;
     std::size_t size;
   };
-  /// A container that was passed over as a whole: where it begins, and the structural character behind its end.
+  /// A container that was passed over as a whole, or stands in the root and was read: where it begins, and the structural character
+  /// behind its end.
   struct Known {
     std::uint32_t begin;
     std::uint32_t end;  ///< 0: not yet
@@ -390,8 +394,17 @@ class Reader {
   /// Behind the innermost container, on whose end the cursor stands.
   void leave() {
     ++at_;
+    if (depth_ == kMemberDepth && member_) known_[*member_].end = at_;
     --depth_;
     place_ = Place::kAfterValue;
+  }
+
+  /// Notes the container at `begin`, whose end is not known yet. @return its place in `known_`; nothing when it or a later one
+  /// is there, from a reading before.
+  std::optional<std::size_t> note(std::uint32_t begin) {
+    if (!known_.empty() && known_.back().begin >= begin) return std::nullopt;
+    known_.push_back({begin, 0});
+    return known_.size() - 1;
   }
 
   /// Over the container at the cursor, when all of it has been validated before.
@@ -407,15 +420,13 @@ class Reader {
   bool pass_container(int noted_levels) {
     const std::uint32_t begin = at_;
     const std::uint32_t outside = depth_;
-    const bool is_new = known_.empty() || known_.back().begin < begin;
-    const std::size_t noted = known_.size();
-    if (is_new) known_.push_back({begin, 0});
+    const std::optional<std::size_t> noted = note(begin);
     if (!enter(begin, byte(begin) == '{')) return false;
     while (depth_ != outside) {
       const bool inner = noted_levels > 1 && is_at_container();
       if (!(inner ? pass_container(noted_levels - 1) : pass_token())) return false;
     }
-    if (is_new) known_[noted].end = at_;
+    if (noted) known_[*noted].end = at_;
     return true;
   }
 
@@ -498,7 +509,8 @@ class Reader {
   std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either
-  std::size_t known_at_ = 0;  ///< those before it lie before the cursor
+  std::optional<std::size_t> member_;  ///< place in `known_` of the container in the root in which the cursor is
+  std::size_t known_at_ = 0;           ///< those before it lie before the cursor
   std::optional<Error> failure_;
 };
 
