@@ -17,7 +17,8 @@ constexpr std::size_t kProtectedPercent = 80;   ///< 80 % of the others for what
 constexpr std::size_t kBytesPerThing = 4096;    ///< The sketch has a counter for each; smaller answers are no burden.
 constexpr std::size_t kMostThings = 1u << 20;
 constexpr unsigned kMostStrangers = 8;    ///< Comparisons in vain, of the same beginnings and ends with other things between:
-constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared.
+constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared,
+constexpr unsigned kMostLeftOut = 4096;    ///< and twice as many after each that is in vain too, up to this.
 constexpr std::size_t kKnownStrangers = 256;  ///< families
 constexpr std::size_t kMapBytes = 192;          ///< Of an entry in both maps and in its list, about.
 
@@ -61,11 +62,16 @@ class Strangers {
   /// Whether the family's next question is to be compared with others.
   bool compare(std::uint64_t family) noexcept {
     Known& known = place(family);
-    return known.family != family || known.in_vain < kMostStrangers || ++known.left_out % kStrangersAgain == 0;
+    if (known.family != family || known.in_vain < kMostStrangers) return true;
+    if (++known.left_out < known.pause) return false;
+    known.left_out = 0;
+    known.pause = std::min(2 * known.pause, kMostLeftOut);
+    return true;
   }
   void compared(std::uint64_t family, bool was_same) noexcept {
     Known& known = place(family);
-    if (known.family != family) known = {family, 0, 0};
+    if (known.family != family || was_same) known = {};
+    known.family = family;
     known.in_vain = was_same ? 0 : std::min(known.in_vain + 1, kMostStrangers);
   }
 
@@ -73,7 +79,8 @@ class Strangers {
   struct Known {
     std::uint64_t family = 0;
     unsigned in_vain = 0;   ///< comparisons in a row that found nothing
-    unsigned left_out = 0;  ///< comparisons that were not made since
+    unsigned left_out = 0;  ///< comparisons that were not made since the last one
+    unsigned pause = kStrangersAgain;
   };
   Known& place(std::uint64_t family) noexcept { return known_.at(family % known_.size()); }
 
