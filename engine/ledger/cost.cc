@@ -155,9 +155,20 @@ std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, s
   return has_tier_price(provider, model, usage.tier, snapshot) ? std::string() : usage.tier;
 }
 
-config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
+                       std::string_view service_tier) {
   constexpr config::Rates kFree{0, 0, 0, 0, 0};
-  return is_free(provider, snapshot) ? kFree : rates_of(prompt, provider, model, snapshot);
+  return is_free(provider, snapshot) ? kFree : rates_of(prompt, provider, model, snapshot, service_tier);
+}
+
+std::vector<std::string_view> priced_tiers(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  std::vector<std::string_view> tiers;
+  for (const config::Price& price : snapshot.prices) {
+    const std::string_view name = price.model;
+    const std::size_t at = name.rfind('@');
+    if (at != std::string_view::npos && is_for_tier(price, provider, model, name.substr(at + 1))) tiers.push_back(name.substr(at + 1));
+  }
+  return tiers;
 }
 
 std::string_view priced_model(std::string_view provider, std::string_view asked, std::string_view answered,

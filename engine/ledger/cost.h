@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "chat/usage.h"
 #include "config/models.h"
@@ -24,7 +26,11 @@ std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, s
 /// What each token costs there when nothing else is reported: cost_at() with it is cost_nanousd(). Rates that are not known are
 /// unset.
 /// @param prompt of the request, in tokens: decides the price tier
-config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
+/// @param service_tier of the answer (Usage::tier); empty: the standard one
+config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
+                       std::string_view service_tier = {});
+/// The service tiers for which `prices` has a row for the model. Views into the snapshot.
+std::vector<std::string_view> priced_tiers(std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
 
 /// The model whose price an answer has. `answered`, which the reply names, when its price is known and it is another model than
 /// `asked` (a router's choice, a provider's own fallback, what stands behind a deployment's name), not the same by another name;

@@ -170,6 +170,27 @@ std::int64_t MostBilled::prompt_tokens(const rules::Target& target, const config
   return by_bytes;
 }
 
+namespace {
+
+/// The dearest way of billing so many tokens; nullopt: their plain price is not known.
+std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t output, bool kept_an_hour, const config::Rates& rates) {
+  std::array<chat::Usage, 3> ways;
+  ways[0].input_tokens = input;
+  ways[1].cache_write_tokens = input;
+  ways[2].cache_write_tokens = input;
+  ways[2].cache_write_1h_tokens = input;
+  std::int64_t dearest = 0;
+  for (std::size_t i = 0; i < (kept_an_hour ? ways.size() : ways.size() - 1); ++i) {
+    ways[i].output_tokens = output;
+    const auto cost = ledger::cost_at(ways[i], rates);
+    if (!cost && i == 0) return std::nullopt;
+    if (cost) dearest = std::max(dearest, *cost);
+  }
+  return dearest;
+}
+
+}  // namespace
+
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
                                                const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config) {
   std::int64_t worst = 0;
@@ -177,18 +198,15 @@ std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> ta
     const config::Model* model = config.models().find(target.model, target.provider);
     const std::int64_t input = most.prompt_tokens(target, model);
     const std::int64_t output = most.choices * std::min(output_tokens(decision, outline, model), limits::kUsageTokens);
-    // However the prompt is cached it is as long, so the price tier is the same.
-    const config::Rates rates = ledger::rates_at(input, target.provider, target.model, config);
-    std::array<chat::Usage, 3> ways;
-    ways[0].input_tokens = input;
-    ways[1].cache_write_tokens = input;
-    ways[2].cache_write_tokens = input;
-    ways[2].cache_write_1h_tokens = input;
-    for (std::size_t i = 0; i < (most.kept_an_hour ? ways.size() : ways.size() - 1); ++i) {
-      ways[i].output_tokens = output;
-      const auto cost = ledger::cost_at(ways[i], rates);
-      if (!cost && i == 0) return std::nullopt;
-      if (cost) worst = std::max(worst, *cost);
+    std::vector<std::string_view> tiers;
+    if (most.prompt.names_tier) tiers = ledger::priced_tiers(target.provider, target.model, config);
+    tiers.emplace_back();  // the standard one, in which whoever asks for another may be served
+    for (const std::string_view tier : tiers) {
+      // However the prompt is cached it is as long, so the price tier is the same.
+      const config::Rates rates = ledger::rates_at(input, target.provider, target.model, config, tier);
+      const auto cost = dearest_nanousd(input, output, most.kept_an_hour, rates);
+      if (!cost) return std::nullopt;
+      worst = std::max(worst, *cost);
     }
   }
   return worst;

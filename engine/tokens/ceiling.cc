@@ -40,6 +40,13 @@ bool names_more(std::string_view key) {
   return std::find(kNames.begin(), kNames.end(), key) != kNames.end();
 }
 
+/// OpenAI's service_tier "priority" or "auto", Anthropic's speed "fast".
+bool names_tier(std::string_view key, const json::Value& value) {
+  constexpr std::array<std::string_view, 3> kStandard = {"\"default\"", "\"standard\"", "\"standard_only\""};
+  if (key != "service_tier" && key != "speed") return false;
+  return std::find(kStandard.begin(), kStandard.end(), value.peek_raw()) == kStandard.end();
+}
+
 /// Tools that the client runs: their results come with the next request. What a provider runs itself is read and billed within
 /// this one.
 bool runs_here(std::string_view type) {
@@ -137,6 +144,7 @@ Ceiling ceiling_of(const chat::Outline& outline, json::Document& document) {
     json::Value& value = root->value();
     if (value.is_null()) continue;
     const std::string_view key = root->key();
+    ceiling.names_tier = ceiling.names_tier || names_tier(key, value);
     // OpenAI's stored prompts; /v1/completions has its text there.
     if (names_more(key) || (key == "prompt" && value.is(json::Type::kObject))) {
       ceiling.open = true;

@@ -21,6 +21,7 @@ struct Ceiling {
   std::int64_t images = 0;       ///< each as large as the model takes them
   bool open = false;  ///< files, sound, or what the provider keeps of earlier turns: only the model's context bounds these
   bool each_alone = false;  ///< a list of texts, each of which has the model's context for itself
+  bool names_tier = false;  ///< asks for a service tier or a speed other than the standard one
   bool all_here = true;  ///< false: the provider adds to the prompt what the body only names, so counting it says less
 };
 /// @param body the request as the client sent it; `outline` is of it. Reads the body's own members once, not its conversation;

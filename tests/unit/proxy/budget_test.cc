@@ -147,6 +147,30 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   CHECK_FALSE(worst().has_value());
 }
 
+TEST_CASE("the worst case of a request that names a service tier is the dearest one that has a price") {
+  config::Snapshot config;
+  const auto price_of = [](std::string model, std::int64_t output_picousd) {
+    config::Price price;
+    price.model = std::move(model);
+    price.rates.output_picousd = output_picousd;
+    return price;
+  };
+  config.prices = {price_of("m", 10'000'000), price_of("m@flex", 5'000'000), price_of("x,m*@fast", 60'000'000), price_of("y,m@slow", 90'000'000)};
+  config.prices.front().rates.input_picousd = 1'000'000;
+  chat::Outline outline;
+  outline.max_tokens = 100;
+  rules::Decision decision;
+  decision.targets = {{"x", "m"}};
+  MostBilled most;
+  most.prompt.text_tokens = 1000;
+  const auto worst = [&] { return worst_case_nanousd(decision.targets, decision, outline, most, config); };
+  CHECK(worst() == 1000 * 1000 + 100 * 10'000);
+  most.prompt.names_tier = true;
+  CHECK(worst() == 1000 * 1000 + 100 * 60'000);
+  config.prices.resize(2);  // of a cheaper one alone the standard one is the worst: it may be full
+  CHECK(worst() == 1000 * 1000 + 100 * 10'000);
+}
+
 TEST_CASE("what gives no text needs no price for it") {
   config::Snapshot config;
   config::Price price;

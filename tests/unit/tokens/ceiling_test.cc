@@ -133,6 +133,16 @@ TEST_CASE("tools that a provider runs itself add to the prompt, those of the cli
   CHECK(with(R"({"type":null,"name":"t","input_schema":{"type":"object"}})") < 2000);
 }
 
+TEST_CASE("a request names a service tier when it asks for another one than the standard one") {
+  const auto names = [](const std::string& member) { return ceiling(dialect::openai_chat(), saying("\"hi\"", member)).names_tier; };
+  CHECK_FALSE(names(""));
+  for (const char* standard : {R"("service_tier":null,)", R"("service_tier":"default",)", R"("speed":"standard",)", R"("service_tier": "standard_only" ,)"})
+    CHECK_FALSE(names(standard));
+  for (const char* other : {R"("service_tier":"priority",)", R"("service_tier":"auto",)", R"("speed":"fast",)", R"("service\u005ftier":"flex",)",
+                            R"("service_tier":"default","service_tier":"priority",)"})
+    CHECK(names(other));
+}
+
 TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
   Calibration calibration;
   const std::string first = saying(quoted(std::string(4000, 'x')));
