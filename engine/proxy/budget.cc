@@ -189,6 +189,22 @@ std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t out
   return dearest;
 }
 
+/// The same at the dearest of the tiers in which a provider may serve a model.
+std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t output, const MostBilled& most, std::string_view provider,
+                                            std::string_view model, const config::Snapshot& config) {
+  std::vector<std::string_view> tiers;
+  if (most.prompt.names_tier) tiers = ledger::priced_tiers(provider, model, config);
+  tiers.emplace_back();  // the standard one, in which whoever asks for another may be served
+  std::int64_t dearest = 0;
+  for (const std::string_view tier : tiers) {
+    // However the prompt is cached it is as long, so the price tier is the same.
+    const auto cost = dearest_nanousd(input, output, most.kept_an_hour, ledger::rates_at(input, provider, model, config, tier));
+    if (!cost) return std::nullopt;
+    dearest = std::max(dearest, *cost);
+  }
+  return dearest;
+}
+
 }  // namespace
 
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
@@ -197,17 +213,16 @@ std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> ta
   for (const rules::Target& target : targets) {
     const config::Model* model = config.models().find(target.model, target.provider);
     const std::int64_t input = most.prompt_tokens(target, model);
-    const std::int64_t output = most.choices * std::min(output_tokens(decision, outline, model), limits::kUsageTokens);
-    std::vector<std::string_view> tiers;
-    if (most.prompt.names_tier) tiers = ledger::priced_tiers(target.provider, target.model, config);
-    tiers.emplace_back();  // the standard one, in which whoever asks for another may be served
-    for (const std::string_view tier : tiers) {
-      // However the prompt is cached it is as long, so the price tier is the same.
-      const config::Rates rates = ledger::rates_at(input, target.provider, target.model, config, tier);
-      const auto cost = dearest_nanousd(input, output, most.kept_an_hour, rates);
-      if (!cost) return std::nullopt;
-      worst = std::max(worst, *cost);
+    const std::int64_t asked = std::max(output_tokens(decision, outline, model), most.prompt.fallback_output_tokens);
+    const std::int64_t output = most.choices * std::min(asked, limits::kUsageTokens);
+    auto run = dearest_nanousd(input, output, most, target.provider, target.model, config);
+    if (!run) return std::nullopt;
+    for (const std::string& fallback : most.prompt.fallback_models) {  // one whose price nobody knows is billed as the target
+      run = std::max(*run, dearest_nanousd(input, output, most, target.provider, fallback, config).value_or(0));
     }
+    std::int64_t all = 0;
+    if (__builtin_mul_overflow(*run, most.prompt.runs, &all)) all = std::numeric_limits<std::int64_t>::max();
+    worst = std::max(worst, all);
   }
   return worst;
 }

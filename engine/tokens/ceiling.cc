@@ -47,6 +47,38 @@ bool names_tier(std::string_view key, const json::Value& value) {
   return std::find(kStandard.begin(), kStandard.end(), value.peek_raw()) == kStandard.end();
 }
 
+/// Anthropic's `compaction`, and an edit that compacts among those of `context_management`, where other edits cost nothing.
+bool may_sum_up(std::string_view key, const json::Value& value) {
+  if (key == "compaction") return true;
+  const std::string_view edits = value.peek_raw();
+  return key == "context_management" && (edits.find("compact") != std::string_view::npos || edits.find('\\') != std::string_view::npos);
+}
+
+/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses.
+void add_fallbacks(json::Value& value, Ceiling& ceiling) {
+  if (!value.is(json::Type::kArray)) {
+    ++ceiling.runs;
+    return;
+  }
+  auto fallbacks = value.array();
+  while (fallbacks.ok() && fallbacks->next()) {
+    ++ceiling.runs;
+    if (!fallbacks->value().is(json::Type::kObject)) continue;
+    auto members = fallbacks->value().object();
+    while (members.ok() && members->next()) {
+      json::Value& member = members->value();
+      ceiling.names_tier = ceiling.names_tier || names_tier(members->key(), member);
+      if (members->key() == "model" && member.is(json::Type::kString)) {
+        const auto model = member.string();
+        if (model.ok()) ceiling.fallback_models.emplace_back(*model);
+      } else if (members->key() == "max_tokens" && member.is(json::Type::kNumber)) {
+        const auto tokens = member.integer();
+        if (tokens.ok()) ceiling.fallback_output_tokens = std::max(ceiling.fallback_output_tokens, *tokens);
+      }
+    }
+  }
+}
+
 /// Tools that the client runs: their results come with the next request. What a provider runs itself is read and billed within
 /// this one.
 bool runs_here(std::string_view type) {
@@ -145,6 +177,8 @@ Ceiling ceiling_of(const chat::Outline& outline, json::Document& document) {
     if (value.is_null()) continue;
     const std::string_view key = root->key();
     ceiling.names_tier = ceiling.names_tier || names_tier(key, value);
+    if (may_sum_up(key, value)) ++ceiling.runs;
+    if (key == "fallbacks") add_fallbacks(value, ceiling);
     // OpenAI's stored prompts; /v1/completions has its text there.
     if (names_more(key) || (key == "prompt" && value.is(json::Type::kObject))) {
       ceiling.open = true;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,11 @@ struct Ceiling {
   std::int64_t images = 0;       ///< each as large as the model takes them
   bool open = false;  ///< files, sound, or what the provider keeps of earlier turns: only the model's context bounds these
   bool each_alone = false;  ///< a list of texts, each of which has the model's context for itself
+  /// How often the provider may read the prompt and write an answer of max_tokens, each billed: once, once more to sum up a conversation
+  /// that is too long, and once for each model that it may fall back to by itself.
+  std::int64_t runs = 1;
+  std::vector<std::string> fallback_models;  ///< those it may fall back to, where the request names them
+  std::int64_t fallback_output_tokens = 0;   ///< the largest max_tokens of one of them; 0: none has its own
   bool names_tier = false;  ///< asks for a service tier or a speed other than the standard one
   bool all_here = true;  ///< false: the provider adds to the prompt what the body only names, so counting it says less
 };

@@ -171,6 +171,37 @@ TEST_CASE("the worst case of a request that names a service tier is the dearest 
   CHECK(worst() == 1000 * 1000 + 100 * 10'000);
 }
 
+TEST_CASE("the worst case has each run that a provider may add by itself, at the dearest model it may fall back to") {
+  config::Snapshot config;
+  const auto add_price = [&](std::string model, std::int64_t picousd) {
+    config::Price price;
+    price.model = std::move(model);
+    price.rates.input_picousd = picousd;
+    price.rates.output_picousd = picousd;
+    config.prices.push_back(price);
+  };
+  add_price("small", 1000);
+  add_price("large", 5000);
+  chat::Outline outline;
+  outline.max_tokens = 10;
+  rules::Decision decision;
+  decision.targets = {{"x", "small"}};
+  MostBilled most;
+  most.prompt.text_tokens = 90;
+  const auto worst = [&] { return worst_case_nanousd(decision.targets, decision, outline, most, config); };
+  CHECK(worst() == 100);
+  most.prompt.runs = 2;
+  CHECK(worst() == 200);
+  most.prompt.fallback_models = {"nobody-knows"};
+  CHECK(worst() == 200);
+  most.prompt.fallback_models = {"large", "nobody-knows"};
+  CHECK(worst() == 1000);
+  most.prompt.fallback_output_tokens = 110;
+  CHECK(worst() == 2000);
+  most.prompt.runs = std::numeric_limits<std::int64_t>::max();  // nobody sends so many, and they do not run over
+  CHECK(worst() == std::numeric_limits<std::int64_t>::max());
+}
+
 TEST_CASE("what gives no text needs no price for it") {
   config::Snapshot config;
   config::Price price;

@@ -143,6 +143,22 @@ TEST_CASE("a request names a service tier when it asks for another one than the 
     CHECK(names(other));
 }
 
+TEST_CASE("a provider may read a prompt once more to sum it up, and once for each model it falls back to") {
+  const auto with = [](const std::string& member) { return ceiling(dialect::anthropic(), saying("\"hi\"", member)); };
+  CHECK(with("").runs == 1);
+  CHECK(with(R"("context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},)").runs == 1);
+  CHECK(with(R"("context_management":{"edits":[{"type":"compact_20260112"}]},)").runs == 2);
+  CHECK(with(R"("context_management":{"edits":[{"type":"c\u006fmpact_20260112"}]},)").runs == 2);
+  CHECK(with(R"("compaction":{"type":"summarize"},)").runs == 2);
+  CHECK(with(R"("compaction":null,"fallbacks":null,)").runs == 1);
+  CHECK(with(R"("fallbacks":"default",)").runs == 2);
+  const Ceiling two = with(R"("fallbacks":[{"model":"claude-opus-5-5","max_tokens":64000,"speed":"fast"},{"model":"claude-haiku-5-5"}],)");
+  CHECK(two.runs == 3);
+  CHECK(two.fallback_models == std::vector<std::string>{"claude-opus-5-5", "claude-haiku-5-5"});
+  CHECK(two.fallback_output_tokens == 64000);
+  CHECK(two.names_tier);
+}
+
 TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
   Calibration calibration;
   const std::string first = saying(quoted(std::string(4000, 'x')));
