@@ -131,6 +131,7 @@ class Reader {
     count_ = 0;
     known_.clear();
     spelling_.reset();
+    watch({});
     go_to_start(unread == Escapes::kChecked);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
@@ -196,6 +197,12 @@ class Reader {
     if (!arena_.empty() && (arena_.size() > 4 || arena_.back().size > kKeptTextBytes)) arena_.clear();
     failure_.reset();
   }
+
+  void watch(std::string_view name) {
+    watched_ = name;
+    saw_watched_ = false;
+  }
+  [[nodiscard]] bool saw_watched() const { return saw_watched_; }
 
   [[nodiscard]] std::string_view text() const { return {text_, size_}; }
   [[nodiscard]] bool failed() const { return failure_.has_value(); }
@@ -288,6 +295,7 @@ class Reader {
     if (key != nullptr) {
       const auto name = byte(at_) == '"' ? decoded(at_) : std::nullopt;
       if (!name) return fail(at_, "expected a member name in quotes");
+      saw_watched_ = saw_watched_ || *name == watched_;
       *key = *name;
       *key_offset = offset(at_);
       ++at_;
@@ -475,9 +483,11 @@ class Reader {
 
   bool skip_key() {
     const auto name = byte(at_) == '"' ? inside(at_) : std::nullopt;
-    if (!name || !are_escapes_valid(name->data(), name->data() + name->size())) {
-      return fail(at_, "expected a member name in quotes");
-    }
+    if (!name) return fail(at_, "expected a member name in quotes");
+    const char* end = name->data() + name->size();
+    const bool is_plain = find_backslash(name->data(), end) == end;
+    if (!is_plain && !are_escapes_valid(name->data(), end)) return fail(at_, "expected a member name in quotes");
+    saw_watched_ = saw_watched_ || !is_plain || *name == watched_;
     ++at_;
     if (byte(at_) != ':') return fail(at_, "expected ':'");
     ++at_;
@@ -511,6 +521,8 @@ class Reader {
   std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either
   std::optional<std::size_t> member_;  ///< place in `known_` of the container in the root in which the cursor is
   std::size_t known_at_ = 0;           ///< those before it lie before the cursor
+  std::string_view watched_;
+  bool saw_watched_ = false;
   std::optional<Error> failure_;
 };
 
@@ -832,6 +844,10 @@ Result<Document> Document::open(std::string_view text) {
 void Document::rewind(Escapes unread) {
   reader_->rewind(unread);
 }
+
+void Document::watch(std::string_view name) { reader_->watch(name); }
+
+bool Document::saw_watched() const { return reader_->saw_watched(); }
 
 Result<Value> Document::root() {
   Value value;

@@ -153,6 +153,11 @@ class Document {
   /// second reading of it costs no second search for its structure.
   void rewind(Escapes unread = Escapes::kChecked);
 
+  /// From now on saw_watched() tells whether a member of this name was read or passed over, at any depth. `name` must outlive the document.
+  void watch(std::string_view name);
+  /// True also when a name that was passed over is written with escapes, so that it may be the one.
+  [[nodiscard]] bool saw_watched() const;
+
   /// The outermost value. Call once per reading.
   Result<Value> root();
   /// Error "the body must be a JSON object" when it is something else.

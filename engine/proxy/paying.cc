@@ -13,7 +13,6 @@
 #include "core/log.h"
 #include "core/search.h"
 #include "dialect/dialect.h"
-#include "ledger/cost.h"
 #include "ledger/spend_lookup.h"
 #include "proxy/gate.h"
 #include "tokens/counter.h"
@@ -56,17 +55,7 @@ std::string fingerprint(std::string_view credential) {
   return last_fingerprint;
 }
 
-/// True when some target takes a price of its own for a prompt that is kept an hour. Where none does it need not be known whether
-/// this one is.
-bool has_price_of_an_hour(const Plan& plan, const MostBilled& most, const config::Snapshot& config) {
-  return std::any_of(plan.decision.targets.begin(), plan.decision.targets.end(), [&](const rules::Target& target) {
-    const std::int64_t prompt = most.prompt_tokens(target, config.models().find(target.model, target.provider));
-    return ledger::rates_at(prompt, target.provider, target.model, config).cache_write_1h_picousd.value_or(0) > 0;
-  });
-}
-
-MostBilled most_billed(Plan& plan, const config::Snapshot& config) {
-  constexpr std::size_t kShort = 4096;  // looked through sooner than prices are looked up
+MostBilled most_billed(Plan& plan) {
   MostBilled most;
   const std::string_view body = *plan.body;
   if (!plan.document) {
@@ -80,7 +69,7 @@ MostBilled most_billed(Plan& plan, const config::Snapshot& config) {
   most.prompt = tokens::ceiling_of(plan.outline, *plan.document);
   most.prompt.each_alone = plan.spoken->passes_on();
   for (const rules::FieldEdit& edit : plan.decision.edits) most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
-  if (body.size() < kShort || has_price_of_an_hour(plan, most, config)) most.kept_an_hour = holds_either_rare(body, "1h", "\\u0");
+  most.kept_an_hour = plan.may_name_ttl && holds_either_rare(body, "1h", "\\u0");
   most.choices = plan.spoken == &dialect::openai_embeddings() ? 0 : plan.outline.choices;
   return most;
 }
@@ -183,7 +172,7 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   for (const ledger::Cap& cap : caps) {
     if (!spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
   }
-  visit.most_billed = most_billed(plan, config);
+  visit.most_billed = most_billed(plan);
   const rules::Decision& decision = plan.decision;
   auto worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
   const std::int64_t much = std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;

@@ -71,7 +71,9 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   const dialect::Dialect& spoken = *route.spoken;
   CCR_TRY(document, json::Document::open_view(body));
   plan.document = std::move(document);
+  plan.document->watch("ttl");
   CCR_TRY(outline, spoken.outline(*plan.document));
+  plan.may_name_ttl = plan.document->saw_watched();
   if (spoken.model_in_path()) {
     outline.model = dialect::decoded_segment(route.model);
     outline.stream = route.stream;

@@ -23,6 +23,7 @@ namespace ccrules::proxy {
 struct Plan : Pooled {
   std::optional<json::Document> document;  ///< over the body, until the first attempt has been written
   chat::Outline outline;
+  bool may_name_ttl = true;  ///< false: no member of the body is called `ttl`
   rules::Identity who;
   rules::Facts facts;
   rules::FactRecorder recorder;

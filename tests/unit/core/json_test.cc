@@ -294,5 +294,34 @@ TEST_CASE("a second reading goes around what any first one passed over, and read
     CHECK(root->done().ok());
     CHECK(document->at_end().ok());
     CHECK(seen == R"({"x":[1,{"type":"no"}]}t)" + deep + R"("t"u[{"type":1}]"u"[ ])");
+    document->rewind();  // once more, over what was read now
+    auto again = document->root_object();
+    std::string members;
+    while (again->next()) members += *again->value().raw();
+    CHECK(document->at_end().ok());
+    CHECK(members == R"({"x":[1,{"type":"no"}]}[{"c":)" + deep + R"(,"type":"t"},{"c":[{"type":1}],"type":"u"}][ ])");
   }
+}
+
+TEST_CASE("a watched name is seen wherever it stands, read or passed over") {
+  const auto sees = [](const std::string& text, bool read) {
+    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+    REQUIRE(document.ok());
+    document->watch("ttl");
+    auto root = document->root_object();
+    while (read && root->next()) {
+      if (root->value().is(json::Type::kObject)) CHECK(root->value().object()->done().ok());
+    }
+    CHECK(document->at_end().ok());
+    return document->saw_watched();
+  };
+  for (const bool read : {false, true}) {
+    CAPTURE(read);
+    CHECK_FALSE(sees(R"({"a":"ttl","b":["ttl",{"ttls":1,"TTL":2}],"c":{"d":{}}})", read));
+    CHECK(sees(R"({"a":[{"b":{"ttl":"1h"}}]})", read));
+    CHECK(sees(R"({"ttl":1})", read));
+    CHECK(sees(R"({"a":{"ttl":1}})", read));
+    CHECK(sees(R"({"a":{"b":[{"t\u0074l":1}]}})", read));
+  }
+  CHECK_FALSE(sees(R"({"a":1})", true));  // a document is watched for itself
 }
