@@ -50,8 +50,9 @@ bool names_tier(std::string_view key, const json::Value& value) {
 /// Anthropic's `compaction`, and an edit that compacts among those of `context_management`, where other edits cost nothing.
 bool may_sum_up(std::string_view key, const json::Value& value) {
   if (key == "compaction") return true;
+  if (key != "context_management") return false;
   const std::string_view edits = value.peek_raw();
-  return key == "context_management" && (edits.find("compact") != std::string_view::npos || edits.find('\\') != std::string_view::npos);
+  return edits.find("compact") != std::string_view::npos || edits.find('\\') != std::string_view::npos;
 }
 
 /// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses.
