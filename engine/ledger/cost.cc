@@ -82,8 +82,8 @@ bool has_own_price(std::string_view provider, std::string_view model, const conf
                      [&](const config::Price& price) { return price_is_for(price, provider, model); });
 }
 
-/// The model whose price a part of an answer's bill has. `named` by the part itself, when its price is known and it is another
-/// model than `answered`, not the same by another name; else `answered`.
+/// The model whose price a part of an answer's bill has that another model made. `named` by the part itself, when its price is known
+/// and it is another model than `answered`, not the same by another name; else `answered`.
 std::string_view part_model(std::string_view provider, std::string_view answered, std::string_view named,
                             const config::Snapshot& snapshot) {
   if (named.empty() || named == answered) return answered;
@@ -109,9 +109,16 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
     if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens) return std::nullopt;
     return tier_cost(usage, provider, model, usage.tier, snapshot);
   }
+  const bool fell_back = std::any_of(usage.iterations.begin(), usage.iterations.end(),
+                                     [](const chat::Iteration& part) { return part.type == "fallback_message"; });
   std::int64_t sum = 0;
   for (const chat::Iteration& part : usage.billed()) {
-    const std::string_view at = at_requested && part.is_by_asked() ? model : part_model(provider, model, part.model, snapshot);
+    std::string_view at = model;
+    if (!part.is_by_asked() || (fell_back && !at_requested)) {
+      at = part_model(provider, model, part.model, snapshot);
+    } else if (!at_requested) {
+      at = priced_model(provider, model, part.model, snapshot);  // it may only call itself by another name
+    }
     const auto cost = tier_cost(usage_of(part), provider, at, usage.tier, snapshot);
     if (!cost) return std::nullopt;
     if (__builtin_add_overflow(sum, *cost, &sum)) sum = std::numeric_limits<std::int64_t>::max();

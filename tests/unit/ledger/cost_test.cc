@@ -154,6 +154,10 @@ TEST_CASE("each part of a bill has the price of the model that it names, and its
   // What the operator says of one model says nothing of the other, and is for all spellings of it.
   CHECK(bill({part("advisor_message", "claude-opus-4-1", 800, 100), part("message", "claude-haiku-5-5-20261001", 60'000, 10)},
              {price("claude-haiku-5-5", 1'000'000, 1'000'000)}) == 60'010 * 1000 + advice);
+  // Nor does the name that a deployment's model gives itself, as in answers without parts.
+  CHECK(bill({part("message", "claude-opus-4-1", 60'000, 10)}, {price("claude-haiku-5-5", 1'000'000, 1'000'000)}) == 60'010 * 1000);
+  CHECK(bill({part("message", "claude-opus-4-1", 500, 1), part("fallback_message", "claude-haiku-5-5", 60'000, 10)},
+             {price("claude-haiku-5-5", 1'000'000, 1'000'000)}) == 60'010 * 1000 + 500 * 15'000 + 75'000);
   CHECK(bill({part("message", "claude-opus-4-1", 500, 0), part("fallback_message", "claude-haiku-5-5", 60'000, 10)}) == answer);
   CHECK(bill({part("message", "claude-opus-4-1", 500, 1), part("fallback_message", "claude-haiku-5-5", 60'000, 10)}) == answer + 500 * 15'000 + 75'000);
   // At the model that was asked for the advice would have cost the same.
