@@ -65,14 +65,18 @@ class Strangers {
     if (known.family != family || known.in_vain < kMostStrangers) return true;
     if (++known.left_out < known.pause) return false;
     known.left_out = 0;
-    known.pause = std::min(2 * known.pause, kMostLeftOut);
     return true;
   }
   void compared(std::uint64_t family, bool was_same) noexcept {
     Known& known = place(family);
     if (known.family != family || was_same) known = {};
     known.family = family;
-    known.in_vain = was_same ? 0 : std::min(known.in_vain + 1, kMostStrangers);
+    if (was_same) return;
+    if (known.in_vain < kMostStrangers) {
+      ++known.in_vain;
+    } else {
+      known.pause = std::min(2 * known.pause, kMostLeftOut);
+    }
   }
 
  private:

@@ -129,9 +129,8 @@ class Reader {
     text_ = text.data();
     size_ = text.size();
     count_ = 0;
-    known_.clear();
-    spelling_.reset();
     watch({});
+    spelling_.reset();
     go_to_start(unread == Escapes::kChecked);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
@@ -201,6 +200,7 @@ class Reader {
   void watch(std::string_view name) {
     watched_ = name;
     saw_watched_ = false;
+    known_.clear();  // what is jumped over shows no names
   }
   [[nodiscard]] bool saw_watched() const { return saw_watched_; }
 
@@ -328,7 +328,7 @@ class Reader {
     return end;
   }
 
-  /// Where to look in `known_` for what begins at `index`, which is not before the cursor, or behind it.
+  /// Where to look in `known_` for what begins at `index` or behind it; `index` is not before the cursor.
   [[nodiscard]] std::size_t known_from(std::uint32_t index) {
     while (known_at_ < known_.size() && known_[known_at_].begin < std::min(index, at_)) ++known_at_;
     return known_at_;
