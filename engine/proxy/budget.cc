@@ -8,6 +8,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "ledger/cost.h"
+#include "rules/field_edit.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -48,21 +49,14 @@ void add_cap(std::vector<ledger::Cap>& caps, const config::Budget& budget, std::
 
 /// The output that the request asks for once the rules have edited it.
 std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const config::Model* model) {
-  constexpr std::int64_t kUnsaid = -1;
-  std::int64_t tokens = outline.max_tokens.value_or(kUnsaid);
+  std::string asked = outline.max_tokens ? std::to_string(*outline.max_tokens) : std::string();
   for (const rules::FieldEdit& edit : decision.edits) {
-    if (edit.field != "max_tokens") continue;
-    const std::int64_t value = text::to_int(edit.value_json).value_or(kUnsaid);
-    if (edit.kind == rules::FieldEdit::Kind::kRemove) tokens = kUnsaid;
-    if (value < 0) continue;
-    if (edit.kind == rules::FieldEdit::Kind::kSet) tokens = value;
-    if (edit.kind == rules::FieldEdit::Kind::kAtMost && tokens >= 0) tokens = std::min(tokens, value);
-    if (edit.kind == rules::FieldEdit::Kind::kAtLeast && tokens >= 0) tokens = std::max(tokens, value);
-    if (edit.kind == rules::FieldEdit::Kind::kDefault && tokens < 0) tokens = value;
+    if (edit.field == "max_tokens") asked = rules::edited(edit, asked).value_or(asked);
   }
   const std::optional<std::int64_t> most = model == nullptr ? std::nullopt : model->max_output_tokens;
-  if (tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
-  return most ? std::min(tokens, *most) : tokens;
+  const std::optional<std::int64_t> tokens = text::to_int(asked);
+  if (!tokens || *tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
+  return most ? std::min(*tokens, *most) : *tokens;
 }
 
 std::string dollars(std::int64_t nanousd) {
@@ -192,15 +186,17 @@ std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t out
 /// The same at the dearest of the tiers in which a provider may serve a model.
 std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t output, const MostBilled& most, std::string_view provider,
                                             std::string_view model, const config::Snapshot& config) {
-  std::vector<std::string_view> tiers;
-  if (most.prompt.names_tier) tiers = ledger::priced_tiers(provider, model, config);
-  tiers.emplace_back();  // the standard one, in which whoever asks for another may be served
   std::int64_t dearest = 0;
-  for (const std::string_view tier : tiers) {
+  const auto add = [&](std::string_view tier) {
     // However the prompt is cached it is as long, so the price tier is the same.
     const auto cost = dearest_nanousd(input, output, most.kept_an_hour, ledger::rates_at(input, provider, model, config, tier));
-    if (!cost) return std::nullopt;
-    dearest = std::max(dearest, *cost);
+    dearest = std::max(dearest, cost.value_or(0));
+    return cost.has_value();
+  };
+  if (!add({})) return std::nullopt;
+  for (const std::string_view tier : ledger::priced_tiers(provider, model, config)) {
+    const bool possible = tier == "fast" ? most.prompt.names_speed : !most.prompt.standard_tier;
+    if (possible && !add(tier)) return std::nullopt;
   }
   return dearest;
 }
@@ -211,14 +207,20 @@ std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> ta
                                                const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config) {
   std::int64_t worst = 0;
   for (const rules::Target& target : targets) {
+    const auto output_of = [&](const config::Model* model) {
+      const std::int64_t asked = std::max(output_tokens(decision, outline, model), most.prompt.other_output_tokens);
+      return most.choices * std::min(asked, limits::kUsageTokens);
+    };
     const config::Model* model = config.models().find(target.model, target.provider);
-    const std::int64_t input = most.prompt_tokens(target, model);
-    const std::int64_t asked = std::max(output_tokens(decision, outline, model), most.prompt.fallback_output_tokens);
-    const std::int64_t output = most.choices * std::min(asked, limits::kUsageTokens);
-    auto run = dearest_nanousd(input, output, most, target.provider, target.model, config);
+    auto run = dearest_nanousd(most.prompt_tokens(target, model), output_of(model), most, target.provider, target.model, config);
     if (!run) return std::nullopt;
-    for (const std::string& fallback : most.prompt.fallback_models) {  // one whose price nobody knows is billed as the target
-      run = std::max(*run, dearest_nanousd(input, output, most, target.provider, fallback, config).value_or(0));
+    for (const std::string& other : most.prompt.other_models) {
+      const config::Model* known = config.models().find(other, target.provider);
+      const std::int64_t input =
+          tokens::most_tokens(most.prompt, other, known == nullptr ? std::nullopt : known->context_tokens);
+      // What a model costs whose price nobody knows is counted as the target's.
+      const auto cost = dearest_nanousd(input, output_of(known), most, target.provider, other, config);
+      run = std::max(*run, cost.value_or(0));
     }
     std::int64_t all = 0;
     if (__builtin_mul_overflow(*run, most.prompt.runs, &all)) all = std::numeric_limits<std::int64_t>::max();

@@ -44,7 +44,8 @@ struct MostBilled {
 };
 
 /// The most that a request can cost at the dearest of some targets: all of the prompt written to the prompt cache, all the
-/// output that is asked for once the decision's edits are made. nullopt: the price of some target is not known.
+/// output that is asked for once the decision's edits are made, at the dearest tier in which it may be served, as often as the provider
+/// may run by itself. nullopt: the price of some target is not known.
 std::optional<std::int64_t> worst_case_nanousd(std::span<const rules::Target> targets, const rules::Decision& decision,
                                                const chat::Outline& outline, const MostBilled& most, const config::Snapshot& config);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <functional>
 #include <map>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "dialect/spent_request.h"
 #include "http/name_set.h"
 #include "provider/provider.h"
+#include "rules/field_edit.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -66,13 +66,6 @@ std::vector<std::string> path_of(std::string_view field, std::string_view dialec
   return path;
 }
 
-std::optional<double> as_number(std::string_view json) {
-  double number = 0;
-  const auto [end, failed] = std::from_chars(json.data(), json.data() + json.size(), number);
-  if (failed != std::errc() || end != json.data() + json.size()) return std::nullopt;
-  return number;
-}
-
 /// The member's current JSON, empty when it is absent.
 std::string current_json(std::string_view body, const std::vector<std::string>& path) {
   auto document = json::Document::open(body);
@@ -93,49 +86,6 @@ std::string current_json(std::string_view body, const std::vector<std::string>& 
     if (!entered) return {};
   }
   return {};
-}
-
-/// The first of a list of JSON values when `current` is there and not among them.
-std::optional<std::string> one_of(std::string_view list_json, const std::string& current) {
-  if (current.empty()) return std::nullopt;
-  auto document = json::Document::open(list_json);
-  if (!document) return std::nullopt;
-  auto root = document->root();
-  if (!root) return std::nullopt;
-  auto list = root->array();
-  std::optional<std::string> first;
-  while (list.ok() && list->next()) {
-    auto raw = list->value().raw();
-    if (!raw) return std::nullopt;
-    const auto a = as_number(*raw);
-    const auto b = as_number(current);
-    if (*raw == current || (a && b && *a == *b)) return std::nullopt;
-    if (!first) first = std::string(*raw);
-  }
-  return first;
-}
-
-/// What the member becomes, or nothing when it stays as it is. An empty string removes it.
-std::optional<std::string> edited(const FieldEdit& edit, const std::string& current) {
-  switch (edit.kind) {
-    case FieldEdit::Kind::kSet:
-      return edit.value_json;
-    case FieldEdit::Kind::kDefault:
-      return current.empty() || current == "null" ? std::optional(edit.value_json) : std::nullopt;
-    case FieldEdit::Kind::kRemove:
-      return current.empty() ? std::nullopt : std::optional(std::string());
-    case FieldEdit::Kind::kOneOf:
-      return one_of(edit.value_json, current);
-    case FieldEdit::Kind::kAtMost:
-    case FieldEdit::Kind::kAtLeast: {
-      const auto now = as_number(current);
-      const auto limit = as_number(edit.value_json);
-      if (!now || !limit) return std::nullopt;
-      const bool outside = edit.kind == FieldEdit::Kind::kAtMost ? *now > *limit : *now < *limit;
-      return outside ? std::optional(edit.value_json) : std::nullopt;
-    }
-  }
-  return std::nullopt;
 }
 
 constexpr http::NameSet kNeverForwarded{std::array<std::string_view, 18>{
@@ -174,7 +124,7 @@ template <class Number>
 void edit_number(const FieldEdit& edit, std::optional<Number>& field) {
   const auto now = edited(edit, json_of(field));
   if (!now) return;
-  const auto number = as_number(*now);
+  const auto number = rules::as_number(*now);
   field = number ? std::optional<Number>(static_cast<Number>(*number)) : std::nullopt;
 }
 
@@ -223,7 +173,7 @@ void edit_thinking(const FieldEdit& edit, chat::ThinkingMode& field) {
   }
   if (!whole) return;
   field.budget_tokens.reset();
-  if (const auto budget = as_number(member_json(*now, "budget_tokens"))) {
+  if (const auto budget = rules::as_number(member_json(*now, "budget_tokens"))) {
     field.budget_tokens = static_cast<std::int64_t>(*budget);
   }
 }
@@ -346,10 +296,15 @@ std::size_t place_of(std::string_view part, std::string_view whole) {
   return inside ? static_cast<std::size_t>(part.data() - whole.data()) : std::string_view::npos;
 }
 
-/// The fields that Connection names as of this hop.
+/// The fields that Connection, of which there may be several, names as of this hop.
 std::vector<std::string_view> named_in_connection(const http::Headers& headers) {
-  const std::string_view names = headers.get("connection");
-  return names.empty() ? std::vector<std::string_view>() : text::split(names, ',');
+  std::vector<std::string_view> named;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const auto [name, value] = headers.at(i);
+    if (!text::equals_ignore_case(name, "connection")) continue;
+    for (const std::string_view one : text::split(value, ',')) named.push_back(one);
+  }
+  return named;
 }
 
 /// HTTP's own fields of one hop, and those that Connection has `named`.

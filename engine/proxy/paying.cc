@@ -68,7 +68,10 @@ MostBilled most_billed(Plan& plan) {
   }
   most.prompt = tokens::ceiling_of(plan.outline, *plan.document);
   most.prompt.each_alone = plan.spoken->passes_on();
-  for (const rules::FieldEdit& edit : plan.decision.edits) most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
+  for (const rules::FieldEdit& edit : plan.decision.edits) {
+    most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
+    if (edit.field == "service_tier") most.prompt.standard_tier = false;
+  }
   most.kept_an_hour = plan.may_name_ttl && holds_either_rare(body, "1h", "\\u0");
   most.choices = plan.spoken == &dialect::openai_embeddings() ? 0 : plan.outline.choices;
   return most;

@@ -21,6 +21,8 @@ constexpr std::int64_t kSchemaTokens = 200;
 constexpr std::int64_t kUnknownContextTokens = 1'000'000;
 /// What one tool that a provider runs itself (web search) may add to the prompt: a rule of thumb.
 constexpr std::int64_t kServerToolTokens = 100'000;
+/// Of one tool that asks a model of its own.
+constexpr std::int64_t kMostUses = 1000;
 /// What a header makes of the context of Claude Sonnet 4 and 4.5 (`anthropic-beta: context-1m-2025-08-07`).
 constexpr std::int64_t kLongContextTokens = 1'000'000;
 
@@ -40,11 +42,10 @@ bool names_more(std::string_view key) {
   return std::find(kNames.begin(), kNames.end(), key) != kNames.end();
 }
 
-/// OpenAI's service_tier "priority" or "auto", Anthropic's speed "fast".
-bool names_tier(std::string_view key, const json::Value& value) {
+/// True when a service_tier or a speed is none that costs more than the standard one.
+bool is_standard(const json::Value& value) {
   constexpr std::array<std::string_view, 3> kStandard = {"\"default\"", "\"standard\"", "\"standard_only\""};
-  if (key != "service_tier" && key != "speed") return false;
-  return std::find(kStandard.begin(), kStandard.end(), value.peek_raw()) == kStandard.end();
+  return std::find(kStandard.begin(), kStandard.end(), value.peek_raw()) != kStandard.end();
 }
 
 /// Anthropic's `compaction`, and an edit that compacts among those of `context_management`, where other edits cost nothing.
@@ -55,28 +56,41 @@ bool may_sum_up(std::string_view key, const json::Value& value) {
   return edits.find("compact") != std::string_view::npos || edits.find('\\') != std::string_view::npos;
 }
 
-/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses.
-void add_fallbacks(json::Value& value, Ceiling& ceiling) {
-  if (!value.is(json::Type::kArray)) {
-    ++ceiling.runs;
-    return;
+/// A model that the provider may run by itself, with what it is asked: {"model": …, "max_tokens": …}.
+void add_model(json::Object& members, Ceiling& ceiling) {
+  json::Value& value = members.value();
+  if (members.key() == "model" && value.is(json::Type::kString)) {
+    const auto model = value.string();
+    if (model.ok()) ceiling.other_models.emplace_back(*model);
+  } else if (members.key() == "max_tokens" && value.is(json::Type::kNumber)) {
+    const auto tokens = value.integer();
+    if (tokens.ok()) ceiling.other_output_tokens = std::max(ceiling.other_output_tokens, *tokens);
+  } else if (members.key() == "speed") {
+    ceiling.names_speed = ceiling.names_speed || !is_standard(value);
   }
+}
+
+/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses. @return how many.
+std::int64_t add_fallbacks(json::Value& value, Ceiling& ceiling) {
+  if (!value.is(json::Type::kArray)) return 1;
+  std::int64_t count = 0;
   auto fallbacks = value.array();
   while (fallbacks.ok() && fallbacks->next()) {
-    ++ceiling.runs;
+    ++count;
     if (!fallbacks->value().is(json::Type::kObject)) continue;
     auto members = fallbacks->value().object();
-    while (members.ok() && members->next()) {
-      json::Value& member = members->value();
-      ceiling.names_tier = ceiling.names_tier || names_tier(members->key(), member);
-      if (members->key() == "model" && member.is(json::Type::kString)) {
-        const auto model = member.string();
-        if (model.ok()) ceiling.fallback_models.emplace_back(*model);
-      } else if (members->key() == "max_tokens" && member.is(json::Type::kNumber)) {
-        const auto tokens = member.integer();
-        if (tokens.ok()) ceiling.fallback_output_tokens = std::max(ceiling.fallback_output_tokens, *tokens);
-      }
-    }
+    while (members.ok() && members->next()) add_model(*members, ceiling);
+  }
+  return count;
+}
+
+/// OpenRouter's `models`: one of them answers.
+void add_choices(json::Value& value, Ceiling& ceiling) {
+  auto models = value.array();
+  while (models.ok() && models->next()) {
+    if (!models->value().is(json::Type::kString)) continue;
+    const auto model = models->value().string();
+    if (model.ok()) ceiling.other_models.emplace_back(*model);
   }
 }
 
@@ -102,11 +116,14 @@ bool is_local(json::Value& value) {
 }
 
 /// One tool: true when the provider runs it. Names may be written with escapes, and the last `type` of several is the one that counts.
-bool runs_there(json::Value& value) {
+/// With a model of its own (Anthropic's advisor) it is asked as often as `max_uses` says, once where nothing is said.
+bool runs_there(json::Value& value, Ceiling& ceiling) {
   std::string type;
   bool named = false;
   bool local = false;
   bool more = false;  // Gemini's {"googleSearch": {}}, perhaps beside {"functionDeclarations": [...]}
+  std::int64_t uses = 1;
+  const std::size_t models = ceiling.other_models.size();
   auto members = value.object();
   while (members.ok() && members->next()) {
     const std::string_view key = members->key();
@@ -117,20 +134,26 @@ bool runs_there(json::Value& value) {
       local = is_local(members->value());
     } else if (key == "name" || key == "function") {
       named = true;
+    } else if (key == "max_uses" && members->value().is(json::Type::kNumber)) {
+      const auto told = members->value().integer();
+      uses = told.ok() ? std::clamp<std::int64_t>(*told, 1, kMostUses) : kMostUses;
+    } else if (key == "model") {
+      add_model(*members, ceiling);
     } else if (key != "functionDeclarations" && key != "function_declarations") {
       more = true;
     }
   }
+  if (ceiling.other_models.size() > models) ceiling.runs += uses;
   if (type == "shell") return !local;
   return type.empty() ? !named && more : !runs_here(type);
 }
 
-std::int64_t tools_run_there(json::Value& value) {
-  if (value.is(json::Type::kObject)) return runs_there(value) ? 1 : 0;  // Gemini: one needs no brackets
+std::int64_t tools_run_there(json::Value& value, Ceiling& ceiling) {
+  if (value.is(json::Type::kObject)) return runs_there(value, ceiling) ? 1 : 0;  // Gemini: one needs no brackets
   std::int64_t count = 0;
   auto tools = value.array();
   while (tools.ok() && tools->next()) {
-    if (tools->value().is(json::Type::kObject) && runs_there(tools->value())) ++count;
+    if (tools->value().is(json::Type::kObject) && runs_there(tools->value(), ceiling)) ++count;
   }
   return count;
 }
@@ -171,15 +194,19 @@ Ceiling ceiling_of(const chat::Outline& outline, json::Document& document) {
   if (outline.media_bytes > 0 && !holds_rare(body, "\\u0")) ceiling.text_tokens -= std::min(outline.media_bytes, ceiling.text_tokens);
   if (outline.tools > 0) ceiling.text_tokens += kToolPromptTokens;
   if (outline.json_schema_answer) ceiling.text_tokens += kSchemaTokens;
+  bool sums_up = false;
+  std::optional<bool> standard_tier;
   document.rewind(json::Escapes::kUnchecked);
   auto root = document.root_object();
   while (root.ok() && root->next()) {
     json::Value& value = root->value();
     if (value.is_null()) continue;
     const std::string_view key = root->key();
-    ceiling.names_tier = ceiling.names_tier || names_tier(key, value);
-    if (may_sum_up(key, value)) ++ceiling.runs;
-    if (key == "fallbacks") add_fallbacks(value, ceiling);
+    if (key == "service_tier") standard_tier = is_standard(value) && standard_tier.value_or(true);
+    if (key == "speed") ceiling.names_speed = ceiling.names_speed || !is_standard(value);
+    sums_up = sums_up || may_sum_up(key, value);
+    if (key == "fallbacks") ceiling.runs += add_fallbacks(value, ceiling);
+    if (key == "models" && value.is(json::Type::kArray)) add_choices(value, ceiling);
     // OpenAI's stored prompts; /v1/completions has its text there.
     if (names_more(key) || (key == "prompt" && value.is(json::Type::kObject))) {
       ceiling.open = true;
@@ -192,11 +219,13 @@ Ceiling ceiling_of(const chat::Outline& outline, json::Document& document) {
       ceiling.text_tokens += kServerToolTokens;
       ceiling.all_here = false;
     } else if (key == "tools" && (value.is(json::Type::kArray) || value.is(json::Type::kObject))) {
-      const std::int64_t there = tools_run_there(value);
+      const std::int64_t there = tools_run_there(value, ceiling);
       ceiling.text_tokens += there * kServerToolTokens;
       ceiling.all_here &= there == 0;
     }
   }
+  ceiling.standard_tier = standard_tier.value_or(false);
+  if (sums_up) ceiling.runs *= 2;
   return ceiling;
 }
 

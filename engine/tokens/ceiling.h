@@ -22,12 +22,13 @@ struct Ceiling {
   std::int64_t images = 0;       ///< each as large as the model takes them
   bool open = false;  ///< files, sound, or what the provider keeps of earlier turns: only the model's context bounds these
   bool each_alone = false;  ///< a list of texts, each of which has the model's context for itself
-  /// How often the provider may read the prompt and write an answer of max_tokens, each billed: once, once more to sum up a conversation
-  /// that is too long, and once for each model that it may fall back to by itself.
+  /// How often the provider may read the prompt and write an answer of max_tokens, each billed: once, for each model that it may fall
+  /// back to or ask by itself, and all of it once more to sum up a conversation that is too long.
   std::int64_t runs = 1;
-  std::vector<std::string> fallback_models;  ///< those it may fall back to, where the request names them
-  std::int64_t fallback_output_tokens = 0;   ///< the largest max_tokens of one of them; 0: none has its own
-  bool names_tier = false;  ///< asks for a service tier or a speed other than the standard one
+  std::vector<std::string> other_models;    ///< whose runs, or one of which, may be billed in place of the target's: the request names them
+  std::int64_t other_output_tokens = 0;     ///< the largest max_tokens of one of them; 0: none has its own
+  bool names_speed = false;                 ///< asks for a speed other than the standard one
+  bool standard_tier = false;               ///< asks for the standard service tier; where nothing is said, a provider's settings decide
   bool all_here = true;  ///< false: the provider adds to the prompt what the body only names, so counting it says less
 };
 /// @param body the request as the client sent it; `outline` is of it. Reads the body's own members once, not its conversation;

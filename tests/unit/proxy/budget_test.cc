@@ -143,11 +143,16 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   decision.edits.front().kind = rules::FieldEdit::Kind::kAtLeast;
   decision.edits.front().value_json = "200";
   CHECK(worst() == 2 * 1101 * 1000 + 200 * 10'000);
+  decision.edits.front().kind = rules::FieldEdit::Kind::kOneOf;
+  decision.edits.front().value_json = "[300,400]";
+  CHECK(worst() == 2 * 1101 * 1000 + 300 * 10'000);
+  decision.edits.front().value_json = "[300,100]";
+  CHECK(worst() == 2 * 1101 * 1000 + 100 * 10'000);
   decision.targets.push_back({"x", "nobody-knows"});
   CHECK_FALSE(worst().has_value());
 }
 
-TEST_CASE("the worst case of a request that names a service tier is the dearest one that has a price") {
+TEST_CASE("the worst case is at the dearest tier that has a price and in which the request may be served") {
   config::Snapshot config;
   const auto price_of = [](std::string model, std::int64_t output_picousd) {
     config::Price price;
@@ -155,7 +160,8 @@ TEST_CASE("the worst case of a request that names a service tier is the dearest 
     price.rates.output_picousd = output_picousd;
     return price;
   };
-  config.prices = {price_of("m", 10'000'000), price_of("m@flex", 5'000'000), price_of("x,m*@fast", 60'000'000), price_of("y,m@slow", 90'000'000)};
+  config.prices = {price_of("m", 10'000'000), price_of("m@flex", 5'000'000), price_of("m@priority", 20'000'000), price_of("x,m*@fast", 60'000'000),
+                   price_of("y,m@slow", 90'000'000)};
   config.prices.front().rates.input_picousd = 1'000'000;
   chat::Outline outline;
   outline.max_tokens = 100;
@@ -163,15 +169,19 @@ TEST_CASE("the worst case of a request that names a service tier is the dearest 
   decision.targets = {{"x", "m"}};
   MostBilled most;
   most.prompt.text_tokens = 1000;
-  const auto worst = [&] { return worst_case_nanousd(decision.targets, decision, outline, most, config); };
-  CHECK(worst() == 1000 * 1000 + 100 * 10'000);
-  most.prompt.names_tier = true;
-  CHECK(worst() == 1000 * 1000 + 100 * 60'000);
+  const auto output_nanousd = [&] { return *worst_case_nanousd(decision.targets, decision, outline, most, config) - 1000 * 1000; };
+  CHECK(output_nanousd() == 100 * 20'000);  // where nothing is said, the project's settings decide
+  most.prompt.standard_tier = true;
+  CHECK(output_nanousd() == 100 * 10'000);
+  most.prompt.names_speed = true;
+  CHECK(output_nanousd() == 100 * 60'000);
+  most.prompt = {};
+  most.prompt.text_tokens = 1000;
   config.prices.resize(2);  // of a cheaper one alone the standard one is the worst: it may be full
-  CHECK(worst() == 1000 * 1000 + 100 * 10'000);
+  CHECK(output_nanousd() == 100 * 10'000);
 }
 
-TEST_CASE("the worst case has each run that a provider may add by itself, at the dearest model it may fall back to") {
+TEST_CASE("the worst case has each run that a provider may add by itself, at the dearest model that it may take") {
   config::Snapshot config;
   const auto add_price = [&](std::string model, std::int64_t picousd) {
     config::Price price;
@@ -182,6 +192,7 @@ TEST_CASE("the worst case has each run that a provider may add by itself, at the
   };
   add_price("small", 1000);
   add_price("large", 5000);
+  add_price("claude-next", 1000);
   chat::Outline outline;
   outline.max_tokens = 10;
   rules::Decision decision;
@@ -192,14 +203,22 @@ TEST_CASE("the worst case has each run that a provider may add by itself, at the
   CHECK(worst() == 100);
   most.prompt.runs = 2;
   CHECK(worst() == 200);
-  most.prompt.fallback_models = {"nobody-knows"};
+  most.prompt.other_models = {"nobody-knows"};
   CHECK(worst() == 200);
-  most.prompt.fallback_models = {"large", "nobody-knows"};
+  most.prompt.other_models = {"large", "nobody-knows"};
   CHECK(worst() == 1000);
-  most.prompt.fallback_output_tokens = 110;
+  most.closely = {{{"x", "small"}, 10}};  // counted for the target, not for the other
+  CHECK(worst() == 1000);
+  most.prompt.other_output_tokens = 110;
   CHECK(worst() == 2000);
   most.prompt.runs = std::numeric_limits<std::int64_t>::max();  // nobody sends so many, and they do not run over
   CHECK(worst() == std::numeric_limits<std::int64_t>::max());
+  most = {};
+  most.prompt.images = 1;
+  decision.targets = {{"x", "claude-next"}};
+  const auto alone = worst();
+  most.prompt.other_models = {"large"};  // takes pictures as larger ones
+  CHECK(worst() > 5 * *alone);
 }
 
 TEST_CASE("what gives no text needs no price for it") {

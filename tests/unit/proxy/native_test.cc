@@ -137,6 +137,8 @@ TEST_CASE("a header of an answer that repeats the provider's key stays here") {
   from.add("x-echo", "Bearer s3cret-key-of-ours");
   from.add("connection", "keep-alive, X-Hop");
   from.add("x-hop", "of the provider's proxy");
+  from.add("Connection", "x-other");
+  from.add("x-other", "of this hop as well");
   config::Provider provider;
   http::Headers with_any;
   proxy::forward_reply_headers(from, provider, config::Listen(), with_any);
@@ -169,6 +171,8 @@ TEST_CASE(
                                                                   {"X-Forwarded-For", "1.2.3.4"},
                                                                   {"x-ccrules-user", "me"},
                                                                   {"x-hop", "1"},
+                                                                  {"connection", "X-Other"},
+                                                                  {"x-other", "1"},
                                                                   {"anthropic-beta", "a,b"},
                                                                   {"anthropic-new-thing", "1"},
                                                                   {"user-agent", "claude-cli/2"},

@@ -133,30 +133,40 @@ TEST_CASE("tools that a provider runs itself add to the prompt, those of the cli
   CHECK(with(R"({"type":null,"name":"t","input_schema":{"type":"object"}})") < 2000);
 }
 
-TEST_CASE("a request names a service tier when it asks for another one than the standard one") {
-  const auto names = [](const std::string& member) { return ceiling(dialect::openai_chat(), saying("\"hi\"", member)).names_tier; };
-  CHECK_FALSE(names(""));
-  for (const char* standard : {R"("service_tier":null,)", R"("service_tier":"default",)", R"("speed":"standard",)", R"("service_tier": "standard_only" ,)"})
-    CHECK_FALSE(names(standard));
-  for (const char* other : {R"("service_tier":"priority",)", R"("service_tier":"auto",)", R"("speed":"fast",)", R"("service\u005ftier":"flex",)",
-                            R"("service_tier":"default","service_tier":"priority",)"})
-    CHECK(names(other));
+TEST_CASE("a request has the standard tier when it says so and nothing else") {
+  const auto with = [](const std::string& member) { return ceiling(dialect::openai_chat(), saying("\"hi\"", member)); };
+  for (const char* standard : {R"("service_tier":"default",)", R"("service_tier": "standard_only" ,)", R"("service\u005ftier":"default",)"})
+    CHECK(with(standard).standard_tier);
+  for (const char* other : {"", R"("service_tier":null,)", R"("service_tier":"priority",)", R"("service_tier":"auto",)",
+                            R"("service_tier":"default","service_tier":"priority",)", R"("service_tier":"priority","service_tier":"default",)"})
+    CHECK_FALSE(with(other).standard_tier);
+  CHECK(with(R"("speed":"fast",)").names_speed);
+  CHECK_FALSE(with(R"("speed":"standard",)").names_speed);
+  CHECK_FALSE(with(R"("service_tier":"priority",)").names_speed);
 }
 
-TEST_CASE("a provider may read a prompt once more to sum it up, and once for each model it falls back to") {
+TEST_CASE("a provider may run once more for each model it falls back to or asks, and all of it once more to sum up") {
   const auto with = [](const std::string& member) { return ceiling(dialect::anthropic(), saying("\"hi\"", member)); };
   CHECK(with("").runs == 1);
   CHECK(with(R"("context_management":{"edits":[{"type":"clear_thinking_20251015","keep":"all"}]},)").runs == 1);
   CHECK(with(R"("context_management":{"edits":[{"type":"compact_20260112"}]},)").runs == 2);
   CHECK(with(R"("context_management":{"edits":[{"type":"c\u006fmpact_20260112"}]},)").runs == 2);
   CHECK(with(R"("compaction":{"type":"summarize"},)").runs == 2);
+  CHECK(with(R"("compaction":{"type":"summarize"},"fallbacks":"default",)").runs == 4);
   CHECK(with(R"("compaction":null,"fallbacks":null,)").runs == 1);
   CHECK(with(R"("fallbacks":"default",)").runs == 2);
   const Ceiling two = with(R"("fallbacks":[{"model":"claude-opus-5-5","max_tokens":64000,"speed":"fast"},{"model":"claude-haiku-5-5"}],)");
   CHECK(two.runs == 3);
-  CHECK(two.fallback_models == std::vector<std::string>{"claude-opus-5-5", "claude-haiku-5-5"});
-  CHECK(two.fallback_output_tokens == 64000);
-  CHECK(two.names_tier);
+  CHECK(two.other_models == std::vector<std::string>{"claude-opus-5-5", "claude-haiku-5-5"});
+  CHECK(two.other_output_tokens == 64000);
+  CHECK(two.names_speed);
+  const Ceiling advised = with(R"("tools":[{"type":"advisor_20260301","name":"advisor","model":"claude-opus-5-5","max_uses":3}],)");
+  CHECK(advised.runs == 4);
+  CHECK(advised.other_models == std::vector<std::string>{"claude-opus-5-5"});
+  CHECK(advised.text_tokens > 100'000);
+  const Ceiling routed = ceiling(dialect::openai_chat(), saying("\"hi\"", R"("models":["dear/one",7],)"));
+  CHECK(routed.runs == 1);
+  CHECK(routed.other_models == std::vector<std::string>{"dear/one"});
 }
 
 TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
