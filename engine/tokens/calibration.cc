@@ -131,7 +131,7 @@ std::int64_t Calibration::steady(std::string_view conversation, Count count, std
 std::vector<digest::Hash128> chain_of(const Prompt& prompt) {
   std::vector<digest::Hash128> chain;
   chain.reserve(prompt.messages.size() + 1);
-  digest::Hash128 now{};
+  digest::Hash128 now = prompt.context_edits;
   std::size_t at = 0;
   for (; at < prompt.parts.size() && prompt.parts[at].message < 0; ++at) {
     now = joined(now, prompt.parts[at].hash, static_cast<unsigned>(prompt.parts[at].kind));

@@ -227,6 +227,8 @@ class PromptReader {
       } else if (root.key() == "tool_choice" && value.is(Type::kObject)) {
         const std::string_view type = value.peek_string("type").value_or(std::string_view());
         any_tool = type == "any" || type == "tool";
+      } else if (root.key() == "context_management" && !value.is_null()) {
+        prompt_.context_edits = digest::hash128(value.peek_raw(), process_seed());
       } else if (holds_schema(root.key()) && value.is(Type::kObject)) {
         CCR_CHECK(output_schema(value));
       } else if (is_claude() && root.key() == "thinking" && value.is(Type::kObject)) {

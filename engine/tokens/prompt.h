@@ -53,6 +53,7 @@ struct Prompt {
   Grade grade = Grade::kEstimated;
   std::int64_t dropped_thinking_tokens = 0;  ///< of earlier turns; not in `tokens`
   bool has_tools = false, has_media = false;
+  digest::Hash128 context_edits{};  ///< of `context_management`, which takes some of the conversation out before it is billed
 };
 
 /// Reads a request of the Anthropic or the OpenAI chat dialect (they are told apart block by block) and

@@ -196,4 +196,13 @@ TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its begi
   CHECK(*known > 1234 + 50 + 300);
   CHECK(*known < 1234 + 50 + 300 + 1500);
   CHECK_FALSE(most_tokens(*later, static_cast<std::int64_t>(more.size()), "bedrock,claude-opus-5-5", chain_of(*later), calibration).has_value());
+  // What was billed with earlier tool results taken out says nothing of the same conversation with them.
+  const std::string edits = R"("context_management":{"edits":[{"type":"clear_tool_uses_20250919"}]},)";
+  const auto edited = read_prompt("{" + edits + more.substr(1), "claude-opus-5-5");
+  REQUIRE(edited.ok());
+  CHECK_FALSE(most_tokens(*edited, static_cast<std::int64_t>(more.size()), "anthropic,claude-opus-5-5", chain_of(*edited), calibration).has_value());
+  const auto edited_first = read_prompt("{" + edits + first.substr(1), "claude-opus-5-5");
+  REQUIRE(edited_first.ok());
+  CHECK(chain_of(*edited)[1] == chain_of(*edited_first)[1]);
+  CHECK(chain_of(*edited)[1] != chain_of(*claude)[1]);
 }
