@@ -23,6 +23,8 @@ constexpr std::int64_t kUnknownContextTokens = 1'000'000;
 constexpr std::int64_t kServerToolTokens = 100'000;
 /// Of one tool that asks a model of its own.
 constexpr std::int64_t kMostUses = 1000;
+/// Models that one request names; no provider takes more.
+constexpr std::size_t kMostModels = 100;
 /// What a header makes of the context of Claude Sonnet 4 and 4.5 (`anthropic-beta: context-1m-2025-08-07`).
 constexpr std::int64_t kLongContextTokens = 1'000'000;
 
@@ -56,12 +58,16 @@ bool may_sum_up(std::string_view key, const json::Value& value) {
   return edits.find("compact") != std::string_view::npos || edits.find('\\') != std::string_view::npos;
 }
 
+void add_name(json::Value& name, Ceiling& ceiling) {
+  const auto model = name.string();
+  if (model.ok() && ceiling.other_models.size() < kMostModels) ceiling.other_models.emplace_back(*model);
+}
+
 /// A model that the provider may run by itself, with what it is asked: {"model": …, "max_tokens": …}.
 void add_model(json::Object& members, Ceiling& ceiling) {
   json::Value& value = members.value();
   if (members.key() == "model" && value.is(json::Type::kString)) {
-    const auto model = value.string();
-    if (model.ok()) ceiling.other_models.emplace_back(*model);
+    add_name(value, ceiling);
   } else if (members.key() == "max_tokens" && value.is(json::Type::kNumber)) {
     const auto tokens = value.integer();
     if (tokens.ok()) ceiling.other_output_tokens = std::max(ceiling.other_output_tokens, *tokens);
@@ -88,9 +94,7 @@ std::int64_t add_fallbacks(json::Value& value, Ceiling& ceiling) {
 void add_choices(json::Value& value, Ceiling& ceiling) {
   auto models = value.array();
   while (models.ok() && models->next()) {
-    if (!models->value().is(json::Type::kString)) continue;
-    const auto model = models->value().string();
-    if (model.ok()) ceiling.other_models.emplace_back(*model);
+    if (models->value().is(json::Type::kString)) add_name(models->value(), ceiling);
   }
 }
 

@@ -167,6 +167,9 @@ TEST_CASE("a provider may run once more for each model it falls back to or asks,
   const Ceiling routed = ceiling(dialect::openai_chat(), saying("\"hi\"", R"("models":["dear/one",7],)"));
   CHECK(routed.runs == 1);
   CHECK(routed.other_models == std::vector<std::string>{"dear/one"});
+  std::string many = R"("models":["m")";
+  for (int i = 0; i < 5000; ++i) many += R"(,"m")";
+  CHECK(ceiling(dialect::openai_chat(), saying("\"hi\"", many + "],")).other_models.size() == 100);
 }
 
 TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
