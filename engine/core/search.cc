@@ -1,9 +1,7 @@
 #include "core/search.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <span>
 #include <utility>
 
 #include "core/vectors.h"
@@ -20,85 +18,67 @@ struct Pair {
   typename Vector<kWidth>::Bytes first, second;
 };
 
-/// Marks where pairs begin in a vector's worth of text.
-template <std::size_t kWidth, std::size_t kNeedles>
-CCR_INLINED void mark(typename Vector<kWidth>::Bytes& found, const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
+/// Marks where the pair begins in a vector's worth of text.
+template <std::size_t kWidth>
+CCR_INLINED void mark(typename Vector<kWidth>::Bytes& found, const char* from, const Pair<kWidth>& pair) {
   using Bytes = typename Vector<kWidth>::Bytes;
   Bytes here;
   Bytes next;
   load(here, from);
   load(next, from + 1);
-  for (const Pair<kWidth>& pair : pairs) found |= reinterpret_cast<Bytes>((here == pair.first) & (next == pair.second));
+  found |= reinterpret_cast<Bytes>((here == pair.first) & (next == pair.second));
 }
 
-template <std::size_t kWidth, std::size_t kNeedles, std::size_t... kParts>
-CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs, std::index_sequence<kParts...> /*parts*/) {
+template <std::size_t kWidth, std::size_t... kParts>
+CCR_INLINED bool holds_pair(const char* from, const Pair<kWidth>& pair, std::index_sequence<kParts...> /*parts*/) {
   typename Vector<kWidth>::Bytes found{};
-  (mark<kWidth>(found, from + kParts * kWidth, pairs), ...);  // no loop: g++ leaves one as it is at -O2
+  (mark<kWidth>(found, from + kParts * kWidth, pair), ...);  // no loop: g++ leaves one as it is at -O2
   return any(found);
 }
 
-/// True when one of the pairs begins somewhere in `kBytes`.
-template <std::size_t kBytes, std::size_t kWidth, std::size_t kNeedles>
-CCR_INLINED bool holds_pair(const char* from, const std::array<Pair<kWidth>, kNeedles>& pairs) {
-  return holds_pair<kWidth>(from, pairs, std::make_index_sequence<kBytes / kWidth>());
+/// True when the pair begins somewhere in `kBytes`.
+template <std::size_t kBytes, std::size_t kWidth>
+CCR_INLINED bool holds_pair(const char* from, const Pair<kWidth>& pair) {
+  return holds_pair<kWidth>(from, pair, std::make_index_sequence<kBytes / kWidth>());
 }
 
-/// True when one of the needles ends with a pair that begins in text[from, end).
-bool ends_within(std::string_view text, std::size_t from, std::size_t end, std::span<const std::string_view> needles) {
-  for (const std::string_view needle : needles) {
-    const std::size_t before = needle.size() - 2;
-    for (std::size_t at = std::max(from, before); at < end; ++at) {
-      if (text.substr(at - before, needle.size()) == needle) return true;
-    }
+/// True when the needle ends with a pair that begins in text[from, end).
+bool ends_within(std::string_view text, std::size_t from, std::size_t end, std::string_view needle) {
+  const std::size_t before = needle.size() - 2;
+  for (std::size_t at = std::max(from, before); at < end; ++at) {
+    if (text.substr(at - before, needle.size()) == needle) return true;
   }
   return false;
 }
 
-template <std::size_t kWidth, std::size_t kNeedles>
-CCR_INLINED bool search(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
-  if (text.size() <= kStride) return ends_within(text, 0, text.size(), needles);
-  std::array<Pair<kWidth>, kNeedles> pairs;
-  for (std::size_t i = 0; i < kNeedles; ++i) {
-    const std::string_view needle = needles[i];
-    pairs[i].first = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 2]);
-    pairs[i].second = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 1]);
-  }
+template <std::size_t kWidth>
+CCR_INLINED bool search(std::string_view text, std::string_view needle) {
+  if (text.size() <= kStride) return ends_within(text, 0, text.size(), needle);
+  Pair<kWidth> pair;
+  pair.first = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 2]);
+  pair.second = typename Vector<kWidth>::Bytes{} + each(needle[needle.size() - 1]);
   const std::size_t last = text.size() - kStride - 1;  // the last stride looks again at what the one before it saw
   for (std::size_t at = 0; at < text.size() - 1; at += kStride) {
-    while (at + kBlock < text.size() && !holds_pair<kBlock>(text.data() + at, pairs)) at += kBlock;
+    while (at + kBlock < text.size() && !holds_pair<kBlock>(text.data() + at, pair)) at += kBlock;
     const std::size_t from = std::min(at, last);
-    if (holds_pair<kStride>(text.data() + from, pairs) && ends_within(text, from, from + kStride, needles)) return true;
+    if (holds_pair<kStride>(text.data() + from, pair) && ends_within(text, from, from + kStride, needle)) return true;
   }
   return false;
 }
 
-template <std::size_t kNeedles>
-bool search_anywhere(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
-  return search<16, kNeedles>(text, needles);
-}
+bool search_anywhere(std::string_view text, std::string_view needle) { return search<16>(text, needle); }
 
 #if defined(__x86_64__)
-template <std::size_t kNeedles>
-[[gnu::target("avx2")]] bool search_avx2(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
-  return search<32, kNeedles>(text, needles);
-}
+[[gnu::target("avx2")]] bool search_avx2(std::string_view text, std::string_view needle) { return search<32>(text, needle); }
 #endif
-
-template <std::size_t kNeedles>
-bool holds_any(std::string_view text, const std::array<std::string_view, kNeedles>& needles) {
-#if defined(__x86_64__)
-  if (has_avx2()) return search_avx2(text, needles);
-#endif
-  return search_anywhere(text, needles);
-}
 
 }  // namespace
 
-bool holds_rare(std::string_view text, std::string_view needle) noexcept { return holds_any<1>(text, {needle}); }
-
-bool holds_either_rare(std::string_view text, std::string_view needle, std::string_view other) noexcept {
-  return holds_any<2>(text, {needle, other});
+bool holds_rare(std::string_view text, std::string_view needle) noexcept {
+#if defined(__x86_64__)
+  if (has_avx2()) return search_avx2(text, needle);
+#endif
+  return search_anywhere(text, needle);
 }
 
 }  // namespace ccrules

@@ -72,7 +72,7 @@ MostBilled most_billed(Plan& plan) {
     most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
     if (edit.field == "service_tier") most.prompt.standard_tier = false;
   }
-  most.kept_an_hour = plan.may_name_ttl && holds_either_rare(body, "1h", "\\u0");
+  most.kept_an_hour = plan.may_name_ttl && (holds_rare(body, "1h") || holds_rare(body, "\\u0"));
   most.choices = plan.spoken == &dialect::openai_embeddings() ? 0 : plan.outline.choices;
   return most;
 }

@@ -28,20 +28,17 @@ TEST_CASE("a rare needle is found wherever it stands, and nothing else is taken 
   CHECK_FALSE(holds_rare("", kNeedle));
 }
 
-TEST_CASE("either of two rare needles is found wherever it stands") {
-  constexpr std::string_view kHour = "1h";
-  constexpr std::string_view kEscape = "\\u0";
+TEST_CASE("so are the shortest needles") {
   for (std::size_t length = 3; length < 600; length += 3) {
     const std::string without(length, 'h');
-    CHECK_FALSE(holds_either_rare(without, kHour, kEscape));
-    for (std::size_t at = 0; at + kEscape.size() <= length; at += 7) {
-      for (const std::string_view needle : {kHour, kEscape}) {
+    for (const std::string_view needle : {std::string_view("1h"), std::string_view("\\u0")}) {
+      CHECK_FALSE(holds_rare(without, needle));
+      for (std::size_t at = 0; at + needle.size() <= length; at += 7) {
         std::string with = without;
         with.replace(at, needle.size(), needle);
-        CHECK(holds_either_rare(with, kHour, kEscape));
-        CHECK(holds_either_rare(with, kEscape, kHour));
+        CHECK(holds_rare(with, needle));
         with[at] = 'x';
-        CHECK_FALSE(holds_either_rare(with, kHour, kEscape));
+        CHECK_FALSE(holds_rare(with, needle));
       }
     }
   }
