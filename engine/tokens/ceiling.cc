@@ -23,7 +23,7 @@ constexpr std::int64_t kUnknownContextTokens = 1'000'000;
 constexpr std::int64_t kServerToolTokens = 100'000;
 /// Of one tool that asks a model of its own.
 constexpr std::int64_t kMostUses = 1000;
-/// Models that one request names; no provider takes more.
+/// Models of one request that are looked up: a list may be as long as the body.
 constexpr std::size_t kMostModels = 100;
 /// What a header makes of the context of Claude Sonnet 4 and 4.5 (`anthropic-beta: context-1m-2025-08-07`).
 constexpr std::int64_t kLongContextTokens = 1'000'000;
@@ -127,7 +127,7 @@ bool runs_there(json::Value& value, Ceiling& ceiling) {
   bool local = false;
   bool more = false;  // Gemini's {"googleSearch": {}}, perhaps beside {"functionDeclarations": [...]}
   std::int64_t uses = 1;
-  const std::size_t models = ceiling.other_models.size();
+  bool asks_model = false;
   auto members = value.object();
   while (members.ok() && members->next()) {
     const std::string_view key = members->key();
@@ -142,12 +142,13 @@ bool runs_there(json::Value& value, Ceiling& ceiling) {
       const auto told = members->value().integer();
       uses = told.ok() ? std::clamp<std::int64_t>(*told, 1, kMostUses) : kMostUses;
     } else if (key == "model") {
-      add_model(*members, ceiling);
+      asks_model = members->value().is(json::Type::kString);
+      if (asks_model) add_name(members->value(), ceiling);
     } else if (key != "functionDeclarations" && key != "function_declarations") {
       more = true;
     }
   }
-  if (ceiling.other_models.size() > models) ceiling.runs += uses;
+  if (asks_model) ceiling.runs += uses;
   if (type == "shell") return !local;
   return type.empty() ? !named && more : !runs_here(type);
 }

@@ -311,7 +311,8 @@ TEST_CASE("several answers to one request are set aside, each of them") {
 
 TEST_CASE("a prompt that may be kept an hour is set aside at that price where there is one, however long and however written") {
   // $10 per million tokens, $20 where the prompt is kept an hour; some 6200 bytes are $0.062 or $0.124 and the output $0.002.
-  const std::string marks[] = {"", R"("cache_control":{"type":"ephemeral","ttl":"1h"},)", R"("cache_control":{"type":"ephemeral","ttl":"1\u0068"},)"};
+  const std::string marks[] = {"", R"("cache_control":{"type":"ephemeral","ttl":"1h"},)", R"("cache_control":{"type":"ephemeral","ttl":"1\u0068"},)",
+                               R"("cache_control":{"type":"ephemeral","tt\u006c":"1h"},)"};
   for (const bool has_price : {false, true}) {
     for (const std::size_t size : {std::size_t{100}, std::size_t{6000}}) {
       for (const std::string& mark : marks) {
@@ -333,6 +334,27 @@ TEST_CASE("a prompt that may be kept an hour is set aside at that price where th
         CHECK_THAT(proxy.answer("/v1/messages", body).first_line, Contains(fits ? "200" : "429"));
       }
     }
+  }
+}
+
+TEST_CASE("a rule that asks for a dearer service tier takes its price from the budget") {
+  // 20 tokens of output are $0.002, at the tier $0.02; the prompt is less than $0.003, and $0.01 is there.
+  for (const bool by_rule : {false, true}) {
+    CAPTURE(by_rule);
+    SimWorld world;
+    world.serve("a", 80, [](http::Exchange& exchange) -> Task<void> {
+      const http::Headers none;
+      const std::string reply = whole(5);
+      auto sent = co_await exchange.send(200, none, reply);
+      (void)sent;
+    });
+    ProxyWorld proxy(world,
+                     R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},"rules":["r.lua"],)"
+                     R"("prices":{"m-1":{"input":10,"output":100},"m-1@priority":{"output":1000}},"budgets":[{"usd":0.01}]})",
+                     {{"/etc/ccrules/r.lua", by_rule ? "rule \"soon\" { set = { service_tier = \"priority\" } }\n" : ""}});
+    const std::string body =
+        R"({"model":"m-1","max_tokens":20,"service_tier":"standard_only","messages":[{"role":"user","content":"hi"}]})";
+    CHECK_THAT(proxy.answer("/v1/messages", body).first_line, Contains(by_rule ? "429" : "200"));
   }
 }
 

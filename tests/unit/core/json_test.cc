@@ -324,4 +324,11 @@ TEST_CASE("a watched name is seen wherever it stands, read or passed over") {
     CHECK(sees(R"({"a":{"b":[{"t\u0074l":1}]}})", read));
   }
   CHECK_FALSE(sees(R"({"a":1})", true));  // a document is watched for itself
+  auto document = json::Document::open_view(R"({"a":[{"ttl":1}]})");
+  REQUIRE(document.ok());
+  CHECK(document->at_end().ok());
+  document->watch("ttl");  // also what an earlier reading passed over
+  document->rewind();
+  CHECK(document->at_end().ok());
+  CHECK(document->saw_watched());
 }
