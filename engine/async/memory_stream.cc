@@ -110,10 +110,15 @@ class MemoryStream final : public ByteStream {
   [[nodiscard]] std::string_view protocol() const noexcept override { return protocol_; }
 
   // For Pipe, which is a friend by being in this file only.
-  void arrive(std::string& bytes) { received(bytes.data(), bytes.size()); }
+  [[nodiscard]] std::size_t asked() const noexcept { return room({nullptr, limits::kReadChunkBytes}).size; }
+  void arrive(std::string& bytes) {
+    const Room there = room({bytes.data(), bytes.size()});
+    if (there.at != bytes.data()) bytes.copy(there.at, bytes.size());
+    received(there.at, bytes.size());
+  }
   void arrive_end() { received_end(); }
   void arrive_break() { received_error(); }
-  void room() { drained(); }
+  void emptied() { drained(); }
   void peer_gone() {
     mark_broken();
     drained();
@@ -164,7 +169,7 @@ void Pipe::deliver() noexcept {
     arrival.start(loop.timers(), std::chrono::milliseconds(first.due_ms - loop.now_ms()));
     return;
   }
-  std::size_t most = std::min(wire.break_after - delivered, limits::kReadChunkBytes);
+  std::size_t most = std::min(wire.break_after - delivered, reader->asked());
   if (wire.cut > 0) most = std::min(most, wire.cut);
   std::string arrived;
   if (most >= first.bytes.size()) {
@@ -185,7 +190,7 @@ void Pipe::deliver() noexcept {
   }
   schedule();
   if (!arrived.empty()) reader->arrive(arrived);
-  if (over_window() < queued_before && writer != nullptr) writer->room();
+  if (over_window() < queued_before && writer != nullptr) writer->emptied();
 }
 
 }  // namespace

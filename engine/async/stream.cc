@@ -1,5 +1,7 @@
 #include "async/stream.h"
 
+#include <algorithm>
+
 #include "core/limits.h"
 #include "core/text.h"
 
@@ -41,8 +43,8 @@ ByteStream::~ByteStream() {
   if (destroyed_ != nullptr) *destroyed_ = true;
 }
 
-ByteStream::ReadOp ByteStream::read(std::chrono::milliseconds patience, StopToken stop) noexcept {
-  return ReadOp(*this, patience, stop);
+ByteStream::ReadOp ByteStream::read(std::chrono::milliseconds patience, StopToken stop, Room room) noexcept {
+  return ReadOp(*this, patience, stop, room);
 }
 
 ByteStream::WriteOp ByteStream::write(std::span<const std::string_view> pieces, StopToken stop,
@@ -79,6 +81,12 @@ bool ByteStream::take_kept(std::string_view& bytes) noexcept {
   bytes = std::string_view(given_).substr(given_at_, limits::kReadChunkBytes);
   given_at_ += bytes.size();
   return true;
+}
+
+Room ByteStream::room(Room own) const noexcept {
+  if (reader_ == nullptr) return own;
+  const Room& wanted = reader_->room_;
+  return wanted.at != nullptr ? wanted : Room{own.at, std::min(own.size, wanted.size)};
 }
 
 void ByteStream::received(char* bytes, std::size_t size) {
@@ -163,12 +171,13 @@ void ByteStream::close() noexcept {
   (void)wake_all_lost();  // nothing is touched afterwards, whether the stream still exists or not
 }
 
-ByteStream::ReadOp::ReadOp(ByteStream& stream, std::chrono::milliseconds patience, StopToken stop) noexcept
+ByteStream::ReadOp::ReadOp(ByteStream& stream, std::chrono::milliseconds patience, StopToken stop, Room room) noexcept
     : StopCallback(
           [](StopCallback& callback) noexcept { static_cast<ReadOp&>(callback).wake(Outcome::kCancelled); }),
       stream_(stream),
       patience_(patience),
-      stop_(stop) {}
+      stop_(stop),
+      room_(room) {}
 
 bool ByteStream::ReadOp::await_ready() noexcept {
   if (stop_.stopped()) {

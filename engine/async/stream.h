@@ -12,6 +12,7 @@
 #include "async/loop.h"
 #include "async/stop.h"
 #include "async/task.h"
+#include "core/limits.h"
 #include "core/result.h"
 
 /// A two-way byte connection: TCP, TLS over another stream, or memory (tests). One reader and one writer at a
@@ -20,8 +21,15 @@
 /// (backpressure).
 namespace ccrules {
 
+/// Where a read's bytes are to go.
+struct Room {
+  char* at = nullptr;  ///< lives until the read is over; null: into the stream's own memory
+  std::size_t size = limits::kReadChunkBytes;  ///< asked of the kernel at most; what had come before may be more
+};
+
 struct ReadResult {
-  /// At most limits::kReadChunkBytes; valid until the caller suspends again, with one exception: they may be
+  /// At the room's place, or elsewhere: not every stream can choose, and what came before the read is kept elsewhere. At most
+  /// limits::kReadChunkBytes. Elsewhere they are valid until the caller suspends again, with one exception: they may be
   /// given to write(), which copies what it cannot send at once. The memory behind is the stream's own and
   /// may be modified by the reader.
   std::string_view bytes;  ///< empty with `end` and `quiet`
@@ -39,7 +47,7 @@ class ByteStream {
 
   /// Awaitable of Result<ReadResult>. `patience` zero: no limit. Errors: kConnectionLost, kCancelled.
   class ReadOp;
-  [[nodiscard]] ReadOp read(std::chrono::milliseconds patience, StopToken stop) noexcept;
+  [[nodiscard]] ReadOp read(std::chrono::milliseconds patience, StopToken stop, Room room = {}) noexcept;
   /// Awaitable of Result<void>: returns when all pieces are written or queued below limits::kWriteHighBytes.
   /// The pieces need to live until it returns, not longer. `stall`: the peer must take something within this
   /// time; zero: no limit. After any error the connection is only good for closing. Errors: kConnectionLost,
@@ -101,6 +109,8 @@ class ByteStream {
  protected:
   // --- for implementations. Everything below may destroy the stream: touch nothing of it afterwards.
 
+  /// Where the next bytes are to be read to, who has `own` memory for them.
+  [[nodiscard]] Room room(Room own) const noexcept;
   void received(char* bytes, std::size_t size);
   void received_end();
   void received_error();
@@ -145,7 +155,7 @@ class ByteStream {
 
 class ByteStream::ReadOp : private StopCallback {
  public:
-  ReadOp(ByteStream& stream, std::chrono::milliseconds patience, StopToken stop) noexcept;
+  ReadOp(ByteStream& stream, std::chrono::milliseconds patience, StopToken stop, Room room) noexcept;
   bool await_ready() noexcept;
   void await_suspend(std::coroutine_handle<> waiter) noexcept;
   [[nodiscard]] Result<ReadResult> await_resume() const;
@@ -158,6 +168,7 @@ class ByteStream::ReadOp : private StopCallback {
   ByteStream& stream_;
   std::chrono::milliseconds patience_;
   StopToken stop_;
+  Room room_;
   std::coroutine_handle<> waiter_;
   std::string_view bytes_;
   Outcome outcome_ = Outcome::kBytes;

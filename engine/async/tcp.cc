@@ -82,6 +82,8 @@ class TcpStream final : public ByteStream, private Turn::Member {
 
   uv_stream_t* stream() noexcept { return reinterpret_cast<uv_stream_t*>(&handle_->tcp); }
   void name_peer();
+  /// Where the next read's bytes go.
+  static Room reading_room(const TcpHandle& handle) noexcept;
   static void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
   static void on_written(uv_write_t* request, int status);
   /// Starts sending what waits; false when the connection is broken.
@@ -127,15 +129,24 @@ void TcpStream::resume_reading() noexcept {
   uv_read_start(
       stream(),
       [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
-        *buffer = uv_buf_init(static_cast<TcpHandle*>(handle->data)->read_buffer, limits::kReadChunkBytes);
+        const Room room = reading_room(*static_cast<TcpHandle*>(handle->data));
+        *buffer = uv_buf_init(room.at, static_cast<unsigned>(room.size));
       },
       &TcpStream::on_read);
 }
 
+Room TcpStream::reading_room(const TcpHandle& handle) noexcept {
+  const Room shared{handle.read_buffer, limits::kReadChunkBytes};
+  // The turn's bytes come first, and their reader may put them into the very same place.
+  return handle.owner == nullptr || Turn::holds_received(*handle.owner) ? shared : handle.owner->room(shared);
+}
+
 void TcpStream::on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-  TcpStream* owner = static_cast<TcpHandle*>(stream->data)->owner;
+  const auto* handle = static_cast<TcpHandle*>(stream->data);
+  TcpStream* owner = handle->owner;
   if (owner == nullptr || size == 0) return;
-  if (size > 0 && owner->turn_.receive(*owner, {buffer->base, static_cast<std::size_t>(size)})) return;
+  const bool in_place = buffer->base != handle->read_buffer;  // where nobody else writes: nothing to be gained by a copy
+  if (size > 0 && !in_place && owner->turn_.receive(*owner, {buffer->base, static_cast<std::size_t>(size)})) return;
   if (const std::span<char> before = owner->turn_.take_received(*owner); !before.empty()) {
     owner->received(before.data(), before.size());
     owner = static_cast<TcpHandle*>(stream->data)->owner;

@@ -37,6 +37,8 @@ class Turn {
 
   /// Takes bytes for later; false when they are too many, or come behind others: take_received() those first.
   bool receive(Member& member, std::string_view bytes);
+  /// True when receive() took something that nobody got yet.
+  [[nodiscard]] static bool holds_received(const Member& member) noexcept { return member.came_at_ != Member::kNone; }
   /// What receive() took and nobody got yet, in a place that the next call of receive() overwrites.
   std::span<char> take_received(Member& member) noexcept;
 

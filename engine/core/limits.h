@@ -29,6 +29,8 @@ inline constexpr std::size_t kBodyBytesPerSecond =
     1024;  ///< A body slower than this, after kBodyStallTime, is an attack.
 inline constexpr std::size_t kReadChunkBytes =
     256 * 1024;  ///< One read from a socket: most requests whole. One buffer per loop.
+inline constexpr std::size_t kHeadReadBytes =
+    16 * 1024;  ///< Read together with a request's head; the rest of a body goes where it is to stay.
 inline constexpr std::size_t kReadAheadBytes =
     256 * 1024;  ///< Bytes a peer may send before we stop reading it.
 inline constexpr std::size_t kTurnPieceBytes = 4 * 1024;  ///< More is not copied to be worked on together with others' (async/turn.h).

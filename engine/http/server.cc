@@ -4,9 +4,11 @@
 #include <array>
 
 #include "async/stream.h"
+#include "core/assert.h"
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "core/unset_bytes.h"
 #include "http/coding.h"
 #include "http/parser.h"
 #include "http/write.h"
@@ -133,6 +135,8 @@ class Connection final : public Exchange {
   Task<void> swallow(milliseconds quiet, milliseconds most, bool to_message_end);
   Task<void> refuse(int status, std::string_view message);
   void take(std::string_view bytes);
+  Room open_room();
+  void take_in_place(std::size_t size);
   [[nodiscard]] bool drips(std::int64_t elapsed_ms) const noexcept;
   void append_head(std::string& out, int status, const Headers& headers) const;
   void decide_keep_alive() noexcept;
@@ -180,8 +184,9 @@ Task<bool> Connection::read_head() {
   parser_.begin(head_.headers, &head_.target, false);
   milliseconds patience = server_.limits.idle;
   std::int64_t give_up_ms = 0;
+  const Room little{nullptr, limits::kHeadReadBytes};
   while (parser_.state() == Parser::State::kHead) {
-    const auto got = co_await stream_->read(patience, stop_.token());
+    const auto got = co_await stream_->read(patience, stop_.token(), little);
     if (!got.ok() || got->end) co_return false;
     if (got->quiet) {
       if (parser_.begun()) co_await refuse(408, "the request head did not arrive in time");
@@ -216,6 +221,27 @@ void Connection::take(std::string_view bytes) {
     body_.append(fed.body);
   }
   if (parser_.state() == Parser::State::kComplete) stream_->unread(bytes.substr(fed.consumed));
+}
+
+/// Makes the body longer by what is missing of it and memory was set aside for: the kernel shall put it there. None for a chunked
+/// body, which comes with framing, and when the memory is full: then append() makes more.
+Room Connection::open_room() {
+  Room room;
+  if (parser_.chunked()) return room;
+  const std::size_t size = body_.size();
+  const std::size_t spare = body_.capacity() - size;
+  if (spare <= json::kPadding) return room;
+  room.size = std::min({parser_.content_length() - size, spare - json::kPadding, limits::kReadChunkBytes});
+  append_unset(body_, room.size);
+  room.at = body_.data() + size;
+  return room;
+}
+
+/// Parses the last `size` bytes of the body, which were read to where they belong.
+void Connection::take_in_place(std::size_t size) {
+  const std::string_view bytes = std::string_view(body_).substr(body_.size() - size);
+  const Parser::Fed fed = parser_.feed(bytes, false);
+  CCR_ASSERT(fed.body.size() == size);  // no more was read than was announced
 }
 
 Task<void> Connection::run() {
@@ -328,7 +354,11 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
   }
   const std::int64_t begin_ms = stream_->loop().now_ms();
   while (parser_.state() == Parser::State::kBody) {
-    auto got = co_await stream_->read(server_.limits.body_stall, stop_.token());
+    const std::size_t had = body_.size();
+    const Room room = open_room();
+    auto got = co_await stream_->read(server_.limits.body_stall, stop_.token(), room);
+    const bool in_place = got.ok() && room.at != nullptr && got->bytes.data() == room.at;
+    body_.resize(in_place ? had + got->bytes.size() : had);
     if (!got.ok()) co_return as_client_error(std::move(got).error());
     if (got->quiet || drips(stream_->loop().now_ms() - begin_ms)) {
       co_return client_error(ErrorCode::kBadRequest, 408, "the request body stopped arriving");
@@ -337,7 +367,11 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
       stop_.request_stop(StopReason::kClientGone);
       co_return as_client_error(cancelled());
     }
-    take(got->bytes);
+    if (in_place) {
+      take_in_place(got->bytes.size());
+    } else {
+      take(got->bytes);
+    }
     if (body_.size() > most_bytes) {
       Error error = too_large();
       co_return error;

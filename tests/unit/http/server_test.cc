@@ -80,6 +80,35 @@ TEST_CASE("a request arriving byte by byte is read like one that comes whole") {
             .body == "POST /c abcde");
 }
 
+TEST_CASE("a body is whole whatever the pieces it comes in, and the next request begins behind it") {
+  std::string body;
+  for (int i = 0; body.size() < 90'000; ++i) body += std::to_string(i) + (i % 7 == 0 ? "\r\n" : ",");
+  for (const std::size_t cut : {0u, 1000u, 4096u, 16'384u, 16'385u, 50'000u}) {
+    INFO("pieces of " << cut);
+    Wire wire;
+    wire.cut = cut;
+    Served served(echo, {}, wire);
+    const std::string answers = served.ask(post(body) + post("next") + post(body), 60s);
+    const auto first = test::read_message(answers);
+    CHECK(first.body == "POST /a?b=c " + body);
+    const auto second = test::read_message(std::string_view(answers).substr(first.used));
+    CHECK(second.body == "POST /a?b=c next");
+    CHECK(test::read_message(std::string_view(answers).substr(first.used + second.used)).body == first.body);
+  }
+}
+
+TEST_CASE("a body that stops in its middle is refused or given up, wherever it was read to") {
+  const std::string whole = post(std::string(90'000, 'x'));
+  for (const std::size_t size : {20'000u, 40'000u, 90'000u}) {
+    Served served(echo);
+    CHECK(served.ask(whole.substr(0, size), 200s).starts_with("HTTP/1.1 408 "));
+    Wire wire;
+    wire.break_after = size;
+    Served broken(echo, {}, wire);
+    CHECK(broken.ask(whole, 200s).empty());
+  }
+}
+
 TEST_CASE("pipelined requests are answered in order") {
   Served served(echo);
   const std::string answers =
