@@ -165,7 +165,10 @@ std::string without_key(std::string text, const config::Provider& provider) {
   if (!holds_key(text, provider)) return text;
   const auto take_out = [&text](std::string_view key) {
     if (key.empty()) return;
-    for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at)) text.replace(at, key.size(), "[key]");
+    constexpr std::string_view kInstead = "[key]";
+    // From behind what was put in: a short key may stand in it.
+    for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at + kInstead.size()))
+      text.replace(at, key.size(), kInstead);
   };
   std::vector<std::string_view> keys = {provider.api_key};
   keys.insert(keys.end(), provider.api_keys.begin(), provider.api_keys.end());
