@@ -28,7 +28,7 @@ inline constexpr std::size_t kBodyReserveBytes =
 inline constexpr std::size_t kBodyBytesPerSecond =
     1024;  ///< A body slower than this, after kBodyStallTime, is an attack.
 inline constexpr std::size_t kReadChunkBytes =
-    256 * 1024;  ///< One read from a socket: most requests whole. One buffer per loop.
+    256 * 1024;  ///< One read from a socket. One buffer per loop.
 inline constexpr std::size_t kHeadReadBytes =
     16 * 1024;  ///< Read together with a request's head; the rest of a body goes where it is to stay.
 inline constexpr std::size_t kReadAheadBytes =

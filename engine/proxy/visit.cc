@@ -136,7 +136,7 @@ void Visit::observe(const chat::Reply& reply) {
 }
 
 void Visit::describe(http::Headers& headers) const {
-  headers.add("x-ccrules-decision", row.decision_id);
+  if (!row.decision_id.empty()) headers.add("x-ccrules-decision", row.decision_id);
   if (!row.rule.empty()) headers.add("x-ccrules-rule", row.rule);
   if (!row.provider.empty()) headers.add("x-ccrules-target", row.provider + "," + row.model);
   headers.add("x-ccrules-attempts", std::to_string(row.attempts));
