@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import itertools
 import json
-import multiprocessing
 import shutil
 import signal
 import statistics
@@ -41,46 +40,29 @@ SETTINGS = {
 
 
 class Asker(pairs.Client):
-    """Sends requests that differ in nine digits, or always the same one."""
+    """Sends requests that differ in nine digits."""
     numbers = itertools.count(1)
-
-    def __init__(self, request, times, tally, fresh):
-        self.before, self.after = request.split(b"Say something.", 1)
-        self.fresh = fresh
-        super().__init__(None, times, tally)
 
     @property
     def request(self):
-        number = next(Asker.numbers) if self.fresh else 0
-        return self.before + b"Say %09d." % number + self.after  # as long as it was
+        return self.before + b"Say %09d." % next(Asker.numbers) + self.after  # as long as it was
 
     @request.setter
-    def request(self, _):
-        pass
-
-
-async def load(port, request, connections, each, fresh):
-    tally = {"good": 0, "deltas": 0, "bad": ""}
-    clients = []
-    for _ in range(connections):
-        _, client = await asyncio.get_running_loop().create_connection(lambda: Asker(request, each, tally, fresh), "127.0.0.1", port)
-        clients.append(client)
-    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 120)
-    if tally["bad"] or tally["good"] != connections * each:
-        raise SystemExit(f"{tally['good']} of {connections * each} answers were good; one ended with {tally['bad']!r}")
+    def request(self, request):
+        self.before, self.after = request.split(b"Say something.", 1)
 
 
 def measure(pid, port, request, fresh):
     """CPU time of one request in microseconds."""
     before = pairs.cpu_us(pid)
-    asyncio.run(load(port, request, CONNECTIONS, EACH, fresh))
+    asyncio.run(pairs.load(port, request, CONNECTIONS, EACH, "requests", Asker if fresh else pairs.Client))
     time.sleep(0.15)  # the ledger's rows
     return (pairs.cpu_us(pid) - before) / (CONNECTIONS * EACH)
 
 
 def churn(proxy, request):
     """Held bytes and memory of the process while one new thing after the other is kept."""
-    asyncio.run(load(proxy.port, request, CONNECTIONS, CHURN_REQUESTS // CONNECTIONS, True))
+    asyncio.run(pairs.load(proxy.port, request, CONNECTIONS, CHURN_REQUESTS // CONNECTIONS, "new requests", Asker))
     with urllib.request.urlopen(f"http://127.0.0.1:{proxy.port}/api/cache/stats", timeout=10) as answer:
         stats = json.load(answer)
     status = Path(f"/proc/{proxy.process.pid}/status").read_text()
@@ -100,10 +82,9 @@ def main():
     if not shutil.which("nginx"):
         raise SystemExit("nginx is not installed: there is nothing to compare with")
     folder = tempfile.mkdtemp()
-    provider_port, nginx_port = pairs.free_port(), pairs.free_port()
     pairs.pin(0)
-    provider = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(pairs.provide(provider_port)), daemon=True)
-    provider.start()
+    provider_port, provider = pairs.start_provider()
+    nginx_port = pairs.free_port()
     Path(folder, "nginx.conf").write_text(pairs.NGINX.format(folder=folder, provider=provider_port, port=nginx_port))
     pairs.pin(1)
     nginx = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)

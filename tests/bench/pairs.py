@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -184,14 +185,29 @@ class Provider(asyncio.Protocol):
         Provider.flowing.discard(self)
 
 
-async def provide(port):
-    server = await asyncio.get_running_loop().create_server(Provider, "127.0.0.1", port, backlog=1024)
+async def provide(listener):
+    server = await asyncio.get_running_loop().create_server(Provider, sock=listener, backlog=1024)
     due = time.monotonic()
     while server.is_serving():
         due = max(due + GAP, time.monotonic() - GAP)
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         for stream in list(Provider.flowing):
             stream.step()
+
+
+def start_provider():
+    """(its port, its process)"""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        process = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(provide(listener)), daemon=True)
+        process.start()
+        return listener.getsockname()[1], process
+
+
+def providers(port):
+    """Of a configuration: what listens on `port`, once for each dialect and named after it."""
+    base = f"http://127.0.0.1:{port}"
+    bases = {"anthropic": base, "openai_chat": base + "/v1", "openai_responses": base + "/v1", "gemini": base + "/v1beta", "ollama": base}
+    return {name: {"dialect": name, "base_url": bases[name], "api_key": "k", "models": ["m-*"]} for name in DIALECTS}
 
 
 # --- what clients ask
@@ -301,7 +317,7 @@ class Client(asyncio.Protocol):
             whole = mark >= 0 and len(self.got) >= end + 4 + int(self.got[mark + 15:end].split(b"\r", 1)[0])
         if not whole:
             return
-        if self.got.startswith(b"HTTP/1.1 200") and b'"error":{' not in self.got:
+        if self.is_good():
             self.tally["good"] += 1
             self.tally["deltas"] += self.got.count(b"request00")
         else:
@@ -313,15 +329,20 @@ class Client(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def is_good(self):
+        return self.got.startswith(b"HTTP/1.1 200") and b'"error":{' not in self.got
 
-async def load(port, request, connections, each):
+
+async def load(port, request, connections, each, what, kind=Client):
+    """Ends the program when an answer is not good."""
     tally = {"good": 0, "deltas": 0, "bad": ""}
     clients = []
     for _ in range(connections):
-        _, client = await asyncio.get_running_loop().create_connection(lambda: Client(request, each, tally), "127.0.0.1", port)
+        _, client = await asyncio.get_running_loop().create_connection(lambda: kind(request, each, tally), "127.0.0.1", port)
         clients.append(client)
-    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 60)
-    return tally
+    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 120)
+    if tally["bad"] or tally["good"] != connections * each:
+        raise SystemExit(f"{what}: {tally['good']} of {connections * each} answers were good; one ended with {tally['bad']!r}")
 
 
 def cpu_us(pid):
@@ -338,14 +359,11 @@ def cpu_us(pid):
 
 
 def measure(pid, port, request, connections, each, what):
-    asyncio.run(load(port, request, min(connections, 4), 1))  # warm
+    asyncio.run(load(port, request, min(connections, 4), 1, what))  # warm
     before = cpu_us(pid)
-    tally = asyncio.run(load(port, request, connections, each))
+    asyncio.run(load(port, request, connections, each, what))
     time.sleep(0.1)  # the ledger's rows
-    spent = cpu_us(pid) - before
-    if tally["bad"] or tally["good"] != connections * each:
-        raise SystemExit(f"{what}: {tally['good']} of {connections * each} answers were good; one ended with {tally['bad']!r}")
-    return spent / tally["good"]
+    return (cpu_us(pid) - before) / (connections * each)
 
 
 NGINX = """daemon off; worker_processes 1; error_log stderr error; pid {folder}/nginx.pid;
@@ -361,7 +379,6 @@ http {{
 
 
 def free_port():
-    import socket
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -391,15 +408,12 @@ def main():
     if not shutil.which("nginx"):
         raise SystemExit("nginx is not installed: there is nothing to compare with")
     folder = tempfile.mkdtemp()
-    provider_port, nginx_port = free_port(), free_port()
     pin(0)
-    provider = multiprocessing.get_context("fork").Process(target=lambda: asyncio.run(provide(provider_port)), daemon=True)
-    provider.start()
+    provider_port, provider = start_provider()
+    nginx_port = free_port()
     Path(folder, "nginx.conf").write_text(NGINX.format(folder=folder, provider=provider_port, port=nginx_port))
-    base = f"http://127.0.0.1:{provider_port}"
-    bases = {"anthropic": base, "openai_chat": base + "/v1", "openai_responses": base + "/v1", "gemini": base + "/v1beta", "ollama": base}
     config = {"workers": 1, "log": {"level": "error"}, "ledger": {"path": f"{folder}/ledger.db"}, "routes": {"default": "anthropic,m-1"},
-              "providers": {name: {"dialect": name, "base_url": bases[name], "api_key": "k", "models": ["m-*"]} for name in DIALECTS}}
+              "providers": providers(provider_port)}
     Path(folder, "ccrules.json").write_text(json.dumps(config))
     pin(1)
     nginx = subprocess.Popen(["nginx", "-c", f"{folder}/nginx.conf"], stderr=subprocess.DEVNULL)
