@@ -164,7 +164,16 @@ Result<Candidate> build(std::shared_ptr<const config::Snapshot> config, const Fi
 ReloadReport prepare(const ReloadOrder& order, Candidate& out) {
   ReloadReport report;
   report.at_us = order.now_us;
-  config::Loaded loaded = config::load(*order.files, order.environment, order.config);
+  config::Options options = order.config;
+  if (!order.file.empty()) {
+    // An editor may have moved it away for a moment. What else would be found then, or nothing at all, may ask for no key.
+    if (!order.files->exists(order.file)) {
+      report.why.push_back("the configuration " + order.file + " is no longer there");
+      return report;
+    }
+    options.config_path = order.file;
+  }
+  config::Loaded loaded = config::load(*order.files, order.environment, options);
   if (!loaded.snapshot) {
     report.why.emplace_back("the configuration has errors:");
     tell_errors(loaded.diagnostics, report.why);

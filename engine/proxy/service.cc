@@ -248,6 +248,7 @@ class Service final : public Control {
     }
     ReloadOrder order;
     order.config = options_.config;
+    order.file = config_->file;
     order.files = &system_files();
     order.environment = system_environment();
     order.workers = workers_.size();

@@ -77,8 +77,8 @@ struct Place {
 
   ReloadReport reload(const std::string& accept = {}) {
     ReloadOrder order;
-    order.config.config_path = scratch.path("ccrules.json");
-    order.config.working_directory = "/";
+    order.config.working_directory = scratch.path("");
+    order.file = live.config == nullptr ? std::string() : live.config->file;
     order.files = &system_files();
     order.workers = 2;
     order.now_us = 7;
@@ -139,6 +139,16 @@ TEST_CASE("rules that do not load are refused with every reason at its place") {
   CHECK(report.outcome == Outcome::kRefused);
   CHECK_THAT(text(report), Contains("unknown setting 'ruls'"));
   CHECK(place.live.witness->hash() == before);
+}
+
+TEST_CASE("a configuration that was found and is gone is not replaced by none, and counts again when it is back") {
+  Place place;
+  std::filesystem::rename(place.scratch.path("ccrules.json"), place.scratch.path("ccrules.json~"));
+  const ReloadReport report = place.reload();
+  CHECK(report.outcome == Outcome::kRefused);
+  CHECK_THAT(text(report), Contains("ccrules.json is no longer there"));
+  std::filesystem::rename(place.scratch.path("ccrules.json~"), place.scratch.path("ccrules.json"));
+  CHECK(place.reload().outcome == Outcome::kLive);
 }
 
 TEST_CASE("rules whose own tests fail are held, until a person accepts exactly these") {
