@@ -341,6 +341,20 @@ class Reader {
     return from < known_.size() && known_[from].begin == index ? known_[from].end : 0;
   }
 
+  /// The structural character behind the value at `index`, which need not be valid.
+  [[nodiscard]] std::uint32_t behind(std::uint32_t index) {
+    std::size_t known = known_from(index);
+    if (const std::uint32_t end = behind_known(index, known); end != 0) return end;
+    std::size_t depth = 0;
+    for (std::uint32_t i = index;; ++i) {
+      const char c = byte(i);
+      if (c == '\0') return i;
+      if (c == '{' || c == '[') ++depth;
+      if ((c == '}' || c == ']') && depth > 0) --depth;
+      if (depth == 0) return i + 1;
+    }
+  }
+
   bool fail(std::uint32_t index, std::string_view what) {
     failure_ = bad_request("the JSON is malformed at byte " + std::to_string(offset(index)) + " (" +
                            path(index) + "): " + std::string(what));
@@ -711,32 +725,18 @@ std::optional<Value> Value::peek(std::string_view name) const {
 }
 
 bool Value::peek_any(bool (*wanted)(std::string_view key, const Value& value)) const {
-  std::size_t depth = 0;
-  for (std::uint32_t i = index_;; ++i) {
-    const char c = reader_->byte(i);
-    if (c == '{' || c == '[') {
-      ++depth;
-    } else if (c == ':' && depth > 0) {
-      Value member = *this;
-      member.index_ = i + 1;
-      if (const auto key = reader_->inside(i - 1); key && wanted(*key, member)) return true;
-    } else if (c == '\0' || depth == 0 || ((c == '}' || c == ']') && --depth == 0)) {
-      return false;
-    }
+  const std::uint32_t end = reader_->behind(index_);
+  for (std::uint32_t i = index_ + 1; i < end; ++i) {
+    if (reader_->byte(i) != ':') continue;
+    Value member = *this;
+    member.index_ = i + 1;
+    if (const auto key = reader_->inside(i - 1); key && wanted(*key, member)) return true;
   }
+  return false;
 }
 
 std::string_view Value::peek_raw() const {
-  std::uint32_t i = index_;
-  std::size_t depth = 0;
-  do {
-    const char c = reader_->byte(i);
-    if (c == '\0') break;
-    if (c == '{' || c == '[') ++depth;
-    if ((c == '}' || c == ']') && depth > 0) --depth;
-    ++i;
-  } while (depth > 0);
-  std::string_view text = reader_->text().substr(offset(), reader_->offset(i) - offset());
+  std::string_view text = reader_->text().substr(offset(), reader_->offset(reader_->behind(index_)) - offset());
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
 }

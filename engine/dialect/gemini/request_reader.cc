@@ -193,7 +193,7 @@ class RequestReader {
   }
 
   Result<void> read_function(json::Value& value) {
-    chat::Tool tool;
+    chat::Tool& tool = request_.tools.emplace_back();
     CCR_TRY(function, value.object());
     while (function.next()) {
       std::string room;
@@ -219,7 +219,6 @@ class RequestReader {
       return bad_request("tools: a function declaration has no name; send the function's name");
     }
     if (tool.schema_json.empty()) tool.schema_json = R"({"type":"object","properties":{}})";
-    request_.tools.push_back(std::move(tool));
     return {};
   }
 
@@ -274,7 +273,7 @@ class RequestReader {
   // --- contents
 
   Result<void> read_turn(json::Value& value) {
-    chat::Message message;
+    chat::Message& message = request_.messages.emplace_back();
     const json::Value at = value;
     CCR_TRY(turn, value.object());
     while (turn.next()) {
@@ -289,9 +288,7 @@ class RequestReader {
         CCR_CHECK(each(turn.value(), [this, &message](json::Value& part) { return read_part(part, message); }));
       }
     }
-    CCR_CHECK(turn.done());
-    request_.messages.push_back(std::move(message));
-    return {};
+    return turn.done();
   }
 
   struct RawPart {
@@ -338,12 +335,13 @@ class RequestReader {
       }
     }
     CCR_CHECK(part.done());
-    add_part(std::move(raw), whole, message);
+    add_part(raw, whole, message);
     return {};
   }
 
-  void add_part(RawPart raw, const json::Value& whole, chat::Message& message) {
-    const auto add = [&message](auto block) { message.blocks.push_back(chat::Block{std::move(block)}); };
+  /// Moves out of `raw` what the message comes to hold.
+  static void add_part(RawPart& raw, const json::Value& whole, chat::Message& message) {
+    const auto add = [&message]<class Kind>(Kind&& block) { message.blocks.emplace_back().value.emplace<Kind>(std::forward<Kind>(block)); };
     if (raw.kind == "functionCall") {
       keep_signature(raw.signature, raw.call.extra_json);
       add(std::move(raw.call));

@@ -303,6 +303,31 @@ TEST_CASE("a second reading goes around what any first one passed over, and read
   }
 }
 
+TEST_CASE("a member is found at any depth of a value and not behind it, passed over before or not") {
+  const std::string text = R"({"a":{"b":[{"c":"wanted"},[{"d":{ }}]],"e":1} ,"wanted":{},"f":[{"wanted":2}],"g":3})";
+  const auto is_wanted = [](std::string_view key, const json::Value& value) { return key == "wanted" && !value.is(json::Type::kString); };
+  for (const bool passed : {false, true}) {
+    CAPTURE(passed);
+    auto document = json::Document::open_view(text);
+    if (passed) CHECK(document->at_end().ok());
+    document->rewind();
+    auto root = document->root();
+    CHECK(root->peek_any(is_wanted));
+    CHECK(root->peek_raw() == text);
+    auto members = root->object();
+    std::string found;
+    while (members->next()) {
+      if (members->value().peek_any(is_wanted)) found += members->key();
+      if (members->key() == "a") CHECK(members->value().peek_raw() == R"({"b":[{"c":"wanted"},[{"d":{ }}]],"e":1})");
+    }
+    CHECK(members->done().ok());
+    CHECK(found == "f");
+  }
+  auto open = json::Document::open_view(R"({"a":{"wanted":1)");
+  CHECK(open->root()->peek_any(is_wanted));
+  CHECK_FALSE(json::Document::open_view(R"({"a":[{)")->root()->peek_any(is_wanted));
+}
+
 TEST_CASE("a watched name is seen wherever it stands, read or passed over") {
   const auto sees = [](const std::string& text, bool read) {
     auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
