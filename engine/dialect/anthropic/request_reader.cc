@@ -21,8 +21,7 @@ Result<void> take_integer(json::Value& value, std::optional<std::int64_t>& out) 
   return {};
 }
 
-Result<chat::Message> read_message(json::Value& value) {
-  chat::Message message;
+Result<void> read_message(json::Value& value, chat::Message& message) {
   std::string role;
   bool has_content = false;
   json::Value here = value;
@@ -48,18 +47,17 @@ Result<chat::Message> read_message(json::Value& value) {
   message.role = role == "user"        ? chat::Role::kUser
                  : role == "assistant" ? chat::Role::kAssistant
                                        : chat::Role::kSystem;
-  return message;
+  return {};
 }
 
-Result<chat::Tool> read_tool(json::Value& value) {
-  chat::Tool tool;
+Result<void> read_tool(json::Value& value, chat::Tool& tool) {
   tool.type = std::string(value.peek_string("type").value_or(std::string_view()));
   const bool provider_defined = !tool.type.empty() && tool.type != "custom";
   if (provider_defined) {
     if (const auto name = value.peek_string("name")) tool.name = *name;
     CCR_TRY(raw, value.raw());
     tool.original_json = raw;
-    return tool;
+    return {};
   }
   json::Value here = value;
   CCR_TRY(object, value.object());
@@ -91,7 +89,7 @@ Result<chat::Tool> read_tool(json::Value& value) {
   }
   CCR_CHECK(object.done());
   if (tool.name.empty()) return here.error("has no name");
-  return tool;
+  return {};
 }
 
 class RequestReader {
@@ -147,10 +145,7 @@ class RequestReader {
 
   Result<void> read_messages(json::Value& value) {
     CCR_TRY(messages, value.array());
-    while (messages.next()) {
-      CCR_TRY(message, read_message(messages.value()));
-      request_.messages.push_back(std::move(message));
-    }
+    while (messages.next()) CCR_CHECK(read_message(messages.value(), request_.messages.emplace_back()));
     return messages.done();
   }
 
@@ -166,8 +161,7 @@ class RequestReader {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       if (!tools.value().is(Type::kObject)) return tools.value().error("must be an object");
-      CCR_TRY(tool, read_tool(tools.value()));
-      request_.tools.push_back(std::move(tool));
+      CCR_CHECK(read_tool(tools.value(), request_.tools.emplace_back()));
     }
     return tools.done();
   }

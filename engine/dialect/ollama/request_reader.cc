@@ -110,7 +110,7 @@ class RequestReader {
   Result<void> read_tools(json::Value& value) {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
-      chat::Tool tool;
+      chat::Tool& tool = request_.tools.emplace_back();
       CCR_TRY(members, tools.value().object());
       while (members.next()) {
         if (members.key() == "function" && members.value().is(Type::kObject)) {
@@ -121,7 +121,6 @@ class RequestReader {
       }
       CCR_CHECK(members.done());
       if (tool.name.empty()) return bad_request("tools: every tool needs a function with a name");
-      request_.tools.push_back(std::move(tool));
     }
     return tools.done();
   }
@@ -189,10 +188,11 @@ class RequestReader {
       }
     }
     CCR_CHECK(message.done());
-    return add(std::move(parts));
+    return add(parts);
   }
 
-  Result<void> add(Parts parts) {
+  /// Moves out of `parts` what the request comes to hold.
+  Result<void> add(Parts& parts) {
     if (parts.role == "system" && request_.messages.empty()) {
       request_.system.push_back(chat::Block{text_of(std::move(parts.text))});
       return {};

@@ -186,11 +186,11 @@ class RequestReader {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       const std::string type(tools.value().peek_string("type").value_or("function"));
-      chat::Tool tool;
+      chat::Tool& tool = request_.tools.emplace_back();
       if (type == "function") {
         CCR_CHECK(read_tool(tools.value(), tool));
         if (tool.name.empty()) {
-          return bad_request("tools[" + std::to_string(request_.tools.size()) +
+          return bad_request("tools[" + std::to_string(request_.tools.size() - 1) +
                              "].function.name is missing: send the tool's name");
         }
       } else {
@@ -201,7 +201,6 @@ class RequestReader {
         tool.type = "openai_" + type;
         tool.original_json = raw;
       }
-      request_.tools.push_back(std::move(tool));
     }
     return tools.done();
   }
@@ -225,13 +224,12 @@ class RequestReader {
   Result<void> read_functions(json::Value& value) {
     CCR_TRY(functions, value.array());
     while (functions.next()) {
-      chat::Tool tool;
+      chat::Tool& tool = request_.tools.emplace_back();
       CCR_CHECK(read_definition(functions.value(), tool));
       if (tool.name.empty()) {
-        return bad_request("functions[" + std::to_string(request_.tools.size()) +
+        return bad_request("functions[" + std::to_string(request_.tools.size() - 1) +
                            "].name is missing: send the function's name");
       }
-      request_.tools.push_back(std::move(tool));
     }
     return functions.done();
   }
@@ -338,7 +336,7 @@ class RequestReader {
       CCR_TRY(message, messages.value().object());
       while (message.next()) CCR_CHECK(read_message_member(message.key(), message.value(), raw));
       CCR_CHECK(message.done());
-      CCR_CHECK(add_message(std::move(raw), at));
+      CCR_CHECK(add_message(raw, at));
     }
     return messages.done();
   }
@@ -557,11 +555,12 @@ class RequestReader {
     return {};
   }
 
-  Result<void> add_message(Raw raw, const json::Value& at) {
+  /// As those below, it moves out of `raw` what the request comes to hold.
+  Result<void> add_message(Raw& raw, const json::Value& at) {
     if (raw.role == "system" || raw.role == "developer") {
-      add_system(std::move(raw));
+      add_system(raw);
     } else if (raw.role == "user") {
-      add_plain(chat::Role::kUser, std::move(raw));
+      add_plain(chat::Role::kUser, raw);
     } else if (raw.role == "assistant") {
       if (raw.legacy_call) pending_legacy_id_ = "call_function_" + std::to_string(legacy_calls_);
       if (!raw.reasoning.empty()) {
@@ -569,45 +568,43 @@ class RequestReader {
                            chat::Block{chat::Thinking{std::move(raw.reasoning), {}, false}});
       }
       for (chat::Block& call : raw.calls) raw.content.push_back(std::move(call));
-      add_plain(chat::Role::kAssistant, std::move(raw));
+      add_plain(chat::Role::kAssistant, raw);
     } else if (raw.role == "tool" || raw.role == "function") {
-      add_result(std::move(raw));
+      add_result(raw);
     } else {
       return at.error("has an unknown role: use system, developer, user, assistant or tool");
     }
     return {};
   }
 
-  void add_system(Raw raw) {
+  void add_system(Raw& raw) {
     if (!request_.messages.empty()) {
-      add_plain(chat::Role::kSystem, std::move(raw));
+      add_plain(chat::Role::kSystem, raw);
       return;
     }
     request_.system_plain_string = request_.system.empty() && raw.plain_string;
     for (chat::Block& block : raw.content) request_.system.push_back(std::move(block));
   }
 
-  void add_plain(chat::Role role, Raw raw) {
-    chat::Message message;
+  void add_plain(chat::Role role, Raw& raw) {
+    chat::Message& message = request_.messages.emplace_back();
     message.role = role;
     message.blocks = std::move(raw.content);
     message.plain_string = raw.plain_string;
     message.name = std::move(raw.name);
     message.extra_json = std::move(raw.extra_json);
     results_open_ = false;
-    request_.messages.push_back(std::move(message));
   }
 
   /// Consecutive tool messages become one user message of results.
-  void add_result(Raw raw) {
-    chat::ToolResult result;
+  void add_result(Raw& raw) {
+    if (!results_open_) request_.messages.emplace_back();
+    results_open_ = true;
+    auto& result = request_.messages.back().blocks.emplace_back().value.emplace<chat::ToolResult>();
     result.call_id = raw.role == "function" ? pending_legacy_id_ : std::move(raw.tool_call_id);
     result.content = std::move(raw.content);
     result.content_absent = !raw.has_content;
     result.extra_json = std::move(raw.extra_json);
-    if (!results_open_) request_.messages.emplace_back();
-    results_open_ = true;
-    request_.messages.back().blocks.push_back({std::move(result)});
   }
 
   chat::Request request_;

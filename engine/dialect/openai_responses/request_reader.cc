@@ -167,10 +167,10 @@ class RequestReader {
       const json::Value whole = tools.value();
       const std::string type(whole.peek_string("type").value_or("function"));
       CCR_TRY(members, tools.value().object());
-      chat::Tool tool;
+      chat::Tool& tool = request_.tools.emplace_back();
       CCR_CHECK(read_tool(members, tool));
       if ((type == "function" || type == "custom") && tool.name.empty()) {
-        return bad_request("tools[" + std::to_string(request_.tools.size()) +
+        return bad_request("tools[" + std::to_string(request_.tools.size() - 1) +
                            "].name is missing: send the tool's name");
       }
       if (type == "custom") {
@@ -181,7 +181,6 @@ class RequestReader {
         tool.original_json = whole.peek_raw();
         tool.extra_json.clear();
       }
-      request_.tools.push_back(std::move(tool));
     }
     return tools.done();
   }
@@ -290,13 +289,12 @@ class RequestReader {
       }
       case Item::Kind::kCall:
       case Item::Kind::kCustomCall: {
-        chat::ToolCall call;
+        auto& call = assistant().blocks.emplace_back().value.emplace<chat::ToolCall>();
         call.id = item.call_id.empty() ? std::move(item.id) : std::move(item.call_id);
         call.name = std::move(item.name);
         call.arguments_json =
             kind_of(type) == Item::Kind::kCall ? std::move(item.arguments) : wrapped_input(item.arguments);
         call.extra_json = std::move(item.extra_json);
-        assistant().blocks.push_back({std::move(call)});
         return {};
       }
       default:
