@@ -131,6 +131,7 @@ class Reader {
     count_ = 0;
     watch({});
     spelling_.reset();
+    lends_ = false;
     go_to_start(unread == Escapes::kChecked);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
@@ -203,6 +204,7 @@ class Reader {
     known_.clear();  // what is jumped over shows no names
   }
   [[nodiscard]] bool saw_watched() const { return saw_watched_; }
+  void lend() { lends_ = true; }
 
   [[nodiscard]] std::string_view text() const { return {text_, size_}; }
   [[nodiscard]] bool failed() const { return failure_.has_value(); }
@@ -241,6 +243,11 @@ class Reader {
     const char* end = inside.data() + inside.size();
     if (!spelling_ || *spelling_ == Spelling::kOther) return spelling_of(inside.data(), end);
     return find_backslash(inside.data(), end) == end ? Spelling::kPlain : Spelling::kEscaped;
+  }
+
+  /// The inside of a literal as a text, lent or copied.
+  [[nodiscard]] Text text_of(std::string_view inside, bool has_escapes) const {
+    return lends_ ? Text::lent(inside, has_escapes) : Text::spelt(inside, has_escapes);
   }
 
   /// Decoded text of the literal at `index`.
@@ -530,6 +537,7 @@ class Reader {
   std::uint32_t depth_ = 0;
   Place place_ = Place::kAtValue;
   bool check_escapes_ = true;
+  bool lends_ = false;
   std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either
@@ -601,7 +609,7 @@ Result<Text> Value::text() {
     const Spelling spelling = reader_->spelling(*literal);
     if (spelling != Spelling::kOther) {
       reader_->consume_scalar(index_);
-      return Text::spelt(*literal, spelling == Spelling::kEscaped);
+      return reader_->text_of(*literal, spelling == Spelling::kEscaped);
     }
   }
   CCR_TRY(read, string());
@@ -848,6 +856,8 @@ void Document::rewind(Escapes unread) {
 void Document::watch(std::string_view name) { reader_->watch(name); }
 
 bool Document::saw_watched() const { return reader_->saw_watched(); }
+
+void Document::lend_texts() { reader_->lend(); }
 
 Result<Value> Document::root() {
   Value value;

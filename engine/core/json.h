@@ -52,7 +52,8 @@ class Value {
   /// Unescaped text; the view lives as long as the Document. Text without escapes is a view into the
   /// document's own bytes.
   Result<std::string_view> string();
-  /// The same text to be written into another document, read only if somebody asks what it says.
+  /// The same text to be written into another document, read only if somebody asks what it says. It owns its bytes, unless the
+  /// Document lends its texts.
   Result<Text> text();
   /// A whole number that fits; 5.0 and 1e3 count as whole, 5.5 does not.
   Result<std::int64_t> integer();
@@ -157,6 +158,10 @@ class Document {
   void watch(std::string_view name);
   /// True also when a name that was passed over is written with escapes, so that it may be the one.
   [[nodiscard]] bool saw_watched() const;
+
+  /// From now on, over several readings, Value::text() gives views into the document's text instead of copies. For who reads a text
+  /// that outlives all that is read from it.
+  void lend_texts();
 
   /// The outermost value. Call once per reading.
   Result<Value> root();

@@ -12,22 +12,33 @@ Text Text::spelt(std::string_view inside, bool has_escapes) {
   return text;
 }
 
+Text Text::lent(std::string_view inside, bool has_escapes) noexcept {
+  Text text;
+  text.lent_ = inside;
+  text.kept_ = has_escapes ? Kept::kSpelt : Kept::kPlain;
+  return text;
+}
+
 std::string_view Text::view() const {
   if (kept_ == Kept::kSpelt) {
-    std::string read(bytes_.size(), '\0');
-    const char* end = unescape(bytes_.data(), bytes_.data() + bytes_.size(), read.data());
+    const std::string_view inside = bytes();
+    std::string read(inside.size(), '\0');
+    const char* end = unescape(inside.data(), inside.data() + inside.size(), read.data());
     CCR_ASSERT(end != nullptr);  // its escapes were looked at when it was made
     read.resize(static_cast<std::size_t>(end - read.data()));
-    bytes_ = std::move(read);
+    own_ = std::move(read);
+    lent_ = {};
     kept_ = Kept::kRead;
   }
-  return bytes_;
+  return bytes();
 }
 
 std::string& Text::edit() {
   (void)view();  // for what it does to the bytes
+  if (lent_.data() != nullptr) own_ = lent_;
+  lent_ = {};
   kept_ = Kept::kRead;
-  return bytes_;
+  return own_;
 }
 
 bool TextView::is_blank() const noexcept {

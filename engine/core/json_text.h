@@ -11,19 +11,23 @@
 namespace ccrules::json {
 
 /// A text that is kept as the inside of a JSON string literal until somebody reads it, where append_string() would spell it just so.
-/// Reading it the first time changes how it is kept: as with any value, one thread at a time.
+/// It owns its bytes, except where a document lends them (Document::lend_texts()): then it and its copies must not outlive those,
+/// unless it is edited, which makes it own them. Reading it the first time changes how it is kept: as with any value, one thread
+/// at a time.
 class Text {
  public:
   Text() = default;
-  Text(std::string text) noexcept : bytes_(std::move(text)) {}
-  Text(std::string_view text) : bytes_(text) {}
-  Text(const char* text) : bytes_(text) {}
+  Text(std::string text) noexcept : own_(std::move(text)) {}
+  Text(std::string_view text) : own_(text) {}
+  Text(const char* text) : own_(text) {}
   /// Of a literal's inside, valid UTF-8 with valid escapes, all of them as append_string() writes them.
   static Text spelt(std::string_view inside, bool has_escapes);
+  /// The same of bytes that stay where they are for as long as the text and its copies are there.
+  static Text lent(std::string_view inside, bool has_escapes) noexcept;
 
-  [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return bytes().empty(); }
   /// Its length as it is kept: no less than that of what it says.
-  [[nodiscard]] std::size_t kept_bytes() const noexcept { return bytes_.size(); }
+  [[nodiscard]] std::size_t kept_bytes() const noexcept { return bytes().size(); }
   /// True when it is kept as it is spelt: nobody has looked into it.
   [[nodiscard]] bool is_spelt() const noexcept { return kept_ != Kept::kRead; }
   /// What it says. Void when the text is changed or moved.
@@ -49,7 +53,10 @@ class Text {
     kPlain,   ///< as it reads, and that is how it is spelt
     kSpelt    ///< with escapes
   };
-  mutable std::string bytes_;
+  [[nodiscard]] std::string_view bytes() const noexcept { return lent_.data() != nullptr ? lent_ : std::string_view(own_); }
+
+  mutable std::string own_;
+  mutable std::string_view lent_;  ///< without data: none
   mutable Kept kept_ = Kept::kRead;
 };
 
@@ -57,7 +64,7 @@ class Text {
 class TextView {
  public:
   TextView() = default;
-  TextView(const Text& text) noexcept : bytes_(text.bytes_), spelt_(text.kept_ != Text::Kept::kRead) {}
+  TextView(const Text& text) noexcept : bytes_(text.bytes()), spelt_(text.kept_ != Text::Kept::kRead) {}
   TextView(std::string_view text) noexcept : bytes_(text) {}
   TextView(const std::string& text) noexcept : bytes_(text) {}
   TextView(const char* text) noexcept : bytes_(text) {}

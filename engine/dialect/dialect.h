@@ -158,6 +158,10 @@ class Dialect {
   /// Reads the document from its start, whoever has read it before.
   virtual Result<chat::Request> read_request(json::Document& body) const = 0;
   Result<chat::Request> read_request(std::string_view body) const;
+  /// The same for a request that is gone before the document's text is: its texts are views into that.
+  Result<chat::Request> read_lent_request(json::Document& body) const;
+  Result<chat::Request> read_lent_request(std::string_view body) const;
+  Result<chat::Request> read_lent_request(std::string&& body) const = delete;
   virtual Result<std::string> write_request(const chat::Request& request, const Capabilities& target,
                                             chat::LossNotes& losses) const = 0;
   /// The names write_request() shortens; empty for nearly every request.

@@ -60,6 +60,16 @@ Result<chat::Request> Dialect::read_request(std::string_view body) const {
   return read_request(document);
 }
 
+Result<chat::Request> Dialect::read_lent_request(json::Document& body) const {
+  body.lend_texts();
+  return read_request(body);
+}
+
+Result<chat::Request> Dialect::read_lent_request(std::string_view body) const {
+  CCR_TRY(document, json::Document::open_view(body));
+  return read_lent_request(document);
+}
+
 const Dialect* by_name(std::string_view name) {
   for (const Dialect* dialect : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat(), &gemini_dialect(),
                                  &openai_completions(), &openai_embeddings()}) {

@@ -367,8 +367,8 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
                         provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models).stream_usage;
     return native_body(request);
   }
-  CCR_TRY(request, outgoing.document != nullptr ? outgoing.spoken->read_request(*outgoing.document)
-                                                : outgoing.spoken->read_request(outgoing.body));
+  CCR_TRY(request, outgoing.document != nullptr ? outgoing.spoken->read_lent_request(*outgoing.document)
+                                                : outgoing.spoken->read_lent_request(outgoing.body));
   apply_edits(*outgoing.edits, request);
   const auto foreign = static_cast<std::size_t>(outgoing.foreign_messages);
   const std::size_t unread = outgoing.without_reasoning ? request.messages.size() : foreign;

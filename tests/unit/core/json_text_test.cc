@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 #include <string_view>
@@ -70,6 +71,41 @@ TEST_CASE("a text says what it means, however it is kept") {
   out.clear();
   json::append_string(out, plain);
   CHECK(out == R"("\"")");
+}
+
+TEST_CASE("a document that lends its texts copies none of them") {
+  for (const std::string bytes : {R"("a text without escapes")", R"("a\ttext\nwith some")"}) {
+    INFO(bytes);
+    auto document = json::Document::open_view(bytes);
+    document->lend_texts();
+    for (int reading = 0; reading < 2; ++reading) {
+      document->rewind();
+      json::Text text = *document->root()->text();
+      const json::Text copy = text;
+      std::string out;
+      json::append_string(out, text);
+      CHECK(out == bytes);
+      if (bytes.find('\\') == std::string::npos) CHECK(text.view().data() == bytes.data() + 1);
+      CHECK(text == *document->root()->string());
+      text += "!";
+      CHECK(text.view().data() != bytes.data() + 1);
+      CHECK(text == std::string(copy.view()) + "!");
+      CHECK(copy == *document->root()->string());
+    }
+  }
+}
+
+TEST_CASE("a text owns what nobody lends, and what is spelt in another way than we write it") {
+  const auto read_in = [](bool lends, std::string bytes) {
+    auto document = json::Document::open_view(bytes);
+    if (lends) document->lend_texts();
+    json::Text text = *document->root()->text();
+    std::fill(bytes.begin(), bytes.end(), '?');
+    return text;
+  };
+  CHECK(read_in(false, R"("a text that is longer than a short one")") == "a text that is longer than a short one");
+  CHECK(read_in(false, R"("a text\nthat is longer than a short one")") == "a text\nthat is longer than a short one");
+  CHECK(read_in(true, R"("\u0061 text\nthat is longer than a short one")") == "a text\nthat is longer than a short one");
 }
 
 TEST_CASE("a text is blank when it holds blanks, tabs and line ends only, spelt or read") {
