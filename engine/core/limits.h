@@ -62,6 +62,8 @@ inline constexpr auto kUsageTime = 2s;  ///< After finish_reason: how long the u
 inline constexpr auto kCommitTime =
     10s;  ///< After a good head without content: commit, relay what is there, ping.
 inline constexpr auto kPingTime = 15s;  ///< Longest silence towards a streaming client.
+inline constexpr std::size_t kSecretBytes =
+    6;  ///< A shorter api_key ("x", "none", "EMPTY") is no secret but stands for none, and in ordinary words.
 
 // --- parsers
 inline constexpr std::size_t kModelNameBytes = 1024;       ///< It goes into headers and the ledger.

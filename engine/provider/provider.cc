@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/limits.h"
 #include "core/text.h"
 #include "http/coding.h"
 #include "provider/cloud.h"
@@ -14,6 +15,8 @@ namespace ccrules::provider {
 namespace {
 
 constexpr std::string_view kAnthropicVersion = "2023-06-01";
+
+bool is_secret(std::string_view key) { return key.size() >= limits::kSecretBytes; }
 
 /// A switch of the provider's own row beats what the model table says.
 void apply(const std::map<std::string, bool, std::less<>>& switches, std::string_view name, bool& capability) {
@@ -164,9 +167,9 @@ dialect::Capabilities capabilities(const config::Provider& provider, std::string
 std::string without_key(std::string text, const config::Provider& provider) {
   if (!holds_key(text, provider)) return text;
   const auto take_out = [&text](std::string_view key) {
-    if (key.empty()) return;
+    if (!is_secret(key)) return;
     constexpr std::string_view kInstead = "[key]";
-    // From behind what was put in: a short key may stand in it.
+    // From behind what was put in: a key may begin in it.
     for (auto at = text.find(key); at != std::string::npos; at = text.find(key, at + kInstead.size()))
       text.replace(at, key.size(), kInstead);
   };
@@ -179,7 +182,7 @@ std::string without_key(std::string text, const config::Provider& provider) {
 }
 
 bool holds_key(std::string_view text, const config::Provider& provider) {
-  const auto holds = [text](const std::string& key) { return !key.empty() && text.find(key) != std::string_view::npos; };
+  const auto holds = [text](const std::string& key) { return is_secret(key) && text.find(key) != std::string_view::npos; };
   return holds(provider.api_key) || std::any_of(provider.api_keys.begin(), provider.api_keys.end(), holds);
 }
 

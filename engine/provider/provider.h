@@ -25,7 +25,8 @@ const dialect::Dialect& dialect_for(const config::Provider& provider, const dial
 /// @param models config::Snapshot::models()
 dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model, const config::ModelTable& models);
 
-/// `text` with every copy of the provider's keys taken out: what a provider says may repeat it.
+/// `text` with every copy of the provider's keys taken out: what a provider says may repeat it. Keys shorter than
+/// limits::kSecretBytes stay, here and below: taking them out would break words, and JSON.
 std::string without_key(std::string text, const config::Provider& provider);
 /// True when one of the provider's keys stands in `text`.
 bool holds_key(std::string_view text, const config::Provider& provider);

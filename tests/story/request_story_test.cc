@@ -515,11 +515,25 @@ TEST_CASE("an error event that repeats our key goes out without it, in either la
   }
 }
 
+TEST_CASE("a key that only stands for one, as local servers take, breaks neither an error event nor a header") {
+  auto told = beginning("hello");
+  told.push_back("event: error\ndata: " + error_json("api_error", "error 1") + "\n\n");
+  for (const char* key : {"1", "error", "x"}) {
+    CAPTURE(key);
+    SimWorld world;
+    world.script("anth", 80, http_reply(200, "text/event-stream", joined(told), "request-id: req_x1_error\r\n"));
+    ProxyWorld proxy(world, only_anth(std::string(R"(,"api_key":")") + key + R"(")"));
+    const Message answer = proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true));
+    CHECK(answer.body == joined(told));
+    CHECK(answer.field("request-id") == "req_x1_error");
+  }
+}
+
 TEST_CASE("an answer's text that holds our key by chance is passed byte for byte") {
   SimWorld world;
-  const auto events = anthropic_events("hi");
+  const auto events = anthropic_events("hi, all");
   world.script("anth", 80, http_stream(events));
-  ProxyWorld proxy(world, only_anth(R"(,"api_key":"hi")"));
+  ProxyWorld proxy(world, only_anth(R"(,"api_key":"hi, all")"));
   CHECK(proxy.answer("/v1/messages", messages("claude-sonnet-4-5", true)).body == joined(events));
 }
 
