@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/digest.h"
+#include "core/percent.h"
 #include "core/text.h"
 
 namespace ccrules::proxy {
@@ -99,9 +100,11 @@ std::array<std::string_view, 5> credentials(const http::RequestHead& head) {
 bool key_matches(const http::RequestHead& head, const std::string& key) {
   if (key.empty()) return false;
   const auto all = credentials(head);
-  return std::any_of(all.begin(), all.end(), [&key](std::string_view credential) {
+  const auto matches = [&key](std::string_view credential) {
     return !credential.empty() && digest::equal_constant_time(credential, key);
-  });
+  };
+  // What stands in a query is encoded where it holds more than letters and digits, as base64 does.
+  return std::any_of(all.begin(), all.end(), matches) || matches(percent_decoded(all.back()));
 }
 
 /// Who asks, whatever for: Host and Origin.
@@ -153,10 +156,8 @@ bool holds_own_key(std::string_view credential, const config::Listen& listen) {
 }
 
 std::string_view credential_of(const http::RequestHead& head, const config::Listen& listen) {
+  if (!listen.api_key.empty()) return key_matches(head, listen.api_key) ? listen.api_key : listen.admin_key;
   const auto all = credentials(head);
-  if (!listen.api_key.empty()) {
-    return std::find(all.begin(), all.end(), listen.api_key) != all.end() ? std::string_view(listen.api_key) : listen.admin_key;
-  }
   const auto first = std::find_if(all.begin(), all.end(), [](std::string_view credential) { return !credential.empty(); });
   return first == all.end() ? std::string_view() : *first;
 }

@@ -15,6 +15,9 @@ class Visitor final : public http::Exchange {
     head_.target = "/v1/messages";
     for (const auto& [name, value] : headers) head_.headers.add(name, value);
   }
+  Visitor(std::initializer_list<std::pair<const char*, const char*>> headers, const std::string& query) : Visitor(headers) {
+    head_.target += "?" + query;
+  }
   [[nodiscard]] const http::RequestHead& head() const noexcept override { return head_; }
   [[nodiscard]] StopToken stop() const noexcept override { return {}; }
   [[nodiscard]] bool peer_is_loopback() const noexcept override { return loopback_; }
@@ -99,6 +102,21 @@ int admin_status(const Visitor& visitor, const Keys& keys) {
 }
 
 }  // namespace
+
+TEST_CASE("a key in the query may be encoded, as clients do with what base64 holds, and is the same caller's") {
+  const std::string key = "a+b/c==";
+  for (const char* query : {"key=a%2Bb%2Fc%3D%3D", "alt=sse&key=a%2bb%2fc%3d%3d", "key=a+b/c=="}) {
+    INFO(query);
+    const Visitor visitor({{"host", "localhost"}}, std::string(query));
+    CHECK(status(visitor, key) == 200);
+    config::Listen listen;
+    listen.api_key = key;
+    listen.admin_key = "boss";
+    CHECK(proxy::credential_of(visitor.head(), listen) == key);
+  }
+  CHECK(status(Visitor({{"host", "localhost"}}, std::string("key=a%2Bb")), key) == 401);
+  CHECK(status(Visitor({{"host", "localhost"}, {"x-api-key", "a%2Bb%2Fc%3D%3D"}}), key) == 401);
+}
 
 TEST_CASE("what changes the proxy takes the admin's key, wherever the caller is; a client's is not enough") {
   constexpr Keys kBoth{"client", "admin"};
