@@ -273,7 +273,7 @@ void Loader::read_budget(const Node& node, const std::string& path) {
       constexpr double kMostUsd = 1e9;  // in nano-USD it fits
       const double usd = std::strtod(number.c_str(), nullptr);
       if (number.empty() || number.front() == '-' || usd > kMostUsd) {
-        error(at, path + ".usd must be a number of US dollars, not negative");
+        error(at, path + ".usd must be a number of US dollars, not negative and at most 1000000000");
       } else {
         budget.nanousd = std::llround(usd * 1e9);
       }
@@ -496,10 +496,13 @@ void Loader::check_listen() {
   }
   if (listen.compress != "auto" && listen.compress != "on" && listen.compress != "off")
     error(place("listen.compress"), "listen.compress must be auto, on or off");
-  if (listen.api_key.find_first_of("\r\n") != std::string::npos)
-    error(place("listen.api_key"), "listen.api_key must be one line");
-  if (listen.admin_key.find_first_of("\r\n") != std::string::npos)
-    error(place("listen.admin_key"), "listen.admin_key must be one line");
+  for (const auto& [name, key] : {std::pair("listen.api_key", &listen.api_key), std::pair("listen.admin_key", &listen.admin_key)}) {
+    const bool sendable = text::trim(*key) == *key && std::none_of(key->begin(), key->end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+    });
+    if (!sendable)
+      error(place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no client could send it");
+  }
   if (!listen.admin_key.empty() && listen.admin_key == listen.api_key) {
     error(place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",
           "give it another value, or leave it out: then it takes listen.api_key and this machine");

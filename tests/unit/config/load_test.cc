@@ -426,6 +426,9 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
   CHECK(mentions(said(R"({"listen":{"api_key":"k","admin_key":"k"}})"),
                  "1:38: error: listen.admin_key is the same as listen.api_key, so every client could change this proxy"));
   CHECK(mentions(said("{}", {{"CCRULES_ADMIN_KEY", "a\nb"}}), "listen.admin_key must be one line"));
+  for (const char* key : {" ", "key ", " key", "key\t", "key\x7f"})
+    CHECK(mentions(said("{}", {{"CCRULES_API_KEY", key}}), "listen.api_key must be one line without control characters"));
+  CHECK(said("{}", {{"CCRULES_API_KEY", "two words"}}).empty());
   for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"})
     CHECK(said("{}", {{"CCRULES_HOST", host}}).empty());
   CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));
@@ -563,6 +566,7 @@ TEST_CASE("budgets say whose, how much and how long, and every mistake in them i
   CHECK(mentions(said(R"({"budgets":[5]})"), "budgets[0] must be an object"));
   CHECK(mentions(said(R"({"budgets":[{"scope":"all"}]})"), "budgets[0] needs usd"));
   CHECK(mentions(said(R"({"budgets":[{"usd":-1}]})"), "budgets[0].usd must be a number of US dollars, not negative"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1e15}]})"), "at most 1000000000"));
   CHECK(mentions(said(R"({"budgets":[{"usd":"5"}]})"), "budgets[0].usd must be a number"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1e30}]})"), "budgets[0].usd must be a number"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"team:x"}]})"), "budgets[0].scope must be"));
