@@ -13,6 +13,8 @@ namespace ccrules {
 namespace {
 
 constexpr std::int32_t kHour_s = 3600;
+constexpr std::int32_t kMinute_s = 60;
+constexpr std::int64_t kLargestOffsetHours = 18;
 constexpr std::int64_t kDay_s = 86400;
 constexpr std::string_view kFolder = "/usr/share/zoneinfo/";
 
@@ -287,12 +289,22 @@ TimeZone TimeZone::fixed(std::int32_t offset_s) {
   return zone;
 }
 
+std::optional<TimeZone> TimeZone::parse_offset(std::string_view text) {
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
+  const auto hours = text::to_int(text.substr(1, 2));
+  const auto minutes = text::to_int(text.substr(4, 2));
+  if (!hours || !minutes || *hours < 0 || *minutes < 0 || *hours > kLargestOffsetHours || *minutes > 59) return std::nullopt;
+  const auto offset_s = static_cast<std::int32_t>(*hours * kHour_s + *minutes * kMinute_s);
+  return fixed(text[0] == '-' ? -offset_s : offset_s);
+}
+
 Result<TimeZone> TimeZone::parse(std::string_view tzif) {
   if (tzif.size() > limits::kZoneFileBytes) return broken("it is too large");
   return TzifReader(tzif).read();
 }
 
 Result<TimeZone> TimeZone::load(const Files& files, std::string_view name) {
+  if (auto fixed = parse_offset(name)) return *std::move(fixed);
   const std::string shown = text::to_valid_utf8(name.substr(0, limits::kZoneNameBytes));
   if (!is_zone_name(name)) {
     return bad_request(

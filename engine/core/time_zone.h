@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +18,9 @@ class TimeZone {
   /// The same distance at all times.
   /// @param offset_s east of Greenwich is positive
   static TimeZone fixed(std::int32_t offset_s);
-  /// A zone of the IANA database, "Europe/Berlin", from the system's compiled files (/usr/share/zoneinfo,
+  /// "+05:30": hours, at most 18, and minutes east of Greenwich; nullopt when it is written otherwise.
+  static std::optional<TimeZone> parse_offset(std::string_view text);
+  /// An offset as above, or a zone of the IANA database, "Europe/Berlin", from the system's compiled files (/usr/share/zoneinfo,
   /// Debian package tzdata). Error: one sentence for who wrote the name. Names that are no names of zones
   /// (absolute, with "..") are refused before any file is looked at.
   static Result<TimeZone> load(const Files& files, std::string_view name);

@@ -1,10 +1,8 @@
 #include "rules/zone.h"
 
-#include <optional>
 #include <utility>
 
 #include "core/limits.h"
-#include "core/text.h"
 
 namespace ccrules::rules {
 namespace {
@@ -13,17 +11,6 @@ constexpr std::int64_t kSecondUs = 1'000'000;
 constexpr std::int64_t kMinuteS = 60;
 constexpr std::int64_t kHourS = 3600;
 constexpr std::int64_t kDayS = 24 * kHourS;
-constexpr std::int64_t kLargestOffsetHours = 18;
-
-/// "+01:00" in seconds.
-std::optional<std::int32_t> fixed_offset(std::string_view name) {
-  if (name.size() != 6 || (name[0] != '+' && name[0] != '-') || name[3] != ':') return std::nullopt;
-  const auto hours = text::to_int(name.substr(1, 2));
-  const auto minutes = text::to_int(name.substr(4, 2));
-  if (!hours || !minutes || *hours < 0 || *minutes < 0 || *hours > kLargestOffsetHours || *minutes > 59) return std::nullopt;
-  const auto offset_s = static_cast<std::int32_t>(*hours * kHourS + *minutes * kMinuteS);
-  return name[0] == '-' ? -offset_s : offset_s;
-}
 
 }  // namespace
 
@@ -36,7 +23,7 @@ std::int64_t Zone::offset_s(std::int64_t wall_us) const {
 
 Result<Zone> Zones::load(std::string_view name) {
   if (name == "UTC" || name == "Z") return Zone();
-  if (const auto offset_s = fixed_offset(name)) return Zone(std::string(name), TimeZone::fixed(*offset_s));
+  if (auto fixed = TimeZone::parse_offset(name)) return Zone(std::string(name), *std::move(fixed));
   const auto found = known_.find(name);
   if (found != known_.end()) return found->second;
   if (files_ == nullptr || known_.size() >= limits::kRuleZones) {

@@ -488,6 +488,9 @@ TEST_CASE("rate limits say whose, how many and how long, and every mistake in th
 
 TEST_CASE("a time zone is a name that the machine knows") {
   CHECK(load("{}").snapshot->time_zone == "UTC");
+  const auto fixed = load(R"({"time_zone": "-03:30"})");
+  REQUIRE(fixed.snapshot != nullptr);
+  CHECK(fixed.snapshot->zone.offset_s(0) == -(3 * 3600 + 30 * 60));
   const test::MemoryFiles files({{"/etc/ccrules/ccrules.json", R"({"time_zone": "Europe/Berlin"})"},
                                  {"/usr/share/zoneinfo/Europe/Berlin", test::time_zone_file("CET-1CEST,M3.5.0,M10.5.0/3")}});
   config::Options options;
