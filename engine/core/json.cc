@@ -583,7 +583,14 @@ std::size_t Value::offset() const {
 namespace {
 
 /// "messages[3].content must be a string, not a number", or what is malformed there.
-Error wrong_type(const Value& value, std::string_view wanted) {
+/// What begins like no value, as a form or a web page does, is no number either.
+Error wrong_type(Reader& reader, std::uint32_t index, const Value& value, std::string_view wanted) {
+  const bool scalar = !value.is(Type::kObject) && !value.is(Type::kArray) && !value.is(Type::kString);
+  const std::string_view token = scalar ? reader.scalar(index) : std::string_view();
+  if (scalar && (token.empty() || !is_scalar(token))) {
+    reader.fail(index, "expected a value");
+    return reader.failure();
+  }
   return value.error("must be " + std::string(wanted) + ", not " +
                      std::string(article_and_name(value.type())));
 }
@@ -592,7 +599,7 @@ Error wrong_type(const Value& value, std::string_view wanted) {
 
 Result<std::string_view> Value::string() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kString)) return wrong_type(*this, "a string");
+  if (!is(Type::kString)) return wrong_type(*reader_, index_, *this, "a string");
   const auto text = reader_->decoded(index_);
   if (!text) {
     reader_->fail(index_, "a string holds an invalid escape");
@@ -604,7 +611,7 @@ Result<std::string_view> Value::string() {
 
 Result<Text> Value::text() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kString)) return wrong_type(*this, "a string");
+  if (!is(Type::kString)) return wrong_type(*reader_, index_, *this, "a string");
   if (const auto literal = reader_->inside(index_)) {
     const Spelling spelling = reader_->spelling(*literal);
     if (spelling != Spelling::kOther) {
@@ -618,7 +625,7 @@ Result<Text> Value::text() {
 
 Result<double> Value::number() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kNumber)) return wrong_type(*this, "a number");
+  if (!is(Type::kNumber)) return wrong_type(*reader_, index_, *this, "a number");
   const std::string_view token = reader_->scalar(index_);
   if (const auto small = small_whole(token)) {
     reader_->consume_scalar(index_);
@@ -637,7 +644,7 @@ Result<double> Value::number() {
 
 Result<std::int64_t> Value::integer() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kNumber)) return wrong_type(*this, "a whole number");
+  if (!is(Type::kNumber)) return wrong_type(*reader_, index_, *this, "a whole number");
   const std::string_view token = reader_->scalar(index_);
   if (const auto small = small_whole(token)) {
     reader_->consume_scalar(index_);
@@ -658,7 +665,7 @@ Result<std::int64_t> Value::integer() {
 
 Result<bool> Value::boolean() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kBool)) return wrong_type(*this, "true or false");
+  if (!is(Type::kBool)) return wrong_type(*reader_, index_, *this, "true or false");
   const std::string_view token = reader_->scalar(index_);
   if (token != "true" && token != "false") {
     reader_->fail(index_, "expected a value");
@@ -670,7 +677,7 @@ Result<bool> Value::boolean() {
 
 Result<Object> Value::object() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kObject)) return wrong_type(*this, "an object");
+  if (!is(Type::kObject)) return wrong_type(*reader_, index_, *this, "an object");
   if (!reader_->enter(index_, true)) return reader_->failure();
   Object object;
   object.depth_ = reader_->depth();
@@ -680,7 +687,7 @@ Result<Object> Value::object() {
 
 Result<Array> Value::array() {
   if (reader_->failed()) return reader_->failure();
-  if (!is(Type::kArray)) return wrong_type(*this, "an array");
+  if (!is(Type::kArray)) return wrong_type(*reader_, index_, *this, "an array");
   if (!reader_->enter(index_, false)) return reader_->failure();
   Array array;
   array.depth_ = reader_->depth();

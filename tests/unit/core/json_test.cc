@@ -136,6 +136,11 @@ TEST_CASE("an error names the place and what was there instead") {
   CHECK(message->value().path() == "messages[1].content");
   CHECK(*message->value().integer() == 5);
   CHECK(open("[1]").root_object().error().message == "the body must be an object, not an array");
+  CHECK(open("-1.5").root_object().error().message == "the body must be an object, not a number");
+  for (const char* none : {"model=m&x=1", "<xml/>", "\xef\xbb\xbf{}", "-", "tru", "'{}'"}) {
+    INFO(none);
+    CHECK(open(none).root_object().error().message == "the JSON is malformed at byte 0 (the body): expected a value");
+  }
 }
 
 TEST_CASE("a malformed place is named by byte and path, without quoting the text") {
