@@ -26,9 +26,15 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-/// Addresses of this machine only. Names other than localhost may mean anything, "127.example.org" too.
+/// As it is listened on: without the brackets that an address has in a URL, and in small letters.
+std::string plain_host(std::string_view host) {
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  return text::lower(host);
+}
+
+/// Addresses of this machine only, of a plain host. Names other than localhost may mean anything, "127.example.org" too.
 bool is_loopback(const std::string& host) {
-  if (text::equals_ignore_case(host, "localhost") || host == "::1" || host == "[::1]") return true;
+  if (host == "localhost" || host == "::1") return true;
   const std::vector<std::string_view> parts = text::split(host, '.');
   return parts.size() == 4 && parts[0] == "127" &&
          std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
@@ -104,6 +110,7 @@ Loaded Loader::run() {
     finish_paths();
     load_zone();
     load_models();
+    snapshot_->listen.host = plain_host(snapshot_->listen.host);
     check_listen();
     check_variable_names();
   }

@@ -429,8 +429,10 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
   for (const char* key : {" ", "key ", " key", "key\t", "key\x7f"})
     CHECK(mentions(said("{}", {{"CCRULES_API_KEY", key}}), "listen.api_key must be one line without control characters"));
   CHECK(said("{}", {{"CCRULES_API_KEY", "two words"}}).empty());
-  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1"})
+  for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1", "LocalHost", "[::1]"})
     CHECK(said("{}", {{"CCRULES_HOST", host}}).empty());
+  CHECK(load("{}", {{"CCRULES_HOST", "LocalHost"}}).snapshot->listen.host == "localhost");
+  CHECK(load("{}", {{"CCRULES_HOST", "[::1]"}}).snapshot->listen.host == "::1");
   CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));
   CHECK(mentions(said(R"({"listen":{"tls":{"cert":"a"}}})"),
                  "listen.tls.key must be set together with listen.tls.cert"));
