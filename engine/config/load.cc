@@ -400,6 +400,11 @@ void Loader::check_variable_names() {
   }
 }
 
+Loader::Place Loader::set_place(const std::string& setting) const {
+  const auto found = set_at_.find(setting);
+  return found == set_at_.end() ? Place::named(setting) : found->second;
+}
+
 void Loader::finish_paths() {
   Snapshot& s = *snapshot_;
   const auto resolve = [&](std::string& path, const std::string& setting) {
@@ -410,13 +415,20 @@ void Loader::finish_paths() {
   };
   const auto resolve_existing = [&](std::string& path, const std::string& setting) {
     resolve(path, setting);
-    if (path.empty() || files_.exists(path)) return;
-    const auto place = set_at_.find(setting);
-    error(place == set_at_.end() ? Place::named(setting) : place->second,
-          setting + ": there is no file " + path);
+    if (!path.empty() && !files_.exists(path)) error(set_place(setting), setting + ": there is no file " + path);
   };
-  for (std::string& path : s.rules) resolve_existing(path, "rules");
-  for (std::string& path : s.shadow) resolve_existing(path, "shadow");
+  const auto resolve_each = [&](std::vector<std::string>& paths, const std::string& setting) {
+    for (auto path = paths.begin(); path != paths.end(); ++path) {
+      resolve_existing(*path, setting);
+      if (path->empty()) {
+        error(set_place(setting), setting + " holds an empty path; name a file, or leave it out");
+      } else if (std::find(paths.begin(), path, *path) != path) {
+        error(set_place(setting), setting + " holds " + *path + " twice; once is enough");
+      }
+    }
+  };
+  resolve_each(s.rules, "rules");
+  resolve_each(s.shadow, "shadow");
   resolve_existing(s.listen.tls_cert, "listen.tls.cert");
   resolve_existing(s.listen.tls_key, "listen.tls.key");
   resolve(s.log.file, "log.file");
@@ -446,15 +458,13 @@ void Loader::load_zone() {
     snapshot_->zone = *std::move(zone);
     return;
   }
-  const auto place = set_at_.find("time_zone");
-  error(place == set_at_.end() ? Place::named("time_zone") : place->second, "time_zone: " + zone.error().message);
+  error(set_place("time_zone"), "time_zone: " + zone.error().message);
 }
 
 /// What `ccrules models --update` has put there. A file that cannot be read is an error: the prices in it would count for nothing.
 void Loader::load_models() {
   Snapshot& s = *snapshot_;
-  const auto place = set_at_.find("models_dir");
-  const Place at = place == set_at_.end() ? Place::named("models_dir") : place->second;
+  const Place at = set_place("models_dir");
   if (s.models_dir.empty()) {
     const std::string home = variable_or(environment_, "HOME");
     const std::string state = variable_or(environment_, "XDG_STATE_HOME", home.empty() ? "" : home + "/.local/state");
@@ -484,44 +494,40 @@ void Loader::load_models() {
 
 void Loader::check_listen() {
   const Listen& listen = snapshot_->listen;
-  const auto place = [this](const std::string& path) {
-    const auto found = set_at_.find(path);
-    return found == set_at_.end() ? Place::named(path) : found->second;
-  };
   if (listen.host.empty())
-    error(place("listen.host"), "listen.host must not be empty");
+    error(set_place("listen.host"), "listen.host must not be empty");
   else if (!is_loopback(listen.host) && listen.api_key.empty()) {
-    error(place("listen.host"),
+    error(set_place("listen.host"),
           "listen.host " + listen.host + " is reachable from other machines, so listen.api_key must be set",
           "set listen.api_key (or CCRULES_API_KEY), or listen on 127.0.0.1");
   }
   if (listen.tls_cert.empty() != listen.tls_key.empty()) {
     const bool no_key = listen.tls_key.empty();
-    error(place(no_key ? "listen.tls.cert" : "listen.tls.key"),
+    error(set_place(no_key ? "listen.tls.cert" : "listen.tls.key"),
           no_key ? "listen.tls.key must be set together with listen.tls.cert"
                  : "listen.tls.cert must be set together with listen.tls.key");
   }
   if (listen.compress != "auto" && listen.compress != "on" && listen.compress != "off")
-    error(place("listen.compress"), "listen.compress must be auto, on or off");
+    error(set_place("listen.compress"), "listen.compress must be auto, on or off");
   for (const auto& [name, key] : {std::pair("listen.api_key", &listen.api_key), std::pair("listen.admin_key", &listen.admin_key)}) {
     const bool sendable = text::trim(*key) == *key && std::none_of(key->begin(), key->end(), [](char c) {
       return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
     });
     if (!sendable)
-      error(place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no client could send it");
+      error(set_place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no client could send it");
   }
   if (!listen.admin_key.empty() && listen.admin_key == listen.api_key) {
-    error(place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",
+    error(set_place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",
           "give it another value, or leave it out: then it takes listen.api_key and this machine");
   }
   for (const std::string& host : listen.allowed_hosts) {
     const bool plain = !host.empty() && host.find_first_of(" /@#?\t\r\n") == std::string::npos;
     if (!plain)
-      error(place("listen.allowed_hosts"),
+      error(set_place("listen.allowed_hosts"),
             "listen.allowed_hosts holds host names only, such as \"proxy.example.org\"");
   }
   if (snapshot_->retry.base > snapshot_->retry.at_most) {
-    error(place(set_at_.contains("retry.base") ? "retry.base" : "retry.at_most"),
+    error(set_place(set_at_.contains("retry.base") ? "retry.base" : "retry.at_most"),
           "retry.base must not be longer than retry.at_most");
   }
 }

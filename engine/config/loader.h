@@ -49,6 +49,8 @@ class Loader {
   void read_environment();
   void read_overrides();
   void check_variable_names();
+  /// Where a setting was set; by its name, where it was not.
+  [[nodiscard]] Place set_place(const std::string& setting) const;
   void finish_paths();
   void load_zone();
   void load_models();

@@ -431,6 +431,7 @@ TEST_CASE("listening beyond this machine needs a key, and TLS needs both files")
   CHECK(said("{}", {{"CCRULES_API_KEY", "two words"}}).empty());
   for (const char* host : {"localhost", "127.0.0.1", "127.1.2.3", "::1", "LocalHost", "[::1]"})
     CHECK(said("{}", {{"CCRULES_HOST", host}}).empty());
+  CHECK(mentions(said(R"({"rules":[""]})"), "1:10: error: rules holds an empty path; name a file, or leave it out"));
   CHECK(load("{}", {{"CCRULES_HOST", "LocalHost"}}).snapshot->listen.host == "localhost");
   CHECK(load("{}", {{"CCRULES_HOST", "[::1]"}}).snapshot->listen.host == "::1");
   CHECK(mentions(said(R"({"listen":{"host":"127.evil.example"}})"), "is reachable from other machines"));
