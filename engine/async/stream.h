@@ -30,7 +30,7 @@ struct Room {
 struct ReadResult {
   /// At the room's place, or elsewhere: not every stream can choose, and what came before the read is kept elsewhere. At most
   /// limits::kReadChunkBytes. Elsewhere they are valid until the caller suspends again, with one exception: they may be
-  /// given to write(), which copies what it cannot send at once. The memory behind is the stream's own and
+  /// given to write(), which copies what it cannot send at once. That memory is the stream's own and
   /// may be modified by the reader.
   std::string_view bytes;  ///< empty with `end` and `quiet`
   bool end = false;        ///< orderly end of the peer's data

@@ -29,6 +29,8 @@ Error client_error(ErrorCode code, int status, std::string message) {
   return error;
 }
 
+Error stopped_arriving() { return client_error(ErrorCode::kBadRequest, 408, "the request body stopped arriving"); }
+
 /// Failures of the client's connection are the client's, whatever the stream calls them.
 Error as_client_error(Error error) {
   error.origin = ccrules::Origin::kClient;
@@ -360,9 +362,7 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
     const bool in_place = got.ok() && room.at != nullptr && got->bytes.data() == room.at;
     body_.resize(in_place ? had + got->bytes.size() : had);
     if (!got.ok()) co_return as_client_error(std::move(got).error());
-    if (got->quiet || drips(stream_->loop().now_ms() - begin_ms)) {
-      co_return client_error(ErrorCode::kBadRequest, 408, "the request body stopped arriving");
-    }
+    if (got->quiet) co_return stopped_arriving();
     if (got->end) {
       stop_.request_stop(StopReason::kClientGone);
       co_return as_client_error(cancelled());
@@ -372,6 +372,7 @@ Task<Result<std::string>> Connection::read_body(std::size_t most_bytes) {
     } else {
       take(got->bytes);
     }
+    if (parser_.state() == Parser::State::kBody && drips(stream_->loop().now_ms() - begin_ms)) co_return stopped_arriving();
     if (body_.size() > most_bytes) {
       Error error = too_large();
       co_return error;

@@ -297,6 +297,18 @@ TEST_CASE("a body that drips in byte by byte is given up, one that is merely slo
   }
 }
 
+TEST_CASE("what comes behind a body that was given up is the next request") {
+  http::ServerLimits limits;
+  limits.body_stall = 5s;
+  Served served(echo, limits);
+  std::string answer = served.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n");
+  std::size_t sent = 0;
+  for (; answer.empty() && sent < 20; ++sent) answer = served.ask("b", 1s);
+  CHECK(test::read_message(answer).first_line == "HTTP/1.1 408 Request Timeout");
+  answer = served.ask(std::string(20 - sent, 'b') + "GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+  CHECK(test::read_message(answer).body == "GET /next ");
+}
+
 TEST_CASE("a client that does not read is ended after the write stall and the handler learns it") {
   static std::string outcome;
   outcome.clear();
