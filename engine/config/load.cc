@@ -154,8 +154,13 @@ bool Loader::find_file() {
   directory_ = directory_of(path);
   const std::string dotenv = directory_ + "/.env";
   if (files_.exists(dotenv)) {
-    if (const Result<std::string> variables = files_.read(dotenv))
+    const Result<std::string> variables = files_.read(dotenv);
+    if (variables) {
       environment_.merge(parse_dotenv(*variables));
+    } else {
+      error(Place::named(dotenv), variables.error().message);
+    }
+    snapshot_->dotenv = dotenv;
   }
   snapshot_->file = path;
   source_.emplace(path, *std::move(text));
@@ -514,7 +519,7 @@ void Loader::check_listen() {
       return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
     });
     if (!sendable)
-      error(set_place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no client could send it");
+      error(set_place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no header could carry it");
   }
   if (!listen.admin_key.empty() && listen.admin_key == listen.api_key) {
     error(set_place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",

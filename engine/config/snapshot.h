@@ -164,10 +164,11 @@ struct Reload {
 };
 
 struct Snapshot {
-  std::string file;  ///< the configuration file used; empty: none was found
+  std::string file;    ///< the configuration file used; empty: none was found
+  std::string dotenv;  ///< the `.env` beside it, whose variables count; empty: none was there
   Listen listen;
   int workers = 0;                      ///< 0: one per core
-  std::string time_zone = "UTC";        ///< of the periods of budgets; a name of the IANA database
+  std::string time_zone = "UTC";        ///< of the periods of budgets; a name of the IANA database or an offset
   TimeZone zone;                        ///< the same, loaded
   std::string models_dir;               ///< files as those of config/models; load() fills in $XDG_STATE_HOME/ccrules/models
   std::vector<Provider> providers;      ///< in file order, disabled ones too; `sim` is always last

@@ -22,6 +22,7 @@ FileWatch::FileWatch(const config::Snapshot& config, const Files& files) : files
     if (!path.empty() && std::find(paths.begin(), paths.end(), path) == paths.end()) paths.push_back(std::move(path));
   };
   add(paths_, config.file);
+  add(paths_, config.dotenv);
   for (std::string& path : rules::lock_paths(config, files)) add(paths_, std::move(path));
   for (const std::vector<std::string>* rules : {&config.rules, &config.shadow}) {
     for (const std::string& path : *rules) {

@@ -165,14 +165,13 @@ ReloadReport prepare(const ReloadOrder& order, Candidate& out) {
   ReloadReport report;
   report.at_us = order.now_us;
   config::Options options = order.config;
-  if (!order.file.empty()) {
-    // An editor may have moved it away for a moment. What else would be found then, or nothing at all, may ask for no key.
-    if (!order.files->exists(order.file)) {
-      report.why.push_back("the configuration " + order.file + " is no longer there");
-      return report;
-    }
-    options.config_path = order.file;
+  // An editor may have moved one away for a moment. What else would be found then, or nothing at all, may ask for no key.
+  for (const std::string& path : {order.file, order.dotenv}) {
+    if (path.empty() || order.files->exists(path)) continue;
+    report.why.push_back(path + " is no longer there; put it back, or restart without it");
+    return report;
   }
+  if (!order.file.empty()) options.config_path = order.file;
   config::Loaded loaded = config::load(*order.files, order.environment, options);
   if (!loaded.snapshot) {
     report.why.emplace_back("the configuration has errors:");

@@ -27,7 +27,7 @@ Result<Candidate> build(std::shared_ptr<const config::Snapshot> config, const Fi
 
 struct ReloadOrder {
   config::Options config;
-  std::string file;  ///< of the configuration in force; empty: there was none
+  std::string file, dotenv;  ///< of the configuration in force; empty: there was none
   const Files* files = nullptr;
   Environment environment;
   std::size_t workers = 1;

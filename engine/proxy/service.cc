@@ -249,6 +249,7 @@ class Service final : public Control {
     ReloadOrder order;
     order.config = options_.config;
     order.file = config_->file;
+    order.dotenv = config_->dotenv;
     order.files = &system_files();
     order.environment = system_environment();
     order.workers = workers_.size();

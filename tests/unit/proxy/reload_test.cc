@@ -78,7 +78,10 @@ struct Place {
   ReloadReport reload(const std::string& accept = {}) {
     ReloadOrder order;
     order.config.working_directory = scratch.path("");
-    order.file = live.config == nullptr ? std::string() : live.config->file;
+    if (live.config != nullptr) {
+      order.file = live.config->file;
+      order.dotenv = live.config->dotenv;
+    }
     order.files = &system_files();
     order.workers = 2;
     order.now_us = 7;
@@ -139,6 +142,19 @@ TEST_CASE("rules that do not load are refused with every reason at its place") {
   CHECK(report.outcome == Outcome::kRefused);
   CHECK_THAT(text(report), Contains("unknown setting 'ruls'"));
   CHECK(place.live.witness->hash() == before);
+}
+
+TEST_CASE("a .env that was read and is gone is not taken for none: the key may stand in it") {
+  Place place;
+  place.scratch.write(".env", "CCRULES_API_KEY=secret\n");
+  REQUIRE(place.reload().outcome == Outcome::kLive);
+  std::filesystem::remove(place.scratch.path(".env"));
+  const ReloadReport report = place.reload();
+  CHECK(report.outcome == Outcome::kRefused);
+  CHECK_THAT(text(report), Contains(".env is no longer there"));
+  place.scratch.write(".env", "CCRULES_API_KEY=other\n");
+  CHECK(place.reload().outcome == Outcome::kLive);
+  CHECK(place.live.config->listen.api_key == "other");
 }
 
 TEST_CASE("a configuration that was found and is gone is not replaced by none, and counts again when it is back") {
