@@ -1,7 +1,10 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -106,6 +109,32 @@ struct Tool {
   std::string original_json;  ///< the whole tool, verbatim, when `type` names a provider-defined tool
 };
 
+/// The tools of a request, in order. Copies share them: requests that bring the same ones were read once. They stay with the thread that
+/// read them, as json::Text asks for.
+class Tools {
+ public:
+  Tools() = default;
+  explicit Tools(std::vector<Tool> tools) : tools_(tools.empty() ? nullptr : std::make_shared<std::vector<Tool>>(std::move(tools))) {}
+
+  [[nodiscard]] std::size_t size() const noexcept { return tools_ ? tools_->size() : 0; }
+  [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+  [[nodiscard]] const Tool* begin() const noexcept { return tools_ ? tools_->data() : nullptr; }
+  [[nodiscard]] const Tool* end() const noexcept { return begin() + size(); }
+  [[nodiscard]] const Tool& operator[](std::size_t i) const { return (*tools_)[i]; }
+  /// To be changed: no longer shared.
+  [[nodiscard]] std::vector<Tool>& edit() {
+    if (!tools_) {
+      tools_ = std::make_shared<std::vector<Tool>>();
+    } else if (tools_.use_count() > 1) {
+      tools_ = std::make_shared<std::vector<Tool>>(*tools_);
+    }
+    return *tools_;
+  }
+
+ private:
+  std::shared_ptr<std::vector<Tool>> tools_;  ///< null: none
+};
+
 enum class ToolChoiceKind : std::uint8_t { kAuto, kAny, kTool, kNone };
 struct ToolChoice {
   ToolChoiceKind kind = ToolChoiceKind::kAuto;
@@ -125,7 +154,7 @@ struct Request {
   std::vector<Block> system;  ///< Text or Opaque
   bool system_plain_string = false;
   std::vector<Message> messages;
-  std::vector<Tool> tools;
+  Tools tools;
   std::optional<ToolChoice> tool_choice;
   ThinkingMode thinking;
   std::string effort;  ///< none|minimal|low|medium|high|xhigh|max, empty when absent

@@ -189,6 +189,45 @@ class Reader {
     return start(copy_, Escapes::kChecked);
   }
 
+  /// The container of the root from `index` to the cursor, which stands right behind it.
+  [[nodiscard]] std::optional<Passage> passage_from(std::uint32_t index, std::size_t least, std::size_t most) const {
+    if (failed() || index >= at_ || place_ != Place::kAfterValue || depth_ + 1 != kMemberDepth) return std::nullopt;
+    const std::size_t size = offset(at_ - 1) + 1 - offset(index);
+    if (size < least || size > most) return std::nullopt;
+    Passage passage;
+    passage.bytes_ = text().substr(offset(index), size);
+    passage.structurals_ = at_ - index;
+    passage.depth_ = depth_;
+    passage.escapes_checked_ = check_escapes_;
+    passage.watched_ = watched_;
+    passage.saw_watched_ = sightings_ > sightings_before_member_;
+    const auto starts_before = [](const Known& one, std::uint32_t at) { return one.begin < at; };
+    const auto first = std::lower_bound(known_.begin(), known_.end(), index, starts_before);
+    for (auto one = first; one != known_.end(); ++one) {
+      if (one->end != 0) passage.known_.push_back({one->begin - index, one->end - index});
+    }
+    return passage;
+  }
+
+  bool pass_again(std::uint32_t index, const Passage& passage) {
+    const std::string_view bytes = passage.bytes_;
+    if (failed() || at_ != index || place_ != Place::kAtValue || size_ - offset(index) < bytes.size()) return false;
+    if (depth_ != passage.depth_ || watched_ != passage.watched_ || (check_escapes_ && !passage.escapes_checked_)) return false;
+    // What is not the same mostly begins alike: its end is another one.
+    constexpr std::size_t kEnd = 64;
+    const char* begin = text_ + offset(index);
+    const std::size_t end = std::min(kEnd, bytes.size());
+    const std::size_t rest = bytes.size() - end;
+    if (std::memcmp(begin + rest, bytes.data() + rest, end) != 0 || std::memcmp(begin, bytes.data(), rest) != 0) return false;
+    if (passage.saw_watched_) ++sightings_;
+    if (known_.empty() || known_.back().begin < index) {
+      for (const auto& one : passage.known_) known_.push_back({one.begin + index, one.end + index});
+    }
+    at_ += passage.structurals_;
+    place_ = Place::kAfterValue;
+    return true;
+  }
+
   /// Gives back what a huge document needed.
   void trim() {
     if (parser_ && parser_->capacity() > kKeptTextBytes) parser_.reset();
@@ -200,10 +239,10 @@ class Reader {
 
   void watch(std::string_view name) {
     watched_ = name;
-    saw_watched_ = false;
+    sightings_ = 0;
     known_.clear();  // what is jumped over shows no names
   }
-  [[nodiscard]] bool saw_watched() const { return saw_watched_; }
+  [[nodiscard]] bool saw_watched() const { return sightings_ > 0; }
   void lend() { lends_ = true; }
 
   [[nodiscard]] std::string_view text() const { return {text_, size_}; }
@@ -277,7 +316,10 @@ class Reader {
     if (depth_ >= limits::kJsonDepth) return fail_depth();
     ++depth_;
     is_object_[depth_] = object;
-    if (depth_ == kMemberDepth) member_ = note(index);
+    if (depth_ == kMemberDepth) {
+      member_ = note(index);
+      sightings_before_member_ = sightings_;
+    }
     ++at_;
     place_ = Place::kOpened;
     return true;
@@ -302,7 +344,7 @@ class Reader {
     if (key != nullptr) {
       const auto name = byte(at_) == '"' ? decoded(at_) : std::nullopt;
       if (!name) return fail(at_, "expected a member name in quotes");
-      saw_watched_ = saw_watched_ || *name == watched_;
+      if (*name == watched_) ++sightings_;
       *key = *name;
       *key_offset = offset(at_);
       ++at_;
@@ -508,7 +550,7 @@ class Reader {
     const char* end = name->data() + name->size();
     const bool is_plain = find_backslash(name->data(), end) == end;
     if (!is_plain && !are_escapes_valid(name->data(), end)) return fail(at_, "expected a member name in quotes");
-    saw_watched_ = saw_watched_ || !is_plain || *name == watched_;
+    if (!is_plain || *name == watched_) ++sightings_;
     ++at_;
     if (byte(at_) != ':') return fail(at_, "expected ':'");
     ++at_;
@@ -544,7 +586,8 @@ class Reader {
   std::optional<std::size_t> member_;  ///< place in `known_` of the container in the root in which the cursor is
   std::size_t known_at_ = 0;           ///< those before it lie before the cursor
   std::string_view watched_;
-  bool saw_watched_ = false;
+  std::size_t sightings_ = 0;  ///< members of that name, or perhaps of it
+  std::size_t sightings_before_member_ = 0;
   std::optional<Error> failure_;
 };
 
@@ -579,6 +622,14 @@ std::string Value::path() const {
 std::size_t Value::offset() const {
   return reader_->offset(index_);
 }
+
+std::string_view Value::text_on() const { return reader_->text().substr(offset()); }
+
+std::optional<Passage> Value::passage(std::size_t least_bytes, std::size_t most_bytes) const {
+  return reader_->passage_from(index_, least_bytes, most_bytes);
+}
+
+bool Value::pass_again(const Passage& before) { return reader_->pass_again(index_, before); }
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/json_text.h"
 #include "core/result.h"
@@ -39,6 +40,7 @@ enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull
 
 class Object;
 class Array;
+class Passage;
 class Reader;  ///< The parser and cursor behind a Document; private to json.cc.
 
 /// A cursor to one value. Cheap to copy; may be read once, before the walk goes on.
@@ -79,6 +81,14 @@ class Value {
   [[nodiscard]] std::string_view peek_raw() const;
   /// Position of the value's first byte in the Document's text. Does not consume.
   [[nodiscard]] std::size_t offset() const;
+  /// The document's text from the value's first byte on. Does not consume.
+  [[nodiscard]] std::string_view text_on() const;
+  /// Of a container in the root that has been read or passed over, and nothing behind it: how to pass over the same bytes in
+  /// another document. Null when it has fewer or more bytes, and for what has not been read and what stands deeper.
+  [[nodiscard]] std::optional<Passage> passage(std::size_t least_bytes, std::size_t most_bytes) const;
+  /// Steps over a container that consists of the passage's bytes, as if it had been passed over; false, and nothing has happened,
+  /// when it does not.
+  bool pass_again(const Passage& before);
   /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error
   /// messages only.
   [[nodiscard]] std::string path() const;
@@ -93,6 +103,23 @@ class Value {
   Value() = default;
   Reader* reader_ = nullptr;
   std::uint32_t index_ = 0;  ///< of the value's first structural character
+};
+
+/// The bytes of one container and what passing over them showed: valid they are, and where the containers in them end. Owns its
+/// memory; any thread.
+class Passage {
+  friend class Reader;
+  struct Known {
+    std::uint32_t begin;
+    std::uint32_t end;
+  };
+  std::string bytes_;
+  std::uint32_t structurals_ = 0;
+  std::uint32_t depth_ = 0;
+  bool escapes_checked_ = false;
+  std::string watched_;
+  bool saw_watched_ = false;
+  std::vector<Known> known_;  ///< counted from the container's first structural character
 };
 
 class Object {

@@ -41,6 +41,12 @@ std::string& Text::edit() {
   return own_;
 }
 
+void Text::own() {
+  if (lent_.data() == nullptr) return;
+  own_ = lent_;
+  lent_ = {};
+}
+
 bool TextView::is_blank() const noexcept {
   constexpr std::string_view kBlanks = " \t\r\n";
   if (!spelt_) return bytes_.find_first_not_of(kBlanks) == std::string_view::npos;

@@ -35,6 +35,8 @@ class Text {
   operator std::string_view() const { return view(); }
   /// What it says, to be changed.
   [[nodiscard]] std::string& edit();
+  /// From now on it owns its bytes, as it keeps them.
+  void own();
   Text& operator+=(std::string_view more) {
     edit() += more;
     return *this;

@@ -70,6 +70,8 @@ inline constexpr std::size_t kModelNameBytes = 1024;       ///< It goes into hea
 inline constexpr std::size_t kZoneNameBytes = 64;          ///< "America/Argentina/ComodRivadavia" has 32.
 inline constexpr std::size_t kZoneFileBytes = 256 * 1024;  ///< A compiled time zone; the largest has 4 KB.
 inline constexpr std::size_t kJsonDepth = 128;             ///< Nesting of any JSON from outside.
+inline constexpr std::size_t kRecalled = 8;                ///< Large containers of earlier bodies that a worker knows again,
+inline constexpr std::size_t kRecalledBytes = 256 * 1024;  ///< each of at most this size: tools, which come with every request.
 inline constexpr std::size_t kSseEventBytes =
     16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes =

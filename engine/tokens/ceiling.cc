@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/json.h"
+#include "core/json_recall.h"
 #include "core/limits.h"
 #include "core/search.h"
 #include "tokens/family.h"
@@ -163,6 +164,17 @@ std::int64_t tools_run_there(json::Value& value, Ceiling& ceiling) {
   return count;
 }
 
+/// The same, for tools that came before: how many of them run there, where that is all there is to be said of them.
+std::int64_t known_tools_run_there(json::Value& value, Ceiling& ceiling) {
+  thread_local json::Recall<std::int64_t> recall;
+  if (const std::int64_t* known = recall.pass_again(value, "tools")) return *known;
+  const std::int64_t runs = ceiling.runs;
+  const std::size_t models = ceiling.other_models.size();
+  const std::int64_t count = tools_run_there(value, ceiling);
+  if (ceiling.runs == runs && ceiling.other_models.size() == models) recall.keep(value, "tools", count);
+  return count;
+}
+
 /// True when an item of OpenAI's Responses only names what the provider has kept, or holds pictures where nobody counts them.
 bool names_kept(json::Value& item) {
   std::string type;
@@ -224,7 +236,7 @@ Ceiling ceiling_of(const chat::Outline& outline, json::Document& document) {
       ceiling.text_tokens += kServerToolTokens;
       ceiling.all_here = false;
     } else if (key == "tools" && (value.is(json::Type::kArray) || value.is(json::Type::kObject))) {
-      const std::int64_t there = tools_run_there(value, ceiling);
+      const std::int64_t there = known_tools_run_there(value, ceiling);
       ceiling.text_tokens += there * kServerToolTokens;
       ceiling.all_here &= there == 0;
     }

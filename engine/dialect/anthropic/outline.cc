@@ -2,6 +2,7 @@
 
 #include "dialect/anthropic/parts.h"
 #include "dialect/outline_members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -48,7 +49,7 @@ class OutlineReader {
   Result<void> read_member(std::string_view key, json::Value& value) {
     if (key == "messages") return read_messages(value);
     if (key == "system") return read_system(value);
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, kName, outline_, read_tools);
     if (key == "model") return read_model(value, outline_);
     if (key == "stream") {
       if (value.is_null()) return {};
@@ -159,27 +160,26 @@ class OutlineReader {
     return {};
   }
 
-  Result<void> read_tools(json::Value& value) {
-    if (value.is_null()) return {};
+  static Result<ToolsOutline> read_tools(json::Value& value) {
+    ToolsOutline found;
+    if (value.is_null()) return found;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       const std::size_t begin = tools.value().offset();
       std::size_t end = begin;
       CCR_TRY(tool, tools.value().object());
       while (tool.next()) {
-        CCR_TRY(member, raw_member(tool));
-        if (tool.key() == "name" && member.starts_with('"'))
-          outline_.tool_names.push_back(member.substr(1, member.size() - 2));
+        CCR_TRY(member, tool.value().raw());
+        if (tool.key() == "name" && member.starts_with('"')) found.names.push_back(member.substr(1, member.size() - 2));
         end = tool.value().offset() + member.size();
       }
       CCR_CHECK(tool.done());
-      ++outline_.tools;
-      outline_.text_bytes += static_cast<std::int64_t>(end - begin);
+      ++found.count;
+      found.text_bytes += static_cast<std::int64_t>(end - begin);
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return found;
   }
-
-  static Result<std::string_view> raw_member(json::Object& object) { return object.value().raw(); }
 
   Result<void> read_messages(json::Value& value) {
     CCR_TRY(messages, value.array());

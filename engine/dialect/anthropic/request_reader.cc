@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "dialect/anthropic/parts.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -158,12 +159,20 @@ class RequestReader {
 
   Result<void> read_tools(json::Value& value) {
     if (value.is_null()) return {};
+    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
+    request_.tools = std::move(tools);
+    return {};
+  }
+
+  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+    std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       if (!tools.value().is(Type::kObject)) return tools.value().error("must be an object");
-      CCR_CHECK(read_tool(tools.value(), request_.tools.emplace_back()));
+      CCR_CHECK(read_tool(tools.value(), read.emplace_back()));
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return read;
   }
 
   Result<void> read_tool_choice(json::Value& value) {

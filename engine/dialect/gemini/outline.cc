@@ -6,6 +6,7 @@
 #include "dialect/gemini/parts.h"
 #include "dialect/members.h"
 #include "dialect/outline_members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::gemini {
 namespace {
@@ -56,7 +57,7 @@ class OutlineReader {
     if (key == "contents") return each(value, [this](json::Value& turn) { return read_turn(turn); });
     if (value.is_null()) return {};
     if (key == "systemInstruction") return read_system(value);
-    if (key == "tools") return each(value, [this](json::Value& tool) { return read_tool(tool); });
+    if (key == "tools") return add_tools(value, kName, outline_, read_tools);
     if (key == "generationConfig" && value.is(Type::kObject)) return read_config(value);
     if (key == "generateContentRequest" && value.is(Type::kObject)) {  // countTokens
       CCR_TRY(request, value.object());
@@ -131,27 +132,35 @@ class OutlineReader {
     return {};
   }
 
-  Result<void> read_tool(json::Value& value) {
+  static Result<ToolsOutline> read_tools(json::Value& value) {
+    ToolsOutline found;
+    CCR_CHECK(each(value, [&found](json::Value& tool) { return read_tool(tool, found); }));
+    return found;
+  }
+
+  static Result<void> read_tool(json::Value& value, ToolsOutline& found) {
     CCR_TRY(tool, value.object());
     while (tool.next()) {
       std::string room;
       if (camel(tool.key(), room) == "functionDeclarations") {
-        CCR_CHECK(each(tool.value(), [this](json::Value& function) -> Result<void> {
-          ++outline_.tools;
-          CCR_TRY(members, function.object());
-          while (members.next()) {
-            const bool is_name = members.key() == "name";
-            CCR_TRY(raw, members.value().raw());
-            if (is_name && raw.starts_with('"')) outline_.tool_names.push_back(raw.substr(1, raw.size() - 2));
-            outline_.text_bytes += static_cast<std::int64_t>(raw.size());
-          }
-          return members.done();
-        }));
+        CCR_CHECK(each(tool.value(), [&found](json::Value& function) { return read_function(function, found); }));
       } else {
-        ++outline_.tools;
+        ++found.count;
       }
     }
     return tool.done();
+  }
+
+  static Result<void> read_function(json::Value& value, ToolsOutline& found) {
+    ++found.count;
+    CCR_TRY(function, value.object());
+    while (function.next()) {
+      const bool is_name = function.key() == "name";
+      CCR_TRY(raw, function.value().raw());
+      if (is_name && raw.starts_with('"')) found.names.push_back(raw.substr(1, raw.size() - 2));
+      found.text_bytes += static_cast<std::int64_t>(raw.size());
+    }
+    return function.done();
   }
 
   Result<void> read_turn(json::Value& value) {

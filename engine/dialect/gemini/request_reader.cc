@@ -7,6 +7,7 @@
 #include "dialect/gemini/parts.h"
 #include "dialect/gemini/schema.h"
 #include "dialect/members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::gemini {
 namespace {
@@ -48,7 +49,7 @@ class RequestReader {
     if (key == "contents") return each(value, [this](json::Value& turn) { return read_turn(turn); });
     if (value.is_null()) return {};
     if (key == "systemInstruction") return read_system(value);
-    if (key == "tools") return each(value, [this](json::Value& tool) { return read_tool(tool); });
+    if (key == "tools") return read_tools(value);
     if (key == "toolConfig") return read_tool_config(value);
     if (key == "generationConfig") return read_config(value);
     if (key == "generateContentRequest") {  // countTokens
@@ -172,13 +173,25 @@ class RequestReader {
 
   // --- tools
 
-  Result<void> read_tool(json::Value& value) {
+  Result<void> read_tools(json::Value& value) {
+    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
+    request_.tools = std::move(tools);
+    return {};
+  }
+
+  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+    std::vector<chat::Tool> read;
+    CCR_CHECK(each(value, [&read](json::Value& tool) { return read_tool(tool, read); }));
+    return read;
+  }
+
+  static Result<void> read_tool(json::Value& value, std::vector<chat::Tool>& read) {
     CCR_TRY(members, value.object());
     while (members.next()) {
       std::string room;
       const std::string_view key = camel(members.key(), room);
       if (key == "functionDeclarations") {
-        CCR_CHECK(each(members.value(), [this](json::Value& function) { return read_function(function); }));
+        CCR_CHECK(each(members.value(), [&read](json::Value& function) { return read_function(function, read.emplace_back()); }));
         continue;
       }
       // googleSearch, codeExecution, urlContext ...: Google's own servers run them.
@@ -187,13 +200,12 @@ class RequestReader {
       tool.type = "gemini_" + tool.name;
       CCR_TRY(raw, members.value().raw());
       keep_member(tool.original_json, key, raw);
-      request_.tools.push_back(std::move(tool));
+      read.push_back(std::move(tool));
     }
     return members.done();
   }
 
-  Result<void> read_function(json::Value& value) {
-    chat::Tool& tool = request_.tools.emplace_back();
+  static Result<void> read_function(json::Value& value, chat::Tool& tool) {
     CCR_TRY(function, value.object());
     while (function.next()) {
       std::string room;

@@ -6,6 +6,7 @@
 #include "dialect/members.h"
 #include "dialect/ollama/request_reader.h"
 #include "dialect/outline_members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -50,7 +51,7 @@ class OutlineReader {
     if (key == "messages") return read_messages(value);
     if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, "ollama", outline_, read_tools);
     if (key == "options" && value.is(Type::kObject)) return read_options(value);
     if (key == "stream") {
       CCR_TRY(stream, value.boolean());
@@ -80,23 +81,25 @@ class OutlineReader {
     return options.done();
   }
 
-  Result<void> read_tools(json::Value& value) {
+  static Result<ToolsOutline> read_tools(json::Value& value) {
+    ToolsOutline found;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
-      ++outline_.tools;
-      note_name(tools.value());
+      ++found.count;
+      add_name(tools.value(), found);
       CCR_TRY(json, tools.value().raw());
-      outline_.text_bytes += static_cast<std::int64_t>(json.size());
+      found.text_bytes += static_cast<std::int64_t>(json.size());
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return found;
   }
 
-  void note_name(const json::Value& tool) {
+  static void add_name(const json::Value& tool, ToolsOutline& found) {
     const auto function = tool.peek("function");
     const auto name = function ? function->peek("name") : std::nullopt;
     if (!name || !name->is(Type::kString)) return;
     const std::string_view literal = name->peek_raw();
-    outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
+    found.names.push_back(literal.substr(1, literal.size() - 2));
   }
 
   Result<void> read_messages(json::Value& value) {

@@ -7,6 +7,7 @@
 
 #include "core/json.h"
 #include "dialect/members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -108,9 +109,16 @@ class RequestReader {
   }
 
   Result<void> read_tools(json::Value& value) {
+    CCR_TRY(tools, dialect::read_tools(value, "ollama", read_all_tools));
+    request_.tools = std::move(tools);
+    return {};
+  }
+
+  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+    std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
-      chat::Tool& tool = request_.tools.emplace_back();
+      chat::Tool& tool = read.emplace_back();
       CCR_TRY(members, tools.value().object());
       while (members.next()) {
         if (members.key() == "function" && members.value().is(Type::kObject)) {
@@ -122,7 +130,8 @@ class RequestReader {
       CCR_CHECK(members.done());
       if (tool.name.empty()) return bad_request("tools: every tool needs a function with a name");
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return read;
   }
 
   static Result<void> read_definition(json::Value& value, chat::Tool& tool) {

@@ -7,6 +7,7 @@
 #include "dialect/members.h"
 #include "dialect/openai_chat/request_reader.h"
 #include "dialect/outline_members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -40,7 +41,7 @@ class OutlineReader {
     if (key == "messages") return read_messages(value);
     if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
-    if (key == "tools" || key == "functions") return read_tools(value);
+    if (key == "tools" || key == "functions") return add_tools(value, "openai_chat", outline_, read_tools);
     if (key == "stream") {
       CCR_TRY(stream, value.boolean());
       outline_.stream = stream;
@@ -114,7 +115,8 @@ class OutlineReader {
     return at == std::string::npos ? std::string() : user_id.substr(at + kMark.size());
   }
 
-  Result<void> read_tools(json::Value& value) {
+  static Result<ToolsOutline> read_tools(json::Value& value) {
+    ToolsOutline found;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       const std::size_t begin = tools.value().offset();
@@ -123,32 +125,33 @@ class OutlineReader {
       while (tool.next()) {
         const bool is_definition = tool.key() == "function" || tool.key() == "custom";
         if (is_definition && tool.value().is(Type::kObject)) {
-          CCR_CHECK(read_definition(tool.value(), end));
+          CCR_CHECK(read_definition(tool.value(), found, end));
         } else {
           CCR_TRY(member, tool.value().raw());
-          if (tool.key() == "name") add_tool_name(member);
+          if (tool.key() == "name") add_name(member, found);
           end = tool.value().offset() + member.size();
         }
       }
       CCR_CHECK(tool.done());
-      ++outline_.tools;
-      outline_.text_bytes += static_cast<std::int64_t>(end - begin);
+      ++found.count;
+      found.text_bytes += static_cast<std::int64_t>(end - begin);
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return found;
   }
 
-  Result<void> read_definition(json::Value& value, std::size_t& end) {
+  static Result<void> read_definition(json::Value& value, ToolsOutline& found, std::size_t& end) {
     CCR_TRY(definition, value.object());
     while (definition.next()) {
       CCR_TRY(member, definition.value().raw());
-      if (definition.key() == "name") add_tool_name(member);
+      if (definition.key() == "name") add_name(member, found);
       end = definition.value().offset() + member.size();
     }
     return definition.done();
   }
 
-  void add_tool_name(std::string_view literal) {
-    if (literal.starts_with('"')) outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
+  static void add_name(std::string_view literal, ToolsOutline& found) {
+    if (literal.starts_with('"')) found.names.push_back(literal.substr(1, literal.size() - 2));
   }
 
   // --- messages

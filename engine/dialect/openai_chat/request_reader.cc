@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "dialect/members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -43,8 +44,8 @@ class RequestReader {
       return {};
     }
     if (value.is_null()) return {};
-    if (key == "tools") return read_tools(value);
-    if (key == "functions") return read_functions(value);
+    if (key == "tools") return add_tools(value, "openai_chat", read_tools);
+    if (key == "functions") return add_tools(value, "openai_chat functions", read_functions);
     if (key == "tool_choice") return read_tool_choice(value);
     if (key == "function_call") return read_function_choice(value);
     if (key == "stop") return read_stop(value);
@@ -182,15 +183,28 @@ class RequestReader {
 
   // --- tools
 
-  Result<void> read_tools(json::Value& value) {
+  /// `tools`, and `functions` as they were called before: a request may hold both.
+  Result<void> add_tools(json::Value& value, std::string_view kind, Result<std::vector<chat::Tool>> (*read_list)(json::Value&)) {
+    CCR_TRY(tools, dialect::read_tools(value, kind, read_list));
+    if (request_.tools.empty()) {
+      request_.tools = std::move(tools);
+    } else {
+      std::vector<chat::Tool>& all = request_.tools.edit();
+      all.insert(all.end(), tools.begin(), tools.end());
+    }
+    return {};
+  }
+
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
+    std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       const std::string type(tools.value().peek_string("type").value_or("function"));
-      chat::Tool& tool = request_.tools.emplace_back();
+      chat::Tool& tool = read.emplace_back();
       if (type == "function") {
         CCR_CHECK(read_tool(tools.value(), tool));
         if (tool.name.empty()) {
-          return bad_request("tools[" + std::to_string(request_.tools.size() - 1) +
+          return bad_request("tools[" + std::to_string(read.size() - 1) +
                              "].function.name is missing: send the tool's name");
         }
       } else {
@@ -202,7 +216,8 @@ class RequestReader {
         tool.original_json = raw;
       }
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return read;
   }
 
   static Result<void> read_tool(json::Value& value, chat::Tool& tool) {
@@ -221,17 +236,19 @@ class RequestReader {
     return members.done();
   }
 
-  Result<void> read_functions(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_functions(json::Value& value) {
+    std::vector<chat::Tool> read;
     CCR_TRY(functions, value.array());
     while (functions.next()) {
-      chat::Tool& tool = request_.tools.emplace_back();
+      chat::Tool& tool = read.emplace_back();
       CCR_CHECK(read_definition(functions.value(), tool));
       if (tool.name.empty()) {
-        return bad_request("functions[" + std::to_string(request_.tools.size() - 1) +
+        return bad_request("functions[" + std::to_string(read.size() - 1) +
                            "].name is missing: send the function's name");
       }
     }
-    return functions.done();
+    CCR_CHECK(functions.done());
+    return read;
   }
 
   static Result<void> read_definition(json::Value& value, chat::Tool& tool) {

@@ -4,6 +4,7 @@
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
 #include "dialect/outline_members.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -40,7 +41,7 @@ class OutlineReader {
     if (key == "model") return read_model(value, outline_);
     if (value.is_null()) return {};
     if (key == "input") return read_input(value);
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, kName, outline_, read_tools);
     if (key == "instructions" && value.is(Type::kString)) {
       CCR_TRY(literal, value.raw());
       instructions_json_ = literal;
@@ -74,23 +75,25 @@ class OutlineReader {
     return {};
   }
 
-  Result<void> read_tools(json::Value& value) {
+  static Result<ToolsOutline> read_tools(json::Value& value) {
+    ToolsOutline found;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       json::Value& tool = tools.value();
       const auto name = tool.peek("name");
       if (tool.peek_string("type") == "custom") {
-        if (const auto text = tool.peek_string("name")) outline_.custom_tools.emplace_back(*text);
+        if (const auto text = tool.peek_string("name")) found.custom.emplace_back(*text);
       }
       if (name && name->is(Type::kString)) {
         const std::string_view literal = name->peek_raw();
-        outline_.tool_names.push_back(literal.substr(1, literal.size() - 2));
+        found.names.push_back(literal.substr(1, literal.size() - 2));
       }
       CCR_TRY(raw, tool.raw());
-      ++outline_.tools;
-      outline_.text_bytes += static_cast<std::int64_t>(raw.size());
+      ++found.count;
+      found.text_bytes += static_cast<std::int64_t>(raw.size());
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return found;
   }
 
   // --- items

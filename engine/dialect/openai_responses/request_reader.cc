@@ -4,6 +4,7 @@
 
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
+#include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -162,15 +163,22 @@ class RequestReader {
   // --- tools
 
   Result<void> read_tools(json::Value& value) {
+    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
+    request_.tools = std::move(tools);
+    return {};
+  }
+
+  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+    std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       const json::Value whole = tools.value();
       const std::string type(whole.peek_string("type").value_or("function"));
       CCR_TRY(members, tools.value().object());
-      chat::Tool& tool = request_.tools.emplace_back();
+      chat::Tool& tool = read.emplace_back();
       CCR_CHECK(read_tool(members, tool));
       if ((type == "function" || type == "custom") && tool.name.empty()) {
-        return bad_request("tools[" + std::to_string(request_.tools.size() - 1) +
+        return bad_request("tools[" + std::to_string(read.size() - 1) +
                            "].name is missing: send the tool's name");
       }
       if (type == "custom") {
@@ -182,7 +190,8 @@ class RequestReader {
         tool.extra_json.clear();
       }
     }
-    return tools.done();
+    CCR_CHECK(tools.done());
+    return read;
   }
 
   static Result<void> read_tool(json::Object& members, chat::Tool& tool) {

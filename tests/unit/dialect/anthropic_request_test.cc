@@ -336,7 +336,7 @@ TEST_CASE("a forced tool becomes a choice where the model refuses force (G-10)")
   auto request = foreign({message(kUser, {text("Hi")})});
   chat::Tool tool;
   tool.name = "Read";
-  request.tools = {tool};
+  request.tools = chat::Tools({tool});
   request.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, "Read", false};
   CHECK(member_of(write(request), "tool_choice") ==
         R"({"type":"tool","name":"Read","disable_parallel_tool_use":true})");
@@ -365,7 +365,7 @@ TEST_CASE("a tool's schema always has type object") {
     chat::Tool tool;
     tool.name = "T" + std::to_string(request.tools.size());
     tool.schema_json = schema;
-    request.tools.push_back(tool);
+    request.tools.edit().push_back(tool);
   }
   CHECK(
       member_of(write(request), "tools") ==

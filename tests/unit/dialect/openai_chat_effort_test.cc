@@ -27,8 +27,7 @@ TEST_CASE("G-35: a model that takes tools only without reasoning is told so, wha
   target.tools_need_no_effort = true;
   chat::LossNotes losses;
   CHECK(written(request, target, losses).find("reasoning_effort") == std::string::npos);
-  request.tools.push_back({});
-  request.tools.back().name = "Read";
+  request.tools.edit().emplace_back().name = "Read";
   CHECK(written(request, target, losses).find(R"("reasoning_effort":"none")") != std::string::npos);
   request.effort = "high";
   CHECK(written(request, target, losses).find(R"("reasoning_effort":"none")") != std::string::npos);

@@ -410,10 +410,10 @@ TEST_CASE("arguments are a compact string; empty ones are {}") {
 
 TEST_CASE("tools become functions; a missing description is empty") {
   chat::Request asked = request({user({text("hi")})});
-  asked.tools = {tool("f")};
-  asked.tools[0].cache_control_json = R"({"type":"ephemeral"})";
-  asked.tools[0].strict = true;
-  asked.tools[0].extra_json = R"({"eager_input_streaming":true})";
+  asked.tools = chat::Tools({tool("f")});
+  asked.tools.edit()[0].cache_control_json = R"({"type":"ephemeral"})";
+  asked.tools.edit()[0].strict = true;
+  asked.tools.edit()[0].extra_json = R"({"eager_input_streaming":true})";
   const Written written = write(asked);
   CHECK(
       written.body.find(
@@ -431,7 +431,7 @@ TEST_CASE(
     one.name = name;
     one.type = type;
     one.original_json = "{}";
-    asked.tools = {tool("f"), one};
+    asked.tools = chat::Tools({tool("f"), one});
     return write(asked);
   };
   const Written bash = typed("bash", "bash_20250124");
@@ -454,8 +454,8 @@ TEST_CASE(
   chat::Request asked = request(
       {user({text("hi")}), assistant({call("t1", "ToolSearch", "{}")}),
        user({result("t1", {opaque("tool_reference", R"({"type":"tool_reference","tool_name":"found"})")})})});
-  asked.tools = {tool("ToolSearch"), tool("found"), tool("hidden")};
-  asked.tools[1].defer_loading = asked.tools[2].defer_loading = true;
+  asked.tools = chat::Tools({tool("ToolSearch"), tool("found"), tool("hidden")});
+  asked.tools.edit()[1].defer_loading = asked.tools.edit()[2].defer_loading = true;
   const Written written = write(asked);
   CHECK(written.body.find(R"("name":"found")") != std::string::npos);
   CHECK(written.body.find(R"("name":"hidden")") == std::string::npos);
@@ -463,7 +463,7 @@ TEST_CASE(
   chat::Tool search;
   search.name = "tool_search_tool_regex";
   search.type = "tool_search_tool_regex_20251119";
-  asked.tools.push_back(search);
+  asked.tools.edit().push_back(search);
   CHECK(write(asked).body.find(R"("name":"hidden")") != std::string::npos);
 }
 
@@ -473,7 +473,7 @@ TEST_CASE(
   const std::string name = "mcp__" + std::string(80, 'x') + ".search";
   chat::Request asked =
       request({user({text("hi")}), assistant({call("t1", name, "{}")}), user({result("t1", {text("1")})})});
-  asked.tools = {tool(name), tool("f")};
+  asked.tools = chat::Tools({tool(name), tool("f")});
   asked.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, name, std::nullopt};
   const auto renamed = dialect::openai_chat().renamed_tools(asked);
   REQUIRE(renamed.size() == 1);
@@ -490,7 +490,7 @@ TEST_CASE(
 
 TEST_CASE("tool_choice auto, any, tool, none and the parallel flag have their counterparts") {
   chat::Request asked = request({user({text("hi")})});
-  asked.tools = {tool("f")};
+  asked.tools = chat::Tools({tool("f")});
   const auto with = [&](chat::ToolChoice choice, const dialect::Capabilities& target = plain_target()) {
     asked.tool_choice = std::move(choice);
     return write(asked, target).body;

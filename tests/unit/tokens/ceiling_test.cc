@@ -209,3 +209,24 @@ TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its begi
   CHECK(chain_of(*edited)[1] == chain_of(*edited_first)[1]);
   CHECK(chain_of(*edited)[1] != chain_of(*claude)[1]);
 }
+
+TEST_CASE("tools that come again add what they added, those that name models too") {
+  const std::string about(2000, 'd');
+  const auto asks = [&](const std::string& tool) {
+    return ceiling(dialect::anthropic(), R"({"model":"m","max_tokens":9,"tools":[{"name":"a","description":")" + about + R"("},)" + tool +
+                                             R"(],"messages":[{"role":"user","content":"x"}]})");
+  };
+  const Ceiling plain = asks(R"({"name":"b"})");
+  const Ceiling searches = asks(R"({"type":"web_search_20250305","name":"b"})");
+  const Ceiling advised = asks(R"({"type":"advisor_20260301","name":"b","model":"claude-opus-4-7","max_uses":3})");
+  CHECK(searches.text_tokens > plain.text_tokens + 50'000);
+  CHECK_FALSE(searches.all_here);
+  for (int round = 0; round < 2; ++round) {
+    CHECK(asks(R"({"name":"b"})").text_tokens == plain.text_tokens);
+    CHECK(asks(R"({"type":"web_search_20250305","name":"b"})").text_tokens == searches.text_tokens);
+    const Ceiling again = asks(R"({"type":"advisor_20260301","name":"b","model":"claude-opus-4-7","max_uses":3})");
+    CHECK(again.text_tokens == advised.text_tokens);
+    CHECK(again.runs == 4);
+    CHECK(again.other_models == std::vector<std::string>{"claude-opus-4-7"});
+  }
+}
