@@ -8,12 +8,12 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "core/utc.h"
 
 namespace ccrules {
 namespace {
 
 constexpr std::int32_t kHour_s = 3600;
-constexpr std::int32_t kMinute_s = 60;
 constexpr std::int64_t kLargestOffsetHours = 18;
 constexpr std::int64_t kDay_s = 86400;
 constexpr std::string_view kFolder = "/usr/share/zoneinfo/";
@@ -291,10 +291,9 @@ TimeZone TimeZone::fixed(std::int32_t offset_s) {
 
 std::optional<TimeZone> TimeZone::parse_offset(std::string_view text) {
   if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
-  const auto hours = text::to_int(text.substr(1, 2));
-  const auto minutes = text::to_int(text.substr(4, 2));
-  if (!hours || !minutes || *hours < 0 || *minutes < 0 || *hours > kLargestOffsetHours || *minutes > 59) return std::nullopt;
-  const auto offset_s = static_cast<std::int32_t>(*hours * kHour_s + *minutes * kMinute_s);
+  const auto clock_s = parse_clock_s(text.substr(1));
+  if (!clock_s || *clock_s >= (kLargestOffsetHours + 1) * kHour_s) return std::nullopt;
+  const auto offset_s = static_cast<std::int32_t>(*clock_s);
   return fixed(text[0] == '-' ? -offset_s : offset_s);
 }
 

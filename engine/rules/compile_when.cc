@@ -6,14 +6,13 @@
 
 #include "core/limits.h"
 #include "core/text.h"
+#include "core/utc.h"
 #include "rules/compile_value.h"
 
 namespace ccrules::rules {
 namespace {
 
 using Op = Condition::Op;
-
-constexpr int kDayMinutes = 24 * 60;
 
 class Compiler {
  public:
@@ -412,14 +411,11 @@ class Compiler {
 
   // "HH:MM", 24:00 included.
   bool clock(const Tree& tree, int& minute) {
-    const auto parts = text::split(tree.text, ':');
-    if (tree.is(Tree::Kind::kText) && parts.size() == 2) {
-      const auto hour = text::to_int(parts[0]);
-      const auto rest = text::to_int(parts[1]);
-      if (hour && rest && *hour >= 0 && *rest >= 0 && *rest < 60 && *hour * 60 + *rest <= kDayMinutes) {
-        minute = static_cast<int>(*hour * 60 + *rest);
-        return true;
-      }
+    constexpr std::size_t kMostBytes = 5;  // no seconds
+    const auto clock_s = tree.is(Tree::Kind::kText) && tree.text.size() <= kMostBytes ? parse_clock_s(tree.text) : std::nullopt;
+    if (clock_s) {
+      minute = static_cast<int>(*clock_s / 60);
+      return true;
     }
     fail(tree.at, "a time of day is written \"HH:MM\"");
     return false;

@@ -55,6 +55,16 @@ TEST_CASE("a fixed zone is always as far from UTC, and the default is UTC") {
   CHECK(TimeZone::fixed(-19800).offset_s(kNewYear2026) == -19800);
 }
 
+TEST_CASE("an offset is a sign, two digits, a colon and two digits") {
+  const auto offset_s = [](const char* text) { return TimeZone::parse_offset(text).value_or(TimeZone::fixed(-1)).offset_s(0); };
+  CHECK(offset_s("+05:30") == 19800);
+  CHECK(offset_s("-03:00") == -3 * kHour_s);
+  for (const char* other : {"", "05:30", "+5:30", "+0530", "+05-30", "+05:60", "+19:00", "+-0:30", "+-5:30", "+05:-0", "+ 5:30", "+05:3 "}) {
+    INFO(other);
+    CHECK_FALSE(TimeZone::parse_offset(other).has_value());
+  }
+}
+
 TEST_CASE("summer time begins and ends when the last line of a zone says so") {
   const std::string berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
   const double begins = (31 + 28 + 28) * 24 + 1;  // 2026-03-29 01:00 UTC

@@ -73,6 +73,9 @@ TEST_CASE("facts that need words of their own say which") {
   CHECK_THAT(first("time = { from = \"22:00\", to = \"06:00\", tz = \"Mars/Base\" }"),
              Catch::StartsWith("2:47 ") && Catch::Contains("'Mars/Base'") && Catch::Contains("+01:00"));
   CHECK(first("time = { from = \"22:00\" }") == "2:3 time needs both from and to");
+  for (const char* clock : {"-0:30", "22:-0", "22:5", "24:01", "22:60", "22:00:00", "022:00", "22"}) {
+    CHECK(first("time = { from = \"" + std::string(clock) + "\", to = \"06:00\" }") == "2:19 a time of day is written \"HH:MM\"");
+  }
   CHECK(errors("rule \"a\" { cache = \"yes\" }") ==
         Lines{"1:20 cache is true, false or { ttl = \"1h\", scope = \"project\", keep = { \"tool_use\" } }, not a string"});
   CHECK(errors("rule \"a\" { cache = { scope = \"team\" } }") == Lines{"1:30 cache: scope is session, user, project or all"});
