@@ -69,7 +69,8 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   const std::size_t colon = scope.find(':');
   const std::string by = scope == "all" ? std::string() : scope.substr(0, colon);
   const bool known = std::find(ledger::kScopes.begin(), ledger::kScopes.end(), by) != ledger::kScopes.end();
-  if (scope != "all" && (colon == std::string::npos || !known))
+  // An empty key would pass whatever was spent: nothing is counted under it.
+  if (scope != "all" && (colon == std::string::npos || colon + 1 == scope.size() || !known))
     return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
   const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
   ledger::Cap whose;

@@ -100,5 +100,10 @@ TEST_CASE("a budget gate that cannot be judged is no pass") {
   CHECK(spent.run({"budget", "gate"}).code == 2);
   for (const char* nonsense : {"-1", "abc", "", "nan", "1e12"}) CHECK(spent.run({"budget", "gate", "--max-usd", nonsense}).code == 2);
   CHECK(spent.run({"budget", "gate", "--max-usd", "1", "--scope", "planet:x"}).code == 2);
+  for (const char* scope : {"tag:", "project:", "tag", ":"}) {
+    const CliResult refused = spent.run({"budget", "gate", "--max-usd", "0", "--scope", scope});
+    CHECK(refused.code == 2);
+    CHECK(refused.err == "error: --scope must be \"all\" or one such as \"project:/srv/web\" (got '" + std::string(scope) + "')\n");
+  }
   CHECK(spent.run({"budget", "gates"}).code == 2);
 }
