@@ -3,6 +3,7 @@
 #include "cli/paint.h"
 #include "core/json.h"
 #include "packs/lock.h"
+#include "proxy/file_watch.h"
 #include "rules/dry_run.h"
 
 namespace ccrules::cli {
@@ -14,6 +15,19 @@ std::size_t installed_packs(const std::string& config_file, const Io& io) {
   return lock ? lock->packs.size() : 0;
 }
 
+/// What the proxy would not notice while it runs.
+void warn_of_blind_spots(const config::Snapshot& config, const Io& io, std::vector<config::Diagnostic>& found) {
+  if (!config.reload.watch) return;
+  const proxy::FileWatch watch(config, io.files);
+  for (const std::string& what : watch.blind_spots()) {
+    config::Diagnostic warning;
+    warning.warning = true;
+    warning.where.file = config.file;
+    warning.message = what;
+    found.push_back(std::move(warning));
+  }
+}
+
 Exit run_check(const Arguments& arguments, Io& io) {
   const config::Options options = config_options(arguments, io);
   config::Loaded loaded = config::load(io.files, io.environment, options);
@@ -22,6 +36,7 @@ Exit run_check(const Arguments& arguments, Io& io) {
   if (loads) {
     std::vector<config::Diagnostic> rules = rules::check(*loaded.snapshot, io.files);
     found.insert(found.end(), std::make_move_iterator(rules.begin()), std::make_move_iterator(rules.end()));
+    warn_of_blind_spots(*loaded.snapshot, io, found);
   }
   const bool broken = !loads || has_error(found);
   const bool fails = broken || (arguments.has("strict") && !found.empty());

@@ -15,6 +15,20 @@ bool is_test(std::string_view name) {
 }
 bool matters(std::string_view name) { return name.ends_with(".lua") || name.ends_with(".json") || name.ends_with(".jsonl"); }
 
+std::string too_large(const std::vector<std::string>& paths) {
+  constexpr std::size_t kNamed = 5;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(paths.size(), kNamed); ++i) names += (i == 0 ? "" : ", ") + paths[i];
+  if (paths.size() > kNamed) names += " and " + std::to_string(paths.size() - kNamed) + " more";
+  return "changes of " + names + " are not noticed: files of more than " + std::to_string(limits::kRuleFileBytes) +
+         " bytes are not watched; split them, or run `ccrules reload` after changing them";
+}
+
+std::string too_many(const std::string& first) {
+  return "changes of " + first + " and of what comes behind it are not noticed: at most " + std::to_string(limits::kWatchFiles) +
+         " files and folders are watched; keep less beside the rules, or run `ccrules reload` after changing them";
+}
+
 }  // namespace
 
 FileWatch::FileWatch(const config::Snapshot& config, const Files& files) : files_(&files) {
@@ -31,12 +45,15 @@ FileWatch::FileWatch(const config::Snapshot& config, const Files& files) : files
       if (slash != std::string::npos && files.list(path).empty()) add(test_folders_, path.substr(0, slash));
     }
   }
-  known_ = last_ = look();
+  const Seen seen = look();
+  known_ = last_ = seen.hash;
+  if (!seen.too_large.empty()) blind_spots_.push_back(too_large(seen.too_large));
+  if (!seen.first_left_out.empty()) blind_spots_.push_back(too_many(seen.first_left_out));
 }
 
 bool FileWatch::changed() {
   if (files_ == nullptr) return false;
-  const std::uint64_t now = look();
+  const std::uint64_t now = look().hash;
   const bool rests = now == last_;
   last_ = now;
   if (!rests || now == known_) return false;
@@ -44,24 +61,35 @@ bool FileWatch::changed() {
   return true;
 }
 
-std::uint64_t FileWatch::look() const {
-  std::uint64_t hash = 0;
-  std::size_t looked_at = 0;
-  const auto add = [this, &hash, &looked_at](const std::string& path) {
-    const Files::Entry entry = files_->look(path);
-    if (entry.bytes > limits::kRuleFileBytes || ++looked_at > limits::kWatchFiles) return;
+FileWatch::Seen FileWatch::look() const {
+  Seen seen;
+  const auto counts = [&seen](const std::string& path) {
+    if (seen.looked_at < limits::kWatchFiles) {
+      ++seen.looked_at;
+      return true;
+    }
+    if (seen.first_left_out.empty()) seen.first_left_out = path;
+    return false;
+  };
+  const auto add = [this, &seen, &counts](const std::string& path) {
+    if (!counts(path)) return;
+    if (files_->look(path).bytes > limits::kRuleFileBytes) {
+      seen.too_large.push_back(path);
+      return;
+    }
     const Result<std::string> text = files_->read(path);
-    hash = digest::hash64(path, hash);
-    if (text.ok()) hash = digest::hash64(*text, hash);
+    seen.hash = digest::hash64(path, seen.hash);
+    if (text.ok()) seen.hash = digest::hash64(*text, seen.hash);
   };
   const std::function<void(const std::string&, std::size_t)> walk = [&](const std::string& path, std::size_t depth) {
     const std::vector<std::string> names = files_->list(path);
     if (names.empty() && depth == 0) add(path);
     for (const std::string& name : names) {
-      if (looked_at >= limits::kWatchFiles) return;
-      if (matters(name)) add(path + "/" + name);
+      if (!seen.first_left_out.empty()) return;
+      const std::string below = path + "/" + name;
+      if (matters(name)) add(below);
       const bool folder = name.find('.') == std::string::npos && name != "node_modules" && name != "build";
-      if (folder && depth < limits::kPackFolderDepth && ++looked_at < limits::kWatchFiles) walk(path + "/" + name, depth + 1);
+      if (folder && depth < limits::kPackFolderDepth && counts(below)) walk(below, depth + 1);
     }
   };
   for (const std::string& path : paths_) walk(path, 0);
@@ -70,7 +98,7 @@ std::uint64_t FileWatch::look() const {
       if (is_test(name)) add(folder + "/" + name);
     }
   }
-  return hash;
+  return seen;
 }
 
 }  // namespace ccrules::proxy

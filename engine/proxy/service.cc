@@ -314,6 +314,7 @@ class Service final : public Control {
   void watch() {
     watched_ = FileWatch(*config_, system_files());
     if (config_->reload.watch) {
+      for (const std::string& what : watched_.blind_spots()) log::warn(what);
       watch_timer_.start(loop_.timers(), limits::kWatchTime);
     } else {
       watch_timer_.stop();

@@ -36,6 +36,16 @@ TEST_CASE("a passing test is one line with its target and its rule, and the exit
              Catch::StartsWith("a_test.lua\n  ✓ long ones  openrouter,long/one  long\n\n1 passed in "));
 }
 
+TEST_CASE("check warns of files that a running proxy does not watch") {
+  Scratch scratch;
+  with_rules(scratch).write("a_test.jsonl", std::string(1024 * 1024 + 1, '\n'));
+  const CliResult checked = scratch.run({"check"});
+  CHECK(checked.code == 0);
+  CHECK_THAT(checked.out, Contains("warning") && Contains("a_test.jsonl are not noticed") && Contains("more than 1048576 bytes"));
+  scratch.write("ccrules.json", std::string(kConfig).insert(1, R"("reload": { "watch": false },)"));
+  CHECK_THAT(scratch.run({"check"}).out, !Contains("not noticed"));
+}
+
 TEST_CASE("a failing test says what was expected, what came, and which condition stood in the way") {
   Scratch scratch;
   with_rules(scratch).write("a_test.lua",

@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/limits.h"
 #include "ledger/ledger.h"
 #include "proxy/file_watch.h"
 #include "rules/shadow.h"
@@ -252,6 +253,19 @@ TEST_CASE("a change of the watched files is told once, and only when they have c
   place.scratch.write("rules/notes.txt", "no rule");
   CHECK_FALSE(watch.changed());
   CHECK_FALSE(watch.changed());
+}
+
+TEST_CASE("what is too large or too much to be watched is told, with a file, the limit and what to do") {
+  const Place place;
+  CHECK(FileWatch(*place.live.config, system_files()).blind_spots().empty());
+  place.scratch.write("rules/big_test.jsonl", std::string(limits::kRuleFileBytes + 1, '\n'));
+  const std::vector<std::string> large = FileWatch(*place.live.config, system_files()).blind_spots();
+  REQUIRE(large.size() == 1);
+  CHECK_THAT(large[0], Contains("rules/big_test.jsonl are not noticed") && Contains("1048576 bytes") && Contains("ccrules reload"));
+  for (std::size_t i = 0; i < limits::kWatchFiles; ++i) place.scratch.write("rules/t" + std::to_string(i) + "_test.lua", "");
+  const std::vector<std::string> both = FileWatch(*place.live.config, system_files()).blind_spots();
+  REQUIRE(both.size() == 2);
+  CHECK_THAT(both[1], Contains("_test.lua and of what comes behind it are not noticed") && Contains("at most 1000 files") && Contains("ccrules reload"));
 }
 
 TEST_CASE("what packs are installed and which projects are trusted is watched too") {
