@@ -1,39 +1,37 @@
 #include "cli/past.h"
 
-#include <ctime>
-
 #include "cli/load.h"
 #include "core/text.h"
+#include "core/utc.h"
 
 namespace ccrules::cli {
+namespace {
 
-constexpr std::int64_t kSecondUs = 1'000'000;
+constexpr std::int64_t kMinuteUs = 60'000'000;
+constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
+
+/// "2026-11-01" by its form: there may be no such day.
+bool is_date(std::string_view since) {
+  return since.size() == 10 && since[4] == '-' && since[7] == '-' && since.find_first_not_of("0123456789-") == std::string_view::npos;
+}
+
+}  // namespace
 
 std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us) {
   if (since == "all") return 0;
-  if (since.size() == 10 && since[4] == '-' && since[7] == '-') {
-    const auto year = text::to_int(since.substr(0, 4));
-    const auto month = text::to_int(since.substr(5, 2));
-    const auto day = text::to_int(since.substr(8, 2));
-    if (!year || !month || !day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-    std::tm date{};
-    date.tm_year = static_cast<int>(*year) - 1900;
-    date.tm_mon = static_cast<int>(*month) - 1;
-    date.tm_mday = static_cast<int>(*day);
-    return timegm(&date) * kSecondUs;
-  }
-  if (since.size() < 2) return std::nullopt;
+  if (const auto day = parse_day(since)) return *day * kDayUs;
+  if (since.size() < 2 || since.starts_with('-')) return std::nullopt;
   const auto count = text::to_int(since.substr(0, since.size() - 1));
-  if (!count || *count < 0 || *count > 100'000) return std::nullopt;
+  if (!count || *count > 100'000) return std::nullopt;
   switch (since.back()) {
     case 'm':
-      return now_us - *count * 60 * kSecondUs;
+      return now_us - *count * kMinuteUs;
     case 'h':
-      return now_us - *count * 3600 * kSecondUs;
+      return now_us - *count * 60 * kMinuteUs;
     case 'd':
-      return now_us - *count * 86400 * kSecondUs;
+      return now_us - *count * kDayUs;
     case 'w':
-      return now_us - *count * 7 * 86400 * kSecondUs;
+      return now_us - *count * 7 * kDayUs;
     default:
       return std::nullopt;
   }
@@ -42,8 +40,11 @@ std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us
 std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, std::string_view usual) {
   const std::string since = arguments.has("since") ? arguments.value("since") : std::string(usual);
   const auto from = since_us(since, io.clock.wall_us());
-  if (!from)
+  if (!from && is_date(since)) {
+    usage_error(io, "--since " + since + ": there is no such day");
+  } else if (!from) {
     usage_error(io, "--since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got '" + since + "')");
+  }
   return from;
 }
 

@@ -1,6 +1,7 @@
 #include "core/utc.h"
 
 #include <array>
+#include <chrono>
 #include <ctime>
 
 #include "core/text.h"
@@ -27,6 +28,19 @@ std::string rfc3339(std::int64_t wall_us) {
   std::array<char, 32> text{};
   const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
   return {text.data(), size};
+}
+
+std::optional<std::int64_t> parse_day(std::string_view text) {
+  const auto parts = text::split(text, '-');
+  if (parts.size() != 3) return std::nullopt;
+  const auto year = digits(parts[0], 4);
+  const auto month = digits(parts[1], 2);
+  const auto day = digits(parts[2], 2);
+  if (!year || !month || !day) return std::nullopt;
+  const std::chrono::year_month_day date(std::chrono::year(static_cast<int>(*year)), std::chrono::month(static_cast<unsigned>(*month)),
+                                         std::chrono::day(static_cast<unsigned>(*day)));
+  if (!date.ok()) return std::nullopt;
+  return std::chrono::sys_days(date).time_since_epoch().count();
 }
 
 std::optional<std::int64_t> parse_clock_s(std::string_view text) {

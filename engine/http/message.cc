@@ -25,7 +25,10 @@ std::optional<std::int64_t> parse_date(std::string_view text) {
   const std::string copy(text);
   const char* end = strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
   if (end == nullptr || *end != '\0') return std::nullopt;
-  return timegm(&parts);
+  const int day = parts.tm_mday;
+  const std::int64_t seconds = timegm(&parts);
+  if (parts.tm_mday != day) return std::nullopt;  // it takes 30 February for a day in March
+  return seconds;
 }
 
 }  // namespace

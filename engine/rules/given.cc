@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "core/utc.h"
 #include "rules/api.h"
 #include "tokens/counter.h"
 
@@ -12,42 +13,23 @@ namespace ccrules::rules {
 namespace {
 
 constexpr std::string_view kRealBucket = "hash";  // what the proxy computes
-constexpr std::int64_t kMinuteUs = 60'000'000;
-constexpr std::int64_t kDayUs = 24 * 60 * kMinuteUs;
+constexpr std::int64_t kSecondUs = 1'000'000;
+constexpr std::int64_t kDayUs = 24 * 3600 * kSecondUs;
 constexpr std::int64_t kMondayUs = 20458 * kDayUs;  // 2026-01-05: the day of tests that give only a time
-
-std::int64_t days_from_civil(std::int64_t year, std::int64_t month, std::int64_t day) {
-  // Eras of 400 years that begin on 1 March.
-  year -= month <= 2 ? 1 : 0;
-  const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
-  const std::int64_t year_of_era = year - era * 400;
-  const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-  return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
 
 /// "14:00" or "2026-11-21T14:00:00Z"; nothing when it is neither.
 std::optional<std::int64_t> wall_us(std::string_view text) {
   std::int64_t day_us = kMondayUs;
   if (text.size() >= 16 && text[10] == 'T') {
-    const auto date = text::split(text.substr(0, 10), '-');
-    if (date.size() != 3) return std::nullopt;
-    const auto year = text::to_int(date[0]);
-    const auto month = text::to_int(date[1]);
-    const auto day = text::to_int(date[2]);
-    if (!year || !month || !day || *month < 1 || *month > 12 || *day < 1 || *day > 31) return std::nullopt;
-    day_us = days_from_civil(*year, *month, *day) * kDayUs;
+    const auto day = parse_day(text.substr(0, 10));
+    if (!day) return std::nullopt;
+    day_us = *day * kDayUs;
     text = text.substr(11);
     if (text.ends_with('Z')) text.remove_suffix(1);
   }
-  const auto parts = text::split(text, ':');
-  if (parts.size() < 2 || parts.size() > 3) return std::nullopt;
-  const auto hour = text::to_int(parts[0]);
-  const auto minute = text::to_int(parts[1]);
-  const auto second = parts.size() == 3 ? text::to_int(parts[2]) : std::optional<std::int64_t>(0);
-  if (!hour || !minute || !second || *hour < 0 || *hour > 23 || *minute < 0 || *minute > 59 || *second < 0 || *second > 59) {
-    return std::nullopt;
-  }
-  return day_us + (*hour * 60 + *minute) * kMinuteUs + *second * 1'000'000;
+  const auto clock_s = parse_clock_s(text);
+  if (!clock_s || *clock_s * kSecondUs >= kDayUs) return std::nullopt;
+  return day_us + *clock_s * kSecondUs;
 }
 
 class Applier {

@@ -80,6 +80,13 @@ TEST_CASE("stats says in one sentence what it cannot do") {
   CHECK(since.code == 2);
   CHECK(since.err ==
         "error: --since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got 'yesterday')\n");
+  for (const std::string day : {"2026-02-30", "2026-02-29", "2026-13-01", "2026-00-10", "2026-04-31", "2026-01-00"}) {
+    CHECK(run_cli({"stats", "--since", day}, kNoonUs).err == "error: --since " + day + ": there is no such day\n");
+  }
+  for (const std::string text : {"-0d", "-1d", "d", "2026-1-10", "100001d", "1y"}) {
+    CHECK(run_cli({"stats", "--since", text}, kNoonUs).err ==
+          "error: --since takes 30m, 24h, 7d, 2w, all or a day like 2026-11-01 (got '" + text + "')\n");
+  }
   const CliResult by = run_cli({"stats", "--by", "modal"}, kNoonUs);
   CHECK(by.code == 2);
   CHECK_THAT(by.err, Catch::Contains("did you mean 'model'?"));

@@ -388,6 +388,7 @@ TEST_CASE("retry-after is read from seconds, milliseconds and dates, and nonsens
   CHECK(of("retry-after-ms", "250") == 250);
   CHECK(of("Retry-After", "Sun, 06 Nov 1994 08:49:37 GMT") == 7000);
   CHECK(of("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT") == 0);
+  CHECK(of("retry-after", "Sun, 30 Feb 1994 08:49:00 GMT") == -1);
   CHECK(of("retry-after", "soon") == -1);
   CHECK(of("retry-after", "-5") == -1);
   CHECK(of("retry-after", "99999999999") == 7LL * 24 * 3600 * 1000);

@@ -100,6 +100,20 @@ flow "a bad request ends it" {
 )");
 }
 
+TEST_CASE("a test gives a time that there is") {
+  for (const std::string time : {"14:00", "4:05", "23:59:59", "2024-02-29T14:00:00Z", "2026-11-21T14:00"}) {
+    INFO(time);
+    CHECK(Folder("case \"a\" { given = { time = \"" + time + "\" }, expect = { fits = true } }").run().find("time is written") ==
+          std::string::npos);
+  }
+  for (const std::string time : {"24:00", "-0:30", "14:60", "14:00:60", "2026-02-30T14:00:00Z", "2026-02-29T14:00:00Z", "2026-11-31T14:00:00Z",
+                                 "2026-11-21T24:00:00Z", "2026-1-021T14:00:00Z", "-026-01-01T14:00:00Z"}) {
+    INFO(time);
+    CHECK_THAT(Folder("case \"a\" { given = { time = \"" + time + "\" }, expect = { fits = true } }").run(),
+               Catch::Contains("time is written \"14:00\" or \"2026-11-21T14:00:00Z\" (UTC)"));
+  }
+}
+
 TEST_CASE("how long a retry waits can be expected: as a duration, in seconds, or as the rule says it") {
   Folder folder(R"(
 case "as a duration" { on = "error", given = { status = 500 }, expect = { retry = "2000ms" } }
