@@ -7,11 +7,28 @@
 namespace ccrules::config {
 namespace {
 
+/// A key, a certificate: a file whose end is known, and not far.
+Result<std::string> read_value(const std::string& path, const Files& files) {
+  constexpr std::uint64_t kMostBytes = 256 * 1024;
+  std::error_code failed;
+  const std::filesystem::path real = std::filesystem::weakly_canonical(path, failed);  // Files looks at a link, not at what it names
+  const Files::Entry entry = files.look(failed ? path : real.string());
+  const bool is_pipe = entry.kind == Files::Kind::kNone && files.exists(path);  // of /proc/self/fd
+  if (is_pipe || entry.kind == Files::Kind::kOther) return bad_request("cannot read " + path + ": it is no plain file");
+  const auto too_large = [&path] {
+    return bad_request("cannot read " + path + ": it has more than " + std::to_string(kMostBytes) + " bytes");
+  };
+  if (entry.bytes > kMostBytes) return too_large();
+  Result<std::string> text = files.read(path);
+  if (text.ok() && text->size() > kMostBytes) return too_large();
+  return text;
+}
+
 void replace_one(std::string_view reference, const Surroundings& surroundings, Interpolated& out) {
   if (reference.starts_with("file:")) {
     const std::string path =
         resolve_path(std::string(reference.substr(5)), surroundings.directory, surroundings.environment);
-    Result<std::string> text = surroundings.files.read(path);
+    Result<std::string> text = read_value(path, surroundings.files);
     if (!text) {
       if (out.problem.empty()) out.problem = text.error().message;
       return;

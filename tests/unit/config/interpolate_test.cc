@@ -39,6 +39,16 @@ TEST_CASE("what is missing is named") {
   CHECK(interpolate("${A").problem.find("'${' is not closed") == 0);
 }
 
+TEST_CASE("a file in a text is a plain one of a size that values have") {
+  const Environment none;
+  const auto problem = [&none](const std::string& text) { return config::interpolate(text, {system_files(), none, "/"}).problem; };
+  CHECK(problem("${file:/dev/zero}") == "cannot read /dev/zero: it is no plain file");
+  CHECK_FALSE(problem("${file:/proc/self/fd}").empty());
+  const test::MemoryFiles files({{"/large", std::string(256 * 1024 + 1, 'x')}, {"/most", std::string(256 * 1024, 'x')}});
+  CHECK(config::interpolate("${file:/large}", {files, none, "/"}).problem == "cannot read /large: it has more than 262144 bytes");
+  CHECK(config::interpolate("${file:/most}", {files, none, "/"}).text.size() == 256 * 1024);
+}
+
 TEST_CASE("a .env file is read with comments, quotes and export") {
   const Environment variables =
       config::parse_dotenv("# a comment\nA=1\nexport B = 'two words' \r\nC=\"x=y\"\nnonsense\n=no\nD=\n");
