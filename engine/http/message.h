@@ -56,7 +56,7 @@ enum class Coding : std::uint8_t { kIdentity, kGzip, kBrotli, kZstd, kUnknown };
 
 struct RequestHead {
   std::string method;
-  std::string target;  ///< path and query, as sent
+  std::string target;  ///< path and query, as sent; an absolute form is not left by the server
   Headers headers;
   [[nodiscard]] std::string_view path() const noexcept;   ///< target without query
   [[nodiscard]] std::string_view query() const noexcept;  ///< without '?', empty when none

@@ -52,6 +52,24 @@ std::string error_body(int status, std::string_view message) {
   return body;
 }
 
+/// A target in absolute form becomes path and query, and its authority the Host, whatever was sent as Host (RFC 9112, 3.2.2): what
+/// decides on Host and path must see the same ones as who routes.
+/// @return false: it names no host, or a user (RFC 9110, 4.2.4)
+bool to_origin_form(RequestHead& head) {
+  std::size_t begin = 0;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (text::starts_with_ignore_case(head.target, scheme)) begin = scheme.size();
+  }
+  if (begin == 0) return true;
+  const std::size_t end = std::min(head.target.find_first_of("/?#", begin), head.target.size());
+  const std::string authority = head.target.substr(begin, end - begin);
+  if (authority.empty() || authority.find('@') != std::string::npos) return false;
+  head.headers.set("host", authority);
+  head.target.erase(0, end);
+  if (!head.target.starts_with('/')) head.target.insert(0, 1, '/');
+  return true;
+}
+
 /// Text, JSON and the streams made of them; everything else is compressed already, or small.
 bool is_text(std::string_view content_type) {
   return text::starts_with_ignore_case(content_type, "application/json") ||
@@ -204,6 +222,10 @@ Task<bool> Connection::read_head() {
   }
   if (parser_.state() == Parser::State::kFailed) {
     co_await refuse(parser_.error_status(), parser_.error_text());
+    co_return false;
+  }
+  if (!to_origin_form(head_)) {
+    co_await refuse(400, "the address in the request line has no host, or a user name");
     co_return false;
   }
   head_.method.assign(parser_.method());

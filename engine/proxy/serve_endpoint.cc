@@ -31,6 +31,33 @@ Error not_offered(int status, std::string message) {
 /// Requests that change the proxy are for its operator.
 bool is_reload(const http::RequestHead& head) { return head.path() == "/reload" && head.method == "POST"; }
 
+bool is_served(const http::RequestHead& head) {
+  using dialect::Endpoint;
+  const Endpoint endpoint = dialect::find(head.method, head.path()).endpoint;
+  if (endpoint == Endpoint::kStored || endpoint == Endpoint::kWebSocket) return false;  // known, and never offered
+  return endpoint != Endpoint::kNone || is_reload(head) || is_cache_call(head) || is_analytics(head);
+}
+
+/// What may be asked of the path of an OPTIONS request, as the field Allow lists it (RFC 9110, 10.2.1); empty: it is not served.
+std::string methods_of(const http::RequestHead& asked) {
+  http::RequestHead head;
+  head.target = asked.target;
+  std::string methods;
+  for (const char* method : {"GET", "HEAD", "POST", "DELETE"}) {
+    head.method = method;
+    if (asked.target == "*" || is_served(head)) methods.append(method).append(", ");
+  }
+  return methods.empty() ? methods : methods + "OPTIONS";
+}
+
+/// Says nothing that would let a page of another origin in: no field of CORS (docs/security.md).
+Task<Result<void>> tell_methods(http::Exchange& exchange, const std::string& methods) {
+  http::Headers headers;
+  headers.add("allow", methods);
+  const std::string no_body;
+  co_return co_await exchange.send(204, headers, no_body);
+}
+
 /// Everything that is not a request to a model.
 Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
   switch (route.endpoint) {
@@ -61,6 +88,10 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
     case dialect::Endpoint::kGenerate:
     case dialect::Endpoint::kNone:
       break;
+  }
+  if (exchange.head().method == "OPTIONS") {
+    const std::string methods = methods_of(exchange.head());
+    if (!methods.empty()) co_return co_await tell_methods(exchange, methods);
   }
   if (is_reload(exchange.head())) co_return co_await reload(worker, exchange);
   if (is_cache_call(exchange.head())) co_return co_await tell_cache(worker, exchange);

@@ -52,7 +52,8 @@ TEST_CASE("nothing that a client sends changes the address that its request goes
   ProxyWorld proxy(world, kConfig);
   CHECK_THAT(proxy.answer("/v1/messages?base_url=http://evil:80", body, headers).first_line, Contains("200"));
   CHECK_THAT(world.scripted_requests, Contains("host: anth"));
-  CHECK_THAT(proxy.answer("http://evil:80/v1/messages", body).first_line, Contains("404"));
+  CHECK_THAT(proxy.answer("http://evil:80/v1/messages", body).first_line, Contains("403"));
+  CHECK_THAT(proxy.answer("http://localhost/v1/messages", body).first_line, Contains("200"));
   CHECK_THAT(proxy.answer("/v1/messages", R"({"model":"http://evil:80,claude-x","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})")
                  .first_line,
              Contains("404"));
@@ -107,6 +108,36 @@ TEST_CASE("every path refuses a rebound Host, a foreign page and a missing key, 
     world.loop.run_for(std::chrono::seconds(1));
     CHECK_THAT(rebound.received(), Contains(" 403 ") && !Contains("access-control-") && !Contains("x-ccrules-decision"));
   }
+}
+
+TEST_CASE("OPTIONS tells what may be asked of a path, and lets no page of another origin in") {
+  SimWorld world;
+  ProxyWorld proxy(world, kWithKey);
+  const auto ask = [&](const std::string& target, const std::string& fields) {
+    MemoryClient client(world.loop, proxy.server());
+    client.send("OPTIONS " + target + " HTTP/1.1\r\nHost: localhost\r\n" + fields + "\r\n");
+    world.loop.run_for(std::chrono::seconds(1));
+    return client.received();
+  };
+  const auto allowed = [&](const std::string& target) {
+    const Message answer = read_message(ask(target, "x-api-key: proxy-key\r\n"));
+    return answer.first_line.substr(9, 3) + " " + answer.field("allow");
+  };
+  CHECK(allowed("/v1/messages?beta=true") == "204 POST, OPTIONS");
+  CHECK(allowed("/v1/responses") == "204 POST, OPTIONS");
+  CHECK(allowed("/v1/models") == "204 GET, HEAD, OPTIONS");
+  CHECK(allowed("/v1/messages/batches") == "204 GET, POST, DELETE, OPTIONS");
+  CHECK(allowed("/health") == "204 GET, HEAD, OPTIONS");
+  CHECK(allowed("/reload") == "204 POST, OPTIONS");
+  CHECK(allowed("/api/requests") == "204 GET, OPTIONS");
+  CHECK(allowed("*") == "204 GET, HEAD, POST, DELETE, OPTIONS");
+  CHECK(allowed("http://localhost/v1/messages") == "204 POST, OPTIONS");
+  CHECK(allowed("/nowhere") == "404 ");
+  CHECK(allowed("/v1/responses/resp_1") == "404 ");
+  CHECK_THAT(ask("/v1/messages", ""), Contains(" 401 "));
+  const std::string preflight = "origin: http://evil\r\naccess-control-request-method: POST\r\naccess-control-request-headers: x-api-key\r\n";
+  for (const char* path : {"/v1/messages", "/health", "*"}) CHECK_THAT(ask(path, preflight), Contains(" 403 ") && !Contains("access-control-"));
+  CHECK_THAT(ask("/v1/messages", "x-api-key: proxy-key\r\n"), !Contains("access-control-") && !Contains("content-length"));
 }
 
 TEST_CASE("who has no key is refused before a byte of the body has come") {

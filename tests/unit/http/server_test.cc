@@ -74,6 +74,27 @@ TEST_CASE("a request is answered and the connection takes the next one") {
   CHECK_FALSE(served.client.ended());
 }
 
+TEST_CASE("a request line with a whole address is read as its path, and its host counts, not the field Host") {
+  Served served([](http::Exchange& exchange) -> Task<void> {
+    const http::Headers none;
+    const std::string seen = std::string(exchange.head().headers.get("host")) + " " + exchange.head().target;
+    (void)co_await exchange.send(200, none, seen);
+  });
+  const auto seen = [&served](const std::string& target) {
+    return test::read_message(served.ask("GET " + target + " HTTP/1.1\r\nHost: elsewhere\r\n\r\n")).body;
+  };
+  CHECK(seen("http://127.0.0.1:3456/health") == "127.0.0.1:3456 /health");
+  CHECK(seen("HTTPS://x/a/b?c=http://d/e") == "x /a/b?c=http://d/e");
+  CHECK(seen("http://x") == "x /");
+  CHECK(seen("http://[::1]:80?q") == "[::1]:80 /?q");
+  CHECK(seen("/http://x/y") == "elsewhere /http://x/y");
+  for (const char* wrong : {"http:///health", "http://?q", "http://user@x/health", "http://u:p@x"}) {
+    Served once(echo);
+    CHECK(test::read_message(once.ask("GET " + std::string(wrong) + " HTTP/1.1\r\nHost: x\r\n\r\n")).first_line == "HTTP/1.1 400 Bad Request");
+    CHECK(once.client.ended());
+  }
+}
+
 TEST_CASE("a request arriving byte by byte is read like one that comes whole") {
   Wire slow;
   slow.cut = 1;
