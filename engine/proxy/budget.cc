@@ -109,15 +109,24 @@ Error no_money(std::string message) {
   return error;
 }
 
-Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
-  const bool for_ever = cap.span == ledger::Span::kTotal;
+namespace {
+
+/// @param too_small the request may cost more than all of the budget, so that waiting would not help
+Error no_room(const ledger::Calendar& calendar, const ledger::Cap& cap, bool too_small, std::int64_t wall_us, http::Headers& headers) {
+  const bool for_ever = cap.span == ledger::Span::kTotal || too_small;
   const std::int64_t end_us = calendar.end_us(cap.span, wall_us);
   const std::string end_s = std::to_string(end_us / kSecondUs);
-  Error error = no_money("the " + std::string(adverb(cap.span)) + " budget " + whose(cap) + " (" + dollars(cap.nanousd) +
-                         ") has no room for this request" +
-                         (for_ever ? std::string(". Ask")
-                                   : "; it is free again in " + std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) + " minutes. Ask") +
-                         " for less output, choose a cheaper model, or raise `budgets` in ccrules.json");
+  std::string why = " has no room for this request";
+  if (cap.nanousd == 0) {
+    why = " allows nothing that costs money";
+  } else if (too_small) {
+    why = " is less than this request may cost";
+  } else if (!for_ever) {
+    why += "; it is free again in " + std::to_string((end_us - wall_us) / kSecondUs / 60 + 1) + " minutes";
+  }
+  Error error = no_money("the " + std::string(adverb(cap.span)) + " budget " + whose(cap) + " (" + dollars(cap.nanousd) + ")" + why +
+                         (cap.nanousd == 0 ? ". Choose a model that costs nothing" : ". Ask for less output, choose a cheaper model") +
+                         ", or raise `budgets` in ccrules.json");
   if (!for_ever) error.retry_after_ms = (end_us - wall_us) / 1000;
   headers.add("anthropic-ratelimit-unified-status", "rejected");
   if (!for_ever) {
@@ -129,6 +138,13 @@ Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int
   headers.add("anthropic-ratelimit-unified-overage-period", adverb(cap.span));
   headers.add("anthropic-ratelimit-unified-overage-disabled-reason", "org_spend_cap_reached");
   return error;
+}
+
+}  // namespace
+
+// Another target is in the way: the first one, which had room, may serve the request once the budget is free again.
+Error used_up(const ledger::Calendar& calendar, const ledger::Cap& cap, std::int64_t wall_us, http::Headers& headers) {
+  return no_room(calendar, cap, cap.nanousd == 0, wall_us, headers);
 }
 
 std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::Record& row, BudgetMode mode) {
@@ -298,7 +314,9 @@ Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>
   if (!worst_nanousd) {
     return no_money("a hard budget applies to this request and its price is not known; set `prices` for the model in ccrules.json");
   }
-  if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) return used_up(spend.calendar(), *cap, wall_us, headers);
+  if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) {
+    return no_room(spend.calendar(), *cap, *worst_nanousd > cap->nanousd, wall_us, headers);
+  }
   return Reservation(spend, caps, *worst_nanousd);
 }
 

@@ -35,7 +35,6 @@ std::int64_t wait_us(const RateRule& rule, std::int64_t empty_us, std::int64_t a
 std::int64_t room_us(const RateRule& rule, std::int64_t requests_us, std::int64_t tokens_us, std::int64_t tokens, std::int64_t now_us) {
   const config::RateLimit& limit = rule.limit;
   std::int64_t us = 0;
-  if (limit.requests == 0 || limit.tokens == 0) us = per_us(rule);
   if (limit.requests > 0) us = std::max(us, wait_us(rule, requests_us, 1, limit.requests, now_us));
   if (limit.tokens > 0) us = std::max(us, wait_us(rule, tokens_us, tokens, limit.tokens, now_us));
   return us;
@@ -50,14 +49,34 @@ std::string whose(const RateRule& rule) {
   return rule.limit.by.empty() ? std::string("all requests together") : rule.limit.by + " '" + rule.key + "'";
 }
 
-Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const RateLimits::Left& left, std::int64_t wall_us,
-              http::Headers& headers) {
-  constexpr std::int64_t kSecondMs = 1000;
+Error rate_error() {
   Error error;
   error.code = ErrorCode::kDenied;
   error.origin = Origin::kClient;
   error.http_status = 429;
   error.type = "rate_limit_error";
+  return error;
+}
+
+/// Whether it lets nothing pass, ever: one of its numbers is 0.
+bool is_closed(const RateRule& rule) {
+  return rule.limit.requests == 0 || rule.limit.tokens == 0 || rule.limit.concurrent == 0;
+}
+
+/// Waiting would not help, so no time is named at which to come again.
+Error allows_none(const RateRule& rule) {
+  const config::RateLimit& limit = rule.limit;
+  const char* what = limit.requests == 0 ? "requests" : limit.tokens == 0 ? "tokens" : "concurrent";
+  Error error = rate_error();
+  error.should_retry_false = true;
+  error.message = "the rate limit of " + whose(rule) + " allows nothing (`" + what + "` is 0); raise `rate_limits` in ccrules.json";
+  return error;
+}
+
+Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const RateLimits::Left& left, std::int64_t wall_us,
+              http::Headers& headers) {
+  constexpr std::int64_t kSecondMs = 1000;
+  Error error = rate_error();
   error.retry_after_ms = std::max(refused.wait_ms, kSecondMs);
   const std::string seconds = std::to_string((error.retry_after_ms + kSecondMs - 1) / kSecondMs);
   if (refused.concurrent) {
@@ -253,6 +272,8 @@ Task<Result<void>> pass_rate_limits(Worker& worker, Visit& visit, StopToken stop
   if (config.rate_limits.empty()) co_return Result<void>();
   std::vector<RateRule> rules = rates_for(config, visit.row);
   if (rules.empty()) co_return Result<void>();
+  const auto closed = std::find_if(rules.begin(), rules.end(), is_closed);
+  if (closed != rules.end()) co_return allows_none(*closed);
   RateLimits& limits = worker.tallies.limits;
   const std::int64_t tokens = visit.estimated_input_tokens;
   const std::int64_t began_ms = worker.loop.now_ms();

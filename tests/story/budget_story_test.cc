@@ -248,6 +248,24 @@ TEST_CASE("a rate limit refuses with the moment from which there is room again")
   CHECK_THAT(ask("s1").first_line, Contains("429"));
 }
 
+TEST_CASE("a rate limit of 0 says that nothing is allowed, at once, and names no time to come again") {
+  for (const std::string zero : {"requests", "tokens", "concurrent"}) {
+    CAPTURE(zero);
+    SimWorld world;
+    ProxyWorld proxy(world, config_with("[]", R"(,"rate_limits":[{"scope":"session","requests":1,"wait":"60s"},{"scope":"project:web",")" + zero +
+                                                  R"(":0,"wait":"60s"}])"));
+    const auto client = proxy.ask("/v1/messages", asking(false), "x-ccrules-project: web\r\nx-ccrules-session: s\r\n");
+    world.loop.run_for(std::chrono::milliseconds(1));
+    const Message refused = read_message(client->received());
+    CHECK_THAT(refused.first_line, Contains("429"));
+    CHECK_THAT(refused.body, Contains("the rate limit of project 'web' allows nothing (`" + zero + "` is 0); raise `rate_limits` in ccrules.json"));
+    CHECK_THAT(refused.body, Contains("rate_limit_error"));
+    CHECK(refused.field("retry-after").empty());
+    CHECK(refused.field("x-should-retry") == "false");
+    CHECK(refused.field("anthropic-ratelimit-" + zero + "-reset").empty());
+  }
+}
+
 TEST_CASE("tokens of answers count when they are known") {
   SimWorld world;
   world.script("a", 80, http_reply(200, "application/json", whole(990, 10)));

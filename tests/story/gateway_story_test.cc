@@ -442,7 +442,11 @@ TEST_CASE("5.7 what a rule forbids is a 400 policy_blocked that is not tried aga
 TEST_CASE("5.8 a budget that is used up is a 429 billing_error with the fields that Claude Code shows, and none that hide it") {
   SimWorld world;
   ProxyWorld proxy(world, R"({"providers":{"anth":{"dialect":"anthropic","base_url":"http://anth:80","models":["claude-*"]}},)"
-                          R"("prices":{"claude-x":{"input":10,"output":100}},"budgets":[{"usd":0.000001,"per":"week"}]})");
+                          R"("prices":{"claude-x":{"input":10,"output":100}},"budgets":[{"usd":0.02,"per":"week"}]})");
+  ledger::Record spent;
+  spent.at_us = proxy.worker().clock.wall_us();
+  spent.cost_nanousd = 19'000'000;  // the request's output alone may cost 10 000 000
+  proxy.tallies().spend.add(spent);
   const Message answer = proxy.answer("/v1/messages?beta=true", ask("claude-x"), kAgent);
   CHECK_THAT(answer.first_line, Contains("429"));
   CHECK(std::stoll(answer.field("retry-after")) > 0);

@@ -88,7 +88,9 @@ TEST_CASE("a refusal says which budget, until when, and what to do, in words and
   ledger::Spend spend;
   const std::vector<ledger::Cap> caps = {{"project", "web", ledger::Span::kDay, 10 * kUsd}};
   http::Headers headers;
-  const auto refused = reserve(spend, caps, 11 * kUsd, kNowUs, headers);
+  const auto first = reserve(spend, caps, 5 * kUsd, kNowUs, headers);
+  REQUIRE(first.ok());
+  const auto refused = reserve(spend, caps, 6 * kUsd, kNowUs, headers);
   REQUIRE_FALSE(refused.ok());
   const Error& error = refused.error();
   CHECK(error.http_status == 429);
@@ -267,10 +269,36 @@ TEST_CASE("an answer that uses up a budget says so in the headers that clients s
   CHECK(over.get("anthropic-ratelimit-unified-overage-surpassed-threshold") == "0.95");
 }
 
+TEST_CASE("a budget that never has room for a request names no time to come again") {
+  ledger::Spend spend;
+  http::Headers none;
+  const auto nothing = reserve(spend, {{"project", "web", ledger::Span::kDay, 0}}, kUsd, kNowUs, none);
+  REQUIRE_FALSE(nothing.ok());
+  CHECK(nothing.error().message ==
+        "the daily budget of project 'web' ($0.00) allows nothing that costs money. Choose a model that costs nothing, or raise `budgets` "
+        "in ccrules.json");
+  CHECK(nothing.error().retry_after_ms == -1);
+  CHECK(nothing.error().should_retry_false);
+  CHECK(none.get("anthropic-ratelimit-unified-status") == "rejected");
+  CHECK_FALSE(none.has("anthropic-ratelimit-unified-reset"));
+  CHECK_FALSE(none.has("anthropic-ratelimit-unified-overage-reset"));
+  http::Headers small;
+  const auto too_dear = reserve(spend, {{"project", "web", ledger::Span::kDay, 10 * kUsd}}, 11 * kUsd, kNowUs, small);
+  REQUIRE_FALSE(too_dear.ok());
+  CHECK(too_dear.error().message ==
+        "the daily budget of project 'web' ($10.00) is less than this request may cost. Ask for less output, choose a cheaper model, or "
+        "raise `budgets` in ccrules.json");
+  CHECK(too_dear.error().retry_after_ms == -1);
+  CHECK_FALSE(small.has("anthropic-ratelimit-unified-reset"));
+}
+
 TEST_CASE("a budget for all time says no time at which it is free again") {
   ledger::Spend spend;
   http::Headers headers;
-  const auto refused = reserve(spend, {{"", "", ledger::Span::kTotal, kUsd}}, 2 * kUsd, kNowUs, headers);
+  const std::vector<ledger::Cap> caps = {{"", "", ledger::Span::kTotal, kUsd}};
+  const auto first = reserve(spend, caps, kUsd, kNowUs, headers);
+  REQUIRE(first.ok());
+  const auto refused = reserve(spend, caps, kUsd, kNowUs, headers);
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.error().retry_after_ms == -1);
   CHECK_THAT(refused.error().message, Contains("the total budget for all requests ($1.00) has no room for this request. Ask"));
