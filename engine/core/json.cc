@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -109,6 +110,8 @@ std::string_view article_and_name(Type type) {
   return "a value";
 }
 
+std::atomic<std::uint64_t> last_passage = 0;  ///< its number
+
 /// Names that may be repeated in an error message; others could be the user's own text.
 bool is_plain_name(std::string_view name) {
   return !name.empty() && name.size() <= 40 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -130,6 +133,7 @@ class Reader {
     size_ = text.size();
     count_ = 0;
     watch({});
+    passed_.clear();
     spelling_.reset();
     lends_ = false;
     go_to_start(unread == Escapes::kChecked);
@@ -190,12 +194,17 @@ class Reader {
   }
 
   /// The container of the root from `index` to the cursor, which stands right behind it.
-  [[nodiscard]] std::optional<Passage> passage_from(std::uint32_t index, std::size_t least, std::size_t most) const {
+  [[nodiscard]] std::optional<Passage> passage_from(std::uint32_t index, std::size_t least, std::size_t most) {
     if (failed() || index >= at_ || place_ != Place::kAfterValue || depth_ + 1 != kMemberDepth) return std::nullopt;
     const std::size_t size = offset(at_ - 1) + 1 - offset(index);
     if (size < least || size > most) return std::nullopt;
     Passage passage;
     passage.bytes_ = text().substr(offset(index), size);
+    passage.number_ = known_bytes(index).number;
+    if (passage.number_ == 0) {
+      passage.number_ = ++last_passage;
+      passed_.push_back({index, passage.number_, size});
+    }
     passage.structurals_ = at_ - index;
     passage.depth_ = depth_;
     passage.escapes_checked_ = check_escapes_;
@@ -213,12 +222,12 @@ class Reader {
     const std::string_view bytes = passage.bytes_;
     if (failed() || at_ != index || place_ != Place::kAtValue || size_ - offset(index) < bytes.size()) return false;
     if (depth_ != passage.depth_ || watched_ != passage.watched_ || (check_escapes_ && !passage.escapes_checked_)) return false;
-    // What is not the same mostly begins alike: its end is another one.
-    constexpr std::size_t kEnd = 64;
-    const char* begin = text_ + offset(index);
-    const std::size_t end = std::min(kEnd, bytes.size());
-    const std::size_t rest = bytes.size() - end;
-    if (std::memcmp(begin + rest, bytes.data() + rest, end) != 0 || std::memcmp(begin, bytes.data(), rest) != 0) return false;
+    if (const std::uint64_t number = known_bytes(index).number; number != 0) {
+      if (number != passage.number_) return false;
+    } else {
+      if (!are_here(index, bytes)) return false;
+      passed_.push_back({index, passage.number_, bytes.size()});
+    }
     if (passage.saw_watched_) ++sightings_;
     if (known_.empty() || known_.back().begin < index) {
       for (const auto& one : passage.known_) known_.push_back({one.begin + index, one.end + index});
@@ -226,6 +235,13 @@ class Reader {
     at_ += passage.structurals_;
     place_ = Place::kAfterValue;
     return true;
+  }
+
+  [[nodiscard]] Value::Known known_bytes(std::uint32_t index) const {
+    for (const Passed& one : passed_) {
+      if (one.begin == index) return {one.number, text().substr(offset(index), one.size)};
+    }
+    return {};
   }
 
   /// Gives back what a huge document needed.
@@ -462,6 +478,22 @@ class Reader {
     std::uint32_t end;  ///< 0: not yet
   };
 
+  /// A container that is known by its bytes: their passage's number.
+  struct Passed {
+    std::uint32_t begin;
+    std::uint64_t number;
+    std::size_t size;
+  };
+
+  [[nodiscard]] bool are_here(std::uint32_t index, std::string_view bytes) const {
+    // What is not the same mostly begins alike: its end is another one.
+    constexpr std::size_t kEnd = 64;
+    const char* begin = text_ + offset(index);
+    const std::size_t end = std::min(kEnd, bytes.size());
+    const std::size_t rest = bytes.size() - end;
+    return std::memcmp(begin + rest, bytes.data() + rest, end) == 0 && std::memcmp(begin, bytes.data(), rest) == 0;
+  }
+
   /// Behind the innermost container, on whose end the cursor stands.
   void leave() {
     ++at_;
@@ -583,6 +615,7 @@ class Reader {
   std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either
+  std::vector<Passed> passed_;
   std::optional<std::size_t> member_;  ///< place in `known_` of the container in the root in which the cursor is
   std::size_t known_at_ = 0;           ///< those before it lie before the cursor
   std::string_view watched_;
@@ -628,6 +661,8 @@ std::string_view Value::text_on() const { return reader_->text().substr(offset()
 std::optional<Passage> Value::passage(std::size_t least_bytes, std::size_t most_bytes) const {
   return reader_->passage_from(index_, least_bytes, most_bytes);
 }
+
+Value::Known Value::known() const { return reader_->known_bytes(index_); }
 
 bool Value::pass_again(const Passage& before) { return reader_->pass_again(index_, before); }
 
