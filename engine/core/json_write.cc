@@ -13,6 +13,7 @@
 
 #include "core/assert.h"
 #include "core/json_escapes.h"
+#include "core/vectors.h"
 
 /// The writing half of core/json.h.
 namespace ccrules::json {
@@ -177,19 +178,68 @@ void append_escaped(std::string& out, std::string_view text) {
   Escaper(out, text).run();
 }
 
+namespace {
+
+/// Names and short words are most of what is written, and need no escape.
+constexpr std::size_t kShort = 48;
+
+#if defined(__SSE2__)
+/// True when append_string() writes all of them as they are, and they are ASCII.
+CCR_INLINED bool are_plain(__m128i bytes) {
+  const __m128i quotes = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+  const __m128i controls = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+  return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, controls), bytes)) == 0;
+}
+#endif
+
+/// Copies a text of up to kShort bytes. @return true when it needs no escape; else it may be copied in part.
+CCR_INLINED bool put_short(char* to, std::string_view text) {
+  const char* from = text.data();
+  const std::size_t size = text.size();
+#if defined(__SSE2__)
+  if (size >= 4) {  // the last bytes are looked at twice where the size asks for it
+    __m128i first, last;
+    if (size < 8) {
+      first = _mm_loadu_si32(from);
+      last = _mm_loadu_si32(from + size - 4);
+      _mm_storeu_si32(to, first);
+      _mm_storeu_si32(to + size - 4, last);
+      const __m128i both = _mm_unpacklo_epi32(first, last);
+      return are_plain(_mm_unpacklo_epi64(both, both));
+    }
+    if (size < 16) {
+      first = _mm_loadu_si64(from);
+      last = _mm_loadu_si64(from + size - 8);
+      _mm_storeu_si64(to, first);
+      _mm_storeu_si64(to + size - 8, last);
+      return are_plain(_mm_unpacklo_epi64(first, last));
+    }
+    for (std::size_t at = 0; at + 16 < size; at += 16) {
+      first = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + at), first);
+      if (!are_plain(first)) return false;
+    }
+    last = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + size - 16));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + size - 16), last);
+    return are_plain(last);
+  }
+#endif
+  bool plain = true;
+  for (std::size_t at = 0; at < size; ++at) {
+    plain &= kPlain[static_cast<unsigned char>(from[at])];
+    to[at] = from[at];
+  }
+  return plain;
+}
+
+}  // namespace
+
 void append_string(std::string& out, std::string_view text) {
-  // Names and short words are most of what is written, and need no escape.
-  constexpr std::size_t kShort = 48;
   if (text.size() <= kShort) {
     char literal[kShort + 2];
-    char* to = literal;
-    *to++ = '"';
-    bool plain = true;
-    for (const char c : text) {
-      plain &= kPlain[static_cast<unsigned char>(c)];
-      *to++ = c;
-    }
-    *to++ = '"';
+    literal[0] = '"';
+    const bool plain = put_short(literal + 1, text);
+    literal[text.size() + 1] = '"';
     if (plain) {
       out.append(literal, text.size() + 2);
       return;
@@ -238,9 +288,21 @@ Writer& Writer::end_array() {
 }
 
 Writer& Writer::key(std::string_view name) {
-  separate();
-  append_string(out_, name);
-  out_ += ':';
+  char member[kShort + 4];
+  char* to = member;
+  *to = ',';
+  to += need_comma_ ? 1 : 0;
+  *to++ = '"';
+  if (name.size() <= kShort && put_short(to, name)) {
+    to += name.size();
+    *to++ = '"';
+    *to++ = ':';
+    out_.append(member, static_cast<std::size_t>(to - member));
+  } else {
+    separate();
+    append_string(out_, name);
+    out_ += ':';
+  }
   need_comma_ = false;
   return *this;
 }

@@ -1,6 +1,8 @@
 #include "core/json.h"
 
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -39,6 +41,24 @@ std::string decoded(std::string_view literal) {
 }
 
 }  // namespace
+
+TEST_CASE("texts and names of any length are written with the escapes they need, wherever those stand") {
+  for (std::size_t size = 0; size <= 60; ++size) {
+    for (std::size_t at = 0; at <= size; ++at) {
+      for (const auto& [byte, spelt] : std::initializer_list<std::pair<const char*, const char*>>{{"a", "a"}, {"\"", "\\\""}, {"\\", "\\\\"}, {"\x1f", "\\u001f"}, {"\n", "\\n"}, {"\x7f", "\x7f"},
+                                        {"\xc3\xbc", "\xc3\xbc"}, {"\xff", "\xef\xbf\xbd"}}) {
+        const std::string before(at, 'x');
+        const std::string behind(size - at, '~');
+        const std::string literal = '"' + before + spelt + behind + '"';
+        CAPTURE(literal);
+        CHECK(escaped(before + byte + behind) == literal);
+        std::string out;
+        json::Writer(out).begin_object().member(before + byte + behind, 1).key(before + byte + behind).boolean(true).end_object();
+        CHECK(out == "{" + literal + ":1," + literal + ":true}");
+      }
+    }
+  }
+}
 
 TEST_CASE("an object is walked member by member, and what is not read is skipped") {
   auto document = open(R"({"model":"m","skipped":{"a":[1,{"b":2}]},"n":7,"list":[true,null,-2.5]})");
