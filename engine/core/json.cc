@@ -20,6 +20,7 @@
 #include "core/json_escapes.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "core/vectors.h"
 
 namespace ccrules::json {
 namespace {
@@ -286,11 +287,28 @@ class Reader {
     return index < count_ ? token(index) : std::string_view();
   }
 
-  /// The inside of the string literal at `index`; nullopt when the token is not one whole literal.
-  [[nodiscard]] std::optional<std::string_view> inside(std::uint32_t index) const {
-    const std::string_view literal = token(index);
-    if (literal.size() < 2 || literal.front() != '"' || literal.back() != '"') return std::nullopt;
-    return literal.substr(1, literal.size() - 2);
+  /// The inside of the string literal at `index`; without data when the token is not one whole literal.
+  [[nodiscard]] std::string_view inside(std::uint32_t index) const {
+    const char* begin = text_ + index_[index];
+    const char* end = text_ + offset(index + 1);
+    while (end > begin && is_space(end[-1])) --end;
+    if (end - begin < 2 || *begin != '"' || end[-1] != '"') return {};
+    return {begin + 1, static_cast<std::size_t>(end - begin - 2)};
+  }
+
+  /// True when a member of this name, spelt without escapes, begins at `index`.
+  [[nodiscard]] bool is_named(std::uint32_t index, std::string_view name) const {
+    const std::string_view key = inside(index);
+    return key.data() != nullptr && key == name && byte(index + 1) == ':';
+  }
+
+  /// True of most names and words: so short that one look shows there is no backslash. False says nothing.
+  [[nodiscard]] bool is_short_and_plain(std::string_view inside) const {
+    using Bytes = Vector<16>::Bytes;
+    if (inside.size() > sizeof(Bytes) || inside.data() + sizeof(Bytes) > text_ + size_) return false;
+    Bytes here;
+    load(here, inside.data());
+    return !any(reinterpret_cast<Bytes>(here == each('\\')));
   }
 
   /// How the inside of a literal is spelt.
@@ -305,18 +323,11 @@ class Reader {
     return lends_ ? Text::lent(inside, has_escapes) : Text::spelt(inside, has_escapes);
   }
 
-  /// Decoded text of the literal at `index`.
-  std::optional<std::string_view> decoded(std::uint32_t index) {
-    const auto raw = inside(index);
-    if (!raw) return std::nullopt;
-    const char* end = raw->data() + raw->size();
-    if (find_backslash(raw->data(), end) == end) return raw;
-    char* room = reserve(raw->size());
-    const char* written = unescape(raw->data(), end, room);
-    if (written == nullptr) return std::nullopt;
-    const auto size = static_cast<std::size_t>(written - room);
-    arena_used_ += size;
-    return std::string_view(room, size);
+  /// Decoded text of the literal at `index`; without data when the token is none.
+  std::string_view decoded(std::uint32_t index) {
+    const std::string_view raw = inside(index);
+    if (raw.data() == nullptr || is_short_and_plain(raw)) return raw;
+    return decoded(raw);
   }
 
   /// Marks the scalar at `index` as read when the cursor stands on it.
@@ -358,10 +369,10 @@ class Reader {
       ++at_;
     }
     if (key != nullptr) {
-      const auto name = byte(at_) == '"' ? decoded(at_) : std::nullopt;
-      if (!name) return fail(at_, "expected a member name in quotes");
-      if (*name == watched_) ++sightings_;
-      *key = *name;
+      const std::string_view name = byte(at_) == '"' ? decoded(at_) : std::string_view();
+      if (name.data() == nullptr) return fail(at_, "expected a member name in quotes");
+      if (name == watched_) ++sightings_;
+      *key = name;
       *key_offset = offset(at_);
       ++at_;
       if (byte(at_) != ':') return fail(at_, "expected ':'");
@@ -461,7 +472,7 @@ class Reader {
       if (level.key == 0) continue;
       const auto name = inside(level.key);
       if (!out.empty()) out += '.';
-      out += name && is_plain_name(*name) ? std::string(*name) : std::string("?");
+      out += is_plain_name(name) ? std::string(name) : std::string("?");
     }
     return out.empty() ? "the body" : out;
   }
@@ -543,8 +554,8 @@ class Reader {
     if (place_ == Place::kAtValue) {
       if (c == '{' || c == '[') return enter(at_, c == '{');
       if (c == '"') {
-        const auto literal = inside(at_);
-        if (!literal || (check_escapes_ && !are_escapes_valid(literal->data(), literal->data() + literal->size()))) {
+        const std::string_view literal = inside(at_);
+        if (literal.data() == nullptr || (check_escapes_ && !are_escapes_valid(literal.data(), literal.data() + literal.size()))) {
           return fail(at_, "a string holds an invalid escape");
         }
       } else if (at_ >= count_ || !is_scalar(token(at_))) {
@@ -577,16 +588,37 @@ class Reader {
   }
 
   bool skip_key() {
-    const auto name = byte(at_) == '"' ? inside(at_) : std::nullopt;
-    if (!name) return fail(at_, "expected a member name in quotes");
-    const char* end = name->data() + name->size();
-    const bool is_plain = find_backslash(name->data(), end) == end;
-    if (!is_plain && !are_escapes_valid(name->data(), end)) return fail(at_, "expected a member name in quotes");
-    if (!is_plain || *name == watched_) ++sightings_;
+    const std::string_view name = byte(at_) == '"' ? inside(at_) : std::string_view();
+    if (name.data() == nullptr) return fail(at_, "expected a member name in quotes");
+    if (is_short_and_plain(name)) {
+      if (name == watched_) ++sightings_;
+    } else if (!pass_name(name)) {
+      return fail(at_, "expected a member name in quotes");
+    }
     ++at_;
     if (byte(at_) != ':') return fail(at_, "expected ':'");
     ++at_;
     return true;
+  }
+
+  /// False when a name holds an invalid escape.
+  [[gnu::noinline]] bool pass_name(std::string_view name) {
+    const char* end = name.data() + name.size();
+    const bool is_plain = find_backslash(name.data(), end) == end;
+    if (!is_plain || name == watched_) ++sightings_;
+    return is_plain || are_escapes_valid(name.data(), end);
+  }
+
+  /// The inside of a literal, decoded; without data when an escape is invalid.
+  [[gnu::noinline]] std::string_view decoded(std::string_view inside) {
+    const char* end = inside.data() + inside.size();
+    if (find_backslash(inside.data(), end) == end) return inside;
+    char* room = reserve(inside.size());
+    const char* written = unescape(inside.data(), end, room);
+    if (written == nullptr) return {};
+    const auto size = static_cast<std::size_t>(written - room);
+    arena_used_ += size;
+    return {room, size};
   }
 
   /// Room for `size` bytes that stay where they are until the document closes.
@@ -686,23 +718,23 @@ Error wrong_type(Reader& reader, std::uint32_t index, const Value& value, std::s
 Result<std::string_view> Value::string() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kString)) return wrong_type(*reader_, index_, *this, "a string");
-  const auto text = reader_->decoded(index_);
-  if (!text) {
+  const std::string_view text = reader_->decoded(index_);
+  if (text.data() == nullptr) {
     reader_->fail(index_, "a string holds an invalid escape");
     return reader_->failure();
   }
   reader_->consume_scalar(index_);
-  return *text;
+  return text;
 }
 
 Result<Text> Value::text() {
   if (reader_->failed()) return reader_->failure();
   if (!is(Type::kString)) return wrong_type(*reader_, index_, *this, "a string");
-  if (const auto literal = reader_->inside(index_)) {
-    const Spelling spelling = reader_->spelling(*literal);
+  if (const std::string_view literal = reader_->inside(index_); literal.data() != nullptr) {
+    const Spelling spelling = reader_->spelling(literal);
     if (spelling != Spelling::kOther) {
       reader_->consume_scalar(index_);
-      return reader_->text_of(*literal, spelling == Spelling::kEscaped);
+      return reader_->text_of(literal, spelling == Spelling::kEscaped);
     }
   }
   CCR_TRY(read, string());
@@ -813,7 +845,7 @@ std::optional<Value> Value::peek(std::string_view name) const {
       case '"': {
         if (depth != 1 || !key_expected) break;
         key_expected = false;
-        if (reader_->inside(i) != name || reader_->byte(i + 1) != ':') break;
+        if (!reader_->is_named(i, name)) break;
         Value member = *this;
         member.index_ = i + 2;
         return member;
@@ -831,7 +863,7 @@ bool Value::peek_any(bool (*wanted)(std::string_view key, const Value& value)) c
     if (reader_->byte(i) != ':') continue;
     Value member = *this;
     member.index_ = i + 1;
-    if (const auto key = reader_->inside(i - 1); key && wanted(*key, member)) return true;
+    if (const std::string_view key = reader_->inside(i - 1); key.data() != nullptr && wanted(key, member)) return true;
   }
   return false;
 }
@@ -845,8 +877,8 @@ std::string_view Value::peek_raw() const {
 std::optional<std::string_view> Value::peek_string(std::string_view name) const {
   const auto member = peek(name);
   if (!member || !member->is(Type::kString)) return std::nullopt;
-  const auto text = reader_->inside(member->index_);
-  if (!text || text->find('\\') != std::string_view::npos) return std::nullopt;
+  const std::string_view text = reader_->inside(member->index_);
+  if (text.data() == nullptr || text.find('\\') != std::string_view::npos) return std::nullopt;
   return text;
 }
 

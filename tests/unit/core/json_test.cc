@@ -353,6 +353,39 @@ TEST_CASE("a member is found at any depth of a value and not behind it, passed o
   CHECK_FALSE(json::Document::open_view(R"({"a":[{)")->root()->peek_any(is_wanted));
 }
 
+TEST_CASE("names of any length are read, found and checked, with an escape at any place and up to the end of the text") {
+  for (std::size_t size = 0; size <= 40; ++size) {
+    for (std::size_t at = 0; at <= size; ++at) {
+      std::string name(size, 'n');
+      std::string spelt = name;
+      if (at < size) {
+        name[at] = '"';
+        spelt.replace(at, 1, "\\\"");
+      }
+      CAPTURE(spelt);
+      const std::string text = R"({"a":{")" + spelt + R"(":1},")" + spelt + R"(":"\n"})";
+      auto document = json::Document::open_view(text);
+      CHECK(document->at_end().ok());
+      document->rewind();
+      auto root = document->root_object();
+      REQUIRE(root->next());
+      CHECK(root->value().peek(name).has_value() == (at == size));
+      auto inner = root->value().object();
+      REQUIRE(inner->next());
+      CHECK(inner->key() == name);
+      REQUIRE(root->next());
+      CHECK(root->key() == name);
+      CHECK(*root->value().string() == "\n");
+      CHECK_FALSE(root->next());
+      CHECK(root->done().ok());
+      if (at == size) continue;
+      spelt[at + 1] = 'x';
+      CHECK(error_of(R"({"a":[{")" + spelt + R"(":1}]})") == "the JSON is malformed at byte 7 (a[0]): expected a member name in quotes");
+      CHECK(error_of(R"({")" + spelt + R"(":1})") == "the JSON is malformed at byte 1 (the body): expected a member name in quotes");
+    }
+  }
+}
+
 TEST_CASE("a watched name is seen wherever it stands, read or passed over") {
   const auto sees = [](const std::string& text, bool read) {
     auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
