@@ -267,6 +267,7 @@ class Reader {
   [[nodiscard]] const Error& failure() const { return *failure_; }
   [[nodiscard]] std::uint32_t depth() const { return depth_; }
   [[nodiscard]] std::uint32_t at() const { return at_; }
+  [[nodiscard]] std::uint32_t count() const { return count_; }
   [[nodiscard]] std::size_t offset(std::uint32_t index) const {
     return index < count_ ? index_[index] : size_;
   }
@@ -419,6 +420,7 @@ class Reader {
 
   /// The structural character behind the value at `index`, which need not be valid.
   [[nodiscard]] std::uint32_t behind(std::uint32_t index) {
+    if (const char first = byte(index); first != '{' && first != '[') return first == '\0' ? index : index + 1;
     std::size_t known = known_from(index);
     if (const std::uint32_t end = behind_known(index, known); end != 0) return end;
     std::size_t depth = 0;
@@ -429,6 +431,12 @@ class Reader {
       if ((c == '}' || c == ']') && depth > 0) --depth;
       if (depth == 0) return i + 1;
     }
+  }
+
+  /// The first ':' from `index` on; `end`, which is no more than there is, when none stands before it.
+  [[nodiscard]] std::uint32_t find_colon(std::uint32_t index, std::uint32_t end) const {
+    while (index < end && text_[index_[index]] != ':') ++index;
+    return index;
   }
 
   bool fail(std::uint32_t index, std::string_view what) {
@@ -858,10 +866,10 @@ std::optional<Value> Value::peek(std::string_view name) const {
 }
 
 bool Value::peek_any(bool (*wanted)(std::string_view key, const Value& value)) const {
-  const std::uint32_t end = reader_->behind(index_);
-  for (std::uint32_t i = index_ + 1; i < end; ++i) {
-    if (reader_->byte(i) != ':') continue;
-    Value member = *this;
+  constexpr std::uint32_t kToNext = 3;  // from one ':' to the next: a bracket or a value, and a key, stand between them
+  const std::uint32_t end = std::min(reader_->behind(index_), reader_->count());
+  Value member = *this;
+  for (std::uint32_t i = reader_->find_colon(index_ + 1, end); i < end; i = reader_->find_colon(i + kToNext, end)) {
     member.index_ = i + 1;
     if (const std::string_view key = reader_->inside(i - 1); key.data() != nullptr && wanted(key, member)) return true;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -509,15 +510,26 @@ class FromOpenApi {
   std::vector<Edit> edits_;
 };
 
+bool is_small_letter(char c) { return c >= 'a' && c <= 'z'; }
+
+/// std::string_view's == calls a function.
+template <std::size_t kSize>
+bool equals(std::string_view key, const char (&word)[kSize]) {
+  return key.size() == kSize - 1 && std::memcmp(key.data(), word, kSize - 1) == 0;
+}
+
 /// False of members that are the same in JSON Schema, wherever in a schema they stand. Names of properties look like members too.
 bool may_differ(std::string_view key, const json::Value& value) {
-  if (key == "type") {
+  if (equals(key, "description")) return false;
+  if (equals(key, "type")) {
     if (!value.is(Type::kString)) return false;
     const std::string_view literal = value.peek_raw();
-    return !std::all_of(literal.begin(), literal.end(), [](char c) { return (c >= 'a' && c <= 'z') || c == '"'; });
+    const std::string_view word = literal.substr(1, literal.size() - 2);
+    return !std::all_of(word.begin(), word.end(), is_small_letter);
   }
   if (key.starts_with("min") || key.starts_with("max")) return value.is(Type::kString);
-  const bool is_other = key == "nullable" || key == "propertyOrdering" || key == "property_ordering" || key == "any_of" || key == "example";
+  const bool is_other = equals(key, "nullable") || equals(key, "propertyOrdering") || equals(key, "property_ordering") ||
+                        equals(key, "any_of") || equals(key, "example");
   return is_other || key.find('\\') != std::string_view::npos;
 }
 

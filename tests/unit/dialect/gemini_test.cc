@@ -123,6 +123,23 @@ TEST_CASE("gemini: a schema in Google's words becomes JSON Schema, and one that 
   CHECK(read(R"({"items":{"type":"INTEGER","maximum":"9007199254740993","minimum":"low"},"type":"ARRAY"})") ==
         R"({"items":{"type":"integer","maximum":9007199254740993,"minimum":"low"},"type":"array"})");
   CHECK(read(R"({"items":{"\u0074ype":"STRING"}})") == R"({"items":{"\u0074ype":"string"}})");
+  // One member that differs, behind others and inside them.
+  const auto within = [&read](const std::string& member) {
+    return read(R"({"description":"d","type":"object","properties":{"type":{"type":"string"},"p":{"title":"","minItems":1,)" + member + "}}}");
+  };
+  const auto kept = [](const std::string& member) {
+    return R"({"description":"d","type":"object","properties":{"type":{"type":"string"},"p":{"title":"","minItems":1)" + member + "}}}";
+  };
+  CHECK(within(R"("type":"string")") == kept(R"(,"type":"string")"));
+  CHECK(within(R"("type":"strinG")") == kept(R"(,"type":"string")"));
+  CHECK(within(R"("type" : "String" )") == kept(R"(,"type" : "string" )"));
+  CHECK(within(R"("nullable":false)") == kept(""));
+  CHECK(within(R"("propertyOrdering":["a"])") == kept(""));
+  CHECK(within(R"("property_ordering":["a"])") == kept(""));
+  CHECK(within(R"("any_of":[])") == kept(R"(,"anyOf":[])"));
+  CHECK(within(R"("example":{})") == kept(R"(,"examples":[{}])"));
+  CHECK(within(R"("maxLength":"5")") == kept(R"(,"maxLength":5)"));
+  CHECK(within(R"("format":"type")") == kept(R"(,"format":"type")"));
   CHECK(read(R"({"items":{"type":"TYPE_UNSPECIFIED"}})") == R"({"items":{}})");
   CHECK(read(R"({"minimum":1,"title":"BIG","properties":{"type":{"type":"string"},"example":{"type":"NUMBER"}}})") ==
         R"({"minimum":1,"title":"BIG","properties":{"type":{"type":"string"},"example":{"type":"number"}}})");
