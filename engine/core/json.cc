@@ -370,14 +370,12 @@ class Reader {
       ++at_;
     }
     if (key != nullptr) {
-      const std::string_view name = byte(at_) == '"' ? decoded(at_) : std::string_view();
-      if (name.data() == nullptr) return fail(at_, "expected a member name in quotes");
+      std::string_view name = usual_name();
+      if (name.data() == nullptr && !read_name(name)) return false;
       if (name == watched_) ++sightings_;
       *key = name;
       *key_offset = offset(at_);
-      ++at_;
-      if (byte(at_) != ':') return fail(at_, "expected ':'");
-      ++at_;
+      at_ += 2;
     }
     place_ = Place::kAtValue;
     return true;
@@ -595,26 +593,42 @@ class Reader {
     return fail(at_, "nested more than " + std::to_string(limits::kJsonDepth) + " levels deep");
   }
 
+  /// The name of the member at which the cursor stands, as nearly all are: short, without escapes, and its ':' right behind it. Without
+  /// data of another one.
+  [[nodiscard]] std::string_view usual_name() const {
+    if (at_ + 1 >= count_) return {};
+    const char* begin = text_ + index_[at_];
+    const char* end = text_ + index_[at_ + 1];
+    if (*begin != '"' || *end != ':' || end[-1] != '"') return {};
+    const std::string_view name(begin + 1, static_cast<std::size_t>(end - begin - 2));
+    return is_short_and_plain(name) ? name : std::string_view();
+  }
+
+  /// The name of the member at which the cursor stands, decoded. False: there is none (failure is set).
+  [[gnu::noinline]] bool read_name(std::string_view& name) {
+    name = byte(at_) == '"' ? decoded(at_) : std::string_view();
+    if (name.data() == nullptr) return fail(at_, "expected a member name in quotes");
+    return byte(at_ + 1) == ':' || fail(at_ + 1, "expected ':'");
+  }
+
   bool skip_key() {
+    const std::string_view name = usual_name();
+    if (name.data() == nullptr || name.size() == watched_.size()) return skip_other_key();
+    at_ += 2;
+    return true;
+  }
+
+  [[gnu::noinline]] bool skip_other_key() {
     const std::string_view name = byte(at_) == '"' ? inside(at_) : std::string_view();
     if (name.data() == nullptr) return fail(at_, "expected a member name in quotes");
-    if (is_short_and_plain(name)) {
-      if (name == watched_) ++sightings_;
-    } else if (!pass_name(name)) {
-      return fail(at_, "expected a member name in quotes");
-    }
+    const char* end = name.data() + name.size();
+    const bool is_plain = find_backslash(name.data(), end) == end;
+    if (!is_plain && !are_escapes_valid(name.data(), end)) return fail(at_, "expected a member name in quotes");
+    if (!is_plain || name == watched_) ++sightings_;
     ++at_;
     if (byte(at_) != ':') return fail(at_, "expected ':'");
     ++at_;
     return true;
-  }
-
-  /// False when a name holds an invalid escape.
-  [[gnu::noinline]] bool pass_name(std::string_view name) {
-    const char* end = name.data() + name.size();
-    const bool is_plain = find_backslash(name.data(), end) == end;
-    if (!is_plain || name == watched_) ++sightings_;
-    return is_plain || are_escapes_valid(name.data(), end);
   }
 
   /// The inside of a literal, decoded; without data when an escape is invalid.
@@ -666,22 +680,24 @@ class Reader {
 
 // ---------------------------------------------------------------------------------------------- values
 
+namespace {
+
+/// By a value's first byte.
+constexpr std::array<Type, 256> kTypes = [] {
+  std::array<Type, 256> types{};
+  types.fill(Type::kNumber);
+  types['{'] = Type::kObject;
+  types['['] = Type::kArray;
+  types['"'] = Type::kString;
+  types['t'] = types['f'] = Type::kBool;
+  types['n'] = Type::kNull;
+  return types;
+}();
+
+}  // namespace
+
 Type Value::type() const {
-  switch (reader_->byte(index_)) {
-    case '{':
-      return Type::kObject;
-    case '[':
-      return Type::kArray;
-    case '"':
-      return Type::kString;
-    case 't':
-    case 'f':
-      return Type::kBool;
-    case 'n':
-      return Type::kNull;
-    default:
-      return Type::kNumber;
-  }
+  return kTypes[static_cast<unsigned char>(reader_->byte(index_))];
 }
 
 Error Value::error(std::string_view what) const {
