@@ -103,6 +103,21 @@ const char* find_backslash(const char* begin, const char* end) {
   return hit == nullptr ? end : static_cast<const char*>(hit);
 }
 
+const char* find_unplain(const char* at, const char* end) {
+  using Bytes = Vector<16>::Bytes;
+  constexpr unsigned char kPrintable = '~' - ' ';
+  while (static_cast<std::size_t>(end - at) >= sizeof(Bytes)) {
+    Bytes here;
+    load(here, at);
+    const auto unplain =
+        (here - each(' ') > kPrintable) | (here == each('\\')) | (here == each('"')) | (here == each('/'));
+    if (any(unplain)) break;
+    at += sizeof(Bytes);
+  }
+  while (at < end && *at >= ' ' && *at <= '~' && *at != '\\' && *at != '"' && *at != '/') ++at;
+  return at;
+}
+
 namespace {
 
 constexpr std::size_t kBlock = 128;  ///< One look at the result for so many bytes.

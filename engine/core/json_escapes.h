@@ -8,6 +8,10 @@ namespace ccrules::json {
 /// First backslash in [begin, end), or end.
 [[nodiscard]] const char* find_backslash(const char* begin, const char* end);
 
+/// First byte in [begin, end) that JSON writers spell in several ways, or may: no printable ASCII, or one of
+/// \ " /; or end.
+[[nodiscard]] const char* find_unplain(const char* begin, const char* end);
+
 /// True when every escape in the inside of a string literal is one JSON knows. Control characters and UTF-8
 /// were checked before.
 [[nodiscard]] bool are_escapes_valid(const char* at, const char* end);

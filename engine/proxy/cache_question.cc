@@ -10,6 +10,7 @@
 #include "cache/key.h"
 #include "core/hmac.h"
 #include "core/json.h"
+#include "core/json_escapes.h"
 #include "core/limits.h"
 #include "proxy/native.h"
 
@@ -71,12 +72,9 @@ void add_edits(std::string& out, const rules::Decision& decision) {
 std::string_view plain_start(std::string_view literal) {
   constexpr std::size_t kMost = 1024;
   if (literal.starts_with('"')) literal.remove_prefix(1);
-  std::size_t size = 0;
-  while (size < std::min(kMost, literal.size()) && literal[size] >= ' ' && literal[size] <= '~' && literal[size] != '\\' &&
-         literal[size] != '"' && literal[size] != '/') {
-    ++size;
-  }
-  return literal.substr(0, size);
+  const char* const end =
+      json::find_unplain(literal.data(), literal.data() + std::min(kMost, literal.size()));
+  return literal.substr(0, static_cast<std::size_t>(end - literal.data()));
 }
 
 std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed) {

@@ -127,3 +127,19 @@ TEST_CASE("whoever reads after somebody who only looked is told of every escape 
     CHECK(document->at_end().ok());
   }
 }
+
+TEST_CASE("the first byte of a text that may be spelt in several ways is found wherever it stands") {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const bool plain = byte >= ' ' && byte <= '~' && c != '\\' && c != '"' && c != '/';
+    for (std::size_t before = 0; before < 70; ++before) {
+      for (const std::size_t after : {0u, 1u, 15u, 40u}) {
+        const std::string text = std::string(before, '~') + c + std::string(after, ' ');
+        const char* const found = json::find_unplain(text.data(), text.data() + text.size());
+        REQUIRE(static_cast<std::size_t>(found - text.data()) == (plain ? text.size() : before));
+      }
+    }
+  }
+  const std::string_view two = "ab/";
+  CHECK(json::find_unplain(two.data(), two.data() + 2) == two.data() + 2);  // nothing behind the end counts
+}
