@@ -17,54 +17,68 @@
 namespace ccrules::proxy {
 namespace {
 
-constexpr std::size_t kContextBytes = 256;  ///< An ordinary one.
-constexpr std::size_t kHashedBytes = 128;   ///< What is hashed besides a context, texts aside.
+/// Texts one behind the other, each with its length. What a question takes but for its body fits in here
+/// mostly.
+class Parts {
+ public:
+  void add(std::uint64_t number) { put(&number, sizeof(number)); }
+  void add(std::string_view text) {
+    add(std::uint64_t{text.size()});
+    put(text.data(), text.size());
+  }
+  void add(const digest::Hash128& hash) {
+    add(hash.high);
+    add(hash.low);
+  }
+  [[nodiscard]] std::string_view all() const {
+    return more_.empty() ? std::string_view(few_.data(), few_bytes_) : std::string_view(more_);
+  }
 
-void add_number(std::string& out, std::uint64_t number) {
-  std::array<char, sizeof(number)> bytes;
-  std::memcpy(bytes.data(), &number, sizeof(number));
-  out.append(bytes.data(), bytes.size());
-}
-
-/// Texts one behind the other, each with its length.
-void add(std::string& out, std::string_view text) {
-  add_number(out, text.size());
-  out += text;
-}
-
-void add_hash(std::string& out, const digest::Hash128& hash) {
-  add_number(out, hash.high);
-  add_number(out, hash.low);
-}
+ private:
+  void put(const void* bytes, std::size_t size) {
+    if (more_.empty() && size <= few_.size() - few_bytes_) {
+      std::memcpy(few_.data() + few_bytes_, bytes, size);
+      few_bytes_ += size;
+      return;
+    }
+    if (more_.empty()) more_.assign(few_.data(), few_bytes_);
+    more_.append(static_cast<const char*>(bytes), size);
+  }
+  std::array<char, 4096> few_;
+  std::size_t few_bytes_ = 0;
+  std::string more_;  ///< all of it, when it is too much for `few_`
+};
 
 /// Who shares the answer. False when that cannot be told: then nobody does.
-bool add_scope(std::string& out, const std::string& scope, const http::Headers& headers, const Visit& visit, std::uint64_t seed) {
-  add(out, scope);
+bool add_scope(Parts& parts, const std::string& scope, const http::Headers& headers, const Visit& visit,
+               std::uint64_t seed) {
+  parts.add(scope);
   if (scope == "all") return true;
   if (scope == "project") {
-    add(out, visit.row.project);
+    parts.add(visit.row.project);
     return !visit.row.project.empty();
   }
-  std::string credentials;
-  for (const std::string_view name : {"x-api-key", "authorization", "x-goog-api-key", "api-key"}) add(credentials, headers.get(name));
-  add_hash(out, digest::hash128(credentials, seed));
-  add(out, visit.row.user);
+  Parts credentials;
+  for (const std::string_view name : {"x-api-key", "authorization", "x-goog-api-key", "api-key"})
+    credentials.add(headers.get(name));
+  parts.add(digest::hash128(credentials.all(), seed));
+  parts.add(visit.row.user);
   if (scope == "user") return true;
-  add(out, visit.row.session);
+  parts.add(visit.row.session);
   return !visit.row.session.empty();
 }
 
-void add_edits(std::string& out, const rules::Decision& decision) {
-  add_number(out, decision.edits.size());
+void add_edits(Parts& parts, const rules::Decision& decision) {
+  parts.add(std::uint64_t{decision.edits.size()});
   for (const rules::FieldEdit& edit : decision.edits) {
-    add(out, edit.field);
-    add_number(out, static_cast<std::uint64_t>(edit.kind));
-    add(out, edit.value_json);
+    parts.add(edit.field);
+    parts.add(static_cast<std::uint64_t>(edit.kind));
+    parts.add(edit.value_json);
   }
-  add_number(out, decision.headers.size());
+  parts.add(std::uint64_t{decision.headers.size()});
   for (const rules::HeaderEdit& edit : decision.headers) {
-    add(out, edit.name);
-    add(out, edit.value ? "=" + *edit.value : std::string());
+    parts.add(edit.name);
+    parts.add(edit.value ? "=" + *edit.value : std::string());
   }
 }
 
@@ -80,16 +94,16 @@ std::string_view plain_start(std::string_view literal) {
 std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed) {
   const std::string_view first = plain_start(outline.first_user_json);
   const std::string_view last = plain_start(outline.last_user_json);
-  std::string parts;
-  parts.reserve(context.size() + first.size() + last.size() + kHashedBytes);
-  add(parts, context);
-  add(parts, first);
-  add(parts, last);
+  Parts parts;
+  parts.add(context);
+  parts.add(first);
+  parts.add(last);
   const std::int64_t most = outline.max_tokens.value_or(-1);
-  for (const std::int64_t count : {outline.images, outline.documents, outline.tools, outline.tool_results, most}) {
-    add_number(parts, static_cast<std::uint64_t>(count));
+  for (const std::int64_t count :
+       {outline.images, outline.documents, outline.tools, outline.tool_results, most}) {
+    parts.add(static_cast<std::uint64_t>(count));
   }
-  return digest::hash64(parts, seed);
+  return digest::hash64(parts.all(), seed);
 }
 
 std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, cache::Store::Age age) {
@@ -112,23 +126,23 @@ std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, c
 
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                                       const Visit& visit, const rules::Decision& decision, const rules::CachePolicy& policy) {
-  std::string context;
-  context.reserve(kContextBytes);
-  if (!add_scope(context, policy.scope, head.headers, visit, worker.tallies.answers.seed())) return std::nullopt;
+  Parts context;
+  if (!add_scope(context, policy.scope, head.headers, visit, worker.tallies.answers.seed()))
+    return std::nullopt;
   const rules::Target& target = decision.targets.front();
   const config::Provider* provider = visit.policy->config->provider(target.provider);
   if (provider == nullptr) return std::nullopt;
-  add(context, target.provider);
-  add(context, provider->base_url);
-  add(context, target.model);
+  context.add(target.provider);
+  context.add(provider->base_url);
+  context.add(target.model);
   add_edits(context, decision);
-  for (const std::string_view name : {"anthropic-beta", "openai-beta"}) add(context, head.headers.get(name));
+  for (const std::string_view name : {"anthropic-beta", "openai-beta"}) context.add(head.headers.get(name));
   const std::string_view version = head.headers.get("anthropic-version");
-  add(context, version == "2023-06-01" ? std::string_view() : version);  // the one there is
-  add(context, spoken.model_in_path() ? std::string() : forwarded_query(head.query()));
+  context.add(version == "2023-06-01" ? std::string_view() : version);  // the one there is
+  context.add(spoken.model_in_path() ? std::string() : forwarded_query(head.query()));
   // Who does not want such answers does not get those that another rule keeps.
-  for (const std::string& reason : policy.keep) add(context, reason);
-  return context;
+  for (const std::string& reason : policy.keep) context.add(reason);
+  return std::string(context.all());
 }
 
 bool hangs_on_kept_state(Plan& plan) {
@@ -146,12 +160,11 @@ bool hangs_on_kept_state(Plan& plan) {
 }
 
 digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed) {
-  std::string parts;
-  parts.reserve(context.size() + kHashedBytes);
-  add(parts, context);
-  add(parts, dialect);
-  add_hash(parts, digest::hash128(body, seed));
-  return digest::hash128(parts, seed);
+  Parts parts;
+  parts.add(context);
+  parts.add(dialect);
+  parts.add(digest::hash128(body, seed));
+  return digest::hash128(parts.all(), seed);
 }
 
 bool Asked::same_words(const cache::Question& other, const cache::Store& store) {
