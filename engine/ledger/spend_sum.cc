@@ -167,29 +167,27 @@ std::int64_t Sum::in(Span span, std::int64_t wall_us, const Calendar& calendar) 
   return number[i] >= calendar.number(span, wall_us) ? nanousd[i] : 0;
 }
 
-void each_scope(const Record& row, const std::function<void(std::size_t scope, std::string_view key)>& take) {
-  std::array<std::string_view, kScopes.size() - 1> keys = {row.session, row.user,            row.project, row.client,
-                                                                 row.agent,   row.requested_model, row.key,     row.subagent};
-  std::string_view paying_tag;
-  if (const std::size_t colon = row.payer.find(':'); colon != std::string::npos) {
-    const std::string_view payer = row.payer;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (kScopes[i] == payer.substr(0, colon)) keys[i] = payer.substr(colon + 1);
-    }
-    if (payer.substr(0, colon) == kScopes.back()) paying_tag = payer.substr(colon + 1);
-  }
-  if (!paying_tag.empty()) take(kScopes.size() - 1, paying_tag);
+RowKeys::RowKeys(const Record& row) noexcept
+    : keys{row.session,         row.user, row.project, row.client, row.agent,
+           row.requested_model, row.key,  row.subagent} {
+  const std::string_view payer = row.payer;
+  const std::size_t colon = payer.find(':');
+  if (colon == std::string_view::npos) return;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (!keys[i].empty()) take(i, keys[i]);
+    if (kScopes[i] == payer.substr(0, colon)) keys[i] = payer.substr(colon + 1);
   }
-  if (row.tags_json.empty()) return;
+  if (payer.substr(0, colon) == kScopes.back()) paying_tag = payer.substr(colon + 1);
+}
+
+void each_tag(const Record& row, std::string_view paying_tag,
+              const std::function<void(std::string_view tag)>& take) {
   auto document = json::Document::open(row.tags_json);
   if (!document) return;  // our own writing
   auto tags = document->root_object();
   while (tags.ok() && tags->next()) {
     std::string tag(tags->key());
     const auto value = tags->value().string();
-    if (value.ok() && tag.append("=").append(*value) != paying_tag) take(kScopes.size() - 1, tag);
+    if (value.ok() && tag.append("=").append(*value) != paying_tag) take(tag);
   }
 }
 

@@ -69,9 +69,29 @@ inline constexpr std::array<std::string_view, 9> kScopes = {"session", "user", "
                                                             "model",   "key",  "subagent", "tag"};
 inline constexpr std::size_t kSessionScope = 0;
 
-/// The scopes that a row counts in, each with its key; a row has several tags ("team=core") or none. Record::payer stands in
-/// place of the row's own key in its scope.
-void each_scope(const Record& row, const std::function<void(std::size_t scope, std::string_view key)>& take);
+/// The keys of a row in the scopes of which it has one; empty: it has none. Record::payer stands in place of
+/// its own key in its scope.
+struct RowKeys {
+  explicit RowKeys(const Record& row) noexcept;
+  std::array<std::string_view, kScopes.size() - 1> keys;
+  std::string_view paying_tag;
+};
+/// The tags of a row ("team=core") but for the one that pays.
+void each_tag(const Record& row, std::string_view paying_tag,
+              const std::function<void(std::string_view tag)>& take);
+
+/// The scopes that a row counts in, each with its key; a row has several tags or none.
+/// @param take void(std::size_t scope, std::string_view key)
+template <class Take>
+void each_scope(const Record& row, const Take& take) {
+  const RowKeys own(row);
+  if (!own.paying_tag.empty()) take(kScopes.size() - 1, own.paying_tag);
+  for (std::size_t i = 0; i < own.keys.size(); ++i) {
+    if (!own.keys[i].empty()) take(i, own.keys[i]);
+  }
+  if (row.tags_json.empty()) return;
+  each_tag(row, own.paying_tag, [&take](std::string_view tag) { take(kScopes.size() - 1, tag); });
+}
 
 /// By the name of a scope, then by key; looks names up without making strings of them.
 struct NameLess {
