@@ -40,8 +40,8 @@ void Spend::forget_some(std::size_t scope) {
     return std::pair(a->second.sum.number[kMonthIndex], a->second.sum.nanousd[kMonthIndex]) <
            std::pair(b->second.sum.number[kMonthIndex], b->second.sum.nanousd[kMonthIndex]);
   });
+  forgot_[scope] = true;  // first: whoever is not told so may count on what is still there
   for (auto at = from.begin(); at != tenth; ++at) sums.erase(*at);
-  forgot_[scope] = true;
 }
 
 Spend::Kept& Spend::kept_of(std::size_t scope, std::string_view key) {
@@ -78,14 +78,9 @@ std::optional<std::int64_t> Spend::nanousd(std::string_view by, std::string_view
   return spent(by, key, span, wall_us);
 }
 
-std::string Spend::name_of(const Cap& cap) {
-  std::string name = cap.by;
-  return name.append("\n").append(cap.key).append("\n").append(std::to_string(static_cast<int>(cap.span)));
-}
-
 std::int64_t Spend::left(const Cap& cap, std::int64_t wall_us) const {
   constexpr std::int64_t kMost = Spend::kNever / 4;  // differences of three such numbers do not run over
-  const auto reserved = reserved_.find(name_of(cap));
+  const auto reserved = reserved_.find(cap);
   return std::min(cap.nanousd, kMost) - std::min(spent(cap.by, cap.key, cap.span, wall_us).value_or(0), kMost) -
          (reserved == reserved_.end() ? 0 : std::min(reserved->second, kMost));
 }
@@ -95,24 +90,44 @@ std::int64_t Spend::left_nanousd(const Cap& cap, std::int64_t wall_us) const {
   return left(cap, wall_us);
 }
 
-std::optional<Cap> Spend::reserve(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us) {
-  const std::lock_guard lock(mutex_);
+const Cap* Spend::without_room(const std::vector<Cap>& caps, std::int64_t nanousd,
+                               std::int64_t wall_us) const {
+  const auto found =
+      std::find_if(caps.begin(), caps.end(), [&](const Cap& cap) { return left(cap, wall_us) < nanousd; });
+  return found == caps.end() ? nullptr : &*found;
+}
+
+void Spend::set_aside(const std::vector<Cap>& caps, std::int64_t nanousd) {
   for (const Cap& cap : caps) {
-    if (left(cap, wall_us) < worst_nanousd) return cap;
+    const auto found = reserved_.find(cap);
+    if (found != reserved_.end()) {
+      found->second += nanousd;
+    } else {
+      reserved_.emplace(Reserved{cap.by, cap.key, cap.span}, nanousd);
+    }
   }
-  for (const Cap& cap : caps) reserved_[name_of(cap)] += worst_nanousd;
+}
+
+std::optional<Cap> Spend::reserve(const std::vector<Cap>& caps, std::int64_t worst_nanousd,
+                                  std::int64_t wall_us) {
+  const std::lock_guard lock(mutex_);
+  if (const Cap* full = without_room(caps, worst_nanousd, wall_us)) return *full;
+  set_aside(caps, worst_nanousd);
   return std::nullopt;
 }
 
-bool Spend::has_room(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us) const {
+bool Spend::reserve_amply(const std::vector<Cap>& caps, std::int64_t worst_nanousd,
+                          std::int64_t ample_nanousd, std::int64_t wall_us) {
   const std::lock_guard lock(mutex_);
-  return std::all_of(caps.begin(), caps.end(), [&](const Cap& cap) { return left(cap, wall_us) >= worst_nanousd; });
+  if (without_room(caps, ample_nanousd, wall_us) != nullptr) return false;
+  set_aside(caps, worst_nanousd);
+  return true;
 }
 
 void Spend::release(const std::vector<Cap>& caps, std::int64_t worst_nanousd) {
   const std::lock_guard lock(mutex_);
   for (const Cap& cap : caps) {
-    const auto found = reserved_.find(name_of(cap));
+    const auto found = reserved_.find(cap);
     if (found != reserved_.end() && (found->second -= worst_nanousd) <= 0) reserved_.erase(found);
   }
 }
@@ -136,14 +151,13 @@ std::vector<Spend::Name> Spend::kept() const {
 }
 
 void Spend::forgets(std::string_view by) {
-  const std::lock_guard lock(mutex_);
   if (const auto scope = scope_index(by)) forgot_[*scope] = true;
 }
 
 bool Spend::remembers(const Cap& cap) const {
-  const std::lock_guard lock(mutex_);
   const auto scope = scope_index(cap.by);
   if (!scope || !forgot_[*scope]) return true;
+  const std::lock_guard lock(mutex_);
   const auto found = scopes_[*scope].find(cap.key);
   return found != scopes_[*scope].end() && !found->second.partial;
 }
@@ -176,17 +190,16 @@ bool Spend::recall(std::string_view by, std::string_view key, const Sum& stored,
 }
 
 void Spend::known_since(std::int64_t wall_us) {
-  const std::lock_guard lock(mutex_);
   known_since_us_ = wall_us;
 }
 
 std::int64_t Spend::known_since() const {
-  const std::lock_guard lock(mutex_);
   return known_since_us_;
 }
 
 bool Spend::knows(const Cap& cap, std::int64_t wall_us) const {
-  return known_since() <= calendar_.begin_us(cap.span, wall_us);
+  const std::int64_t since_us = known_since();
+  return since_us == kAlways || since_us <= calendar_.begin_us(cap.span, wall_us);
 }
 
 }  // namespace ccrules::ledger

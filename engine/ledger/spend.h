@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -46,9 +47,12 @@ class Spend {
                                                     std::int64_t wall_us) const;
   /// Sets `worst_nanousd` aside under all caps, or under none of them when that might overspend one.
   /// @return the cap in the way; nothing: it is reserved
-  [[nodiscard]] std::optional<Cap> reserve(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us);
-  /// Whether reserve() would.
-  [[nodiscard]] bool has_room(const std::vector<Cap>& caps, std::int64_t worst_nanousd, std::int64_t wall_us) const;
+  [[nodiscard]] std::optional<Cap> reserve(const std::vector<Cap>& caps, std::int64_t worst_nanousd,
+                                           std::int64_t wall_us);
+  /// Sets `worst_nanousd` aside where every cap has room for `ample_nanousd`, which is more; false: nothing
+  /// is set aside.
+  [[nodiscard]] bool reserve_amply(const std::vector<Cap>& caps, std::int64_t worst_nanousd,
+                                   std::int64_t ample_nanousd, std::int64_t wall_us);
   /// Gives back what reserve() has set aside: call after add(), so that nothing slips in between.
   void release(const std::vector<Cap>& caps, std::int64_t worst_nanousd);
   /// What is left under a cap, what is set aside taken off; negative when it is overspent.
@@ -83,10 +87,29 @@ class Spend {
     bool partial = false;  ///< of a scope that has forgotten some: this may be one of them
   };
   using Sums = std::map<std::string, Kept, std::less<>>;
+  /// What a sum that is set aside is kept by.
+  struct Reserved {
+    std::string by;
+    std::string key;
+    Span span = Span::kDay;
+  };
+  /// Looks a cap up without making strings of it.
+  struct ReservedLess {
+    using is_transparent = void;
+    template <class Left, class Right>
+    bool operator()(const Left& left, const Right& right) const noexcept {
+      if (left.span != right.span) return left.span < right.span;
+      const int order = left.by.compare(right.by);
+      return order != 0 ? order < 0 : left.key < right.key;
+    }
+  };
   static std::optional<std::size_t> scope_index(std::string_view by);
   [[nodiscard]] std::optional<std::int64_t> spent(std::string_view by, std::string_view key, Span span, std::int64_t wall_us) const;
   [[nodiscard]] std::int64_t left(const Cap& cap, std::int64_t wall_us) const;
-  static std::string name_of(const Cap& cap);
+  /// The first cap that has less left; null: none has.
+  [[nodiscard]] const Cap* without_room(const std::vector<Cap>& caps, std::int64_t nanousd,
+                                        std::int64_t wall_us) const;
+  void set_aside(const std::vector<Cap>& caps, std::int64_t nanousd);
   void forget_some(std::size_t scope);
   Kept& kept_of(std::size_t scope, std::string_view key);
 
@@ -94,10 +117,10 @@ class Spend {
   mutable std::mutex mutex_;
   Sum all_;
   std::array<Sums, kScopes.size()> scopes_;
-  std::array<bool, kScopes.size()> forgot_{};  ///< some of a scope's keys
+  std::array<std::atomic<bool>, kScopes.size()> forgot_{};  ///< some of a scope's keys
   std::set<Name> named_;
-  std::map<std::string, std::int64_t> reserved_;  ///< by cap; only what requests under way have set aside
-  std::int64_t known_since_us_ = kAlways;
+  std::map<Reserved, std::int64_t, ReservedLess> reserved_;  ///< only what requests under way have set aside
+  std::atomic<std::int64_t> known_since_us_{kAlways};
 };
 
 }  // namespace ccrules::ledger

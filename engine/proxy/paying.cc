@@ -164,11 +164,12 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   if (config.budgets.empty()) co_return Result<void>();
   visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
   const bool all_hard = std::all_of(config.budgets.begin(), config.budgets.end(), [](const config::Budget& budget) { return budget.hard; });
-  std::vector<ledger::Cap> caps = visit.caps;
-  if (!all_hard) caps = caps_for(config, visit.row, BudgetMode::kHard);
+  std::vector<ledger::Cap> hard;
+  if (!all_hard) hard = caps_for(config, visit.row, BudgetMode::kHard);
+  const std::vector<ledger::Cap>& caps = all_hard ? visit.caps : hard;
   if (caps.empty()) co_return Result<void>();
   if (worker.ledger == nullptr || worker.ledger->in_trouble()) co_return ledger_trouble(worker);
-  const ledger::Spend& spend = worker.tallies.spend;
+  ledger::Spend& spend = worker.tallies.spend;
   if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
     co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
   }
@@ -178,12 +179,17 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   visit.most_billed = most_billed(plan);
   const rules::Decision& decision = plan.decision;
   auto worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
-  const std::int64_t much = std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;
-  if (worst && !spend.has_room(caps, much, visit.row.at_us)) {
+  const std::int64_t much =
+      std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;
+  if (worst && spend.reserve_amply(caps, *worst, much, visit.row.at_us)) {
+    visit.reservation = Reservation(spend, caps, *worst);
+    co_return co_await keep(worker, visit);
+  }
+  if (worst) {
     co_await look_closely(worker, visit, plan);
     worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
   }
-  CCR_CO_TRY(reservation, reserve(worker.tallies.spend, caps, worst, visit.row.at_us, visit.more_headers));
+  CCR_CO_TRY(reservation, reserve(spend, caps, worst, visit.row.at_us, visit.more_headers));
   visit.reservation = std::move(reservation);
   co_return co_await keep(worker, visit);
 }

@@ -326,6 +326,34 @@ TEST_CASE("a ledger that cannot be opened knows nothing of what was spent, until
   CHECK(spend.nanousd("project", "web", Span::kTotal, kNowUs) == 9);
 }
 
+TEST_CASE("money is set aside at once only where every cap has ample room, and comes back whole") {
+  Spend spend;
+  std::vector<Cap> caps(3);
+  caps[0].nanousd = 1000;
+  caps[1].by = "session";
+  caps[1].key = "s-1";
+  caps[1].nanousd = 500;
+  caps[2] = caps[1];
+  caps[2].span = Span::kHour;
+  caps[2].nanousd = 450;
+  CHECK_FALSE(spend.reserve_amply(caps, 100, 451, kNowUs));
+  for (const Cap& cap : caps) CHECK(spend.left_nanousd(cap, kNowUs) == cap.nanousd);
+  CHECK(spend.reserve_amply(caps, 100, 450, kNowUs));
+  CHECK_FALSE(spend.reserve(caps, 50, kNowUs).has_value());
+  for (const Cap& cap : caps) CHECK(spend.left_nanousd(cap, kNowUs) == cap.nanousd - 150);
+  CHECK_FALSE(spend.reserve_amply(caps, 100, 301, kNowUs));
+  Cap other = caps[1];
+  other.key = "s-2";
+  CHECK(spend.left_nanousd(other, kNowUs) == 500);
+  const auto full = spend.reserve(caps, 301, kNowUs);
+  REQUIRE(full.has_value());
+  CHECK(full->span == Span::kHour);
+  spend.release(caps, 100);
+  CHECK(spend.left_nanousd(caps[2], kNowUs) == 400);
+  spend.release(caps, 50);
+  for (const Cap& cap : caps) CHECK(spend.left_nanousd(cap, kNowUs) == cap.nanousd);
+}
+
 TEST_CASE("sums saturate instead of running over") {
   Spend spend;
   for (int i = 0; i < 3; ++i) spend.add(row("web", std::numeric_limits<std::int64_t>::max() / 2, kNowUs));
