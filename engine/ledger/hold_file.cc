@@ -38,12 +38,37 @@ void each_text(Row& row, Each&& each) {
   }
 }
 
-template <class Value>
-void add(std::string& out, const Value& value) {
-  std::array<char, sizeof(Value)> bytes;
-  std::memcpy(bytes.data(), &value, sizeof(Value));
-  out.append(bytes.data(), bytes.size());
-}
+/// A slot as it is written, byte behind byte.
+class Slot {
+ public:
+  template <class Value>
+  void add(const Value& value) {
+    add(&value, sizeof(Value));
+  }
+  void add(const std::string& text) {
+    add(static_cast<std::uint32_t>(text.size()));
+    add(text.data(), text.size());
+  }
+  /// With its head; empty when it does not fit.
+  [[nodiscard]] std::string_view whole() {
+    if (!fits_) return {};
+    const std::string_view rest(bytes_.data() + sizeof(SlotHead), size_ - sizeof(SlotHead));
+    const SlotHead head{kVersion, rest.size(), digest::hash64(rest, kSumSeed)};
+    std::memcpy(bytes_.data(), &head, sizeof(head));
+    return std::string_view(bytes_.data(), size_);
+  }
+
+ private:
+  void add(const void* from, std::size_t size) {
+    fits_ = fits_ && size <= bytes_.size() - size_;
+    if (!fits_) return;
+    std::memcpy(bytes_.data() + size_, from, size);
+    size_ += size;
+  }
+  std::array<char, HoldFile::kSlotBytes> bytes_;
+  std::size_t size_ = sizeof(SlotHead);
+  bool fits_ = true;
+};
 
 template <class Value>
 bool take(std::string_view& from, Value& value) {
@@ -51,23 +76,6 @@ bool take(std::string_view& from, Value& value) {
   std::memcpy(&value, from.data(), sizeof(Value));
   from.remove_prefix(sizeof(Value));
   return true;
-}
-
-/// The whole slot; empty when it does not fit.
-std::string written(const Record& row, std::int64_t nanousd) {
-  std::string out(sizeof(SlotHead), '\0');
-  add(out, row.at_us);
-  add(out, nanousd);
-  add(out, std::uint8_t{row.stream});
-  each_text(row, [&](const std::string& text) {
-    add(out, static_cast<std::uint32_t>(text.size()));
-    out += text;
-  });
-  if (out.size() > HoldFile::kSlotBytes) return {};
-  const std::string_view rest = std::string_view(out).substr(sizeof(SlotHead));
-  SlotHead head{kVersion, rest.size(), digest::hash64(rest, kSumSeed)};
-  std::memcpy(out.data(), &head, sizeof(head));
-  return out;
 }
 
 std::optional<Record> read(std::string_view slot) {
@@ -126,13 +134,18 @@ HoldFile::~HoldFile() {
   if (slots_.empty()) ::unlink(path_.c_str());
 }
 
-bool HoldFile::write(std::uint32_t slot, const std::string& bytes) const {
+bool HoldFile::write(std::uint32_t slot, std::string_view bytes) const {
   // All of it lies in one page: a kill comes before or after it.
   return ::pwrite(file_.get(), bytes.data(), bytes.size(), place_of(slot)) == static_cast<ssize_t>(bytes.size());
 }
 
 bool HoldFile::put(const Record& row, std::int64_t nanousd) {
-  const std::string bytes = written(row, nanousd);
+  Slot written;
+  written.add(row.at_us);
+  written.add(nanousd);
+  written.add(std::uint8_t{row.stream});
+  each_text(row, [&written](const std::string& text) { written.add(text); });
+  const std::string_view bytes = written.whole();
   if (bytes.empty()) return false;
   std::uint32_t slot = 0;
   bool is_new = false;
@@ -166,8 +179,9 @@ void HoldFile::release(const std::string& id) {
     slot = known->second;
     slots_.erase(known);
   }
+  constexpr std::array<char, sizeof(SlotHead)> kNothing{};
   // Should it fail: who takes the file over finds the request's row.
-  (void)write(slot, std::string(sizeof(SlotHead), '\0'));
+  (void)write(slot, std::string_view(kNothing.data(), kNothing.size()));
   const std::lock_guard lock(mutex_);
   free_.push_back(slot);
 }

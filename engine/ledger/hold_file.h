@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -56,7 +57,7 @@ class HoldFile {
 
  private:
   HoldFile(FileHandle file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-  [[nodiscard]] bool write(std::uint32_t slot, const std::string& bytes) const;
+  [[nodiscard]] bool write(std::uint32_t slot, std::string_view bytes) const;
 
   const FileHandle file_;
   const std::string path_;
