@@ -1,5 +1,6 @@
 #include "ledger/hold_file.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <fcntl.h>
@@ -158,6 +159,8 @@ bool HoldFile::put(const Record& row, std::int64_t nanousd) {
     } else if (!free_.empty()) {
       slot = free_.back();
       free_.pop_back();
+      clear_ = std::min(clear_, free_.size());
+      idle_ = std::min(idle_, free_.size());
     } else if (used_ < HoldFile::kSlots) {
       slot = used_++;
     } else {
@@ -179,11 +182,43 @@ void HoldFile::release(const std::string& id) {
     slot = known->second;
     slots_.erase(known);
   }
+  clear(slot);
+  const std::lock_guard lock(mutex_);
+  free_.push_back(slot);
+}
+
+void HoldFile::clear(std::uint32_t slot) const {
   constexpr std::array<char, sizeof(SlotHead)> kNothing{};
   // Should it fail: who takes the file over finds the request's row.
   (void)write(slot, std::string_view(kNothing.data(), kNothing.size()));
+}
+
+void HoldFile::release_written(std::span<const Record> rows) {
   const std::lock_guard lock(mutex_);
-  free_.push_back(slot);
+  for (const Record& row : rows) {
+    if (!row.held_at_once) continue;
+    const auto known = slots_.find(row.id);
+    if (known == slots_.end()) continue;
+    free_.push_back(known->second);
+    slots_.erase(known);
+  }
+}
+
+bool HoldFile::clear_idle() {
+  std::vector<std::uint32_t> idle;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto from = free_.begin() + static_cast<std::ptrdiff_t>(clear_);
+    const auto to = free_.begin() + static_cast<std::ptrdiff_t>(std::max(clear_, idle_));
+    idle.assign(from, to);
+    free_.erase(from, to);  // nobody may take them meanwhile
+  }
+  for (const std::uint32_t slot : idle) clear(slot);
+  const std::lock_guard lock(mutex_);
+  free_.insert(free_.begin(), idle.begin(), idle.end());
+  clear_ += idle.size();
+  idle_ = free_.size();
+  return clear_ < free_.size();
 }
 
 std::vector<HoldFile::Left> HoldFile::left_behind(const std::string& ledger_path) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,6 +45,13 @@ class HoldFile {
   bool put(const Record& row, std::int64_t nanousd);
   /// The request has its row. Nothing happens when it is not held here.
   void release(const std::string& id);
+  /// The same for those of the rows that are held here and are in the ledger: their slots are free at once,
+  /// and mostly other requests overwrite them. What they say until then does no harm: whoever takes the file
+  /// over leaves out requests that have their rows.
+  void release_written(std::span<const Record> rows);
+  /// Clears the slots that are free since before the last call, for a time without requests. True when some
+  /// are left for the next call.
+  bool clear_idle();
 
   /// What a process that is gone has left.
   struct Left {
@@ -58,13 +66,16 @@ class HoldFile {
  private:
   HoldFile(FileHandle file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
   [[nodiscard]] bool write(std::uint32_t slot, std::string_view bytes) const;
+  void clear(std::uint32_t slot) const;
 
   const FileHandle file_;
   const std::string path_;
   std::mutex mutex_;
   std::unordered_map<std::string, std::uint32_t> slots_;  ///< by the request's id
-  std::vector<std::uint32_t> free_;
-  std::uint32_t used_ = 0;  ///< slots that the file has
+  std::vector<std::uint32_t> free_;  ///< the last one is taken first
+  std::size_t clear_ = 0;            ///< so many of the first free ones say nothing
+  std::size_t idle_ = 0;             ///< so many were there all the time since clear_idle()
+  std::uint32_t used_ = 0;           ///< slots that the file has
 };
 
 }  // namespace ccrules::ledger

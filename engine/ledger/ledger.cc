@@ -86,7 +86,8 @@ struct Ledger::Impl {
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
   Steady::time_point next_catch_up{};
-  bool behind = true;  ///< the writer's: rows are not in the sums of what was spent
+  bool released = false;  ///< the writer's: `hold_file` has slots to be cleared
+  bool behind = true;     ///< the writer's: rows are not in the sums of what was spent
 
   mutable std::mutex mutex;
   std::condition_variable wake, flushed;
@@ -207,6 +208,7 @@ void Ledger::Impl::run() {
     write_holds(to_hold);
     const bool written = write_all();
     for (const std::function<void()>& attempted : waiting_for_these) attempted();
+    if (released) released = hold_file->clear_idle();
     if (written) prune();
     if (written && !last) catch_up();
     {
@@ -234,7 +236,9 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
     return;
   }
   asleep = queue.empty();
-  if (keep_days > 0 || behind) {
+  if (released) {
+    wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || !queue.empty(); });
+  } else if (keep_days > 0 || behind) {
     const Steady::time_point due = std::min(keep_days > 0 ? next_prune : next_catch_up, behind ? next_catch_up : next_prune);
     wake.wait_until(lock, due, [&] { return hurry() || !queue.empty(); });
   } else {
@@ -308,9 +312,10 @@ bool Ledger::Impl::write_all() {
 
 /// The rows are committed: what was set aside for them is not needed any more.
 void Ledger::Impl::release(const Chunk& chunk) {
-  for (const Record& row : chunk.rows()) {
-    if (row.held_at_once) hold_file->release(row.id);
-  }
+  const auto rows = chunk.rows();
+  if (!std::any_of(rows.begin(), rows.end(), [](const Record& row) { return row.held_at_once; })) return;
+  hold_file->release_written(rows);
+  released = true;
 }
 
 void Ledger::Impl::prune() {

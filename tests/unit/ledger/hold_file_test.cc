@@ -1,7 +1,9 @@
 #include "ledger/hold_file.h"
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -117,6 +119,43 @@ TEST_CASE("a file of holds goes away with its process unless something is held")
   CHECK(left[0].rows.size() == 1);
 }
 
+TEST_CASE("slots of requests that have their rows are taken again, and cleared when nobody takes them") {
+  const Folder alive;
+  const Folder after;
+  const auto file = HoldFile::create(alive.ledger());
+  std::vector<ledger::Record> rows;
+  for (const char* id : {"req_a", "req_b", "req_c", "req_d"}) {
+    rows.push_back(request(id));
+    rows.back().held_at_once = true;
+    CHECK(file->put(rows.back(), 100));
+  }
+  const auto held = [&] {
+    kill(alive, after);
+    const auto left = HoldFile::left_behind(after.ledger());
+    std::vector<std::string> ids;
+    for (const ledger::Record& row : left.at(0).rows) ids.push_back(row.id);
+    return ids;
+  };
+  using Ids = std::vector<std::string>;
+  rows[0].held_at_once = false;  // another one holds it
+  file->release_written(std::span(rows).first(3));
+  CHECK(held() == Ids{"req_a", "req_b", "req_c", "req_d"});
+  CHECK(file->put(request("req_e"), 100));
+  CHECK(held() == Ids{"req_a", "req_b", "req_e", "req_d"});
+  CHECK(file->clear_idle());  // the slot of req_b may be taken yet
+  CHECK(held() == Ids{"req_a", "req_b", "req_e", "req_d"});
+  CHECK_FALSE(file->clear_idle());
+  CHECK(held() == Ids{"req_a", "req_e", "req_d"});
+  CHECK(file->put(request("req_f"), 100));
+  CHECK(file->put(request("req_g"), 100));
+  CHECK(held() == Ids{"req_a", "req_f", "req_e", "req_d", "req_g"});
+  CHECK_FALSE(file->clear_idle());
+  file->release_written(std::span(rows).last(1));
+  CHECK(file->clear_idle());
+  CHECK_FALSE(file->clear_idle());
+  CHECK(held() == Ids{"req_a", "req_f", "req_e", "req_g"});
+}
+
 TEST_CASE("what is too long for a hold, or one too many, is refused") {
   const Folder folder;
   const auto file = HoldFile::create(folder.ledger());
@@ -203,4 +242,52 @@ TEST_CASE("threads hold and release at the same time, and each request keeps its
   const auto left = HoldFile::left_behind(after.ledger());
   REQUIRE(left.size() == 1);
   CHECK(left[0].rows.size() == 4 * 20);
+}
+
+TEST_CASE("slots are cleared while threads hold and release, and what is held stays") {
+  const Folder alive;
+  const Folder after;
+  const auto file = HoldFile::create(alive.ledger());
+  std::atomic<bool> over = false;
+  std::thread clearing([&] {
+    while (!over) (void)file->clear_idle();  // another round follows
+  });
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&file, t] {
+      for (int i = 0; i < 200; ++i) {
+        ledger::Record row = request("req_" + std::to_string(t) + "_" + std::to_string(i));
+        row.held_at_once = i % 10 != 0;
+        if (!file->put(row, i)) return;
+        file->release_written(std::span(&row, 1));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  over = true;
+  clearing.join();
+  while (file->clear_idle()) {
+  }
+  kill(alive, after);
+  const auto left = HoldFile::left_behind(after.ledger());
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].rows.size() == 4 * 20);
+}
+
+TEST_CASE("a ledger clears the slots of requests that have their rows soon after") {
+  const Folder alive;
+  const Folder after;
+  const auto ledger = open(alive);
+  for (const char* id : {"req_a", "req_b", "req_c"}) {
+    ledger::Record row = request(id);
+    CHECK(ledger->hold_at_once(row, 1000));
+    row.held_at_once = true;
+    if (row.id != "req_b") ledger->record(row);
+  }
+  for (int rounds = 0; rounds < 3; ++rounds) ledger->flush();
+  kill(alive, after);
+  const auto left = HoldFile::left_behind(after.ledger());
+  REQUIRE(left.size() == 1);
+  REQUIRE(left[0].rows.size() == 1);
+  CHECK(left[0].rows[0].id == "req_b");
 }
