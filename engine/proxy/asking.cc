@@ -54,8 +54,7 @@ Asking::Asking(Worker& worker, const http::Exchange& exchange, std::shared_ptr<c
       exchange_(exchange),
       answer_(std::move(answer)),
       terms_(std::move(terms)),
-      client_(*this),
-      self_(std::make_shared<Asking*>(this)) {
+      client_(*this) {
   if (client_.token.stopped()) {
     stop_.request_stop(client_.token.reason());
   } else {
@@ -64,12 +63,14 @@ Asking::Asking(Worker& worker, const http::Exchange& exchange, std::shared_ptr<c
 }
 
 Asking::~Asking() {
-  *self_ = nullptr;
+  if (self_) *self_ = nullptr;
+  if (answer_->state() == cache::Answer::State::kComplete) return;
   answer_->fail(asker_gave_up());
   if (answer_->state() == cache::Answer::State::kFailed) worker_.tallies.answers.drop(*answer_);
 }
 
 void Asking::client_stopped(StopReason why) {
+  if (!self_) self_ = std::make_shared<Asking*>(this);
   const auto when_alone = [&loop = worker_.loop, self = self_] {
     loop.post([self] {
       if (*self != nullptr) (*self)->stop_.request_stop(StopReason::kClientGone);

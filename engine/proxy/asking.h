@@ -88,7 +88,7 @@ class Asking {
   Terms terms_;
   StopSource stop_;
   Client client_;
-  std::shared_ptr<Asking*> self_;  ///< for calls that come later: null once this is gone
+  std::shared_ptr<Asking*> self_;  ///< for calls that come after the client has left: null once this is gone
   std::size_t held_bytes_ = 0;
   bool ended_ = false;  ///< the provider has sent everything
   bool recording_ = true;

@@ -47,14 +47,22 @@ void add_cap(std::vector<ledger::Cap>& caps, const config::Budget& budget, std::
   caps.push_back(std::move(cap));
 }
 
-/// The output that the request asks for once the rules have edited it.
-std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline, const config::Model* model) {
+/// `max_tokens` once the rules have edited it; nothing: it is not there, or no whole number.
+std::optional<std::int64_t> asked_tokens(const rules::Decision& decision, const chat::Outline& outline) {
+  const auto is_it = [](const rules::FieldEdit& edit) { return edit.field == "max_tokens"; };
+  if (std::none_of(decision.edits.begin(), decision.edits.end(), is_it)) return outline.max_tokens;
   std::string asked = outline.max_tokens ? std::to_string(*outline.max_tokens) : std::string();
   for (const rules::FieldEdit& edit : decision.edits) {
-    if (edit.field == "max_tokens") asked = rules::edited(edit, asked).value_or(asked);
+    if (is_it(edit)) asked = rules::edited(edit, asked).value_or(asked);
   }
+  return text::to_int(asked);
+}
+
+/// The output that the request asks for.
+std::int64_t output_tokens(const rules::Decision& decision, const chat::Outline& outline,
+                           const config::Model* model) {
+  const std::optional<std::int64_t> tokens = asked_tokens(decision, outline);
   const std::optional<std::int64_t> most = model == nullptr ? std::nullopt : model->max_output_tokens;
-  const std::optional<std::int64_t> tokens = text::to_int(asked);
   if (!tokens || *tokens < 0) return most.value_or(limits::kUnknownOutputTokens);
   return most ? std::min(*tokens, *most) : *tokens;
 }
