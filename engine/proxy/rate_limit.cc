@@ -1,7 +1,9 @@
 #include "proxy/rate_limit.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
 
 #include "core/utc.h"
 #include "async/loop.h"
@@ -19,7 +21,10 @@ constexpr std::size_t kMostStates = 20000;   ///< Sessions, users ... whose limi
 constexpr std::size_t kMostWaiting = 1000;   ///< Requests that wait for one limit.
 constexpr milliseconds kLookAgain{50};       ///< Who waits for others to end looks so often.
 
-std::int64_t per_us(const RateRule& rule) { return std::max<std::int64_t>(rule.limit.per.count(), 1) * 1000; }
+/// Those of a limit, at the beginning of RateRule::bucket.
+using Numbers = std::array<std::int64_t, 4>;
+
+std::int64_t per_us(const RateRule& rule) { return std::max<std::int64_t>(rule.per.count(), 1) * 1000; }
 
 /// How long it takes until so much has flowed out of a bucket of `most`.
 std::int64_t share_us(const RateRule& rule, std::int64_t amount, std::int64_t most) {
@@ -33,20 +38,15 @@ std::int64_t wait_us(const RateRule& rule, std::int64_t empty_us, std::int64_t a
 
 /// Until one request of `tokens` fits into both buckets of a rule; not positive: it does now.
 std::int64_t room_us(const RateRule& rule, std::int64_t requests_us, std::int64_t tokens_us, std::int64_t tokens, std::int64_t now_us) {
-  const config::RateLimit& limit = rule.limit;
   std::int64_t us = 0;
-  if (limit.requests > 0) us = std::max(us, wait_us(rule, requests_us, 1, limit.requests, now_us));
-  if (limit.tokens > 0) us = std::max(us, wait_us(rule, tokens_us, tokens, limit.tokens, now_us));
+  if (rule.requests > 0) us = std::max(us, wait_us(rule, requests_us, 1, rule.requests, now_us));
+  if (rule.tokens > 0) us = std::max(us, wait_us(rule, tokens_us, tokens, rule.tokens, now_us));
   return us;
 }
 
 std::int64_t left_of(const RateRule& rule, std::int64_t empty_us, std::int64_t most, std::int64_t now_us) {
   const std::int64_t room_us = std::max<std::int64_t>(per_us(rule) - std::max<std::int64_t>(empty_us - now_us, 0), 0);
   return static_cast<std::int64_t>(static_cast<double>(most) * static_cast<double>(room_us) / static_cast<double>(per_us(rule)));
-}
-
-std::string whose(const RateRule& rule) {
-  return rule.limit.by.empty() ? std::string("all requests together") : rule.limit.by + " '" + rule.key + "'";
 }
 
 Error rate_error() {
@@ -60,16 +60,15 @@ Error rate_error() {
 
 /// Whether it lets nothing pass, ever: one of its numbers is 0.
 bool is_closed(const RateRule& rule) {
-  return rule.limit.requests == 0 || rule.limit.tokens == 0 || rule.limit.concurrent == 0;
+  return rule.requests == 0 || rule.tokens == 0 || rule.concurrent == 0;
 }
 
 /// Waiting would not help, so no time is named at which to come again.
 Error allows_none(const RateRule& rule) {
-  const config::RateLimit& limit = rule.limit;
-  const char* what = limit.requests == 0 ? "requests" : limit.tokens == 0 ? "tokens" : "concurrent";
+  const char* what = rule.requests == 0 ? "requests" : rule.tokens == 0 ? "tokens" : "concurrent";
   Error error = rate_error();
   error.should_retry_false = true;
-  error.message = "the rate limit of " + whose(rule) + " allows nothing (`" + what + "` is 0); raise `rate_limits` in ccrules.json";
+  error.message = "the rate limit of " + rule.whose() + " allows nothing (`" + what + "` is 0); raise `rate_limits` in ccrules.json";
   return error;
 }
 
@@ -80,10 +79,10 @@ Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const Ra
   error.retry_after_ms = std::max(refused.wait_ms, kSecondMs);
   const std::string seconds = std::to_string((error.retry_after_ms + kSecondMs - 1) / kSecondMs);
   if (refused.concurrent) {
-    error.message = "more than " + std::to_string(rule.limit.concurrent) + " requests of " + whose(rule) +
+    error.message = "more than " + std::to_string(rule.concurrent) + " requests of " + rule.whose() +
                     " are under way; try again when one has ended, or raise `rate_limits` in ccrules.json";
   } else {
-    error.message = "the rate limit of " + whose(rule) + " is reached; there is room again in " + seconds +
+    error.message = "the rate limit of " + rule.whose() + " is reached; there is room again in " + seconds +
                     " seconds, or raise `rate_limits` in ccrules.json";
   }
   const std::string reset = rfc3339(wall_us + left.full_ms * 1000);
@@ -97,19 +96,33 @@ Error refusal(const RateRule& rule, const RateLimits::Refusal& refused, const Ra
     headers.add(std::string("x-ratelimit-remaining-") + what, std::to_string(rest));
     headers.add(std::string("x-ratelimit-reset-") + what, seconds + "s");
   };
-  tell("requests", rule.limit.requests, left.requests);
-  tell("tokens", rule.limit.tokens, left.tokens);
+  tell("requests", rule.requests, left.requests);
+  tell("tokens", rule.tokens, left.tokens);
   return error;
 }
 
 }  // namespace
 
-RateRule::RateRule(const config::RateLimit& which, std::string_view whose) : limit(which), key(whose), bucket(which.by) {
+RateRule::RateRule(const config::RateLimit& limit, std::string_view key)
+    : requests(limit.requests),
+      tokens(limit.tokens),
+      concurrent(limit.concurrent),
+      per(limit.per),
+      wait(limit.wait),
+      fair(limit.fair) {
   // The same limit after a reload is the same bucket; one that was changed begins anew.
-  bucket.append("\n").append(key);
-  for (const std::int64_t part : {limit.requests, limit.tokens, limit.concurrent, std::int64_t{limit.per.count()}}) {
-    bucket.append("\n").append(std::to_string(part));
-  }
+  const Numbers numbers = {requests, tokens, concurrent, std::int64_t{per.count()}};
+  std::array<char, sizeof(Numbers)> bytes;
+  std::memcpy(bytes.data(), numbers.data(), bytes.size());
+  bucket.reserve(bytes.size() + limit.by.size() + 1 + key.size());
+  bucket.append(bytes.data(), bytes.size()).append(limit.by).append(1, '\n').append(key);
+}
+
+std::string RateRule::whose() const {
+  const std::string_view name = std::string_view(bucket).substr(sizeof(Numbers));
+  const std::size_t by_bytes = name.find('\n');
+  if (by_bytes == 0) return "all requests together";
+  return std::string(name.substr(0, by_bytes)) + " '" + std::string(name.substr(by_bytes + 1)) + "'";
 }
 
 std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row) {
@@ -144,8 +157,23 @@ void RateLimits::forget_idle(std::int64_t now_us) {
   std::erase_if(states_, [](const auto& entry) { return entry.second.running == 0 && entry.second.waiting.empty(); });
 }
 
+std::optional<RateLimits::Refusal> RateLimits::take_in_turn(const std::vector<RateRule>& rules,
+                                                            std::int64_t tokens, std::int64_t now_ms) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const auto found = states_.find(rules[i].bucket);
+    if (found != states_.end() && !found->second.waiting.empty()) return Refusal{i, 0, false};
+  }
+  return take_now(rules, tokens, now_ms);
+}
+
 std::optional<RateLimits::Refusal> RateLimits::take(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms) {
   const std::lock_guard lock(mutex_);
+  return take_now(rules, tokens, now_ms);
+}
+
+std::optional<RateLimits::Refusal> RateLimits::take_now(const std::vector<RateRule>& rules,
+                                                        std::int64_t tokens, std::int64_t now_ms) {
   const std::int64_t now_us = now_ms * 1000;
   std::optional<Refusal> refusal;
   const auto refuse = [&](std::size_t rule, std::int64_t us, bool concurrent) {
@@ -153,18 +181,18 @@ std::optional<RateLimits::Refusal> RateLimits::take(const std::vector<RateRule>&
     if (!refusal || mine.wait_ms > refusal->wait_ms) refusal = mine;
   };
   for (std::size_t i = 0; i < rules.size(); ++i) {
-    const config::RateLimit& limit = rules[i].limit;
-    const State& state = of(rules[i], now_us);
-    if (limit.concurrent >= 0 && state.running >= limit.concurrent) refuse(i, 0, true);
-    const std::int64_t us = room_us(rules[i], state.requests_us, state.tokens_us, tokens, now_us);
+    const RateRule& rule = rules[i];
+    const State& state = of(rule, now_us);
+    if (rule.concurrent >= 0 && state.running >= rule.concurrent) refuse(i, 0, true);
+    const std::int64_t us = room_us(rule, state.requests_us, state.tokens_us, tokens, now_us);
     if (us > 0) refuse(i, us, false);
   }
   if (refusal) return refusal;
   for (const RateRule& rule : rules) {
     State& state = of(rule, now_us);
     ++state.running;
-    if (rule.limit.requests > 0) state.requests_us = std::max(state.requests_us, now_us) + share_us(rule, 1, rule.limit.requests);
-    if (rule.limit.tokens > 0) state.tokens_us = std::max(state.tokens_us, now_us) + share_us(rule, tokens, rule.limit.tokens);
+    if (rule.requests > 0) state.requests_us = std::max(state.requests_us, now_us) + share_us(rule, 1, rule.requests);
+    if (rule.tokens > 0) state.tokens_us = std::max(state.tokens_us, now_us) + share_us(rule, tokens, rule.tokens);
   }
   return std::nullopt;
 }
@@ -175,8 +203,8 @@ void RateLimits::end(const std::vector<RateRule>& rules, std::int64_t tokens, st
   for (const RateRule& rule : rules) {
     State& state = of(rule, now_us);
     state.running = std::max<std::int64_t>(state.running - 1, 0);
-    if (rule.limit.tokens <= 0) continue;
-    const std::int64_t us = share_us(rule, std::abs(tokens), rule.limit.tokens);
+    if (rule.tokens <= 0) continue;
+    const std::int64_t us = share_us(rule, std::abs(tokens), rule.tokens);
     state.tokens_us = tokens < 0 ? state.tokens_us - us : std::max(state.tokens_us, now_us) + us;
   }
 }
@@ -187,7 +215,7 @@ std::optional<std::uint64_t> RateLimits::queue(const RateRule& rule, std::string
   if (state.waiting.size() >= kMostWaiting) return std::nullopt;
   Waiter waiter{next_ticket_++, digest::hash64(session), state.waiting.empty() ? 0 : state.waiting.front().turn};
   auto place = state.waiting.end();
-  if (rule.limit.fair) {
+  if (rule.fair) {
     for (const Waiter& other : state.waiting) {
       if (other.session == waiter.session) waiter.turn = other.turn + 1;
     }
@@ -216,8 +244,8 @@ RateLimits::Left RateLimits::left(const RateRule& rule, std::int64_t now_ms) con
   const State state = found == states_.end() ? State() : found->second;
   const std::int64_t now_us = now_ms * 1000;
   Left left;
-  if (rule.limit.requests >= 0) left.requests = left_of(rule, state.requests_us, rule.limit.requests, now_us);
-  if (rule.limit.tokens >= 0) left.tokens = left_of(rule, state.tokens_us, rule.limit.tokens, now_us);
+  if (rule.requests >= 0) left.requests = left_of(rule, state.requests_us, rule.requests, now_us);
+  if (rule.tokens >= 0) left.tokens = left_of(rule, state.tokens_us, rule.tokens, now_us);
   left.full_ms = std::max<std::int64_t>(std::max(state.requests_us, state.tokens_us) - now_us, 0) / 1000;
   return left;
 }
@@ -283,15 +311,15 @@ Task<Result<void>> pass_rate_limits(Worker& worker, Visit& visit, StopToken stop
     const std::int64_t now_ms = worker.loop.now_ms();
     std::optional<RateLimits::Refusal> refused;
     if (!ticket) {
-      const auto busy = std::find_if(rules.begin(), rules.end(), [&](const RateRule& rule) { return !limits.is_first(rule, 0); });
-      if (busy != rules.end()) refused = RateLimits::Refusal{static_cast<std::size_t>(busy - rules.begin()), 0, false};
-    } else if (!ticket->is_first()) {
+      refused = limits.take_in_turn(rules, tokens, now_ms);
+    } else if (ticket->is_first()) {
+      refused = limits.take(rules, tokens, now_ms);
+    } else {
       refused = RateLimits::Refusal{waits_for, 0, false};
     }
-    if (!refused) refused = limits.take(rules, tokens, now_ms);
     if (!refused) break;
     const RateRule& rule = rules[refused->rule];
-    const std::int64_t patience_ms = began_ms + rule.limit.wait.count() - now_ms;
+    const std::int64_t patience_ms = began_ms + rule.wait.count() - now_ms;
     const std::int64_t pause_ms = std::max<std::int64_t>(refused->wait_ms, kLookAgain.count());
     const bool hopeless = pause_ms > patience_ms;
     if (!hopeless && !ticket) {
@@ -313,8 +341,7 @@ std::optional<RateLease> take_beside(Worker& worker, const Visit& visit) {
   std::vector<RateRule> rules = visit.rate_lease.rules();
   if (rules.empty()) return RateLease();
   RateLimits& limits = worker.tallies.limits;
-  if (!std::all_of(rules.begin(), rules.end(), [&](const RateRule& rule) { return limits.is_first(rule, 0); })) return std::nullopt;
-  if (limits.take(rules, visit.estimated_input_tokens, worker.loop.now_ms())) return std::nullopt;
+  if (limits.take_in_turn(rules, visit.estimated_input_tokens, worker.loop.now_ms())) return std::nullopt;
   return RateLease(limits, std::move(rules), visit.estimated_input_tokens);
 }
 

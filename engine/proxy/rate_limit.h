@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -23,12 +24,15 @@ namespace ccrules::proxy {
 struct Worker;
 class Visit;
 
-/// One limit as it applies to one request.
+/// One limit as it applies to one request: what config::RateLimit says, and whose it is.
 struct RateRule {
-  RateRule(const config::RateLimit& which, std::string_view whose);
-  config::RateLimit limit;
-  std::string key;     ///< whose; empty: everybody's together
-  std::string bucket;  ///< what tells its state from others; worked out once, for it is looked up a dozen times
+  RateRule(const config::RateLimit& limit, std::string_view key);
+  /// "session 's-1'", "all requests together".
+  [[nodiscard]] std::string whose() const;
+  std::string bucket;  ///< what tells its state from others
+  std::int64_t requests, tokens, concurrent;
+  std::chrono::milliseconds per, wait;
+  bool fair;
 };
 /// The limits that a request falls under.
 std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row);
@@ -44,6 +48,9 @@ class RateLimits {
   };
   /// Takes one request of `tokens` from all rules or from none of them.
   std::optional<Refusal> take(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms);
+  /// The same for one that has not waited yet: refused, too, by the first rule that others wait for.
+  std::optional<Refusal> take_in_turn(const std::vector<RateRule>& rules, std::int64_t tokens,
+                                      std::int64_t now_ms);
   /// The request is over; `tokens` more than were taken (negative: fewer) were used.
   void end(const std::vector<RateRule>& rules, std::int64_t tokens, std::int64_t now_ms);
 
@@ -75,6 +82,8 @@ class RateLimits {
     std::int64_t running = 0;
     std::deque<Waiter> waiting;
   };
+  std::optional<Refusal> take_now(const std::vector<RateRule>& rules, std::int64_t tokens,
+                                  std::int64_t now_ms);
   State& of(const RateRule& rule, std::int64_t now_us);
   void forget_idle(std::int64_t now_us);
 

@@ -123,6 +123,23 @@ TEST_CASE("so many requests may be under way, and each that ends makes room") {
   CHECK_FALSE(limits.take(rules, 0, 0).has_value());
 }
 
+TEST_CASE("who has not waited yet takes nothing before those who wait, whatever room there is") {
+  RateLimits limits;
+  const std::vector<RateRule> rules = {rule("", "", 10), rule("user", "ann", 10)};
+  CHECK_FALSE(limits.take_in_turn(rules, 0, 0).has_value());
+  const auto ticket = limits.queue(rules[1], "s1");
+  REQUIRE(ticket.has_value());
+  const auto refused = limits.take_in_turn(rules, 0, 0);
+  REQUIRE(refused.has_value());
+  CHECK(refused->rule == 1);
+  CHECK(refused->wait_ms == 0);
+  CHECK_FALSE(refused->concurrent);
+  CHECK(limits.left(rules[0], 0).requests == 9);
+  CHECK_FALSE(limits.take(rules, 0, 0).has_value());  // the one whose turn it is
+  limits.leave_queue(rules[1], *ticket);
+  CHECK_FALSE(limits.take_in_turn(rules, 0, 0).has_value());
+}
+
 TEST_CASE("memory for limits is bounded, whatever clients call themselves") {
   RateLimits limits;
   for (int i = 0; i < 100'000; ++i) {
