@@ -304,7 +304,8 @@ class RequestReader {
   }
 
   struct RawPart {
-    std::string kind;  ///< the member that says what it is
+    std::string_view kind;   ///< the member that says what it is
+    std::string other_kind;  ///< the same, when it is none we know
     json::Text text;
     bool thought = false;
     std::string signature;
@@ -326,7 +327,7 @@ class RequestReader {
       if (key == "text") {
         CCR_TRY(text, member.text());
         raw.text = std::move(text);
-        if (raw.kind.empty()) raw.kind = key;
+        if (raw.kind.empty()) raw.kind = "text";
       } else if (key == "thought" && member.is(Type::kBool)) {
         CCR_TRY(thought, member.boolean());
         raw.thought = thought;
@@ -335,15 +336,16 @@ class RequestReader {
         raw.signature = std::move(signature);
       } else if (key == "inlineData" || key == "fileData") {
         CCR_CHECK(read_media(member, raw.media));
-        raw.kind = key;
+        raw.kind = key == "inlineData" ? "inlineData" : "fileData";
       } else if (key == "functionCall") {
         CCR_CHECK(read_call(member, raw.call));
-        raw.kind = key;
+        raw.kind = "functionCall";
       } else if (key == "functionResponse") {
         CCR_CHECK(read_response(member, raw));
-        raw.kind = key;
+        raw.kind = "functionResponse";
       } else if (key != "videoMetadata" && key != "partMetadata" && key != "mediaResolution") {
-        raw.kind = key;
+        raw.other_kind = key;
+        raw.kind = raw.other_kind;
       }
     }
     CCR_CHECK(part.done());
@@ -475,7 +477,7 @@ class RequestReader {
     bool is_plain = false;
     CCR_TRY(members, value.object());
     while (members.next()) {
-      const std::string key(members.key());
+      const std::string_view key = members.key();
       if (key == "id") {
         CCR_TRY(id, take_optional_string(members.value()));
         raw.result.call_id = std::move(id);

@@ -200,6 +200,20 @@ TEST_CASE("gemini: the outline finds what rules decide on, in either spelling of
   CHECK_FALSE(gemini_dialect().outline(R"({"contents":[],"contents":[]})").ok());
 }
 
+TEST_CASE("gemini: a part is what its member says in either spelling, whatever stands behind that") {
+  const auto request = gemini_dialect().read_request(
+      R"({"contents":[{"role":"user","parts":[{"inline_data":{"mime_type":"image/png","data":"AAAA"},"part_metadata":{}},)"
+      R"({"file_data":{"mime_type":"image/png","file_uri":"https://a/b"},"video_metadata":{}},{"executable_code":{"code":"1"},"thought_signature":"s"},)"
+      R"({"toolCall":{}}]}]})");
+  REQUIRE(request.ok());
+  const std::vector<chat::Block>& blocks = request->messages.at(0).blocks;
+  REQUIRE(blocks.size() == 4);
+  CHECK(std::get<chat::Image>(blocks[0].value).kind == chat::SourceKind::kBase64);
+  CHECK(std::get<chat::Image>(blocks[1].value).kind == chat::SourceKind::kUrl);
+  CHECK(std::get<chat::Opaque>(blocks[2].value).type == "executableCode");
+  CHECK(std::get<chat::Opaque>(blocks[3].value).type == "toolCall");
+}
+
 TEST_CASE("gemini: two spellings of one member are one member sent twice") {
   CHECK_FALSE(gemini_dialect().outline(R"({"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{},"generation_config":{}})").ok());
 }
