@@ -208,12 +208,29 @@ class InputWriter {
       if (is_blank(call.arguments_json)) {
         out_ += "\"{}\"";
       } else {
-        const bool tidy = !own_ && json::is_valid(call.arguments_json);
+        const bool tidy = !own_ && is_spaced(call.arguments_json) && json::is_valid(call.arguments_json);
         json::append_string(out_, tidy ? json::compact(call.arguments_json) : call.arguments_json);
       }
       append_extra(call.extra_json);
     }
     out_ += '}';
+  }
+
+  /// Whether JSON holds white space between its tokens; anything of what is not JSON.
+  static bool is_spaced(std::string_view json) {
+    for (std::size_t at = 0; at < json.size(); ++at) {
+      const char c = json[at];
+      if (c == ' ' || c == '\n' || c == '\r' || c == '\t') return true;
+      if (c != '"') continue;
+      for (bool escaped = true; escaped;) {
+        at = json.find('"', at + 1);
+        if (at == std::string_view::npos) return false;
+        std::size_t before = at;
+        while (json[before - 1] == '\\') --before;  // ends at the text's first quote
+        escaped = (at - before) % 2 == 1;
+      }
+    }
+    return false;
   }
 
   void write_opaque_item(const chat::Opaque& opaque) {

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/json.h"
 #include "dialect/dialect.h"
 #include "dialect/signature.h"
 #include "support/json_tree.h"
@@ -154,6 +155,23 @@ TEST_CASE("what a responses provider keeps is refused in words by the writers of
       REQUIRE_FALSE(out.ok());
       CHECK(out.error().http_status == 400);
     }
+  }
+}
+
+TEST_CASE("arguments of calls are sent without white space between their tokens, and with all that is inside their texts") {
+  for (const char* arguments : {R"({})", R"({ })", R"({"a":"b c"})", R"({"a": "b c"})", R"({"a":"b\" c"})", R"({"a":"b\\", "c":1})", R"({"a":"b\\\" c"})",
+                                R"({"a":[1,2]})", R"({"a":[1, 2]})", "{\"a\":\n1}", "{\"a\":\t1}", "{\"a\":1\r}", R"({"a":"\\\\ "})", R"({"":" ","\\":[" "]})"}) {
+    CAPTURE(arguments);
+    std::string call = R"({"type":"tool_use","id":"c1","name":"f","input":)" + std::string(arguments) + "}";
+    chat::LossNotes losses;
+    dialect::Capabilities target;
+    const std::string out = written(
+        R"({"model":"m","max_tokens":9,"messages":[{"role":"user","content":"u"},{"role":"assistant","content":[)" + call +
+            R"(]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c1","content":"r"}]}]})",
+        target, losses);
+    std::string wanted;
+    json::append_string(wanted, json::compact(arguments));
+    CHECK(out.find("\"arguments\":" + wanted) != std::string::npos);
   }
 }
 
