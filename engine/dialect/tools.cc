@@ -108,7 +108,7 @@ std::string unwrapped_arguments(std::string_view text) {
 }
 
 bool is_tool_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), is_name_char);
+  return !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), [](char c) { return is_name_char(c); });
 }
 
 std::string shortened_tool_name(std::string_view name) {

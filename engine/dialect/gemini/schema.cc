@@ -510,8 +510,6 @@ class FromOpenApi {
   std::vector<Edit> edits_;
 };
 
-bool is_small_letter(char c) { return c >= 'a' && c <= 'z'; }
-
 /// std::string_view's == calls a function.
 template <std::size_t kSize>
 bool equals(std::string_view key, const char (&word)[kSize]) {
@@ -525,7 +523,7 @@ bool may_differ(std::string_view key, const json::Value& value) {
     if (!value.is(Type::kString)) return false;
     const std::string_view literal = value.peek_raw();
     const std::string_view word = literal.substr(1, literal.size() - 2);
-    return !std::all_of(word.begin(), word.end(), is_small_letter);
+    return !std::all_of(word.begin(), word.end(), [](char c) { return c >= 'a' && c <= 'z'; });
   }
   if (key.starts_with("min") || key.starts_with("max")) return value.is(Type::kString);
   const bool is_other = equals(key, "nullable") || equals(key, "propertyOrdering") || equals(key, "property_ordering") ||
