@@ -11,6 +11,9 @@
 /// What the readers of several dialects do with the members of a request's objects.
 namespace ccrules::dialect {
 
+/// Messages for which room is set aside at once: large requests have some dozens, and each move is of a few hundred bytes.
+inline constexpr std::size_t kUsualItems = 32;
+
 /// Refuses the second copy of a member that decisions read: sent twice, two readers could see two different
 /// requests.
 template <std::size_t Count>

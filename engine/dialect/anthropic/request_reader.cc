@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "dialect/anthropic/parts.h"
+#include "dialect/members.h"
 #include "dialect/recalled_tools.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -146,6 +147,7 @@ class RequestReader {
 
   Result<void> read_messages(json::Value& value) {
     CCR_TRY(messages, value.array());
+    request_.messages.reserve(kUsualItems);
     while (messages.next()) CCR_CHECK(read_message(messages.value(), request_.messages.emplace_back()));
     return messages.done();
   }

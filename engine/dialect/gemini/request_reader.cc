@@ -46,7 +46,10 @@ class RequestReader {
   }
 
   Result<void> read_member(std::string_view key, json::Value& value) {
-    if (key == "contents") return each(value, [this](json::Value& turn) { return read_turn(turn); });
+    if (key == "contents") {
+      request_.messages.reserve(kUsualItems);
+      return each(value, [this](json::Value& turn) { return read_turn(turn); });
+    }
     if (value.is_null()) return {};
     if (key == "systemInstruction") return read_system(value);
     if (key == "tools") return read_tools(value);

@@ -160,6 +160,7 @@ class RequestReader {
 
   Result<void> read_messages(json::Value& value) {
     CCR_TRY(messages, value.array());
+    request_.messages.reserve(kUsualItems);
     while (messages.next()) {
       has_messages_ = true;
       CCR_CHECK(read_message(messages.value()));

@@ -346,6 +346,7 @@ class RequestReader {
 
   Result<void> read_messages(json::Value& value) {
     CCR_TRY(messages, value.array());
+    request_.messages.reserve(kUsualItems);
     while (messages.next()) {
       has_messages_ = true;
       Raw raw;

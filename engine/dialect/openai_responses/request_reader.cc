@@ -270,6 +270,7 @@ class RequestReader {
     }
     if (!value.is(Type::kArray)) return value.error("must be a string or an array of items");
     CCR_TRY(items, value.array());
+    request_.messages.reserve(kUsualItems);
     while (items.next()) {
       has_input_ = true;
       if (!items.value().is(Type::kObject)) return items.value().error("must be an object");
