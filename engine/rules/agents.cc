@@ -10,6 +10,7 @@
 #include "core/digest.h"
 #include "core/json.h"
 #include "core/json_escapes.h"
+#include "core/search.h"
 #include "core/text.h"
 
 namespace ccrules::rules {
@@ -224,7 +225,8 @@ std::string marker(const chat::Outline& outline, std::size_t edge) {
 std::string named_directory(std::string_view literal) {
   constexpr std::string_view kLabel = "orking directory:";
   constexpr std::size_t kPathBytes = 4096;
-  // memmem: prompts are long, and this runs for every request.
+  // Prompts are long, and this runs for every request.
+  if (!holds_rare(literal, kLabel)) return {};
   const void* found = memmem(literal.data(), literal.size(), kLabel.data(), kLabel.size());
   if (found == nullptr) return {};
   const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - literal.data());
