@@ -122,6 +122,21 @@ std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, c
   return nullptr;
 }
 
+/// Tools come with every request: they are hashed once, by each thread.
+digest::Hash128 tools_hash(const chat::Outline& outline, std::uint64_t seed) {
+  struct Known {
+    std::uint64_t number = 0;
+    std::uint64_t seed = 0;
+    digest::Hash128 hash;
+  };
+  thread_local std::array<Known, limits::kRecalled> known;
+  Known& place = known.at(outline.tools_number % known.size());
+  if (place.number != outline.tools_number || place.seed != seed) {
+    place = {outline.tools_number, seed, digest::hash128(outline.tools_json, seed)};
+  }
+  return place.hash;
+}
+
 }  // namespace
 
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
@@ -159,11 +174,19 @@ bool hangs_on_kept_state(Plan& plan) {
   return false;
 }
 
-digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed) {
+digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, const chat::Outline& outline,
+                          std::uint64_t seed) {
   Parts parts;
   parts.add(context);
   parts.add(dialect);
-  parts.add(digest::hash128(body, seed));
+  if (outline.tools_number == 0) {
+    parts.add(digest::hash128(body, seed));
+  } else {
+    const auto tools_at = static_cast<std::size_t>(outline.tools_json.data() - body.data());
+    parts.add(digest::hash128(body.substr(0, tools_at), seed));
+    parts.add(tools_hash(outline, seed));
+    parts.add(digest::hash128(body.substr(tools_at + outline.tools_json.size()), seed));
+  }
   return digest::hash128(parts.all(), seed);
 }
 

@@ -25,8 +25,10 @@ std::optional<std::string> context_of(const Worker& worker, const http::RequestH
 /// True with a conversation or a machine that the provider keeps: what is asked is not all in the request.
 bool hangs_on_kept_state(Plan& plan);
 
-/// The hash of a question in its words. The body is hashed by itself: it is long, and lies where it lies.
-digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed);
+/// The hash of a question in its words. The body is hashed by itself, for it is long, and lies where it lies; in it the tools by
+/// themselves where they are large. `outline` is of this body.
+digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, const chat::Outline& outline,
+                          std::uint64_t seed);
 
 /// One request as the cache sees it.
 struct Asked {
