@@ -394,10 +394,12 @@ class ResolveOp final : public RequestOp {
     }
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
-    request_ = new uv_getaddrinfo_t{};
-    request_->data = this;
+    request_ = new Lookup{};
+    request_->raw.data = this;
+    request_->running = &loop_.lookups();
     const auto done = [](uv_getaddrinfo_t* finished, int status, addrinfo* list) {
-      const std::unique_ptr<uv_getaddrinfo_t> freed(finished);
+      const std::unique_ptr<Lookup> freed(reinterpret_cast<Lookup*>(finished));
+      --*freed->running;
       auto* self = static_cast<ResolveOp*>(finished->data);
       if (self != nullptr) {
         for (const addrinfo* one = list; one != nullptr; one = one->ai_next) {
@@ -409,8 +411,12 @@ class ResolveOp final : public RequestOp {
       uv_freeaddrinfo(list);
       if (self != nullptr) self->finish(status);
     };
-    status_ = uv_getaddrinfo(loop_.raw(), request_, done, host_.c_str(), nullptr, &hints);
-    if (status_ != 0) delete std::exchange(request_, nullptr);
+    status_ = uv_getaddrinfo(loop_.raw(), &request_->raw, done, host_.c_str(), nullptr, &hints);
+    if (status_ == 0) {
+      ++loop_.lookups();
+    } else {
+      delete std::exchange(request_, nullptr);
+    }
     return status_ != 0;
   }
   void await_suspend(std::coroutine_handle<> waiter) noexcept { wait(waiter); }
@@ -420,12 +426,17 @@ class ResolveOp final : public RequestOp {
 
  private:
   void abandon() noexcept override {
-    request_->data = nullptr;
-    uv_cancel(reinterpret_cast<uv_req_t*>(request_));
+    request_->raw.data = nullptr;
+    uv_cancel(reinterpret_cast<uv_req_t*>(&request_->raw));  // one that runs already goes on, and nobody waits for it
     request_ = nullptr;
   }
+
+  struct Lookup {
+    uv_getaddrinfo_t raw{};
+    int* running = nullptr;  ///< of its loop
+  };
   const std::string& host_;
-  uv_getaddrinfo_t* request_ = nullptr;
+  Lookup* request_ = nullptr;
 };
 
 Address make_address(std::string_view bytes, std::uint16_t port) {

@@ -26,6 +26,18 @@ struct UvLoop::Impl {
   std::mutex mutex;  ///< guards `posted` and `stopping`
   std::vector<std::function<void()>> posted;
   bool stopping = false;
+  int lookups = 0;
+  int offloaded = 0;  ///< pieces of work that are on the pool
+
+  /// Loops that a lookup still refers to; they stay.
+  struct Left {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Impl>> loops;
+  };
+  static Left& left() {
+    static auto* const left = new Left();  // at exit too, another thread may use what is in it
+    return *left;
+  }
 
   void arm(std::int64_t due_ms) noexcept {
     const std::int64_t now = static_cast<std::int64_t>(uv_now(&loop));
@@ -76,8 +88,20 @@ UvLoop::~UvLoop() {
   uv_close(reinterpret_cast<uv_handle_t*>(&impl.wake), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&impl.before_wait), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&impl.after_wait), nullptr);
-  uv_run(&impl.loop, UV_RUN_DEFAULT);  // lets handles that were closed finish
+  while (impl.offloaded > 0) uv_run(&impl.loop, UV_RUN_ONCE);  // it uses memory that is about to go
+  // Lets handles that were closed finish.
+  uv_run(&impl.loop, impl.lookups > 0 ? UV_RUN_NOWAIT : UV_RUN_DEFAULT);
+  if (impl.lookups > 0) {
+    const std::lock_guard lock(Impl::left().mutex);
+    Impl::left().loops.push_back(std::move(impl_));
+    return;
+  }
   CCR_ASSERT(uv_loop_close(&impl.loop) == 0);
+}
+
+bool UvLoop::leaves_lookups() noexcept {
+  const std::lock_guard lock(Impl::left().mutex);
+  return !Impl::left().loops.empty();
 }
 
 std::int64_t UvLoop::now_ms() const noexcept {
@@ -95,6 +119,9 @@ uv_loop_s* UvLoop::raw() noexcept {
 Turn& UvLoop::turn() noexcept {
   return impl_->turn;
 }
+int& UvLoop::lookups() noexcept {
+  return impl_->lookups;
+}
 char* UvLoop::read_buffer() noexcept {
   return impl_->read_buffer.get();
 }
@@ -103,6 +130,7 @@ namespace {
 
 struct PoolWork {
   uv_work_t request{};
+  int* count = nullptr;  // of the loop
   std::function<void()> work, done;
 };
 
@@ -113,10 +141,13 @@ void UvLoop::offload(std::function<void()> work, std::function<void()> done) {
   item->work = std::move(work);
   item->done = std::move(done);
   item->request.data = item.get();
+  item->count = &impl_->offloaded;
+  ++impl_->offloaded;
   const int queued = uv_queue_work(
       &impl_->loop, &item->request, [](uv_work_t* request) { static_cast<PoolWork*>(request->data)->work(); },
       [](uv_work_t* request, int) {
         const std::unique_ptr<PoolWork> finished(static_cast<PoolWork*>(request->data));
+        --*finished->count;
         finished->done();
       });
   CCR_ASSERT(queued == 0);  // only a missing callback is refused

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "async/uv_loop.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/paint.h"
@@ -65,8 +66,10 @@ int run(int argc, char** argv) {
         .columns = terminal_columns()};
   const int code = run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), io);
   std::cout.flush();
-  if (!std::cout) return static_cast<int>(Exit::kFailed);  // a full disk must not look like success
-  return code;
+  const int told = std::cout ? code : static_cast<int>(Exit::kFailed);  // a full disk must not look like success
+  if (!UvLoop::leaves_lookups()) return told;
+  std::cerr.flush();
+  ::_exit(told);
 }
 
 }  // namespace ccrules::cli

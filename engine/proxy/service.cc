@@ -215,7 +215,7 @@ class Service final : public Control {
       drain();
     } else {
       log::warn("stopping now; running requests are cut");
-      for (const auto& worker : workers_) worker->shutdown();
+      cut();
     }
   }
 
@@ -226,6 +226,29 @@ class Service final : public Control {
     listener_->close();
     for (const auto& worker : workers_) worker->drain();
     drain_timer_.start(loop_.timers(), limits::kDrainTime);
+  }
+
+  /// Ends what still runs.
+  void cut() {
+    constexpr std::chrono::seconds kLeaveTime{5};
+    for (const auto& worker : workers_) worker->shutdown();
+    leave_timer_.start(loop_.timers(), kLeaveTime);
+  }
+
+  /// Requests that do not end when they are cut wait for the pool, where nothing can be interrupted: the process goes without them.
+  /// What they may have cost is in the ledger's file of holds, as after a crash.
+  [[noreturn]] void leave() {
+    log::warn("some requests did not end when they were cut; they are left where they are");
+    if (cache_file_) cache_file_->settle();
+    if (ledger_) {
+      const auto give_up = std::chrono::steady_clock::now() + limits::kLedgerCloseTime;
+      ledger_->flush();
+      while (ledger_->in_trouble() && std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::sleep_for(limits::kLedgerRetryFirst);
+        ledger_->flush();
+      }
+    }
+    ::_exit(0);
   }
 
   /// Somebody wants configuration and rules read again.
@@ -350,13 +373,17 @@ class Service final : public Control {
 
   struct DrainTimer : Timer {
     explicit DrainTimer(Service& service)
-        : Timer([](Timer& timer) noexcept {
-            for (const auto& worker : static_cast<DrainTimer&>(timer).owner.workers_) worker->shutdown();
-          }),
-          owner(service) {}
+        : Timer([](Timer& timer) noexcept { static_cast<DrainTimer&>(timer).owner.cut(); }), owner(service) {}
     Service& owner;
   };
   DrainTimer drain_timer_{*this};
+
+  struct LeaveTimer : Timer {
+    explicit LeaveTimer(Service& service)
+        : Timer([](Timer& timer) noexcept { static_cast<LeaveTimer&>(timer).owner.leave(); }), owner(service) {}
+    Service& owner;
+  };
+  LeaveTimer leave_timer_{*this};
 
   struct WatchTimer : Timer {
     explicit WatchTimer(Service& service)
