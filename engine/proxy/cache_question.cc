@@ -36,6 +36,7 @@ class Parts {
 
  private:
   void put(const void* bytes, std::size_t size) {
+    if (size == 0) return;  // nobody knows where nothing stands
     if (more_.empty() && size <= few_.size() - few_bytes_) {
       std::memcpy(few_.data() + few_bytes_, bytes, size);
       few_bytes_ += size;
