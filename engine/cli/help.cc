@@ -138,7 +138,7 @@ void print_command(std::ostream& out, const Paint& paint, const Command& command
   print_flags(out, paint, flags);
   if (command.examples.empty()) return;
   out << "\n" << paint.bold("examples:") << "\n";
-  Table examples({Table::Align::kLeft, Table::Align::kLeft});
+  Table examples({Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
   for (const Example& example : command.examples) examples.row({paint.cyan(example.line), example.says});
   examples.print(out, "  ");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 namespace ccrules::cli {
 namespace {
@@ -13,6 +14,11 @@ bool colour_wanted(const Io& io, bool terminal) {
   if (no_color != io.environment.end() && !no_color->second.empty()) return false;
   const auto term = io.environment.find("TERM");
   return term == io.environment.end() || term->second != "dumb";
+}
+
+/// Whether a byte of UTF-8 belongs to the code point before it.
+bool continues(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
 /// Marks that turn the direction of the text behind them: U+202A to U+202E and U+2066 to U+2069.
@@ -37,6 +43,30 @@ std::string plain_cell(std::string_view cell) {
     begin = at + colour->size();
   }
   return out += plain_text(cell.substr(begin));
+}
+
+/// A cell of at most kCellColumns columns, by its beginning and its end: of long names, such as folders, both tell them apart.
+std::string clipped(std::string cell) {
+  constexpr std::size_t kCellColumns = 60;
+  constexpr std::size_t kBegin = kCellColumns / 2;
+  const std::size_t width = width_of(cell);
+  if (width <= kCellColumns) return cell;
+  const std::size_t end = width - (kCellColumns - kBegin - 1);
+  std::string out;
+  std::size_t column = 0;
+  for (std::size_t at = 0; at < cell.size();) {
+    const std::size_t begin = at++;
+    if (cell[begin] == '\x1b') {
+      at = cell.find('m', begin) + 1;
+      out.append(cell, begin, at - begin);
+      continue;
+    }
+    while (at < cell.size() && continues(cell[at])) ++at;
+    if (column == kBegin) out += "…";
+    if (column < kBegin || column >= end) out.append(cell, begin, at - begin);
+    ++column;
+  }
+  return out;
 }
 
 }  // namespace
@@ -82,8 +112,7 @@ std::size_t width_of(std::string_view text) {
       while (i < text.size() && text[i] != 'm') ++i;
       continue;
     }
-    const bool continuation = (static_cast<unsigned char>(text[i]) & 0xC0U) == 0x80U;
-    if (!continuation) ++width;
+    if (!continues(text[i])) ++width;
   }
   return width;
 }
@@ -103,7 +132,11 @@ std::string pad_left(std::string_view text, std::size_t width) {
 void Table::print(std::ostream& out, std::string_view indent) const {
   // What stands in tables often comes from clients and providers.
   std::vector<std::vector<std::string>> rows = rows_;
-  for (auto& row : rows) std::transform(row.begin(), row.end(), row.begin(), plain_cell);
+  for (auto& row : rows) {
+    std::transform(row.begin(), row.end(), row.begin(), plain_cell);
+    if (long_ == Long::kWhole) continue;
+    for (std::size_t i = 0; i + 1 < columns_.size() && i < row.size(); ++i) row[i] = clipped(std::move(row[i]));
+  }
   std::vector<std::size_t> widths(columns_.size(), 0);
   for (const auto& row : rows) {
     for (std::size_t i = 0; i < row.size() && i < widths.size(); ++i)

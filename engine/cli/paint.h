@@ -47,13 +47,19 @@ std::string pad_left(std::string_view text, std::size_t width);
 class Table {
  public:
   enum class Align : std::uint8_t { kLeft, kRight };
-  explicit Table(std::vector<Align> columns) : columns_(std::move(columns)) {}
+  /// What becomes of a cell of more than 60 columns that is not in the last column.
+  enum class Long : std::uint8_t {
+    kClipped,  ///< an ellipsis takes the place of its middle: names from elsewhere
+    kWhole     ///< it stays as it is, and pushes the next column aside
+  };
+  explicit Table(std::vector<Align> columns, Long cells = Long::kClipped) : columns_(std::move(columns)), long_(cells) {}
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   [[nodiscard]] bool empty() const { return rows_.empty(); }
   void print(std::ostream& out, std::string_view indent = {}) const;
 
  private:
   std::vector<Align> columns_;
+  Long long_;
   std::vector<std::vector<std::string>> rows_;
 };
 

@@ -75,7 +75,7 @@ class Printer {
 
   void coverage(const rules::CoverageReport& report) {
     io_.out << paint_.bold("coverage") << "\n";
-    Table table({Table::Align::kLeft, Table::Align::kRight, Table::Align::kRight, Table::Align::kRight});
+    Table table({Table::Align::kLeft, Table::Align::kRight, Table::Align::kRight, Table::Align::kRight}, Table::Long::kWhole);
     table.row({"", paint_.dim("rules"), paint_.dim("outcomes"), paint_.dim("lines")});
     for (const auto& file : report.files) {
       table.row({shown_path(io_, file.file), count(file.rules), count(file.outcomes), count(file.lines)});
@@ -85,7 +85,7 @@ class Printer {
     }
     table.print(io_.out, "  ");
     if (!report.gaps.empty()) io_.out << "\n";
-    Table gaps({Table::Align::kLeft, Table::Align::kLeft});
+    Table gaps({Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
     for (const rules::CoverageGap& gap : report.gaps) {
       gaps.row({paint_.dim(place(io_, gap.file, gap.at)), paint_.yellow(gap.text)});
     }

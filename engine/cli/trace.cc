@@ -48,7 +48,7 @@ void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, cons
     out << indent << paint.bold("rules") << "\n";
     // A rule that does not match is the usual thing: no alarming mark for it.
     const std::string miss = paint.dim(width_of(marks.yes) == 1 ? "·" : "-   ");
-    Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
+    Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
     for (const rules::RuleTrace& rule : trace.rules) {
       const std::string& mark = !rule.error.empty() ? marks.no : rule.matched ? marks.yes : miss;
       table.row({mark, rule.matched ? rule.rule : paint.dim(rule.rule), paint.dim(rule.where),
@@ -59,13 +59,13 @@ void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, cons
   }
   if (trace.rule_set != nullptr && !trace.rule_set->overrides.empty()) {
     out << indent << paint.bold("switched off") << "\n";
-    Table table({Table::Align::kLeft, Table::Align::kLeft});
+    Table table({Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
     for (const rules::OverrideRef& rule : trace.rule_set->overrides) table.row({rule.rule, paint.dim("by " + rule.where)});
     table.print(out, inner);
   }
   if (!trace.claims.empty()) {
     out << indent << paint.bold("claims") << "\n";
-    Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft});
+    Table table({Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
     for (const rules::Claim& claim : trace.claims) {
       const std::string note = claim.shadowed ? "  (shadowed)" : "";
       table.row({claim.shadowed ? paint.dim(claim.slot) : paint.cyan(claim.slot),
@@ -76,7 +76,7 @@ void print_trace(std::ostream& out, const Paint& paint, const Marks& marks, cons
   }
   if (!trace.facts_read.empty()) {
     out << indent << paint.bold("facts read") << "\n";
-    Table table({Table::Align::kLeft, Table::Align::kLeft});
+    Table table({Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
     for (const auto& [name, value] : trace.facts_read) table.row({name, value});
     table.print(out, inner);
   }

@@ -26,6 +26,30 @@ TEST_CASE("a table shows what a terminal would obey as '?', but for its own colo
   CHECK(out.str() == "\x1b[1ma?]0;title?\x1b[0m  b?[2J??c\nd??31m       e???f\n");
 }
 
+TEST_CASE("a long name does not push the other columns aside: its beginning and its end are shown, but in the last column") {
+  const Paint colour(true);
+  const std::string thirty = "/home/me/a-folder-with-a-name/";
+  const std::string wide = "é" + std::string(28, 'x') + "é";
+  Table table({Table::Align::kLeft, Table::Align::kRight, Table::Align::kLeft});
+  table.row({thirty + thirty, "1", "-"});
+  table.row({thirty + std::string(500, 'x') + thirty, "2", thirty + thirty + thirty});
+  table.row({colour.red(wide + wide + wide), "3", "-"});
+  std::ostringstream out;
+  table.print(out);
+  CHECK(out.str() == thirty + thirty + "  1  -\n" +                                                //
+                         thirty + "…" + thirty.substr(1) + "  2  " + thirty + thirty + thirty + "\n" +  //
+                         "\x1b[31m" + wide + "…" + wide.substr(2) + "\x1b[0m  3  -\n");
+}
+
+TEST_CASE("a table of what has to be copied stays whole") {
+  const std::string command = "ccrules " + std::string(100, 'x');
+  Table table({Table::Align::kLeft, Table::Align::kLeft}, Table::Long::kWhole);
+  table.row({command, "-"});
+  std::ostringstream out;
+  table.print(out);
+  CHECK(out.str() == command + "  -\n");
+}
+
 TEST_CASE("a table leaves no blanks at the end of a line") {
   Table table({Table::Align::kLeft, Table::Align::kLeft});
   table.row({"a", "long"});
