@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "core/limits.h"
 #include "core/text.h"
 
 namespace ccrules::config {
@@ -9,18 +10,15 @@ namespace {
 
 /// A key, a certificate: a file whose end is known, and not far.
 Result<std::string> read_value(const std::string& path, const Files& files) {
-  constexpr std::uint64_t kMostBytes = 256 * 1024;
-  std::error_code failed;
-  const std::filesystem::path real = std::filesystem::weakly_canonical(path, failed);  // Files looks at a link, not at what it names
-  const Files::Entry entry = files.look(failed ? path : real.string());
+  const Files::Entry entry = files.look(files.behind_links(path));
   const bool is_pipe = entry.kind == Files::Kind::kNone && files.exists(path);  // of /proc/self/fd
   if (is_pipe || entry.kind == Files::Kind::kOther) return bad_request("cannot read " + path + ": it is no plain file");
   const auto too_large = [&path] {
-    return bad_request("cannot read " + path + ": it has more than " + std::to_string(kMostBytes) + " bytes");
+    return bad_request("cannot read " + path + ": it has more than " + std::to_string(limits::kConfigValueBytes) + " bytes");
   };
-  if (entry.bytes > kMostBytes) return too_large();
+  if (entry.bytes > limits::kConfigValueBytes) return too_large();
   Result<std::string> text = files.read(path);
-  if (text.ok() && text->size() > kMostBytes) return too_large();
+  if (text.ok() && text->size() > limits::kConfigValueBytes) return too_large();
   return text;
 }
 

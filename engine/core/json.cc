@@ -137,6 +137,7 @@ class Reader {
     passed_.clear();
     spelling_.reset();
     lends_ = false;
+    is_first_reading_ = true;
     go_to_start(unread == Escapes::kChecked);
     if (size_ == 0) return malformed("is empty");
     if (!parser_ || parser_->capacity() < size_) {
@@ -175,6 +176,7 @@ class Reader {
     if (checked && !spelling_) spelling_ = spelling_of(text_, text_ + size_);
     const bool check_escapes = checked && spelling_ == Spelling::kOther;
     if (check_escapes && !check_escapes_) known_.clear();
+    is_first_reading_ = at_ == 0 && known_.empty();
     go_to_start(check_escapes);
   }
 
@@ -201,19 +203,21 @@ class Reader {
     if (size < least || size > most) return std::nullopt;
     Passage passage;
     passage.bytes_ = text().substr(offset(index), size);
-    passage.number_ = known_bytes(index).number;
-    if (passage.number_ == 0) {
-      passage.number_ = ++last_passage;
-      passed_.push_back({index, passage.number_, size});
+    const Passed* known = passed(index);
+    if (known == nullptr) {
+      // What an earlier reading has seen is jumped over, and shows no names.
+      const bool perhaps_seen = is_first_reading_ ? sightings_ > sightings_before_member_ : !watched_.empty();
+      known = &passed_.emplace_back(Passed{index, ++last_passage, size, perhaps_seen});
     }
+    passage.number_ = known->number;
+    passage.saw_watched_ = known->saw_watched;
     passage.structurals_ = at_ - index;
     passage.depth_ = depth_;
     passage.escapes_checked_ = check_escapes_;
     passage.watched_ = watched_;
-    passage.saw_watched_ = sightings_ > sightings_before_member_;
     const auto starts_before = [](const Known& one, std::uint32_t at) { return one.begin < at; };
     const auto first = std::lower_bound(known_.begin(), known_.end(), index, starts_before);
-    for (auto one = first; one != known_.end(); ++one) {
+    for (auto one = first; one != known_.end() && one->begin < at_; ++one) {
       if (one->end != 0) passage.known_.push_back({one->begin - index, one->end - index});
     }
     return passage;
@@ -223,11 +227,11 @@ class Reader {
     const std::string_view bytes = passage.bytes_;
     if (failed() || at_ != index || place_ != Place::kAtValue || size_ - offset(index) < bytes.size()) return false;
     if (depth_ != passage.depth_ || watched_ != passage.watched_ || (check_escapes_ && !passage.escapes_checked_)) return false;
-    if (const std::uint64_t number = known_bytes(index).number; number != 0) {
-      if (number != passage.number_) return false;
+    if (const Passed* known = passed(index)) {
+      if (known->number != passage.number_) return false;
     } else {
       if (!are_here(index, bytes)) return false;
-      passed_.push_back({index, passage.number_, bytes.size()});
+      passed_.push_back({index, passage.number_, bytes.size(), passage.saw_watched_});
     }
     if (passage.saw_watched_) ++sightings_;
     if (known_.empty() || known_.back().begin < index) {
@@ -239,10 +243,8 @@ class Reader {
   }
 
   [[nodiscard]] Value::Known known_bytes(std::uint32_t index) const {
-    for (const Passed& one : passed_) {
-      if (one.begin == index) return {one.number, text().substr(offset(index), one.size)};
-    }
-    return {};
+    const Passed* known = passed(index);
+    return known != nullptr ? Value::Known{known->number, text().substr(offset(index), known->size)} : Value::Known();
   }
 
   /// Gives back what a huge document needed.
@@ -500,7 +502,15 @@ class Reader {
     std::uint32_t begin;
     std::uint64_t number;
     std::size_t size;
+    bool saw_watched;
   };
+
+  [[nodiscard]] const Passed* passed(std::uint32_t index) const {
+    for (const Passed& one : passed_) {
+      if (one.begin == index) return &one;
+    }
+    return nullptr;
+  }
 
   [[nodiscard]] bool are_here(std::uint32_t index, std::string_view bytes) const {
     // What is not the same mostly begins alike: its end is another one.
@@ -666,6 +676,7 @@ class Reader {
   Place place_ = Place::kAtValue;
   bool check_escapes_ = true;
   bool lends_ = false;
+  bool is_first_reading_ = true;  ///< nothing is known of the text
   std::optional<Spelling> spelling_;  ///< of the whole text, its literals' quotes aside; once somebody wanted escapes checked
   std::array<bool, limits::kJsonDepth + 1> is_object_{};
   std::vector<Known> known_;  ///< in the order of the text: a second reading jumps over those that it does not want either

@@ -166,7 +166,7 @@ const char* over_usual_anywhere(const char* const begin, const char* end) {
 /// Marks more than mark_unusual() does but for E2, with half the work: the letters of the most frequent escapes differ in their low
 /// halves, so that one look-up finds for each byte the letter that it would have to be. `all` gathers the bytes themselves.
 [[gnu::target("avx2"), gnu::always_inline]] inline void mark_rare(__m256i& found, __m256i& all, const char* from) {
-  const __m256i letters = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 0, '"', 0, 't', 0, 'f', 0, 0, 0, 0, 0, '\\', 0, 'n', 0));
+  const __m256i letters = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 0, '"', 0, 't', 0, 0, 0, 0, 0, 0, 0, '\\', 0, 'n', 0));
   const __m256i before = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from - 1));
   const __m256i here = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   const __m256i is_letter = _mm256_cmpeq_epi8(here, _mm256_shuffle_epi8(letters, here));

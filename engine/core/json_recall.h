@@ -31,7 +31,7 @@ class Recall {
   /// `value` has just been read or passed over, and this is what it said to a reader of this kind, a name that lives for ever. What
   /// is too small to be worth it is not kept.
   void keep(const Value& value, std::string_view kind, Found found) {
-    std::optional<Passage> passage = value.passage(kLeastBytes, limits::kRecalledBytes);
+    std::optional<Passage> passage = value.passage(limits::kRecalledLeastBytes, limits::kRecalledBytes);
     if (!passage) return;
     next_ = (next_ + 1) % kept_.size();
     last_ = next_;
@@ -44,8 +44,6 @@ class Recall {
     std::string_view kind;
     Found found;
   };
-  static constexpr std::size_t kLeastBytes = 1024;  ///< Less is read as fast as it is looked up.
-
   std::array<std::optional<Kept>, limits::kRecalled> kept_;
   std::size_t last_ = 0;  ///< the one that was asked for last
   std::size_t next_ = 0;

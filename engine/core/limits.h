@@ -51,6 +51,7 @@ inline constexpr auto kLingerMostTime = 15s;   ///< The same for a client that k
 inline constexpr std::size_t kSwallowBytes =
     256 * 1024;                           ///< An unread body this small is read off to keep the connection.
 inline constexpr auto kDrainTime = 600s;  ///< SIGTERM: running streams may finish for so long.
+inline constexpr auto kLeaveTime = 5s;    ///< After that: how long what has been cut may take to end.
 
 // --- upstream
 inline constexpr auto kConnectTime = 5s;
@@ -72,6 +73,7 @@ inline constexpr std::size_t kZoneFileBytes = 256 * 1024;  ///< A compiled time 
 inline constexpr std::size_t kJsonDepth = 128;             ///< Nesting of any JSON from outside.
 inline constexpr std::size_t kRecalled = 8;                ///< Large containers of earlier bodies that a worker knows again,
 inline constexpr std::size_t kRecalledBytes = 256 * 1024;  ///< each of at most this size: tools, which come with every request.
+inline constexpr std::size_t kRecalledLeastBytes = 1024;   ///< Less is read as fast. The cache's file hangs on both: its kVersion.
 inline constexpr std::size_t kSseEventBytes =
     16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes =
@@ -106,6 +108,7 @@ inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;  ///< Longest string a
 inline constexpr std::size_t kLuaSort = 10000;             ///< Most items of table.sort and pairs.
 inline constexpr int kLuaUnpack = 250;                     ///< Most results of unpack.
 inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
+inline constexpr std::size_t kConfigValueBytes = 256 * 1024;  ///< A file that ${file:...} names: a key, a certificate.
 inline constexpr std::size_t kRuleTreeNodes = 20000;  ///< Values in the table of one rule.
 inline constexpr std::size_t kRuleTreeDepth = 24;     ///< Nesting of the table of one rule.
 inline constexpr std::size_t kRules = 5000;           ///< Rules of one file.

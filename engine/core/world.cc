@@ -64,6 +64,11 @@ class SystemFiles final : public Files {
     std::sort(names.begin(), names.end());
     return names;
   }
+  [[nodiscard]] std::string behind_links(const std::string& path) const override {
+    std::error_code failed;
+    const std::filesystem::path real = std::filesystem::weakly_canonical(path, failed);
+    return failed ? path : real.string();
+  }
   [[nodiscard]] Entry look(const std::string& path) const override {
     std::error_code failed;
     switch (std::filesystem::symlink_status(path, failed).type()) {

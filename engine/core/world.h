@@ -41,6 +41,8 @@ class Files {
     Kind kind = Kind::kNone;  ///< of the path itself: links are not followed
     std::uint64_t bytes = 0;  ///< of a file, as far as it is known
   };
+  /// Where the path leads when its links are followed; the path itself when that cannot be told.
+  [[nodiscard]] virtual std::string behind_links(const std::string& path) const { return path; }
   [[nodiscard]] virtual Entry look(const std::string& path) const {
     if (!list(path).empty()) return {Kind::kFolder, 0};
     return {exists(path) ? Kind::kFile : Kind::kNone, 0};

@@ -50,7 +50,7 @@ class HoldFile {
   /// over leaves out requests that have their rows.
   void release_written(std::span<const Record> rows);
   /// Clears the slots that are free since before the last call, for a time without requests. True when some
-  /// are left for the next call.
+  /// are left for the next call. One thread at a time.
   bool clear_idle();
 
   /// What a process that is gone has left.

@@ -40,7 +40,7 @@ void Spend::forget_some(std::size_t scope) {
     return std::pair(a->second.sum.number[kMonthIndex], a->second.sum.nanousd[kMonthIndex]) <
            std::pair(b->second.sum.number[kMonthIndex], b->second.sum.nanousd[kMonthIndex]);
   });
-  forgot_[scope] = true;  // first: whoever is not told so may count on what is still there
+  forgot_[scope] = true;
   for (auto at = from.begin(); at != tenth; ++at) sums.erase(*at);
 }
 
@@ -93,7 +93,7 @@ std::int64_t Spend::left_nanousd(const Cap& cap, std::int64_t wall_us) const {
 const Cap* Spend::without_room(const std::vector<Cap>& caps, std::int64_t nanousd,
                                std::int64_t wall_us) const {
   const auto found =
-      std::find_if(caps.begin(), caps.end(), [&](const Cap& cap) { return left(cap, wall_us) < nanousd; });
+      std::find_if(caps.begin(), caps.end(), [&](const Cap& cap) { return nanousd > 0 && left(cap, wall_us) < nanousd; });
   return found == caps.end() ? nullptr : &*found;
 }
 

@@ -323,7 +323,7 @@ Result<Reservation> reserve(ledger::Spend& spend, const std::vector<ledger::Cap>
     return no_money("a hard budget applies to this request and its price is not known; set `prices` for the model in ccrules.json");
   }
   if (const auto cap = spend.reserve(caps, *worst_nanousd, wall_us)) {
-    return no_room(spend.calendar(), *cap, *worst_nanousd > cap->nanousd, wall_us, headers);
+    return no_room(spend.calendar(), *cap, cap->nanousd == 0 || *worst_nanousd > cap->nanousd, wall_us, headers);
   }
   return Reservation(spend, caps, *worst_nanousd);
 }

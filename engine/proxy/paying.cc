@@ -143,6 +143,27 @@ Task<Result<void>> keep(Worker& worker, Visit& visit) {
   co_return Result<void>();
 }
 
+/// Reserves the worst case under all caps.
+Task<Result<void>> set_aside(Worker& worker, Visit& visit, const Plan& plan, const std::vector<ledger::Cap>& caps) {
+  constexpr std::int64_t kMuch = 4;  // a quarter of what is left: looked at more closely
+  const config::Snapshot& config = *visit.policy->config;
+  ledger::Spend& spend = worker.tallies.spend;
+  const rules::Decision& decision = plan.decision;
+  auto worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
+  const std::int64_t much = std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;
+  if (worst && spend.reserve_amply(caps, *worst, much, visit.row.at_us)) {
+    visit.reservation = Reservation(spend, caps, *worst);
+    co_return Result<void>();
+  }
+  if (worst) {
+    co_await look_closely(worker, visit, plan);
+    worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
+  }
+  CCR_CO_TRY(reservation, reserve(spend, caps, worst, visit.row.at_us, visit.more_headers));
+  visit.reservation = std::move(reservation);
+  co_return Result<void>();
+}
+
 }  // namespace
 
 std::string fingerprint(const http::RequestHead& head, const config::Listen& listen) {
@@ -159,7 +180,7 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
 }
 
 Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
-  constexpr std::int64_t kMuch = 4;  // a quarter of what is left: looked at more closely
+  constexpr int kTries = 3;
   const config::Snapshot& config = *visit.policy->config;
   if (config.budgets.empty()) co_return Result<void>();
   visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
@@ -173,25 +194,19 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
     co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
   }
-  for (const ledger::Cap& cap : caps) {
-    if (!spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
-  }
+  const auto all_remembered = [&spend, &caps] {
+    return std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.remembers(cap); });
+  };
   visit.most_billed = most_billed(plan);
-  const rules::Decision& decision = plan.decision;
-  auto worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
-  const std::int64_t much =
-      std::min(worst.value_or(0), std::numeric_limits<std::int64_t>::max() / kMuch) * kMuch;
-  if (worst && spend.reserve_amply(caps, *worst, much, visit.row.at_us)) {
-    visit.reservation = Reservation(spend, caps, *worst);
-    co_return co_await keep(worker, visit);
+  for (int tries = 0; tries < kTries; ++tries) {
+    for (const ledger::Cap& cap : caps) {
+      if (!spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
+    }
+    CCR_CO_CHECK(co_await set_aside(worker, visit, plan, caps));
+    if (all_remembered()) co_return co_await keep(worker, visit);
+    visit.reservation = Reservation();  // another thread has forgotten what was spent, for the sake of other keys
   }
-  if (worst) {
-    co_await look_closely(worker, visit, plan);
-    worst = worst_case_nanousd(decision.targets, decision, plan.outline, visit.most_billed, config);
-  }
-  CCR_CO_TRY(reservation, reserve(spend, caps, worst, visit.row.at_us, visit.more_headers));
-  visit.reservation = std::move(reservation);
-  co_return co_await keep(worker, visit);
+  co_return budget_unknown("what was spent is being added up from the ledger; try again soon");
 }
 
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,

@@ -30,9 +30,13 @@ struct RateRule {
   /// "session 's-1'", "all requests together".
   [[nodiscard]] std::string whose() const;
   std::string bucket;  ///< what tells its state from others
-  std::int64_t requests, tokens, concurrent;
-  std::chrono::milliseconds per, wait;
-  bool fair;
+  // Numbers as in config::RateLimit: negative is no limit, and 0 lets nothing pass, ever.
+  std::int64_t requests;
+  std::int64_t tokens;
+  std::int64_t concurrent;
+  std::chrono::milliseconds per;
+  std::chrono::milliseconds wait;  ///< for room
+  bool fair;                       ///< among those who wait, sessions take turns
 };
 /// The limits that a request falls under.
 std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Record& row);

@@ -230,13 +230,12 @@ class Service final : public Control {
 
   /// Ends what still runs.
   void cut() {
-    constexpr std::chrono::seconds kLeaveTime{5};
     for (const auto& worker : workers_) worker->shutdown();
-    leave_timer_.start(loop_.timers(), kLeaveTime);
+    leave_timer_.start(loop_.timers(), limits::kLeaveTime);
   }
 
   /// Requests that do not end when they are cut wait for the pool, where nothing can be interrupted: the process goes without them.
-  /// What they may have cost is in the ledger's file of holds, as after a crash.
+  /// As after a crash, what hard budgets have set aside for them is held in the ledger; of others there is no row.
   [[noreturn]] void leave() {
     log::warn("some requests did not end when they were cut; they are left where they are");
     if (cache_file_) cache_file_->settle();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SIGTERM ends the proxy although the system's resolver hangs, and its ledger has every request: lookup_test.py BINARY."""
+"""SIGTERM ends the proxy although the system's resolver hangs, and its ledger has every request that had ended: lookup_test.py BINARY."""
 import gzip
 import http.client
 import json

@@ -151,6 +151,37 @@ TEST_CASE("a watched name is seen in what is passed again, and is not where it s
   CHECK(read(R"({"tools":)" + tools + "}", recall, "other") == Seen{-4, "", false, true});
 }
 
+TEST_CASE("what a second reading keeps says nothing of what stands behind the container") {
+  Counts first;
+  Counts second;
+  const std::string tools = big("1");
+  const std::string one = R"({"tools":)" + tools + R"(,"z":{"a":[1,2]},"after":"1"})";
+  auto document = json::Document::open_view(one, json::Escapes::kUnchecked);
+  REQUIRE(document.ok());
+  CHECK(read(*document, first) == Seen{4, "1", false, true});
+  document->rewind(json::Escapes::kUnchecked);
+  CHECK(read(*document, second) == Seen{4, "1", false, true});
+  CHECK(read(R"({"tools":)" + tools + R"(,"z":{"a":[1,2],"b":{"c":1}},"after":"x"})", second) == Seen{-4, "x", false, true});
+  CHECK(read(R"({"tools":)" + tools + R"(,"z":{"a":{},"b":2,"after":"y"},"after":"x"})", second) == Seen{-4, "x", false, true});
+}
+
+TEST_CASE("what a second reading jumped over may hold the watched name") {
+  Counts first;
+  Counts second;
+  const std::string text = R"({"tools":)" + big("1") + "}";
+  for (const bool kept_first : {true, false}) {
+    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+    REQUIRE(document.ok());
+    document->watch("ttl");
+    if (kept_first) (void)read(*document, first);
+    CHECK(document->at_end().ok());
+    document->rewind(json::Escapes::kUnchecked);
+    second = {};
+    CHECK(read(*document, second).tools == 4);
+    CHECK(read(text, second, "ttl") == Seen{-4, "", true, true});
+  }
+}
+
 TEST_CASE("escapes that nobody checked are checked by who wants that") {
   Counts recall;
   const std::string text = R"({"tools":)" + big(R"("\x")") + "}";

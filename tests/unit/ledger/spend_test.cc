@@ -354,6 +354,19 @@ TEST_CASE("money is set aside at once only where every cap has ample room, and c
   for (const Cap& cap : caps) CHECK(spend.left_nanousd(cap, kNowUs) == cap.nanousd);
 }
 
+TEST_CASE("what costs nothing passes a cap that is overspent, and what costs anything does not") {
+  Spend spend;
+  spend.add(row("p", 500, kNowUs));
+  for (const std::int64_t most : {0, 499, 500}) {
+    const std::vector<Cap> caps = {{"", "", Span::kDay, most}};
+    CHECK_FALSE(spend.reserve(caps, 0, kNowUs));
+    CHECK(spend.reserve(caps, 1, kNowUs));
+    CHECK(spend.reserve_amply(caps, 0, 0, kNowUs));
+    CHECK_FALSE(spend.reserve_amply(caps, 1, 4, kNowUs));
+    spend.release(caps, 0);
+  }
+}
+
 TEST_CASE("sums saturate instead of running over") {
   Spend spend;
   for (int i = 0; i < 3; ++i) spend.add(row("web", std::numeric_limits<std::int64_t>::max() / 2, kNowUs));
