@@ -21,6 +21,15 @@ void add(const ToolsOutline& found, chat::Outline& outline) {
   outline.custom_tools.insert(outline.custom_tools.end(), found.custom.begin(), found.custom.end());
 }
 
+void add(const chat::Tools& found, chat::Tools& tools) {
+  if (tools.empty()) {
+    tools = found;
+  } else {
+    std::vector<chat::Tool>& all = tools.edit();
+    all.insert(all.end(), found.begin(), found.end());
+  }
+}
+
 void note_bytes(const json::Value& value, chat::Outline& outline) {
   const json::Value::Known known = value.known();
   outline.tools_json = known.bytes;
@@ -50,15 +59,19 @@ Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Outli
   return {};
 }
 
-Result<chat::Tools> read_tools(json::Value& value, std::string_view dialect,
-                               const std::function<Result<std::vector<chat::Tool>>(json::Value&)>& read) {
+Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Request& request,
+                       const std::function<Result<std::vector<chat::Tool>>(json::Value&)>& read) {
   thread_local json::Recall<chat::Tools> recall;
-  if (const chat::Tools* known = recall.pass_again(value, dialect)) return *known;
+  if (const chat::Tools* known = recall.pass_again(value, dialect)) {
+    add(*known, request.tools);
+    return {};
+  }
   CCR_TRY(found, read(value));
   for (chat::Tool& tool : found) tool.description.own();  // it outlives the body
   chat::Tools tools(std::move(found));
   recall.keep(value, dialect, tools);
-  return tools;
+  add(tools, request.tools);
+  return {};
 }
 
 }  // namespace ccrules::dialect

@@ -25,8 +25,8 @@ struct ToolsOutline {
 /// lives for ever.
 Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Outline& outline,
                        const std::function<Result<ToolsOutline>(json::Value&)>& read);
-/// What `read` finds in `tools`, shared by all requests that bring the same.
-Result<chat::Tools> read_tools(json::Value& value, std::string_view dialect,
-                               const std::function<Result<std::vector<chat::Tool>>(json::Value&)>& read);
+/// Adds to a request's tools what `read` finds in `tools`, shared by all requests that bring the same.
+Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Request& request,
+                       const std::function<Result<std::vector<chat::Tool>>(json::Value&)>& read);
 
 }  // namespace ccrules::dialect

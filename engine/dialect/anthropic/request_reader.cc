@@ -116,7 +116,7 @@ class RequestReader {
     if (key == "model") return take(value, request_.model);
     if (key == "messages") return read_messages(value);
     if (key == "system") return read_system(value);
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, kName, request_, read_tools);
     if (key == "tool_choice") return read_tool_choice(value);
     if (key == "thinking") return read_thinking(value);
     if (key == "output_config") return read_output_config(value);
@@ -159,15 +159,9 @@ class RequestReader {
     return {};
   }
 
-  Result<void> read_tools(json::Value& value) {
-    if (value.is_null()) return {};
-    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
-    request_.tools = std::move(tools);
-    return {};
-  }
-
-  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
     std::vector<chat::Tool> read;
+    if (value.is_null()) return read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       if (!tools.value().is(Type::kObject)) return tools.value().error("must be an object");

@@ -52,7 +52,7 @@ class RequestReader {
     }
     if (value.is_null()) return {};
     if (key == "systemInstruction") return read_system(value);
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, kName, request_, read_tools);
     if (key == "toolConfig") return read_tool_config(value);
     if (key == "generationConfig") return read_config(value);
     if (key == "generateContentRequest") {  // countTokens
@@ -176,13 +176,7 @@ class RequestReader {
 
   // --- tools
 
-  Result<void> read_tools(json::Value& value) {
-    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
-    request_.tools = std::move(tools);
-    return {};
-  }
-
-  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
     std::vector<chat::Tool> read;
     CCR_CHECK(each(value, [&read](json::Value& tool) { return read_tool(tool, read); }));
     return read;

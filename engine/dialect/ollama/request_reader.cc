@@ -46,7 +46,7 @@ class RequestReader {
       return {};
     }
     if (value.is_null()) return {};
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, "ollama", request_, read_tools);
     if (key == "options" && value.is(Type::kObject)) return read_options(value);
     if (key == "stream") {
       CCR_TRY(stream, value.boolean());
@@ -108,13 +108,7 @@ class RequestReader {
     return {};
   }
 
-  Result<void> read_tools(json::Value& value) {
-    CCR_TRY(tools, dialect::read_tools(value, "ollama", read_all_tools));
-    request_.tools = std::move(tools);
-    return {};
-  }
-
-  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
     std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {

@@ -44,8 +44,8 @@ class RequestReader {
       return {};
     }
     if (value.is_null()) return {};
-    if (key == "tools") return add_tools(value, "openai_chat", read_tools);
-    if (key == "functions") return add_tools(value, "openai_chat functions", read_functions);
+    if (key == "tools") return add_tools(value, "openai_chat", request_, read_tools);
+    if (key == "functions") return add_tools(value, "openai_chat functions", request_, read_functions);  // their former name
     if (key == "tool_choice") return read_tool_choice(value);
     if (key == "function_call") return read_function_choice(value);
     if (key == "stop") return read_stop(value);
@@ -182,18 +182,6 @@ class RequestReader {
   }
 
   // --- tools
-
-  /// `tools`, and `functions` as they were called before: a request may hold both.
-  Result<void> add_tools(json::Value& value, std::string_view kind, Result<std::vector<chat::Tool>> (*read_list)(json::Value&)) {
-    CCR_TRY(tools, dialect::read_tools(value, kind, read_list));
-    if (request_.tools.empty()) {
-      request_.tools = std::move(tools);
-    } else {
-      std::vector<chat::Tool>& all = request_.tools.edit();
-      all.insert(all.end(), tools.begin(), tools.end());
-    }
-    return {};
-  }
 
   static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
     std::vector<chat::Tool> read;

@@ -46,7 +46,7 @@ class RequestReader {
     }
     if (value.is_null()) return {};
     if (key == "input") return read_input(value);
-    if (key == "tools") return read_tools(value);
+    if (key == "tools") return add_tools(value, kName, request_, read_tools);
     if (key == "tool_choice") return read_tool_choice(value);
     if (key == "reasoning") return read_reasoning(value);
     if (key == "text") return read_text_settings(value);
@@ -162,13 +162,7 @@ class RequestReader {
 
   // --- tools
 
-  Result<void> read_tools(json::Value& value) {
-    CCR_TRY(tools, dialect::read_tools(value, kName, read_all_tools));
-    request_.tools = std::move(tools);
-    return {};
-  }
-
-  static Result<std::vector<chat::Tool>> read_all_tools(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
     std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
