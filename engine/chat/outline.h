@@ -30,6 +30,7 @@ struct Outline {
   std::int64_t tool_results = 0;
   std::int64_t text_bytes = 0;   ///< JSON-escaped bytes of all text that is billed as text, base64 excluded
   std::int64_t media_bytes = 0;  ///< base64 bytes
+  bool own_reasoning = false;    ///< among the messages is reasoning that we signed (dialect/signature.h): no provider knows it
   bool json_schema_answer = false;          ///< output_config.format / response_format asks for a schema
   std::vector<std::string_view> tool_names; ///< escaped as in the body (names need no escapes)
   /// The tools as they stand in the body, when they are large; equal numbers mean equal bytes, for as long as the program runs.

@@ -145,10 +145,6 @@ class Dialect {
   /// peek_reply(), stream_listener(), stream_writer() (for errors and pings) and the errors are asked for.
   [[nodiscard]] virtual bool passes_on() const { return false; }
 
-  /// How a JSON string begins, quotation mark included, in which this dialect's clients send back reasoning that we
-  /// signed (dialect/signature.h); empty: they have no place for it.
-  [[nodiscard]] virtual std::string_view own_signature_start() const { return {}; }
-
   /// One fast pass: validates the JSON, requires `model` (non-empty string) and `messages` (non-empty array),
   /// refuses duplicate top-level members it routes on, gathers the facts. Views in it are into the text the
   /// document was opened over.

@@ -113,8 +113,8 @@ Task<Result<void>> count_tokens(Worker& worker, http::Exchange& exchange, const 
   http::Headers headers;
   headers.add("content-type", "application/json");
   std::string answer;
-  const bool ours = holds_our_reasoning(spoken, body);
-  if (auto target = ours ? std::nullopt : counting_target(worker, question)) {
+  // No provider knows reasoning that we signed.
+  if (auto target = outline.own_reasoning ? std::nullopt : counting_target(worker, question)) {
     rules::Target chosen = *std::move(target);
     if (auto counted = co_await ask_provider(worker, question, std::move(chosen), exchange.stop())) {
       answer = *std::move(counted);

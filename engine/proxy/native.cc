@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/json.h"
-#include "core/search.h"
 #include "core/splice.h"
 #include "core/text.h"
 #include "dialect/spent_request.h"
@@ -315,11 +314,6 @@ bool stays_on_hop(std::string_view name, const std::vector<std::string_view>& na
 
 }  // namespace
 
-bool holds_our_reasoning(const dialect::Dialect& spoken, std::string_view body) {
-  const std::string_view start = spoken.own_signature_start();
-  return !start.empty() && holds_rare(body, start);
-}
-
 Result<std::string> native_body(const NativeRequest& request) {
   std::vector<json::Edit> edits;
   if (!names_already(*request.outline, request.model) && !request.spoken->model_in_path()) {
@@ -354,8 +348,7 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   const bool translatable = !outgoing.spoken->passes_on();
   const bool as_it_is = !translatable ||
                         (&upstream == outgoing.spoken && !outgoing.without_reasoning &&
-                         !holds_our_reasoning(*outgoing.spoken, outgoing.body) && !asks_too_much(outgoing) &&
-                         !holds_foreign_thinking(outgoing));
+                         !outgoing.outline->own_reasoning && !asks_too_much(outgoing) && !holds_foreign_thinking(outgoing));
   if (as_it_is) {
     NativeRequest request;
     request.body = outgoing.body;

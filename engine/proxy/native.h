@@ -20,10 +20,6 @@
 /// replaced) and how the rules' field edits are applied in either lane.
 namespace ccrules::proxy {
 
-/// True when a client sends back reasoning that we signed for another dialect's provider. Whoever made the dialect would
-/// refuse such a signature, so the request's writer must sort it out. Under 10 us for 149 KB.
-[[nodiscard]] bool holds_our_reasoning(const dialect::Dialect& spoken, std::string_view body);
-
 struct NativeRequest {
   std::string_view body;  ///< as the client sent it
   const chat::Outline* outline = nullptr;

@@ -2,7 +2,6 @@
 
 #include "dialect/anthropic/parts.h"
 #include "dialect/failure.h"
-#include "dialect/signature.h"
 #include "dialect/spent_request.h"
 
 namespace ccrules::dialect {
@@ -15,7 +14,6 @@ class Anthropic final : public Dialect {
   [[nodiscard]] std::string_view name() const override { return messages::kName; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/v1/messages"; }
   [[nodiscard]] bool counts_by_block() const override { return true; }
-  [[nodiscard]] std::string_view own_signature_start() const override { return signature::kJsonStart; }
 
   Result<chat::Outline> outline(json::Document& body) const override { return messages::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override {

@@ -3,6 +3,7 @@
 #include "dialect/anthropic/parts.h"
 #include "dialect/outline_members.h"
 #include "dialect/recalled_tools.h"
+#include "dialect/signature.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -256,6 +257,9 @@ class OutlineReader {
         } else if (key == "name") {
           CCR_TRY(literal, member.raw());
           name = literal;
+        } else if (key == "signature" || key == "data") {
+          CCR_TRY(literal, member.raw());
+          outline_.own_reasoning = outline_.own_reasoning || literal.starts_with(signature::kJsonStart);
         }
       } else if (key == "source" && member.is(Type::kObject)) {
         CCR_CHECK(read_source(member, depth, facts));

@@ -16,7 +16,6 @@ class Gemini final : public Dialect {
     return std::string(upstream_path()) + "/" + path_segment(model) + (stream ? ":streamGenerateContent?alt=sse" : ":generateContent");
   }
   [[nodiscard]] bool model_in_path() const override { return true; }
-  [[nodiscard]] std::string_view own_signature_start() const override { return gemini::kOwnSignatureStart; }
 
   Result<chat::Outline> outline(json::Document& body) const override { return gemini::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override { return gemini::read_request(body); }

@@ -206,6 +206,9 @@ class OutlineReader {
         }
         CCR_TRY(raw, member.raw());
         outline_.text_bytes += static_cast<std::int64_t>(raw.size());
+      } else if (key == "thoughtSignature" && member.is(Type::kString)) {
+        CCR_TRY(literal, member.raw());
+        outline_.own_reasoning = outline_.own_reasoning || literal.starts_with(kOwnSignatureStart);
       }
     }
     return part.done();

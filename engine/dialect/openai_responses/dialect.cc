@@ -3,7 +3,6 @@
 #include "dialect/failure.h"
 #include "dialect/openai_chat/errors.h"
 #include "dialect/openai_responses/parts.h"
-#include "dialect/signature.h"
 #include "dialect/tools.h"
 
 namespace ccrules::dialect {
@@ -14,7 +13,6 @@ class OpenAiResponses final : public Dialect {
  public:
   [[nodiscard]] std::string_view name() const override { return responses::kName; }
   [[nodiscard]] std::string_view upstream_path() const override { return "/responses"; }
-  [[nodiscard]] std::string_view own_signature_start() const override { return signature::kJsonStart; }
 
   Result<chat::Outline> outline(json::Document& body) const override { return responses::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override {

@@ -5,6 +5,7 @@
 #include "dialect/openai_responses/parts.h"
 #include "dialect/outline_members.h"
 #include "dialect/recalled_tools.h"
+#include "dialect/signature.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -129,6 +130,9 @@ class OutlineReader {
         CCR_TRY(literal, member.raw());
         if (key == "content") texts_.push_back(literal);
         outline_.text_bytes += inner_bytes(literal);
+      } else if (key == "encrypted_content" && member.is(Type::kString)) {
+        CCR_TRY(literal, member.raw());
+        outline_.own_reasoning = outline_.own_reasoning || literal.starts_with(signature::kJsonStart);
       }
     }
     CCR_CHECK(members.done());

@@ -1,0 +1,45 @@
+#include <catch2/catch.hpp>
+#include <string>
+#include <string_view>
+
+#include "dialect/dialect.h"
+#include "dialect/gemini/parts.h"
+#include "dialect/signature.h"
+
+namespace {
+
+using namespace ccrules;
+
+/// A request that sends reasoning back with this signature, and with this text beside it.
+std::string body_of(std::string_view dialect, const std::string& signature, const std::string& text) {
+  if (dialect == "anthropic") {
+    return R"({"model":"m","messages":[{"role":"user","content":")" + text +
+           R"("},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":")" + signature + R"("}]}]})";
+  }
+  if (dialect == "openai_responses") {
+    return R"({"model":"m","input":[{"role":"user","content":")" + text +
+           R"("},{"type":"reasoning","id":"r","summary":[],"encrypted_content":")" + signature + R"("}]})";
+  }
+  return R"({"contents":[{"role":"user","parts":[{"text":")" + text +
+         R"("}]},{"role":"model","parts":[{"text":"t","thought":true,"thoughtSignature":")" + signature + R"("}]}]})";
+}
+
+bool holds_ours(std::string_view dialect, const std::string& signature, const std::string& text = "hello") {
+  const auto outline = dialect::by_name(dialect)->outline(body_of(dialect, signature, text));
+  REQUIRE(outline.ok());
+  return outline->own_reasoning;
+}
+
+}  // namespace
+
+TEST_CASE("reasoning that we signed is found where clients send it back, and nowhere else") {
+  const std::string ours = dialect::signature::encode({"gemini", "g-1", "payload"});
+  for (const std::string_view dialect : {"anthropic", "openai_responses", "gemini"}) {
+    CAPTURE(dialect);
+    const std::string as_sent = dialect == "gemini" ? dialect::gemini::wrap_signature(ours) : ours;
+    CHECK(holds_ours(dialect, as_sent));
+    CHECK_FALSE(holds_ours(dialect, "ErUBCkYIBxgCIkA="));
+    CHECK_FALSE(holds_ours(dialect, "ErUBCkYIBxgCIkA=", as_sent));
+    CHECK_FALSE(holds_ours(dialect, ""));
+  }
+}
