@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstdlib>
 #include <utility>
 
 #include "config/loader.h"
@@ -15,32 +13,10 @@ namespace {
 constexpr std::string_view kVariablePrefix = "CCRULES_";
 constexpr std::string_view kListenPrefix = "listen.";
 
-std::string variable_or(const Environment& environment, std::string_view name, std::string otherwise = {}) {
-  const auto found = environment.find(name);
-  return found == environment.end() || found->second.empty() ? std::move(otherwise) : found->second;
-}
-
 std::string directory_of(const std::string& path) {
   const auto slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-/// As it is listened on: without the brackets that an address has in a URL, and in small letters.
-std::string plain_host(std::string_view host) {
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return text::lower(host);
-}
-
-/// Addresses of this machine only, of a plain host. Names other than localhost may mean anything, "127.example.org" too.
-bool is_loopback(const std::string& host) {
-  if (host == "localhost" || host == "::1") return true;
-  const std::vector<std::string_view> parts = text::split(host, '.');
-  return parts.size() == 4 && parts[0] == "127" &&
-         std::all_of(parts.begin(), parts.end(), [](std::string_view part) {
-           const auto number = text::to_int(part);
-           return number && *number >= 0 && *number <= 255;
-         });
 }
 
 std::vector<std::string> names_below(const std::string& path) {
@@ -75,8 +51,12 @@ const Setting<Snapshot>* find_setting(std::string_view path) {
   return nullptr;
 }
 
-std::string number_text(const Node& node) {
-  return node.is(json::Type::kNumber) ? node.text : std::string();
+/// The variables that set it. CCRULES_PORT is what people write; it wins over the long form.
+std::vector<std::string> variables_of(const Setting<Snapshot>& setting) {
+  std::vector<std::string> names = {std::string(kVariablePrefix) + variable_name(setting.name)};
+  if (setting.name.starts_with(kListenPrefix))
+    names.push_back(std::string(kVariablePrefix) + variable_name(setting.name.substr(kListenPrefix.size())));
+  return names;
 }
 
 }  // namespace
@@ -110,8 +90,8 @@ Loaded Loader::run() {
     finish_paths();
     load_zone();
     load_models();
-    snapshot_->listen.host = plain_host(snapshot_->listen.host);
     check_listen();
+    check_retry();
     check_variable_names();
   }
   std::stable_sort(diagnostics_.begin(), diagnostics_.end(), [](const Diagnostic& a, const Diagnostic& b) {
@@ -124,7 +104,7 @@ Loaded Loader::run() {
 
 bool Loader::find_file() {
   std::string path;
-  const std::string from_variable = variable_or(environment_, "CCRULES_CONFIG");
+  const std::string from_variable = variable_or("CCRULES_CONFIG");
   if (!options_.config_path.empty() || !from_variable.empty()) {
     const bool flag = !options_.config_path.empty();
     path =
@@ -134,9 +114,9 @@ bool Loader::find_file() {
       return false;
     }
   } else {
-    const std::string home = variable_or(environment_, "HOME");
+    const std::string home = variable_or("HOME");
     const std::string user =
-        variable_or(environment_, "XDG_CONFIG_HOME", home.empty() ? "" : home + "/.config");
+        variable_or("XDG_CONFIG_HOME", home.empty() ? "" : home + "/.config");
     const std::array<std::string, 3> candidates = {
         resolve_path("ccrules.json", options_.working_directory, environment_),
         user.empty() ? "" : user + "/ccrules/ccrules.json", "/etc/ccrules/ccrules.json"};
@@ -203,169 +183,9 @@ void Loader::read_section(const Node& node, const std::string& path) {
   }
 }
 
-void Loader::read_prices(const Node& node) {
-  if (!node.is(json::Type::kObject))
-    return error(Place::in_file(node.offset), "prices must be an object: { \"model\": { ... } }");
-  const std::vector<std::string> known = {"input", "output", "cache_read", "cache_write_5m",
-                                          "cache_write_1h"};
-  for (const Node::Member& row : node.members) {
-    const std::string path = "prices." + row.key;
-    if (!row.value.is(json::Type::kObject)) {
-      error(Place::in_file(row.value.offset),
-            path + " must be an object with USD per million tokens: { \"input\": 4, \"output\": 20 }");
-      continue;
-    }
-    Price price;
-    price.model = row.key;
-    const std::array<std::optional<std::int64_t>*, 5> rates = {
-        &price.rates.input_picousd, &price.rates.output_picousd, &price.rates.cache_read_picousd,
-        &price.rates.cache_write_5m_picousd, &price.rates.cache_write_1h_picousd};
-    for (const Node::Member& member : row.value.members) {
-      const auto name = std::find(known.begin(), known.end(), member.key);
-      if (name == known.end()) {
-        unknown(member, path + "." + member.key, known);
-        continue;
-      }
-      const std::string text = number_text(member.value);
-      if (text.empty() || text.front() == '-') {
-        error(Place::in_file(member.value.offset),
-              path + "." + member.key + " must be a number of USD per million tokens, not negative");
-        continue;
-      }
-      *rates[static_cast<std::size_t>(name - known.begin())] =
-          picousd_per_token(std::strtod(text.c_str(), nullptr));
-    }
-    snapshot_->prices.push_back(std::move(price));
-  }
-  // The most exact row decides; `prices` is an object, so the order in the file carries no meaning.
-  std::stable_sort(snapshot_->prices.begin(), snapshot_->prices.end(), [](const Price& a, const Price& b) {
-    return std::pair(text::is_glob(a.model), b.model.size()) <
-           std::pair(text::is_glob(b.model), a.model.size());
-  });
-}
-
-void Loader::read_budgets(const Node& node) {
-  if (!node.is(json::Type::kArray)) {
-    return error(Place::in_file(node.offset),
-                 "budgets must be a list: [ { \"scope\": \"all\", \"usd\": 25, \"per\": \"day\" } ]");
-  }
-  for (std::size_t i = 0; i < node.items.size(); ++i) read_budget(node.items[i], "budgets[" + std::to_string(i) + "]");
-}
-
-/// "all", "project", "project:/srv/web".
-void Loader::read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
-                        std::string& key) {
-  constexpr std::array<std::string_view, 9> kGroupings = {"session", "user", "project",  "client", "agent",
-                                                          "model",   "key",  "subagent", "tag"};
-  const std::size_t colon = text.find(':');
-  by = text == "all" ? std::string() : text.substr(0, colon);
-  key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  const bool whose = colon == std::string::npos || !key.empty();
-  if (text == "all" || (contains(kGroupings, by) && whose)) return;
-  error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model, key, subagent, tag (each has the " +
-                what + " of its own), or one of them such as \"project:/srv/web\"");
-}
-
-void Loader::read_budget(const Node& node, const std::string& path) {
-  if (!node.is(json::Type::kObject)) {
-    return error(Place::in_file(node.offset), path + " must be an object: { \"scope\": \"all\", \"usd\": 25, \"per\": \"day\" }");
-  }
-  static const std::vector<std::string> known = {"scope", "usd", "per", "mode"};
-  Budget budget;
-  budget.where = where(Place::in_file(node.offset));
-  bool has_usd = false;
-  for (const Node::Member& member : node.members) {
-    const Place at = Place::in_file(member.value.offset);
-    const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
-    if (member.key == "scope") {
-      read_scope(text, at, path, "budget", budget.by, budget.key);
-    } else if (member.key == "usd") {
-      const std::string number = number_text(member.value);
-      has_usd = true;
-      constexpr double kMostUsd = 1e9;  // in nano-USD it fits
-      const double usd = std::strtod(number.c_str(), nullptr);
-      if (number.empty() || number.front() == '-' || usd > kMostUsd) {
-        error(at, path + ".usd must be a number of US dollars, not negative and at most 1000000000");
-      } else {
-        budget.nanousd = std::llround(usd * 1e9);
-      }
-    } else if (member.key == "per") {
-      budget.per = text;
-      if (text != "hour" && text != "day" && text != "week" && text != "month" && text != "total") {
-        error(at, path + ".per must be \"hour\", \"day\", \"week\", \"month\" or \"total\"");
-      }
-    } else if (member.key == "mode") {
-      budget.hard = text != "soft";
-      if (text != "hard" && text != "soft") error(at, path + ".mode must be \"hard\" or \"soft\"");
-    } else {
-      unknown(member, path + "." + member.key, known);
-    }
-  }
-  if (!has_usd) error(Place::in_file(node.offset), path + " needs usd: how many US dollars may be spent");
-  snapshot_->budgets.push_back(std::move(budget));
-}
-
-void Loader::read_rate_limits(const Node& node) {
-  if (!node.is(json::Type::kArray)) {
-    return error(Place::in_file(node.offset),
-                 "rate_limits must be a list: [ { \"scope\": \"session\", \"requests\": 60, \"per\": \"1m\" } ]");
-  }
-  for (std::size_t i = 0; i < node.items.size(); ++i)
-    read_rate_limit(node.items[i], "rate_limits[" + std::to_string(i) + "]");
-}
-
-void Loader::read_rate_limit(const Node& node, const std::string& path) {
-  if (!node.is(json::Type::kObject)) {
-    return error(Place::in_file(node.offset),
-                 path + " must be an object: { \"scope\": \"session\", \"requests\": 60, \"per\": \"1m\" }");
-  }
-  static const std::vector<std::string> known = {"scope", "requests", "tokens", "concurrent", "per", "wait", "fair"};
-  RateLimit limit;
-  limit.where = where(Place::in_file(node.offset));
-  for (const Node::Member& member : node.members) {
-    const Place at = Place::in_file(member.value.offset);
-    const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
-    if (member.key == "scope") {
-      read_scope(text, at, path, "limit", limit.by, limit.key);
-    } else if (member.key == "requests" || member.key == "tokens" || member.key == "concurrent") {
-      const auto number = text::to_int(number_text(member.value));
-      if (!number || *number < 0) {
-        error(at, path + "." + member.key + " must be a whole number, not negative");
-      } else {
-        (member.key == "requests" ? limit.requests : member.key == "tokens" ? limit.tokens : limit.concurrent) = *number;
-      }
-    } else if (member.key == "fair") {
-      if (member.value.is(json::Type::kBool)) {
-        limit.fair = member.value.text == "true";
-      } else {
-        error(Place::in_file(member.value.offset), path + ".fair must be true or false");
-      }
-    } else if (member.key == "per" || member.key == "wait") {
-      const auto time = parse_duration(text);
-      const bool per = member.key == "per";
-      if (!time || time->count() < (per ? 1 : 0)) {
-        error(at, path + "." + member.key + " must be a duration such as \"1m\"");
-      } else {
-        (per ? limit.per : limit.wait) = *time;
-      }
-    } else {
-      unknown(member, path + "." + member.key, known);
-    }
-  }
-  if (limit.requests < 0 && limit.tokens < 0 && limit.concurrent < 0)
-    error(Place::in_file(node.offset), path + " needs requests, tokens or concurrent: how many there may be");
-  snapshot_->rate_limits.push_back(std::move(limit));
-}
-
 void Loader::read_environment() {
   for (const Setting<Snapshot>& setting : settings()) {
-    std::vector<std::string> names = {std::string(kVariablePrefix) + variable_name(setting.name)};
-    // CCRULES_PORT is what people write; it wins over the long form.
-    if (setting.name.starts_with(kListenPrefix)) {
-      names.push_back(std::string(kVariablePrefix) +
-                      variable_name(setting.name.substr(kListenPrefix.size())));
-    }
-    for (const std::string& name : names) {
+    for (const std::string& name : variables_of(setting)) {
       const auto variable = environment_.find(name);
       if (variable == environment_.end()) continue;
       set(setting, *snapshot_, std::string(setting.name), variable->second, Place::named(name));
@@ -388,11 +208,7 @@ void Loader::read_overrides() {
 void Loader::check_variable_names() {
   std::vector<std::string> known = {"CCRULES_CONFIG"};
   for (const Setting<Snapshot>& setting : settings()) {
-    known.push_back(std::string(kVariablePrefix) + variable_name(setting.name));
-    if (setting.name.starts_with(kListenPrefix)) {
-      known.push_back(std::string(kVariablePrefix) +
-                      variable_name(setting.name.substr(kListenPrefix.size())));
-    }
+    for (std::string& name : variables_of(setting)) known.push_back(std::move(name));
   }
   for (const auto& [name, value] : environment_) {
     if (!name.starts_with(kVariablePrefix) || std::find(known.begin(), known.end(), name) != known.end())
@@ -405,136 +221,14 @@ void Loader::check_variable_names() {
   }
 }
 
+std::string Loader::variable_or(std::string_view name, std::string otherwise) const {
+  const auto found = environment_.find(name);
+  return found == environment_.end() || found->second.empty() ? std::move(otherwise) : found->second;
+}
+
 Loader::Place Loader::set_place(const std::string& setting) const {
   const auto found = set_at_.find(setting);
   return found == set_at_.end() ? Place::named(setting) : found->second;
-}
-
-void Loader::finish_paths() {
-  Snapshot& s = *snapshot_;
-  const auto resolve = [&](std::string& path, const std::string& setting) {
-    // What the file says is relative to the file; what a flag or variable says, to where the user stands.
-    const auto place = set_at_.find(setting);
-    const bool in_file = place == set_at_.end() || place->second.offset.has_value();
-    path = resolve_path(path, in_file ? directory_ : options_.working_directory, environment_);
-  };
-  const auto resolve_existing = [&](std::string& path, const std::string& setting) {
-    resolve(path, setting);
-    if (!path.empty() && !files_.exists(path)) error(set_place(setting), setting + ": there is no file " + path);
-  };
-  const auto resolve_each = [&](std::vector<std::string>& paths, const std::string& setting) {
-    for (auto path = paths.begin(); path != paths.end(); ++path) {
-      resolve_existing(*path, setting);
-      if (path->empty()) {
-        error(set_place(setting), setting + " holds an empty path; name a file, or leave it out");
-      } else if (std::find(paths.begin(), path, *path) != path) {
-        error(set_place(setting), setting + " holds " + *path + " twice; once is enough");
-      }
-    }
-  };
-  resolve_each(s.rules, "rules");
-  resolve_each(s.shadow, "shadow");
-  resolve_existing(s.listen.tls_cert, "listen.tls.cert");
-  resolve_existing(s.listen.tls_key, "listen.tls.key");
-  resolve(s.log.file, "log.file");
-  resolve(s.cache.persist, "cache.persist");
-  for (Provider& provider : s.providers)
-    resolve_existing(provider.ca_file, "providers." + provider.id + ".ca_file");
-  if (s.ledger.path.empty()) {
-    const std::string home = variable_or(environment_, "HOME");
-    const std::string state =
-        variable_or(environment_, "XDG_STATE_HOME", home.empty() ? "" : home + "/.local/state");
-    s.ledger.path = state.empty()
-                        ? resolve_path("ccrules-ledger.db", options_.working_directory, environment_)
-                        : state + "/ccrules/ledger.db";
-  } else {
-    resolve(s.ledger.path, "ledger.path");
-  }
-  if (s.ledger.bodies != "none") {
-    const auto place = set_at_.find("ledger.bodies");
-    if (place != set_at_.end()) error(place->second, "ledger.bodies must be \"none\" in this version");
-  }
-}
-
-void Loader::load_zone() {
-  if (snapshot_->time_zone == "UTC") return;  // takes no file
-  Result<TimeZone> zone = TimeZone::load(files_, snapshot_->time_zone);
-  if (zone) {
-    snapshot_->zone = *std::move(zone);
-    return;
-  }
-  error(set_place("time_zone"), "time_zone: " + zone.error().message);
-}
-
-/// What `ccrules models --update` has put there. A file that cannot be read is an error: the prices in it would count for nothing.
-void Loader::load_models() {
-  Snapshot& s = *snapshot_;
-  const Place at = set_place("models_dir");
-  if (s.models_dir.empty()) {
-    const std::string home = variable_or(environment_, "HOME");
-    const std::string state = variable_or(environment_, "XDG_STATE_HOME", home.empty() ? "" : home + "/.local/state");
-    if (state.empty()) return;
-    s.models_dir = state + "/ccrules/models";
-  } else {
-    const bool in_file = at.offset.has_value();
-    s.models_dir = resolve_path(s.models_dir, in_file ? directory_ : options_.working_directory, environment_);
-  }
-  std::vector<std::string> texts;
-  for (const std::string& name : files_.list(s.models_dir)) {
-    if (!name.ends_with(".json")) continue;
-    const std::string path = s.models_dir + "/" + name;
-    Result<std::string> text = files_.read(path);
-    const Result<ModelTable> alone = text ? ModelTable::newer({*text}) : Result<ModelTable>(text.error());
-    if (alone) {
-      texts.push_back(*std::move(text));
-    } else {
-      error(at, path + ": " + alone.error().message, "repair it, replace it with `ccrules models --update FILE`, or delete it");
-    }
-  }
-  if (texts.empty()) return;
-  const std::vector<std::string_view> views(texts.begin(), texts.end());
-  Result<ModelTable> table = ModelTable::newer(views);
-  if (table) s.newer_models = std::make_shared<const ModelTable>(*std::move(table));
-}
-
-void Loader::check_listen() {
-  const Listen& listen = snapshot_->listen;
-  if (listen.host.empty())
-    error(set_place("listen.host"), "listen.host must not be empty");
-  else if (!is_loopback(listen.host) && listen.api_key.empty()) {
-    error(set_place("listen.host"),
-          "listen.host " + listen.host + " is reachable from other machines, so listen.api_key must be set",
-          "set listen.api_key (or CCRULES_API_KEY), or listen on 127.0.0.1");
-  }
-  if (listen.tls_cert.empty() != listen.tls_key.empty()) {
-    const bool no_key = listen.tls_key.empty();
-    error(set_place(no_key ? "listen.tls.cert" : "listen.tls.key"),
-          no_key ? "listen.tls.key must be set together with listen.tls.cert"
-                 : "listen.tls.cert must be set together with listen.tls.key");
-  }
-  if (listen.compress != "auto" && listen.compress != "on" && listen.compress != "off")
-    error(set_place("listen.compress"), "listen.compress must be auto, on or off");
-  for (const auto& [name, key] : {std::pair("listen.api_key", &listen.api_key), std::pair("listen.admin_key", &listen.admin_key)}) {
-    const bool sendable = text::trim(*key) == *key && std::none_of(key->begin(), key->end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-    });
-    if (!sendable)
-      error(set_place(name), std::string(name) + " must be one line without control characters, and without blanks around it: no header could carry it");
-  }
-  if (!listen.admin_key.empty() && listen.admin_key == listen.api_key) {
-    error(set_place("listen.admin_key"), "listen.admin_key is the same as listen.api_key, so every client could change this proxy",
-          "give it another value, or leave it out: then it takes listen.api_key and this machine");
-  }
-  for (const std::string& host : listen.allowed_hosts) {
-    const bool plain = !host.empty() && host.find_first_of(" /@#?\t\r\n") == std::string::npos;
-    if (!plain)
-      error(set_place("listen.allowed_hosts"),
-            "listen.allowed_hosts holds host names only, such as \"proxy.example.org\"");
-  }
-  if (snapshot_->retry.base > snapshot_->retry.at_most) {
-    error(set_place(set_at_.contains("retry.base") ? "retry.base" : "retry.at_most"),
-          "retry.base must not be longer than retry.at_most");
-  }
 }
 
 void Loader::refuse_duplicates(const Node& node) {

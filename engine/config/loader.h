@@ -17,7 +17,7 @@
 namespace ccrules::config {
 
 /// One load: reads everything, keeps going after an error, and remembers where each value came from. load.cc
-/// tells the story, load_providers.cc and load_routes.cc the two chapters with their own rules.
+/// tells the story, load_providers.cc, load_routes.cc and load_money.cc the chapters with their own rules, load_finish.cc the end.
 class Loader {
  public:
   Loader(const Files& files, const Environment& environment, const Options& options);
@@ -39,22 +39,13 @@ class Loader {
   bool find_file();
   void read_sections(const Node& root);
   void read_section(const Node& node, const std::string& path);
-  void read_prices(const Node& node);
-  void read_budgets(const Node& node);
-  void read_rate_limits(const Node& node);
-  void read_rate_limit(const Node& node, const std::string& path);
-  void read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
-                  std::string& key);
-  void read_budget(const Node& node, const std::string& path);
   void read_environment();
   void read_overrides();
   void check_variable_names();
+  /// What an environment variable says; `otherwise`, when it is unset or empty.
+  [[nodiscard]] std::string variable_or(std::string_view name, std::string otherwise = {}) const;
   /// Where a setting was set; by its name, where it was not.
   [[nodiscard]] Place set_place(const std::string& setting) const;
-  void finish_paths();
-  void load_zone();
-  void load_models();
-  void check_listen();
   void refuse_duplicates(const Node& node);
   void unknown(const Node::Member& member, const std::string& path, std::span<const std::string> known);
   template <class Section>
@@ -65,6 +56,24 @@ class Loader {
   /// The text with `${...}` replaced; nullopt after an error was reported.
   std::optional<std::string> text_of(const Node& node, const std::string& path);
   [[nodiscard]] const Node* section(std::string_view name) const;
+
+  // load_money.cc
+  void read_prices(const Node& node);
+  void read_budgets(const Node& node);
+  void read_rate_limits(const Node& node);
+  void read_rate_limit(const Node& node, const std::string& path);
+  void read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
+                  std::string& key);
+  void read_budget(const Node& node, const std::string& path);
+
+  // load_finish.cc
+  void finish_paths();
+  void load_zone();
+  void load_models();
+  void check_listen();
+  void check_retry();
+  /// $XDG_STATE_HOME or ~/.local/state; empty when neither is known.
+  [[nodiscard]] std::string state_directory() const;
 
   // load_providers.cc
   void read_providers();
