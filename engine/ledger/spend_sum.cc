@@ -167,6 +167,15 @@ std::int64_t Sum::in(Span span, std::int64_t wall_us, const Calendar& calendar) 
   return number[i] >= calendar.number(span, wall_us) ? nanousd[i] : 0;
 }
 
+bool takes_in(std::string_view by, std::string_view key, std::string_view key_of_row) noexcept {
+  if (key.empty() || key == key_of_row) return true;
+  return !is_one_sum(by, key) && key_of_row.starts_with(key) && key_of_row.substr(key.size()).starts_with('=');
+}
+
+bool is_one_sum(std::string_view by, std::string_view key) noexcept {
+  return by.empty() || (!key.empty() && (by != kScopes.back() || key.find('=') != std::string_view::npos));
+}
+
 RowKeys::RowKeys(const Record& row) noexcept
     : keys{row.session,         row.user, row.project, row.client, row.agent,
            row.requested_model, row.key,  row.subagent} {

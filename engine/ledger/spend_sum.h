@@ -69,6 +69,13 @@ inline constexpr std::array<std::string_view, 9> kScopes = {"session", "user", "
                                                             "model",   "key",  "subagent", "tag"};
 inline constexpr std::size_t kSessionScope = 0;
 
+/// True when the scope of a budget or a limit takes in a key of a row in the same scope: without a key of its own it takes in each,
+/// `tag:run` (a tag without a value) each value of that tag, any other that one.
+/// @param key of the budget or limit; empty: none
+[[nodiscard]] bool takes_in(std::string_view by, std::string_view key, std::string_view key_of_row) noexcept;
+/// True when a scope means one sum: everybody's, or that of one key. False: each key that it takes in has its own.
+[[nodiscard]] bool is_one_sum(std::string_view by, std::string_view key) noexcept;
+
 /// The keys of a row in the scopes of which it has one; empty: it has none. Record::payer stands in place of
 /// its own key in its scope.
 struct RowKeys {

@@ -94,7 +94,7 @@ ledger::Calendar calendar_of(const config::Snapshot& config) { return {config.zo
 std::vector<ledger::Spend::Name> named_in(const std::vector<config::Budget>& budgets) {
   std::vector<ledger::Spend::Name> names;
   for (const config::Budget& budget : budgets) {
-    if (!budget.by.empty() && !budget.key.empty()) names.emplace_back(budget.by, budget.key);
+    if (!budget.by.empty() && ledger::is_one_sum(budget.by, budget.key)) names.emplace_back(budget.by, budget.key);
   }
   return names;
 }
@@ -165,7 +165,7 @@ std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::
   ledger::each_scope(row, [&](std::size_t scope, std::string_view key) {
     for (const config::Budget& budget : config.budgets) {
       if (mode == BudgetMode::kHard && !budget.hard) continue;
-      if (budget.by == ledger::kScopes[scope] && (budget.key.empty() || budget.key == key)) add_cap(caps, budget, key);
+      if (budget.by == ledger::kScopes[scope] && ledger::takes_in(budget.by, budget.key, key)) add_cap(caps, budget, key);
     }
   });
   return caps;
@@ -174,7 +174,7 @@ std::vector<ledger::Cap> caps_for(const config::Snapshot& config, const ledger::
 std::vector<ledger::Cap> caps_of(const config::Snapshot& config, std::string_view by, std::string_view key) {
   std::vector<ledger::Cap> caps;
   for (const config::Budget& budget : config.budgets) {
-    if (budget.by == by && (budget.key.empty() || budget.key == key)) add_cap(caps, budget, key);
+    if (budget.by == by && ledger::takes_in(budget.by, budget.key, key)) add_cap(caps, budget, key);
   }
   return caps;
 }

@@ -35,13 +35,14 @@ std::vector<BudgetLine> budget_lines(const config::Snapshot& config, const ledge
       line.spent_nanousd = sum == spending.sums.end() ? 0 : sum->second.in(line.cap.span, now_us, calendar);
       lines.push_back(line);
     };
-    if (budget.by.empty() || !budget.key.empty()) {
+    if (ledger::is_one_sum(budget.by, budget.key)) {
       add(budget.key);
       continue;
     }
     std::vector<std::pair<std::int64_t, std::string>> keys;
     for (const auto& [whose, sum] : spending.sums) {
-      const std::int64_t spent = whose.first == budget.by ? sum.in(line.cap.span, now_us, calendar) : 0;
+      if (whose.first != budget.by || !ledger::takes_in(budget.by, budget.key, whose.second)) continue;
+      const std::int64_t spent = sum.in(line.cap.span, now_us, calendar);
       if (spent > 0) keys.emplace_back(-spent, whose.second);
     }
     std::sort(keys.begin(), keys.end());

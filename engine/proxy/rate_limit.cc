@@ -133,7 +133,7 @@ std::vector<RateRule> rates_for(const config::Snapshot& config, const ledger::Re
   }
   ledger::each_scope(row, [&](std::size_t scope, std::string_view key) {
     for (const config::RateLimit& limit : config.rate_limits) {
-      if (limit.by == ledger::kScopes[scope] && (limit.key.empty() || limit.key == key)) rules.emplace_back(limit, key);
+      if (limit.by == ledger::kScopes[scope] && ledger::takes_in(limit.by, limit.key, key)) rules.emplace_back(limit, key);
     }
   });
   return rules;

@@ -61,6 +61,14 @@ TEST_CASE("budget shows what every budget has left, of each that has one of its 
                                     R"("spent_nanousd":4000000000,"left_nanousd":-2000000000,"resets_at_us":null})"));
 }
 
+TEST_CASE("budget shows a tag without a value once for each value that spent something") {
+  const Spent spent;
+  spent.scratch.write("ccrules.json", R"({"budgets":[{"scope":"tag:run","usd":5},{"scope":"tag:ru","usd":6}]})");
+  const CliResult json = spent.run({"budget", "--json"});
+  CHECK_THAT(json.out, Contains(R"({"scope":"tag:run=42","per":"day","mode":"hard","limit_nanousd":5000000000,"spent_nanousd":3000000000,)"));
+  CHECK_THAT(json.out, !Contains("6000000000") && !Contains(R"("scope":"tag:run",)"));
+}
+
 TEST_CASE("budget gate ends with 3 when more was spent than it lets pass") {
   const Spent spent;
   CHECK(spent.run({"budget", "gate", "--max-usd", "3"}).code == 0);
@@ -100,6 +108,9 @@ TEST_CASE("a budget gate that cannot be judged is no pass") {
   CHECK(spent.run({"budget", "gate"}).code == 2);
   for (const char* nonsense : {"-1", "abc", "", "nan", "1e12"}) CHECK(spent.run({"budget", "gate", "--max-usd", nonsense}).code == 2);
   CHECK(spent.run({"budget", "gate", "--max-usd", "1", "--scope", "planet:x"}).code == 2);
+  const CliResult any_run = spent.run({"budget", "gate", "--max-usd", "0", "--scope", "tag:run"});
+  CHECK(any_run.code == 2);
+  CHECK_THAT(any_run.err, Contains("--scope tag:run names a tag and none of its values; say which, such as \"tag:run=42\""));
   for (const char* scope : {"tag:", "project:", "tag", ":"}) {
     const CliResult refused = spent.run({"budget", "gate", "--max-usd", "0", "--scope", scope});
     CHECK(refused.code == 2);

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "ledger/record.h"
+#include "proxy/rate_limit.h"
 
 using namespace ccrules;
 using namespace ccrules::proxy;
@@ -59,6 +60,27 @@ TEST_CASE("a request falls under everybody's budget, its own and those that each
   CHECK(text(caps_for(config, who, BudgetMode::kHard)) == ": 100 span 3\nsession:s-1 1 span 0\nproject:/srv/api 3 span 1\n");
   CHECK(text(caps_of(config, "user", "ann")) == "user:ann 7 span 1\n");
   CHECK(caps_of(config, "client", "x").empty());
+}
+
+TEST_CASE("a tag without a value means each value of it, every one with a budget and a rate limit of its own") {
+  config::Snapshot config;
+  config.budgets = {budget("tag", "run", 5), budget("tag", "team=core", 7), budget("tag", "", 9, "hour")};
+  config::RateLimit& limit = config.rate_limits.emplace_back();
+  limit.by = "tag";
+  limit.key = "run";
+  limit.requests = 1;
+  ledger::Record who;
+  who.tags_json = R"({"run":"42","runs":"1","team":"core=x"})";
+  CHECK(text(caps_for(config, who, BudgetMode::kHard)) ==
+        "tag:run=42 5 span 1\ntag:run=42 9 span 0\ntag:runs=1 9 span 0\ntag:team=core=x 9 span 0\n");
+  const std::vector<RateRule> rates = rates_for(config, who);
+  REQUIRE(rates.size() == 1);
+  CHECK(rates[0].whose() == "tag 'run=42'");
+  who.tags_json = R"({"team":"core"})";
+  CHECK(text(caps_for(config, who, BudgetMode::kHard)) == "tag:team=core 7 span 1\ntag:team=core 9 span 0\n");
+  CHECK(rates_for(config, who).empty());
+  CHECK(text(caps_of(config, "tag", "run=43")) == "tag:run=43 5 span 1\ntag:run=43 9 span 0\n");
+  CHECK(named_in(config.budgets) == std::vector<ledger::Spend::Name>{{"tag", "team=core"}});
 }
 
 TEST_CASE("what is set aside counts as spent until it is given back") {
