@@ -67,7 +67,9 @@ void Usage::merge(const Usage& later) {
   take(reasoning_tokens, later.reasoning_tokens);
   take(cost_nanousd, later.cost_nanousd);
   if (!later.iterations.empty()) iterations = later.iterations;
-  if (!later.tier.empty()) tier = later.tier;
+  // Each in its own right: the end of a stream may tell the tier again and not the speed.
+  if (later.service_tier) service_tier = later.service_tier;
+  if (later.speed) speed = later.speed;
 }
 
 std::vector<Iteration> Usage::billed() const {
@@ -97,7 +99,8 @@ Usage Usage::total() const {
   Usage sum;
   sum.reasoning_tokens = reasoning_tokens;
   sum.cost_nanousd = cost_nanousd;
-  sum.tier = tier;
+  sum.service_tier = service_tier;
+  sum.speed = speed;
   if (input_tokens) sum.input_tokens = 0;
   if (output_tokens) sum.output_tokens = 0;
   for (const Iteration& part : billed()) add(sum, part);
@@ -113,15 +116,24 @@ Usage Usage::with_compaction() const {
   return sum;
 }
 
-bool Usage::empty() const { return *this == Usage{}; }
+std::string_view Usage::tier() const noexcept {
+  if (speed && !speed->empty()) return *speed;
+  return service_tier ? std::string_view(*service_tier) : std::string_view();
+}
 
-std::string tier_named(std::string_view word) {
+bool Usage::empty() const noexcept {
+  return !input_tokens && !output_tokens && !cache_read_tokens && !cache_write_tokens && !cache_write_1h_tokens && !reasoning_tokens &&
+         !cost_nanousd && iterations.empty();
+}
+
+std::optional<std::string> tier_named(std::string_view word) {
   constexpr std::size_t kLongest = 32;
   constexpr std::array<std::string_view, 4> kStandard = {"standard", "default", "auto", "on_demand"};
   constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_";
-  const bool plain = word.find_first_not_of(kLetters) == std::string_view::npos;
-  if (!plain || word.size() > kLongest || std::find(kStandard.begin(), kStandard.end(), word) != kStandard.end()) return {};
-  return std::string(word);
+  const bool plain = !word.empty() && word.find_first_not_of(kLetters) == std::string_view::npos;
+  if (!plain || word.size() > kLongest) return std::nullopt;
+  const bool standard = std::find(kStandard.begin(), kStandard.end(), word) != kStandard.end();
+  return standard ? std::string() : std::string(word);
 }
 
 }  // namespace ccrules::chat

@@ -34,7 +34,9 @@ struct Usage {
   std::optional<std::int64_t> cache_write_1h_tokens;  ///< the part of cache_write_tokens kept for an hour
   std::optional<std::int64_t> reasoning_tokens;       ///< the part of output_tokens spent on thinking
   std::optional<std::int64_t> cost_nanousd;           ///< what the provider says it charged (OpenRouter usage.cost)
-  std::string tier;  ///< "batch", "flex", "priority", "fast" ...; empty: the standard one, or the provider does not say. See tier_named()
+  /// "batch", "flex", "priority" ..., as tier_named() has it; empty: it says that this is the standard one; nullopt: it does not say.
+  std::optional<std::string> service_tier;
+  std::optional<std::string> speed;  ///< Anthropic's "fast", in the same way; its provider tells it beside the tier
   /// Where the counts above are not the whole bill; at most limits::kIterations. See billed().
   std::vector<Iteration> iterations;
   /// Takes every count that `later` reports; keeps the others. Counts in streams are cumulative: the last one wins.
@@ -47,12 +49,15 @@ struct Usage {
   /// The counts and those of summaries that the same model wrote before: what clients of formats without `iterations` are told.
   /// Tokens of other models have other prices, so they are not in it. Its `iterations` are empty.
   [[nodiscard]] Usage with_compaction() const;
-  [[nodiscard]] bool empty() const;
+  /// The tier that prices are looked up by: the speed, where it is not the standard one, else the service tier. Empty: the standard one.
+  [[nodiscard]] std::string_view tier() const noexcept;
+  /// Nothing was counted, whatever is said of the tier.
+  [[nodiscard]] bool empty() const noexcept;
   bool operator==(const Usage&) const = default;
 };
 
-/// What a provider calls the tier that it served a request at (`service_tier`, `speed`) as Usage has it: empty for the standard one
-/// and for what is no plain word.
-std::string tier_named(std::string_view word);
+/// What a provider calls the tier that it served a request at (`service_tier`, `speed`) as Usage has it: empty for the standard one,
+/// nullopt for what is no plain word.
+std::optional<std::string> tier_named(std::string_view word);
 
 }  // namespace ccrules::chat

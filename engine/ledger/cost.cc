@@ -107,7 +107,7 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
                                        const config::Snapshot& snapshot, bool at_requested = false) {
   if (usage.iterations.empty()) {
     if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens) return std::nullopt;
-    return tier_cost(usage, provider, model, usage.tier, snapshot);
+    return tier_cost(usage, provider, model, usage.tier(), snapshot);
   }
   const bool fell_back = std::any_of(usage.iterations.begin(), usage.iterations.end(),
                                      [](const chat::Iteration& part) { return part.type == "fallback_message"; });
@@ -119,7 +119,7 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
     } else if (!at_requested) {
       at = priced_model(provider, model, part.model, snapshot);  // it may only call itself by another name
     }
-    const auto cost = tier_cost(usage_of(part), provider, at, usage.tier, snapshot);
+    const auto cost = tier_cost(usage_of(part), provider, at, usage.tier(), snapshot);
     if (!cost) return std::nullopt;
     if (__builtin_add_overflow(sum, *cost, &sum)) sum = std::numeric_limits<std::int64_t>::max();
   }
@@ -158,8 +158,9 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
 }
 
 std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
-  if (usage.tier.empty() || usage.tier == kBatch || usage.cost_nanousd || is_free(provider, snapshot)) return {};
-  return has_tier_price(provider, model, usage.tier, snapshot) ? std::string() : usage.tier;
+  const std::string_view tier = usage.tier();
+  if (tier.empty() || tier == kBatch || usage.cost_nanousd || is_free(provider, snapshot)) return {};
+  return std::string(has_tier_price(provider, model, tier, snapshot) ? std::string_view() : tier);
 }
 
 config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,

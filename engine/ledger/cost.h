@@ -19,14 +19,14 @@ namespace ccrules::ledger {
 std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_view provider,
                                          std::string_view model, const config::Snapshot& snapshot);
 
-/// The tier of an answer (Usage::tier) whose price nobody knows, so that its cost is the standard tier's; empty: there is none.
+/// The tier of an answer (Usage::tier()) whose price nobody knows, so that its cost is the standard tier's; empty: there is none.
 /// `prices` of ccrules.json may name it: "model@tier". Batches have half the price where it does not.
 std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
 
 /// What each token costs there when nothing else is reported: cost_at() with it is cost_nanousd(). Rates that are not known are
 /// unset.
 /// @param prompt of the request, in tokens: decides the price tier
-/// @param service_tier of the answer (Usage::tier); empty: the standard one
+/// @param service_tier of the answer (Usage::tier()); empty: the standard one
 config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
                        std::string_view service_tier = {});
 /// The service tiers for which `prices` has a row for the model. Views into the snapshot.

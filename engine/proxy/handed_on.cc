@@ -99,7 +99,8 @@ void ResultRows::take_line(std::string_view line) {
   row.attempts = 1;
   row.status = 200;
   row.stop_reason = stop_reason_name(reply.reason);
-  reply.usage.tier = "batch";
+  reply.usage.service_tier = "batch";
+  reply.usage.speed.reset();  // batches have one price
   row.usage = reply.usage.total();
   row.cost_nanousd = ledger::cost_nanousd(reply.usage, row.provider, row.model, config_);
   worker_.tallies.spend.add(row);

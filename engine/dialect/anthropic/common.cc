@@ -109,7 +109,6 @@ void write_iterations(json::Writer& writer, const std::vector<chat::Iteration>& 
 
 Result<chat::Usage> read_usage(json::Value& value) {
   chat::Usage usage;
-  std::string speed;
   if (!value.is(json::Type::kObject)) return usage;
   CCR_TRY(object, value.object());
   while (object.next()) {
@@ -129,16 +128,15 @@ Result<chat::Usage> read_usage(json::Value& value) {
       CCR_TRY(count, nested_count(object.value(), "thinking_tokens"));
       usage.reasoning_tokens = count;
     } else if (key == "service_tier") {
-      usage.tier = chat::tier_named(name_of(object.value()));
+      usage.service_tier = chat::tier_named(name_of(object.value()));
     } else if (key == "speed") {
-      speed = chat::tier_named(name_of(object.value()));
+      usage.speed = chat::tier_named(name_of(object.value()));
     } else if (key == "iterations") {
       CCR_TRY(iterations, read_iterations(object.value()));
       usage.iterations = std::move(iterations);
     }
   }
   CCR_CHECK(object.done());
-  if (!speed.empty()) usage.tier = speed;
   return usage;
 }
 

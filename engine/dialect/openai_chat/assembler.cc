@@ -80,6 +80,8 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
   if (!chunk.usage.empty()) {
     merge_repeated(usage_, chunk.usage);
     final_usage_seen_ = !chunk.has_choice && content_seen();
+  } else if (chunk.usage.service_tier) {
+    usage_.service_tier = chunk.usage.service_tier;  // the chunk of the counts may not say it again
   }
   if (!chunk.stop_sequence.empty()) stop_sequence_ = chunk.stop_sequence;
   if (!chunk.finish_reason.empty()) {

@@ -263,7 +263,7 @@ void Chunk::clear() {
   texts.clear();
   tools.clear();
   details.clear();
-  usage = {};
+  if (!usage.empty() || usage.service_tier) usage = {};  // most chunks say nothing of it
 }
 
 Result<void> read_chunk(json::Document& document, Chunk& chunk) {
@@ -272,7 +272,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
   if (!root) return std::move(root).error();
   bool is_error_object = false;
   chat::Usage timings;
-  std::string tier;
+  std::optional<std::string> tier;
   while (root->next()) {
     const std::string_view key = root->key();
     json::Value& member = root->value();
@@ -299,7 +299,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
   CCR_CHECK(root->done());
   if (is_error_object && chunk.error_json.empty()) chunk.error_json = document.text();
   if (chunk.usage.empty()) chunk.usage = timings;
-  if (!chunk.usage.empty()) chunk.usage.tier = std::move(tier);
+  chunk.usage.service_tier = std::move(tier);
   return {};
 }
 

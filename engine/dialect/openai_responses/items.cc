@@ -159,7 +159,7 @@ chat::Thinking thinking_of(const Item& item, std::string_view item_json, std::st
 
 Result<Envelope> read_envelope(json::Value& response) {
   Envelope envelope;
-  std::string tier;
+  std::optional<std::string> tier;
   CCR_TRY(members, response.object());
   while (members.next()) {
     const std::string_view key = members.key();
@@ -190,7 +190,7 @@ Result<Envelope> read_envelope(json::Value& response) {
     }
   }
   CCR_CHECK(members.done());
-  if (!envelope.usage.empty()) envelope.usage.tier = std::move(tier);
+  envelope.usage.service_tier = std::move(tier);
   return envelope;
 }
 

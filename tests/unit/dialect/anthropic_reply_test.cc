@@ -313,9 +313,10 @@ TEST_CASE("what an answer's list of iterations says is read within bounds, whate
 
 TEST_CASE("the tier that an answer was served at is noted when it is another than the standard one") {
   const auto tier_of = [](const std::string& members) {
-    return anthropic()
-        .peek_reply(R"({"id":"msg_1","type":"message","model":"m","content":[],"usage":{"input_tokens":10,)" + members + R"("output_tokens":5}})")
-        .usage.tier;
+    return std::string(
+        anthropic()
+            .peek_reply(R"({"id":"msg_1","type":"message","model":"m","content":[],"usage":{"input_tokens":10,)" + members + R"("output_tokens":5}})")
+            .usage.tier());
   };
   CHECK(tier_of(R"("service_tier":"standard","speed":"standard",)").empty());
   CHECK(tier_of(R"("service_tier":null,"speed":7,)").empty());

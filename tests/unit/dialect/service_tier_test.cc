@@ -13,7 +13,7 @@ std::string tier_of_stream(const dialect::Dialect& spoken, const std::string& by
   const auto* end = std::get_if<chat::MessageEnd>(&run.events.back());
   REQUIRE(end != nullptr);
   CHECK(end->usage.input_tokens == 8);
-  return end->usage.tier;
+  return std::string(end->usage.tier());
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ TEST_CASE("the tier that a provider served a request at is the same in a stream 
     const std::string counts = R"("usage":{"prompt_tokens":8,"completion_tokens":2})";
     const std::string head = R"({"id":"c1","object":"chat.completion","created":1,"model":"m",)" + member;
     const std::string whole = head + R"(,"choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}],)" + counts + "}";
-    CHECK(dialect::openai_chat().peek_reply(whole).usage.tier == said.tier);
+    CHECK(dialect::openai_chat().peek_reply(whole).usage.tier() == said.tier);
     const std::string stream = "data: " + head + R"(,"choices":[{"index":0,"delta":{"role":"assistant","content":"a"},"finish_reason":null}]})" +
                                "\n\ndata: " + head + R"(,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]})" + "\n\ndata: " + head +
                                R"(,"choices":[],)" + counts + "}\n\ndata: [DONE]\n\n";
@@ -38,8 +38,59 @@ TEST_CASE("the tier that a provider served a request at is the same in a stream 
                                  R"(,"output":[{"type":"message","id":"i","status":"completed","role":"assistant",)"
                                  R"("content":[{"type":"output_text","text":"a"}]}],)"
                                  R"("usage":{"input_tokens":8,"output_tokens":2}})";
-    CHECK(dialect::openai_responses().peek_reply(response).usage.tier == said.tier);
+    CHECK(dialect::openai_responses().peek_reply(response).usage.tier() == said.tier);
     const std::string event = R"({"type":"response.completed","sequence_number":0,"response":)" + response + "}";
     CHECK(tier_of_stream(dialect::openai_responses(), "event: response.completed\ndata: " + event + "\n\n") == said.tier);
   }
+}
+
+TEST_CASE("of the tiers that a stream tells one after the other, the last one counts, each of two members in its own right") {
+  const auto chat = [](const std::vector<std::string>& members, const std::string& last) {
+    const std::string head = R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m")";
+    std::string stream;
+    for (const std::string& member : members)
+      stream += head + member + R"(,"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]})" +
+                "\n\n";
+    stream +=
+        head + last +
+        R"(,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":2}})" +
+        "\n\n";
+    return tier_of_stream(dialect::openai_chat(), stream + "data: [DONE]\n\n");
+  };
+  const std::string counts = R"(,"usage":{"prompt_tokens":8,"completion_tokens":1})";
+  CHECK(chat({R"(,"service_tier":"priority")" + counts}, R"(,"service_tier":"default")").empty());
+  CHECK(chat({R"(,"service_tier":"priority")" + counts}, R"(,"service_tier":"flex")") == "flex");
+  CHECK(chat({R"(,"service_tier":"priority")" + counts}, R"(,"service_tier":null)") == "priority");
+  CHECK(chat({R"(,"service_tier":"auto")", R"(,"service_tier":"priority")"}, {}) ==
+        "priority");  // counts come in a chunk without it
+
+  const auto anthropic = [](const std::string& first, const std::string& last) {
+    return tier_of_stream(
+        dialect::anthropic(),
+        "event: message_start\ndata: "
+        R"({"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":8)" +
+            first +
+            "}}}\n\nevent: message_delta\ndata: "
+            R"({"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2)" +
+            last + "}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+  };
+  CHECK(anthropic(R"(,"service_tier":"priority")", R"(,"service_tier":"standard")").empty());
+  CHECK(anthropic(R"(,"service_tier":"standard")", R"(,"service_tier":"priority")") == "priority");
+  CHECK(anthropic(R"(,"service_tier":"priority")", R"(,"service_tier":null)") == "priority");
+  CHECK(anthropic(R"(,"service_tier":"standard","speed":"fast")", R"(,"service_tier":"standard")") == "fast");
+  CHECK(anthropic(R"(,"service_tier":"standard","speed":"fast")", R"(,"speed":"standard")").empty());
+
+  const auto response = [](const char* status, const std::string& more) {
+    return "event: response." + std::string(status) + R"(
+data: {"type":"response.)" +
+           status +
+           R"(","sequence_number":0,"response":{"id":"resp_1","object":"response","model":"m","status":")" +
+           status + "\"" + more + "}}\n\n";
+  };
+  const std::string output =
+      R"(,"output":[{"type":"message","id":"i","status":"completed","role":"assistant","content":[{"type":"output_text","text":"a"}]}],)"
+      R"("usage":{"input_tokens":8,"output_tokens":2})";
+  CHECK(tier_of_stream(dialect::openai_responses(),
+                       response("created", R"(,"service_tier":"auto","output":[],"usage":null)") +
+                           response("completed", R"(,"service_tier":"flex")" + output)) == "flex");
 }

@@ -177,7 +177,7 @@ TEST_CASE("each part of a bill has the price of the model that it names, and its
 
 TEST_CASE("another tier than the standard one has the price that the configuration gives it, or the row says that it has none") {
   chat::Usage fast = usage({.input = 1000, .output = 1000});
-  fast.tier = "fast";
+  fast.service_tier = "fast";
   constexpr std::int64_t kStandard = 1000 * 15'000 + 1000 * 75'000;
   const auto at = [&](std::vector<config::Price> prices) {
     const config::Snapshot snapshot = snapshot_with(std::move(prices));
@@ -193,7 +193,7 @@ TEST_CASE("another tier than the standard one has the price that the configurati
   CHECK(at({price("claude-*", 1'000'000, 1'000'000)}) == std::pair(std::int64_t{2'000'000}, std::string("fast")));
   CHECK(cost({.input = 1000, .output = 1000}, "anthropic", "claude-opus-4-1", {price("claude-opus-4-1@fast", 1, 1)}) == kStandard);
   CHECK(ledger::unpriced_tier(fast, "ollama", "qwen3-coder", snapshot_with()).empty());
-  fast.tier = "batch";
+  fast.service_tier = "batch";
   CHECK(at({}) == std::pair(kStandard / 2, std::string()));
   CHECK(at({price("*@batch", 1'000'000, 1'000'000)}) == std::pair(std::int64_t{2'000'000}, std::string()));
 }
