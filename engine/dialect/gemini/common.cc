@@ -27,6 +27,21 @@ void take(json::Value& value, Count& count) {
   if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
 }
 
+/// `serviceTier` ("standard", "priority"; also "SERVICE_TIER_PRIORITY") of Google's own API, `trafficType` ("ON_DEMAND",
+/// "ON_DEMAND_FLEX", "PROVISIONED_THROUGHPUT") of Vertex AI, as Usage has a tier.
+std::optional<std::string> tier_of(json::Value& value) {
+  constexpr std::array<std::string_view, 3> kPrefixes = {"service_tier_", "traffic_type_", "on_demand_"};
+  if (!value.is(json::Type::kString)) return std::nullopt;
+  const auto told = value.string();
+  if (!told) return std::nullopt;
+  const std::string lower = text::lower(*told);
+  std::string_view word = lower;
+  for (const std::string_view prefix : kPrefixes) {
+    if (word.starts_with(prefix)) word.remove_prefix(prefix.size());
+  }
+  return word == "unspecified" ? std::nullopt : chat::tier_named(word);
+}
+
 }  // namespace
 
 std::string_view camel(std::string_view key, std::string& room) {
@@ -56,6 +71,7 @@ chat::Usage read_usage(json::Value& value) {
     if (key == "candidatesTokenCount") take(object->value(), candidates);
     if (key == "thoughtsTokenCount") take(object->value(), thoughts);
     if (key == "toolUsePromptTokenCount") take(object->value(), tool_prompt);
+    if (key == "serviceTier" || key == "trafficType") usage.service_tier = tier_of(object->value());
   }
   if (prompt || tool_prompt) {
     usage.input_tokens = std::max<std::int64_t>(0, prompt.value_or(0) + tool_prompt.value_or(0) - cached.value_or(0));

@@ -44,6 +44,26 @@ TEST_CASE("the tier that a provider served a request at is the same in a stream 
   }
 }
 
+TEST_CASE("Gemini tells its tier beside its counts, by the words of either of its doors") {
+  struct Said {
+    std::string member, tier;
+  };
+  for (const Said& said :
+       {Said{R"(,"serviceTier":"standard")", ""}, Said{R"(,"serviceTier":"priority")", "priority"},
+        Said{R"(,"serviceTier":"SERVICE_TIER_FLEX")", "flex"}, Said{R"(,"trafficType":"ON_DEMAND")", ""},
+        Said{R"(,"trafficType":"ON_DEMAND_PRIORITY")", "priority"}, Said{R"(,"trafficType":"PROVISIONED_THROUGHPUT")", "provisioned_throughput"},
+        Said{R"(,"trafficType":"TRAFFIC_TYPE_UNSPECIFIED")", ""}, Said{R"(,"serviceTier":7)", ""}, Said{"", ""}}) {
+    CAPTURE(said.member);
+    const auto answer = [](const std::string& member) {
+      return R"({"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":0,"finishReason":"STOP"}],)"
+             R"("usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":2)" +
+             member + R"(},"modelVersion":"m"})";
+    };
+    CHECK(dialect::gemini_dialect().peek_reply(answer(said.member)).usage.tier() == said.tier);
+    CHECK(tier_of_stream(dialect::gemini_dialect(), "data: " + answer(said.member) + "\n\n") == said.tier);
+  }
+}
+
 TEST_CASE("of the tiers that a stream tells one after the other, the last one counts, each of two members in its own right") {
   const auto chat = [](const std::vector<std::string>& members, const std::string& last) {
     const std::string head = R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"m")";
@@ -79,6 +99,15 @@ TEST_CASE("of the tiers that a stream tells one after the other, the last one co
   CHECK(anthropic(R"(,"service_tier":"priority")", R"(,"service_tier":null)") == "priority");
   CHECK(anthropic(R"(,"service_tier":"standard","speed":"fast")", R"(,"service_tier":"standard")") == "fast");
   CHECK(anthropic(R"(,"service_tier":"standard","speed":"fast")", R"(,"speed":"standard")").empty());
+
+  const auto gemini = [](const std::string& first, const std::string& last) {
+    const std::string head = R"(data: {"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":0)";
+    const std::string tokens = R"("promptTokenCount":8,"candidatesTokenCount":2)";
+    return tier_of_stream(dialect::gemini_dialect(), head + R"(}],"usageMetadata":{)" + tokens + first + "}}\n\n" + head +
+                                                         R"(,"finishReason":"STOP"}],"usageMetadata":{)" + tokens + last + "}}\n\n");
+  };
+  CHECK(gemini(R"(,"serviceTier":"priority")", R"(,"serviceTier":"standard")").empty());
+  CHECK(gemini(R"(,"trafficType":"ON_DEMAND_FLEX")", {}) == "flex");
 
   const auto response = [](const char* status, const std::string& more) {
     return "event: response." + std::string(status) + R"(
