@@ -1,5 +1,6 @@
 #include "ledger/spend_sum.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -145,7 +146,14 @@ void Sum::go_on(const Sum& since, const Calendar& calendar) noexcept {
     }
     if (since.number[i] < number[i]) {
       const std::int64_t now = calendar.number(span, since.until_us);
-      if (now >= number[i]) continue;  // a request that came before our period began: nobody asks for that one any more
+      if (now >= number[i]) {  // a request that came before our period began: only others that did ask for that one
+        if (since.number[i] > number_before[i]) {
+          number_before[i] = since.number[i];
+          nanousd_before[i] = 0;
+        }
+        nanousd_before[i] = saturating_add(nanousd_before[i], since.nanousd[i]);
+        continue;
+      }
       if (calendar.number(span, since.until_us + kSlackUs) < number[i]) move_to(i, now, nanousd[i]);
     }
     nanousd[i] = saturating_add(nanousd[i], since.nanousd[i]);
@@ -164,7 +172,10 @@ void Sum::add(const Sum& other) noexcept {
 
 std::int64_t Sum::in(Span span, std::int64_t wall_us, const Calendar& calendar) const noexcept {
   const auto i = static_cast<std::size_t>(span);
-  return number[i] >= calendar.number(span, wall_us) ? nanousd[i] : 0;
+  const std::int64_t asked = calendar.number(span, wall_us);
+  if (number[i] <= asked) return number[i] == asked ? nanousd[i] : 0;
+  // Who came before our period began is still on the way, or the clock has gone back: rather too much than free for all.
+  return number_before[i] >= asked ? std::max(nanousd[i], nanousd_before[i]) : nanousd[i];
 }
 
 bool takes_in(std::string_view by, std::string_view key, std::string_view key_of_row) noexcept {

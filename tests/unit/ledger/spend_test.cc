@@ -68,6 +68,22 @@ TEST_CASE("periods begin where the calendar says, in UTC, a week on Monday") {
   }
 }
 
+TEST_CASE("a week goes on over the end of a year, and a month has a 29th of February where there is one") {
+  constexpr std::int64_t kYearsEnd = 1'798'761'599 * kSecondUs;  // Thursday 2026-12-31T23:59:59
+  CHECK(Calendar().begin_us(Span::kWeek, kYearsEnd) == 1'798'416'000 * kSecondUs);    // 2026-12-28
+  CHECK(Calendar().end_us(Span::kWeek, kYearsEnd) == 1'799'020'800 * kSecondUs);      // 2027-01-04
+  CHECK(Calendar().number(Span::kWeek, kYearsEnd) == Calendar().number(Span::kWeek, kYearsEnd + kSecondUs));
+  CHECK(Calendar().end_us(Span::kMonth, kYearsEnd) == kYearsEnd + kSecondUs);
+  CHECK(Calendar().end_us(Span::kDay, kYearsEnd) == kYearsEnd + kSecondUs);
+  CHECK(Calendar().number(Span::kMonth, kYearsEnd) + 1 == Calendar().number(Span::kMonth, kYearsEnd + kSecondUs));
+  constexpr std::int64_t kLeapDay = 1'835'438'400 * kSecondUs;  // Tuesday 2028-02-29T12:00
+  CHECK(Calendar().begin_us(Span::kMonth, kLeapDay) == 1'832'976'000 * kSecondUs);
+  CHECK(Calendar().end_us(Span::kMonth, kLeapDay) == 1'835'481'600 * kSecondUs);
+  CHECK(Calendar().begin_us(Span::kWeek, kLeapDay) == 1'835'308'800 * kSecondUs);  // 2028-02-28
+  constexpr std::int64_t kNoLeapYear = 4'107'538'800 * kSecondUs;  // 2100-02-28T23:00
+  CHECK(Calendar().end_us(Span::kMonth, kNoLeapYear) == kNoLeapYear + kHourUs);
+}
+
 namespace {
 
 Calendar zone_of(const std::string& rule) {
@@ -145,6 +161,43 @@ TEST_CASE("a request that came yesterday and ends today is none of today's") {
   told_late.duration_us = kSecondUs;
   spend.add(told_late);
   CHECK(spend.nanousd("project", "web", Span::kDay, kNowUs) == 13);  // rather too much than too little
+}
+
+TEST_CASE("requests that came before midnight and are sent after it cannot spend more than is left of their day") {
+  Spend spend;
+  const std::int64_t midnight_us = Calendar().begin_us(Span::kDay, kNowUs);
+  const std::vector<Cap> caps = {{"project", "web", Span::kDay, 100}};
+  const auto add = [&](std::int64_t cost, std::int64_t at_us, std::int64_t ended_us) {
+    Record one = row("web", cost, at_us);
+    one.duration_us = ended_us - at_us;
+    spend.add(one);
+  };
+  add(70, midnight_us - kHourUs, midnight_us - kHourUs);
+  add(5, midnight_us + kSecondUs, midnight_us + 2 * kSecondUs);  // today has begun
+  // Bodies that come slowly, and those that wait for their turn: each fits into today, where none of them counts.
+  int sent = 0;
+  for (int i = 0; i < 20; ++i) {
+    const std::int64_t at_us = midnight_us - kSecondUs;
+    if (spend.reserve(caps, 10, at_us)) continue;
+    ++sent;
+    add(10, at_us, midnight_us + 60 * kSecondUs);
+    spend.release(caps, 10);
+  }
+  CHECK(sent == 3);  // 70 and 30 of 100
+  CHECK(spend.nanousd("project", "web", Span::kDay, kNowUs) == 5);
+  CHECK_FALSE(spend.reserve(caps, 95, kNowUs).has_value());
+  // Of a day in which nothing had been spent, after which today began.
+  Spend other;
+  Record first = row("web", 1, midnight_us - 3 * kDayUs);
+  first.duration_us = 0;
+  other.add(first);
+  first.at_us = midnight_us + kSecondUs;
+  other.add(first);
+  Record late = row("web", 40, midnight_us - kSecondUs);
+  late.duration_us = 60 * kSecondUs;
+  other.add(late);
+  CHECK(other.nanousd("project", "web", Span::kDay, midnight_us - kSecondUs) == 40);
+  CHECK(other.nanousd("project", "web", Span::kDay, kNowUs) == 1);
 }
 
 TEST_CASE("what was spent counts in its hour, day, week and month, for everybody it belongs to") {
