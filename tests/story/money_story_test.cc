@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "core/json.h"
+#include "core/limits.h"
 #include "support/proxy_world.h"
 #include "support/scripted_answer.h"
 
@@ -413,6 +414,50 @@ TEST_CASE("what a key has spent is not forgotten when thousands of others come")
   CHECK_THAT(ask("ann"), Contains("429"));
   CHECK_THAT(ask("boss"), Contains("429"));
   CHECK_THAT(ask("carl"), Contains("200"));
+}
+
+TEST_CASE("whenever a key is forgotten while its request is on the way, its hard budget holds") {
+  bool counted_on_pool = false;
+  for (std::size_t steps = 0;; ++steps) {
+    CAPTURE(steps);
+    SimWorld world;
+    int asked = 0;
+    world.serve("a", 80, [&asked](http::Exchange& exchange) -> Task<void> {
+      ++asked;
+      const http::Headers none;
+      const std::string reply = refusal(8);
+      auto sent = co_await exchange.send(200, none, reply);
+      (void)sent;
+    });
+    ProxyWorld proxy(world, R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},)"
+                            R"("prices":{"m-1":{"input":10,"output":100}},"budgets":[{"scope":"user","usd":5,"per":"total"}]})");
+    auto& spend = proxy.tallies().spend;
+    ledger::Record ann;
+    ann.id = "req_before";
+    ann.at_us = 1'795'000'000'000'000;
+    ann.user = "ann";
+    ann.cost_nanousd = 4'999'000'000;
+    spend.add(ann);
+    proxy.ledger().record(ann);
+    proxy.ledger().flush();
+    // Another worker's requests: later, and each has spent more this month.
+    world.loop.disturb_after(steps, [&spend, &ann] {
+      ledger::Record other;
+      other.at_us = ann.at_us + 1'000'000'000'000;
+      other.cost_nanousd = 2 * *ann.cost_nanousd;
+      for (std::size_t i = 0; i <= limits::kSpendKeys; ++i) {
+        other.user = "u" + std::to_string(i);
+        spend.add(other);
+      }
+    });
+    const std::string words(limits::kCountInlineBytes, 'w');  // counted on the pool, between the look and the reservation
+    const Message answer = answer_soon(world, proxy, "/v1/messages", asking(false, 20, words), "x-ccrules-user: ann\r\n");
+    CHECK_THAT(answer.first_line, Contains("429"));
+    CHECK(asked == 0);
+    if (!world.loop.disturbed()) break;
+    counted_on_pool = counted_on_pool || spend.nanousd("user", "ann", ledger::Span::kTotal, 0) == *ann.cost_nanousd;
+  }
+  CHECK(counted_on_pool);  // it was forgotten, and recalled
 }
 
 TEST_CASE("an attempt that takes longer than its provider may is given up for the fallback") {
