@@ -77,9 +77,13 @@ void add_model(json::Object& members, Ceiling& ceiling) {
   }
 }
 
-/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses. @return how many.
+/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses by what was refused. The one it is known
+/// to choose (for Fable 5 and Opus 5, GET /v1/models, 2026-07) costs more than newer models that may refuse. @return how many.
 std::int64_t add_fallbacks(json::Value& value, Ceiling& ceiling) {
-  if (!value.is(json::Type::kArray)) return 1;
+  if (!value.is(json::Type::kArray)) {
+    if (ceiling.other_models.size() < kMostModels) ceiling.other_models.emplace_back("claude-opus-4-8");
+    return 1;
+  }
   std::int64_t count = 0;
   auto fallbacks = value.array();
   while (fallbacks.ok() && fallbacks->next()) {

@@ -155,6 +155,7 @@ TEST_CASE("a provider may run once more for each model it falls back to or asks,
   CHECK(with(R"("compaction":{"type":"summarize"},"fallbacks":"default",)").runs == 4);
   CHECK(with(R"("compaction":null,"fallbacks":null,)").runs == 1);
   CHECK(with(R"("fallbacks":"default",)").runs == 2);
+  CHECK(with(R"("fallbacks":"default",)").other_models == std::vector<std::string>{"claude-opus-4-8"});  // the provider chooses it
   const Ceiling two = with(R"("fallbacks":[{"model":"claude-opus-5-5","max_tokens":64000,"speed":"fast"},{"model":"claude-haiku-5-5"}],)");
   CHECK(two.runs == 3);
   CHECK(two.other_models == std::vector<std::string>{"claude-opus-5-5", "claude-haiku-5-5"});
