@@ -70,6 +70,7 @@ void Usage::merge(const Usage& later) {
   // Each in its own right: the end of a stream may tell the tier again and not the speed.
   if (later.service_tier) service_tier = later.service_tier;
   if (later.speed) speed = later.speed;
+  declined = declined || later.declined;
 }
 
 std::vector<Iteration> Usage::billed() const {
@@ -85,9 +86,10 @@ std::vector<Iteration> Usage::billed() const {
   Iteration listed;
   for (const Iteration& each : iterations) {
     if (each.is_answer()) listed += each;
-    const bool declined = fell_back && each.is_answer() && each.output_tokens == 0;
-    if (!declined) parts.push_back(each);
+    const bool unbilled = (fell_back || declined) && each.is_answer() && each.output_tokens == 0;
+    if (!unbilled) parts.push_back(each);
   }
+  if (declined) return parts;  // the counts are those of the refusal
   // A list that says less than the counts: it is from an earlier event of a stream, or not Anthropic's.
   const Iteration rest = beyond(counts_of(*this), listed);
   if (has_tokens(rest)) parts.push_back(rest);

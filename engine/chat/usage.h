@@ -37,6 +37,7 @@ struct Usage {
   /// "batch", "flex", "priority" ..., as tier_named() has it; empty: it says that this is the standard one; nullopt: it does not say.
   std::optional<std::string> service_tier;
   std::optional<std::string> speed;  ///< Anthropic's "fast", in the same way; its provider tells it beside the tier
+  bool declined = false;  ///< a refusal before any output: the answer is not billed, only what ran before it
   /// Where the counts above are not the whole bill; at most limits::kIterations. See billed().
   std::vector<Iteration> iterations;
   /// Takes every count that `later` reports; keeps the others. Counts in streams are cumulative: the last one wins.

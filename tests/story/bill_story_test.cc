@@ -140,3 +140,19 @@ TEST_CASE("a refusal before any output costs nothing and saves nothing, one behi
     }
   }
 }
+
+TEST_CASE("a refusal behind a summary costs the summary") {
+  // 70 input and 2 output tokens of the summary; the 30 of the refusal are told, and not billed.
+  for (const bool stream : {false, true}) {
+    CAPTURE(stream);
+    ScriptedAnswer answer = answering(R"("input_tokens":30,"output_tokens":0,"iterations":[{"type":"compaction","input_tokens":70,"output_tokens":2},)"
+                                      R"({"type":"message","input_tokens":30,"output_tokens":0}])");
+    for (std::string* text : {&answer.whole, &answer.events[answer.events.size() - 2]}) text->replace(text->find("end_turn"), 8, "refusal");
+    answer.whole.replace(answer.whole.find(R"({"type":"text","text":"hello"})"), 30, "");
+    answer.events.erase(answer.events.begin() + 1, answer.events.begin() + 4);
+    const Row row = row_of("/v1/messages", stream, answer);
+    CHECK(cost_of(row) == 70 * 10'000 + 2 * 100'000);
+    CHECK(row.at("requested_cost_nanousd") == row.at("cost_nanousd"));
+    CHECK(row.at("stop_reason") == "refusal");
+  }
+}

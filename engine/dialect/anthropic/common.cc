@@ -141,7 +141,12 @@ Result<chat::Usage> read_usage(json::Value& value) {
 }
 
 void note_refusal(chat::StopReason reason, chat::Usage& usage) {
-  if (reason == chat::StopReason::kRefusal && usage.output_tokens == 0 && usage.total().output_tokens == 0) usage.cost_nanousd = 0;
+  if (reason != chat::StopReason::kRefusal || usage.output_tokens != 0) return;
+  if (usage.total().output_tokens == 0) {
+    usage.cost_nanousd = 0;
+  } else {
+    usage.declined = true;  // a summary was written before it, or an advisor asked
+  }
 }
 
 void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t estimated_input_tokens) {
