@@ -70,7 +70,18 @@ void Usage::merge(const Usage& later) {
   // Each in its own right: the end of a stream may tell the tier again and not the speed.
   if (later.service_tier) service_tier = later.service_tier;
   if (later.speed) speed = later.speed;
+  for (const Fee& fee : later.fees) charge(fee.name, fee.count);
   declined = declined || later.declined;
+}
+
+void Usage::charge(std::string_view fee, std::int64_t count) {
+  if (count <= 0) return;
+  for (Fee& known : fees) {
+    if (known.name != fee) continue;
+    known.count = count;
+    return;
+  }
+  fees.push_back({fee, count});
 }
 
 std::vector<Iteration> Usage::billed() const {
@@ -103,6 +114,7 @@ Usage Usage::total() const {
   sum.cost_nanousd = cost_nanousd;
   sum.service_tier = service_tier;
   sum.speed = speed;
+  sum.fees = fees;
   if (input_tokens) sum.input_tokens = 0;
   if (output_tokens) sum.output_tokens = 0;
   for (const Iteration& part : billed()) add(sum, part);

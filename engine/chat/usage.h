@@ -24,6 +24,18 @@ struct Iteration {
   bool operator==(const Iteration&) const = default;
 };
 
+/// What a provider bills beside tokens at their plain price.
+struct Fee {
+  std::string_view name;  ///< one of fee::
+  std::int64_t count = 0;  ///< > 0
+  bool operator==(const Fee&) const = default;
+};
+namespace fee {
+inline constexpr std::string_view kWebSearch = "web_search";            ///< searches that the provider made
+inline constexpr std::string_view kCacheWrite12h = "cache_write_12h";   ///< tokens stored for 12 hours, part of cache_write_tokens
+inline constexpr std::string_view kInferenceGeo = "inference_geo";      ///< 1: served in a region that was asked for
+}  // namespace fee
+
 /// Token counts as billed, normalised to Anthropic's way of counting: input excludes what the cache served or stored.
 /// nullopt = the provider did not report it; 0 = it reported zero. Never negative (readers clamp).
 struct Usage {
@@ -37,11 +49,14 @@ struct Usage {
   /// "batch", "flex", "priority" ..., as tier_named() has it; empty: it says that this is the standard one; nullopt: it does not say.
   std::optional<std::string> service_tier;
   std::optional<std::string> speed;  ///< Anthropic's "fast", in the same way; its provider tells it beside the tier
+  std::vector<Fee> fees;  ///< each name once
   bool declined = false;  ///< a refusal before any output: the answer is not billed, only what ran before it
   /// Where the counts above are not the whole bill; at most limits::kIterations. See billed().
   std::vector<Iteration> iterations;
   /// Takes every count that `later` reports; keeps the others. Counts in streams are cumulative: the last one wins.
   void merge(const Usage& later);
+  /// Sets the count of a fee; 0 and less: nothing is known of it.
+  void charge(std::string_view fee, std::int64_t count);
   /// What the bill is made of, each part with its own price: what `iterations` lists, or the counts when there are none. Whatever the
   /// provider reports, no token is in it twice, and none of the counts is missing.
   [[nodiscard]] std::vector<Iteration> billed() const;

@@ -79,6 +79,10 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
                            plain_text(tier.name) + "' and counted at the standard price")
            << paint.dim("; set `prices` for \"MODEL@" + plain_text(tier.name) + "\" in ccrules.json") << "\n";
   }
+  if (const std::int64_t fees = stats.unpriced_fee_requests; fees > 0) {
+    io.out << paint.yellow(with_commas(fees) + (fees == 1 ? " request has" : " requests have") + " fees that are not in the cost")
+           << paint.dim(": web searches and the like, see the column `unpriced_fees` of the ledger") << "\n";
+  }
   if (stats.total.unknown_cost_requests == 0) return;
   const std::int64_t unknown = stats.total.unknown_cost_requests;
   io.out << "\n"

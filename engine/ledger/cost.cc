@@ -163,6 +163,15 @@ std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, s
   return std::string(has_tier_price(provider, model, tier, snapshot) ? std::string_view() : tier);
 }
 
+std::string unpriced_fees(const chat::Usage& usage, std::string_view provider, const config::Snapshot& snapshot) {
+  std::string names;
+  if (usage.fees.empty() || usage.cost_nanousd || is_free(provider, snapshot)) return names;
+  for (const chat::Fee& fee : usage.fees) {
+    names.append(names.empty() ? "" : ", ").append(fee.name).append(1, ' ').append(std::to_string(fee.count));
+  }
+  return names;
+}
+
 config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
                        std::string_view service_tier) {
   constexpr config::Rates kFree{0, 0, 0, 0, 0};

@@ -23,6 +23,10 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
 /// `prices` of ccrules.json may name it: "model@tier". Batches have half the price where it does not.
 std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
 
+/// What the answer's bill has beside its tokens, or above their plain price, and nobody knows the price of, so that it is not in the
+/// cost: "web_search 3, inference_geo 1", names and counts of chat::Fee. Empty: there is nothing, or the provider says what it charged.
+std::string unpriced_fees(const chat::Usage& usage, std::string_view provider, const config::Snapshot& snapshot);
+
 /// What each token costs there when nothing else is reported: cost_at() with it is cost_nanousd(). Rates that are not known are
 /// unset.
 /// @param prompt of the request, in tokens: decides the price tier

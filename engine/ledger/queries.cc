@@ -150,6 +150,14 @@ std::vector<UnpricedTier> unpriced_tiers(Connection& connection, std::int64_t si
   }
 }
 
+std::int64_t unpriced_fee_requests(Connection& connection, std::int64_t since_us) {
+  auto row = Statement::prepare(connection, "SELECT count(*) FROM requests WHERE at_us >= ? AND unpriced_fees IS NOT NULL");
+  if (!row) return 0;  // a ledger of an older version
+  row->bind(1, since_us);
+  const Result<bool> found = row->step();
+  return found && *found ? row->number(0) : 0;
+}
+
 void write_row(json::Writer& writer, const StatsRow& row, bool with_key) {
   writer.begin_object();
   if (with_key) writer.member("key", row.key);
@@ -198,6 +206,7 @@ Result<Stats> stats(const StatsQuery& query) {
         stats.count_errors = count_errors(*connection, query.since_us);
         stats.cache_waste = cache_waste(*connection, query.since_us);
         stats.unpriced_tiers = unpriced_tiers(*connection, query.since_us);
+        stats.unpriced_fee_requests = unpriced_fee_requests(*connection, query.since_us);
         return stats;
       }
       stats.rows.push_back(read_row(rows, rows.text(0), 1));
@@ -224,6 +233,7 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   for (const UnpricedTier& tier : stats.unpriced_tiers)
     writer.begin_object().member("tier", tier.name).member("requests", tier.requests).end_object();
   writer.end_array();
+  writer.member("unpriced_fee_requests", stats.unpriced_fee_requests);
   writer.key("token_counts").begin_array();
   for (const CountError& error : stats.count_errors) {
     writer.begin_object().member("grade", error.grade).member("requests", error.requests);

@@ -64,6 +64,7 @@ struct Stats {
   std::vector<CountError> count_errors;
   CacheWaste cache_waste;
   std::vector<UnpricedTier> unpriced_tiers;  ///< the most frequent first
+  std::int64_t unpriced_fee_requests = 0;    ///< with Record::unpriced_fees
 };
 
 struct StatsQuery {

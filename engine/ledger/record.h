@@ -27,6 +27,7 @@ struct Record {
   bool usage_estimated = false;                        ///< cut before the provider said: output counted by us
   std::optional<std::int64_t> cost_nanousd;            ///< unset: the price is unknown
   std::string unpriced_tier;                           ///< that the provider served it at: the cost is the standard tier's
+  std::string unpriced_fees;                           ///< ledger::unpriced_fees(): not in the cost
   std::optional<std::int64_t> requested_cost_nanousd;  ///< what the requested model would have cost
   std::string cache = "bypass";
   /// Why the provider wrote to its prompt cache what the session had there before (proxy/cache_breaks.h); empty: it did not.

@@ -116,3 +116,6 @@ ALTER TABLE requests ADD COLUMN cache_break_nanousd INTEGER;  -- what writing th
 
 -- version 7: what was served at a tier whose price is not known
 ALTER TABLE requests ADD COLUMN unpriced_tier TEXT;  -- priority, fast, flex ...: cost_nanousd is what the standard tier costs
+
+-- version 8: what was billed beside the tokens
+ALTER TABLE requests ADD COLUMN unpriced_fees TEXT;  -- "web_search 3, cache_write_12h 1200": not in cost_nanousd, their prices are not known

@@ -103,6 +103,7 @@ void ResultRows::take_line(std::string_view line) {
   reply.usage.speed.reset();  // batches have one price
   row.usage = reply.usage.total();
   row.cost_nanousd = ledger::cost_nanousd(reply.usage, row.provider, row.model, config_);
+  row.unpriced_fees = ledger::unpriced_fees(reply.usage, row.provider, config_);
   worker_.tallies.spend.add(row);
   if (worker_.ledger != nullptr) worker_.ledger->record(row);
 }

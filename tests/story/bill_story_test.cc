@@ -156,3 +156,17 @@ TEST_CASE("a refusal behind a summary costs the summary") {
     CHECK(row.at("stop_reason") == "refusal");
   }
 }
+
+TEST_CASE("a row says which fees of an answer are not in its cost") {
+  const std::string counts = R"("input_tokens":30,"output_tokens":5)";
+  for (const std::string path : {"/v1/messages", "/v1/chat/completions"}) {
+    for (const bool stream : {false, true}) {
+      CAPTURE(path, stream);
+      const auto fees_of = [&](const std::string& more) { return row_of(path, stream, answering(counts + more)).at("unpriced_fees"); };
+      CHECK(fees_of(R"(,"server_tool_use":{"web_search_requests":3,"web_fetch_requests":2},"inference_geo":"us")") == "web_search 3, inference_geo 1");
+      CHECK(fees_of(R"(,"server_tool_use":{"web_search_requests":0},"inference_geo":"global")").empty());
+      CHECK(fees_of(R"(,"server_tool_use":null,"inference_geo":"not_available")").empty());
+      CHECK(fees_of("").empty());
+    }
+  }
+}

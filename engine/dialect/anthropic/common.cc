@@ -131,6 +131,12 @@ Result<chat::Usage> read_usage(json::Value& value) {
       usage.service_tier = chat::tier_named(name_of(object.value()));
     } else if (key == "speed") {
       usage.speed = chat::tier_named(name_of(object.value()));
+    } else if (key == "server_tool_use") {
+      CCR_TRY(count, nested_count(object.value(), "web_search_requests"));
+      usage.charge(chat::fee::kWebSearch, count.value_or(0));
+    } else if (key == "inference_geo") {
+      const std::string geo = name_of(object.value());
+      if (!geo.empty() && geo != "global" && geo != "not_available") usage.charge(chat::fee::kInferenceGeo, 1);
     } else if (key == "iterations") {
       CCR_TRY(iterations, read_iterations(object.value()));
       usage.iterations = std::move(iterations);

@@ -88,6 +88,21 @@ Result<void> read_content(json::Value& value, std::vector<Part>& parts) {
   return content.done();
 }
 
+/// How many queries Google made for an answer: `webSearchQueries`.
+Result<std::int64_t> searches_of(json::Value& value) {
+  std::int64_t count = 0;
+  if (!value.is(Type::kObject)) return count;
+  CCR_TRY(grounding, value.object());
+  while (grounding.next()) {
+    if (grounding.key() != "webSearchQueries" || !grounding.value().is(Type::kArray)) continue;
+    CCR_TRY(queries, grounding.value().array());
+    while (queries.next()) ++count;
+    CCR_CHECK(queries.done());
+  }
+  CCR_CHECK(grounding.done());
+  return count;
+}
+
 Result<void> read_candidate(json::Value& value, Chunk& chunk) {
   CCR_TRY(candidate, value.object());
   while (candidate.next()) {
@@ -104,6 +119,9 @@ Result<void> read_candidate(json::Value& value, Chunk& chunk) {
       CCR_CHECK(take_string(candidate.value(), chunk.finish_reason));
     } else if (key == "finishMessage") {
       CCR_CHECK(take_string(candidate.value(), chunk.finish_message));
+    } else if (key == "groundingMetadata") {
+      CCR_TRY(searches, searches_of(candidate.value()));
+      chunk.searches = searches;
     }
   }
   return candidate.done();
@@ -174,6 +192,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
     }
   }
   CCR_CHECK(root.done());
+  chunk.usage.charge(chat::fee::kWebSearch, chunk.searches);
   return document.at_end();
 }
 

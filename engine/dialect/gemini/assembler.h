@@ -35,6 +35,7 @@ struct Chunk {
   std::string_view block_reason;
   std::string_view block_message;
   chat::Usage usage;
+  std::int64_t searches = 0;  ///< queries of the web
   bool is_error = false;   ///< it has an `error` instead
   bool is_answer = false;  ///< it has candidates or says why not
 };

@@ -160,6 +160,7 @@ chat::Thinking thinking_of(const Item& item, std::string_view item_json, std::st
 Result<Envelope> read_envelope(json::Value& response) {
   Envelope envelope;
   std::optional<std::string> tier;
+  std::int64_t searches = 0;
   CCR_TRY(members, response.object());
   while (members.next()) {
     const std::string_view key = members.key();
@@ -183,6 +184,7 @@ Result<Envelope> read_envelope(json::Value& response) {
       envelope.has_output = true;
       CCR_TRY(items, value.array());
       while (items.next()) {
+        if (items.value().is(Type::kObject) && items.value().peek_string("type") == "web_search_call") ++searches;
         CCR_TRY(raw, items.value().raw());
         envelope.items.push_back(raw);
       }
@@ -191,6 +193,7 @@ Result<Envelope> read_envelope(json::Value& response) {
   }
   CCR_CHECK(members.done());
   envelope.usage.service_tier = std::move(tier);
+  envelope.usage.charge(chat::fee::kWebSearch, searches);
   return envelope;
 }
 

@@ -13,6 +13,17 @@ void take(json::Value& value, Count& count) {
   if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
 }
 
+/// `cache_write_tokens_details`: how long what was stored is kept (openai 7.55.0, 2026-11).
+void take_lifetimes(json::Value& value, chat::Usage& usage) {
+  if (!value.is(json::Type::kObject)) return;
+  auto details = value.object();
+  Count kept_12h;
+  while (details && details->next()) {
+    if (details->key() == "ttl_12h_tokens") take(details->value(), kept_12h);
+  }
+  usage.charge(chat::fee::kCacheWrite12h, kept_12h.value_or(0));
+}
+
 void take_details(json::Value& value, chat::Usage& usage) {
   if (!value.is(json::Type::kObject)) return;
   auto details = value.object();
@@ -20,6 +31,7 @@ void take_details(json::Value& value, chat::Usage& usage) {
     const std::string_view key = details->key();
     if (key == "cached_tokens") take(details->value(), usage.cache_read_tokens);
     if (key == "cache_write_tokens") take(details->value(), usage.cache_write_tokens);
+    if (key == "cache_write_tokens_details") take_lifetimes(details->value(), usage);
     if (key == "reasoning_tokens") take(details->value(), usage.reasoning_tokens);
   }
 }

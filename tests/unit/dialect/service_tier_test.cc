@@ -123,3 +123,40 @@ data: {"type":"response.)" +
                        response("created", R"(,"service_tier":"auto","output":[],"usage":null)") +
                            response("completed", R"(,"service_tier":"flex")" + output)) == "flex");
 }
+
+TEST_CASE("what a provider bills beside tokens is read from a stream as from a whole answer") {
+  const auto fees_of = [](const dialect::Dialect& spoken, const std::string& whole, const std::string& stream) {
+    const std::vector<chat::Fee> fees = spoken.peek_reply(whole).usage.fees;
+    const test::StreamRun run = test::read_every_cut(spoken, stream);
+    REQUIRE_FALSE(run.events.empty());
+    const auto* end = std::get_if<chat::MessageEnd>(&run.events.back());
+    REQUIRE(end != nullptr);
+    CHECK(end->usage.fees == fees);
+    std::string text;
+    for (const chat::Fee& fee : fees) text.append(fee.name).append(1, ' ').append(std::to_string(fee.count)).append(1, ';');
+    return text;
+  };
+  const auto response = [&](const std::string& output, const std::string& details) {
+    const std::string whole = R"({"id":"resp_1","object":"response","status":"completed","model":"m","output":[)" + output +
+                              R"({"type":"message","id":"i","status":"completed","role":"assistant","content":[{"type":"output_text","text":"a"}]}],)"
+                              R"("usage":{"input_tokens":8,"input_tokens_details":{"cached_tokens":0)" +
+                              details + R"(},"output_tokens":2}})";
+    const std::string event = R"({"type":"response.completed","sequence_number":0,"response":)" + whole + "}";
+    return fees_of(dialect::openai_responses(), whole, "event: response.completed\ndata: " + event + "\n\n");
+  };
+  const std::string search = R"({"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}},)";
+  CHECK(response({}, {}).empty());
+  CHECK(response(search + search, {}) == "web_search 2;");
+  CHECK(response({}, R"(,"cache_write_tokens":7,"cache_write_tokens_details":{"ttl_30m_tokens":2,"ttl_12h_tokens":5})") == "cache_write_12h 5;");
+  CHECK(response({}, R"(,"cache_write_tokens":7,"cache_write_tokens_details":{"ttl_30m_tokens":7,"ttl_12h_tokens":0})").empty());
+  const auto gemini = [&](const std::string& grounding) {
+    const std::string whole =
+        R"({"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":0,"finishReason":"STOP")" + grounding +
+        R"(}],"usageMetadata":{"promptTokenCount":8,"candidatesTokenCount":2},"modelVersion":"m"})";
+    return fees_of(dialect::gemini_dialect(), whole, "data: " + whole + "\n\n");
+  };
+  CHECK(gemini({}).empty());
+  CHECK(gemini(R"(,"groundingMetadata":{"searchEntryPoint":{"renderedContent":"x"},"webSearchQueries":["a","b"]})") == "web_search 2;");
+  CHECK(gemini(R"(,"groundingMetadata":null)").empty());
+  CHECK(gemini(R"(,"groundingMetadata":{"webSearchQueries":7})").empty());
+}

@@ -444,6 +444,7 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
     b.usage.cache_write_tokens = 30;
     b.usage.cache_write_1h_tokens = 10;
     b.unpriced_tier = "fast";
+    b.unpriced_fees = "web_search 3";
     ledger::Record old = row("old", 1000);
     old.at_us = 1;
     for (const ledger::Record& record : {a, b, old}) ledger->record(record);
@@ -463,6 +464,7 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
   REQUIRE(stats->unpriced_tiers.size() == 1);
   CHECK(stats->unpriced_tiers[0].name == "fast");
   CHECK(stats->unpriced_tiers[0].requests == 1);
+  CHECK(stats->unpriced_fee_requests == 1);
   REQUIRE(stats->rows.size() == 2);
   CHECK(stats->rows[0].key == "web");
   CHECK(stats->rows[1].key.empty());
