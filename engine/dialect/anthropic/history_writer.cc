@@ -50,6 +50,7 @@ std::string text_of(const std::vector<chat::Block>& blocks) {
 HistoryWriter::HistoryWriter(std::string_view dialect, std::vector<chat::Message> messages, const Capabilities& target,
                              chat::LossNotes& losses)
     : own_(dialect == kName), target_(target), losses_(losses) {
+  turns_.reserve(messages.size());
   for (chat::Message& message : messages) add(std::move(message));
   std::erase_if(turns_, [](const Turn& turn) { return turn.blocks.empty(); });
   if (!turns_.empty() && turns_.front().role == chat::Role::kAssistant) {
@@ -162,11 +163,24 @@ bool HistoryWriter::carry(chat::Block& block) {
 /// (G-5).
 void HistoryWriter::answer_every_call() {
   for (std::size_t i = 0; i < turns_.size(); ++i) {
-    std::vector<std::string> open;
+    std::vector<std::string_view> open;
     if (turns_[i].role == chat::Role::kAssistant) {
       for (const chat::Block& block : turns_[i].blocks) {
         if (const auto* call = as<chat::ToolCall>(block)) open.push_back(call->id);
       }
+    }
+    const auto answers_open_call = [&open](const chat::Block& block) {
+      const auto* result = as<chat::ToolResult>(block);
+      const auto wanted = result == nullptr ? open.end() : std::find(open.begin(), open.end(), result->call_id);
+      if (wanted == open.end()) return false;
+      open.erase(wanted);
+      return true;
+    };
+    // Nearly always they stand where they belong.
+    std::size_t in_place = 0;
+    if (i + 1 < turns_.size() && turns_[i + 1].role == chat::Role::kUser) {
+      const auto& blocks = turns_[i + 1].blocks;
+      while (in_place < blocks.size() && answers_open_call(blocks[in_place])) ++in_place;
     }
     // The results may stand further on: after a system message or another user's words.
     std::vector<chat::Block> results;
@@ -174,23 +188,19 @@ void HistoryWriter::answer_every_call() {
          j < turns_.size() && !open.empty() && turns_[j].role != chat::Role::kAssistant; ++j) {
       auto& blocks = turns_[j].blocks;
       for (auto block = blocks.begin(); block != blocks.end();) {
-        const auto* result = as<chat::ToolResult>(*block);
-        const auto wanted =
-            result == nullptr ? open.end() : std::find(open.begin(), open.end(), result->call_id);
-        if (wanted == open.end()) {
+        if (!answers_open_call(*block)) {
           ++block;
           continue;
         }
-        open.erase(wanted);
         results.push_back(std::move(*block));
         block = blocks.erase(block);
       }
     }
     const bool last = i + 1 == turns_.size();
     if (!open.empty() && !last) {
-      for (std::string& id : open) {
+      for (const std::string_view id : open) {
         chat::ToolResult missing;
-        missing.call_id = std::move(id);
+        missing.call_id = id;
         missing.content.push_back(text_block("[no result]"));
         results.push_back(chat::Block{std::move(missing)});
       }
@@ -200,7 +210,7 @@ void HistoryWriter::answer_every_call() {
         turns_.insert(turns_.begin() + static_cast<std::ptrdiff_t>(i) + 1, Turn{});
       Turn& next = turns_[i + 1];
       next.plain_string = false;
-      next.blocks.insert(next.blocks.begin(), std::make_move_iterator(results.begin()),
+      next.blocks.insert(next.blocks.begin() + static_cast<std::ptrdiff_t>(in_place), std::make_move_iterator(results.begin()),
                          std::make_move_iterator(results.end()));
     }
     // Results that answer no call of the turn before would be refused: their text is kept.
@@ -243,10 +253,10 @@ void HistoryWriter::trim_prefill() {
 }
 
 std::string HistoryWriter::id_of_call(const std::string& id) {
-  std::string given = valid_id(id);
-  for (int turn = 2; used_ids_.contains(given); ++turn) given = valid_id(id) + "_" + std::to_string(turn);
-  used_ids_.insert(given);
-  ids_[id] = given;
+  const std::string valid = valid_id(id);
+  std::string given = valid;
+  for (int turn = 2; !used_ids_.insert(given).second; ++turn) given = valid + "_" + std::to_string(turn);
+  if (given != valid) ids_[id] = given;
   return given;
 }
 

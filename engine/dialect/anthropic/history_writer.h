@@ -51,7 +51,7 @@ class HistoryWriter {
   chat::LossNotes& losses_;
   std::vector<Turn> turns_;
   std::unordered_map<std::string, std::string>
-      ids_;  ///< the client's id -> the one its latest call was given
+      ids_;  ///< the client's id -> the one its latest call was given, where that is not the first choice
   std::unordered_set<std::string> used_ids_;
 };
 
