@@ -36,9 +36,21 @@ Result<std::string> take_string(json::Value& value) {
   return std::string(text);
 }
 
+Result<void> take_string(json::Value& value, std::string& into) {
+  CCR_TRY(text, value.string());
+  into = text;
+  return {};
+}
+
 Result<std::string> take_optional_string(json::Value& value) {
   if (value.is_null()) return std::string();
   return take_string(value);
+}
+
+Result<void> take_optional_string(json::Value& value, std::string& into) {
+  if (!value.is_null()) return take_string(value, into);
+  into.clear();
+  return {};
 }
 
 Result<json::Text> take_optional_text(json::Value& value) {

@@ -12,7 +12,7 @@
 namespace ccrules::dialect {
 
 /// Messages for which room is set aside at once: large requests have some dozens, and each move is of a few hundred bytes.
-inline constexpr std::size_t kUsualItems = 32;
+inline constexpr std::size_t kUsualItems = 64;
 
 /// Refuses the second copy of a member that decisions read: sent twice, two readers could see two different
 /// requests.
@@ -42,8 +42,10 @@ void keep_member(std::string& object_json, std::string_view key, std::string_vie
 Result<void> keep_unknown(std::string& object_json, std::string_view key, json::Value& value);
 
 Result<std::string> take_string(json::Value& value);
+Result<void> take_string(json::Value& value, std::string& into);
 /// A string or null.
 Result<std::string> take_optional_string(json::Value& value);
+Result<void> take_optional_string(json::Value& value, std::string& into);
 /// A string or null, to be written into another document.
 Result<json::Text> take_optional_text(json::Value& value);
 

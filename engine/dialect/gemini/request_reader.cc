@@ -1,6 +1,10 @@
 #include <algorithm>
 #include <deque>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "core/text.h"
@@ -13,6 +17,9 @@ namespace ccrules::dialect::gemini {
 namespace {
 
 using json::Type;
+
+/// What the model says and the call behind it.
+constexpr std::size_t kUsualParts = 2;
 
 /// inlineData and fileData look alike.
 struct Media {
@@ -283,15 +290,17 @@ class RequestReader {
 
   Result<void> read_turn(json::Value& value) {
     chat::Message& message = request_.messages.emplace_back();
+    message.blocks.reserve(kUsualParts);
     const json::Value at = value;
     CCR_TRY(turn, value.object());
     while (turn.next()) {
       if (turn.key() == "role") {
-        CCR_TRY(role, take_optional_string(turn.value()));
+        if (turn.value().is_null()) continue;
+        CCR_TRY(role, turn.value().string());
         if (role == "model") {
           message.role = chat::Role::kAssistant;
         } else if (!role.empty() && role != "user" && role != "function" && role != "tool") {
-          return at.error("has the role '" + role.substr(0, 40) + "'; send user or model");
+          return at.error("has the role '" + std::string(role.substr(0, 40)) + "'; send user or model");
         }
       } else if (turn.key() == "parts") {
         CCR_CHECK(each(turn.value(), [this, &message](json::Value& part) { return read_part(part, message); }));
@@ -300,16 +309,19 @@ class RequestReader {
     return turn.done();
   }
 
+  enum class Kind : std::uint8_t { kNone, kText, kCall, kResult, kMedia, kOther };
+
+  /// A part as its members tell it one by one; the last of them says what it is.
   struct RawPart {
-    std::string_view kind;   ///< the member that says what it is
-    std::string other_kind;  ///< the same, when it is none we know
+    Kind kind = Kind::kNone;
+    std::string member;  ///< its name, of media and what we do not know
     json::Text text;
     bool thought = false;
     std::string signature;
-    Media media;
-    chat::ToolCall call;
-    chat::ToolResult result;
-    std::string result_name;
+    std::optional<Media> media;
+    std::optional<chat::ToolCall> call;
+    std::optional<chat::ToolResult> result;
+    std::string_view result_name;
   };
 
   Result<void> read_part(json::Value& value, chat::Message& message) {
@@ -324,72 +336,68 @@ class RequestReader {
       if (key == "text") {
         CCR_TRY(text, member.text());
         raw.text = std::move(text);
-        if (raw.kind.empty()) raw.kind = "text";
+        if (raw.kind == Kind::kNone) raw.kind = Kind::kText;
+      } else if (key == "functionCall") {
+        CCR_CHECK(read_call(member, made(raw.call)));
+        raw.kind = Kind::kCall;
+      } else if (key == "functionResponse") {
+        CCR_CHECK(read_response(member, made(raw.result), raw.result_name));
+        raw.kind = Kind::kResult;
       } else if (key == "thought" && member.is(Type::kBool)) {
         CCR_TRY(thought, member.boolean());
         raw.thought = thought;
       } else if (key == "thoughtSignature" && member.is(Type::kString)) {
-        CCR_TRY(signature, take_string(member));
-        raw.signature = std::move(signature);
+        CCR_CHECK(take_string(member, raw.signature));
       } else if (key == "inlineData" || key == "fileData") {
-        CCR_CHECK(read_media(member, raw.media));
-        raw.kind = key == "inlineData" ? "inlineData" : "fileData";
-      } else if (key == "functionCall") {
-        CCR_CHECK(read_call(member, raw.call));
-        raw.kind = "functionCall";
-      } else if (key == "functionResponse") {
-        CCR_CHECK(read_response(member, raw));
-        raw.kind = "functionResponse";
+        CCR_CHECK(read_media(member, made(raw.media)));
+        raw.kind = Kind::kMedia;
+        raw.member = key;
       } else if (key != "videoMetadata" && key != "partMetadata" && key != "mediaResolution") {
-        raw.other_kind = key;
-        raw.kind = raw.other_kind;
+        raw.kind = key.empty() ? Kind::kNone : Kind::kOther;
+        raw.member = key;
       }
     }
     CCR_CHECK(part.done());
-    add_part(raw, whole, message);
+    add_part(raw, whole, message.blocks);
     return {};
   }
 
+  template <class Kept>
+  static Kept& made(std::optional<Kept>& kept) {
+    return kept ? *kept : kept.emplace();
+  }
+
   /// Moves out of `raw` what the message comes to hold.
-  static void add_part(RawPart& raw, const json::Value& whole, chat::Message& message) {
-    const auto add = [&message]<class Kind>(Kind&& block) { message.blocks.emplace_back().value.emplace<Kind>(std::forward<Kind>(block)); };
-    if (raw.kind == "functionCall") {
-      keep_signature(raw.signature, raw.call.extra_json);
-      add(std::move(raw.call));
-    } else if (raw.kind == "functionResponse") {
-      add(std::move(raw.result));
+  static void add_part(RawPart& raw, const json::Value& whole, std::vector<chat::Block>& blocks) {
+    if (raw.kind == Kind::kCall) {
+      auto& call = blocks.emplace_back().value.emplace<chat::ToolCall>(*std::move(raw.call));
+      keep_signature(raw.signature, call.extra_json);
+    } else if (raw.kind == Kind::kResult) {
+      blocks.emplace_back().value.emplace<chat::ToolResult>(*std::move(raw.result));
     } else if (raw.thought) {
-      chat::Thinking thinking;
-      thinking.text = std::move(raw.text.edit());
-      if (auto ours = unwrap_signature(raw.signature)) {
-        thinking.signature = *std::move(ours);
-        // A signature came behind the thoughts it belongs to.
-        auto* last = message.blocks.empty() ? nullptr : std::get_if<chat::Thinking>(&message.blocks.back().value);
-        if (thinking.text.empty() && last != nullptr && last->signature.empty()) {
-          last->signature = std::move(thinking.signature);
-          return;
-        }
-      }
-      auto* last = message.blocks.empty() ? nullptr : std::get_if<chat::Thinking>(&message.blocks.back().value);
-      if (last != nullptr && last->signature.empty()) {
-        last->text += thinking.text;
-        last->signature = std::move(thinking.signature);
-        return;
-      }
-      add(std::move(thinking));
-    } else if (raw.kind == "text") {
-      chat::Text text;
+      add_thought(raw, blocks);
+    } else if (raw.kind == Kind::kText) {
+      if (raw.text.empty() && raw.signature.empty()) return;
+      auto& text = blocks.emplace_back().value.emplace<chat::Text>();
       text.text = std::move(raw.text);
       keep_signature(raw.signature, text.extra_json);
-      if (!text.text.empty() || !text.extra_json.empty()) add(std::move(text));
-    } else if (raw.kind == "inlineData" || raw.kind == "fileData") {
-      add_media(raw, whole, message);
-    } else if (!raw.kind.empty()) {
-      chat::Opaque opaque;
-      opaque.dialect = kName;
-      opaque.type = raw.kind;
-      opaque.json = whole.peek_raw();
-      add(std::move(opaque));
+    } else if (raw.kind == Kind::kMedia) {
+      blocks.push_back(media_block(raw.member, *std::move(raw.media), whole));
+    } else if (raw.kind == Kind::kOther) {
+      blocks.push_back(opaque_block(raw.member, whole));
+    }
+  }
+
+  static void add_thought(RawPart& raw, std::vector<chat::Block>& blocks) {
+    chat::Thinking thinking;
+    thinking.text = std::move(raw.text.edit());
+    if (auto ours = unwrap_signature(raw.signature)) thinking.signature = *std::move(ours);
+    auto* last = blocks.empty() ? nullptr : std::get_if<chat::Thinking>(&blocks.back().value);
+    if (last != nullptr && last->signature.empty()) {  // more of the same thoughts, or the signature that came behind them
+      last->text += thinking.text;
+      last->signature = std::move(thinking.signature);
+    } else {
+      blocks.push_back(chat::Block{std::move(thinking)});
     }
   }
 
@@ -400,9 +408,8 @@ class RequestReader {
     keep_member(extra_json, "thoughtSignature", json);
   }
 
-  static void add_media(const RawPart& raw, const json::Value& whole, chat::Message& message) {
-    const bool is_inline = raw.kind == "inlineData";
-    const Media& media = raw.media;
+  static chat::Block media_block(const std::string& member, Media media, const json::Value& whole) {
+    const bool is_inline = member == "inlineData";
     const bool is_picture = media.type.starts_with("image/");
     const bool is_document = media.type == "application/pdf" || media.type.starts_with("text/");
     const bool uploaded = media.data.find("://generativelanguage.googleapis.com/") != std::string::npos;
@@ -412,23 +419,27 @@ class RequestReader {
     if (is_picture && reachable) {
       chat::Image image;
       image.kind = kind;
-      image.media_type = media.type;
-      image.data = media.data;
-      message.blocks.push_back(chat::Block{std::move(image)});
-    } else if (is_document && reachable) {
+      image.media_type = std::move(media.type);
+      image.data = std::move(media.data);
+      return chat::Block{std::move(image)};
+    }
+    if (is_document && reachable) {
       chat::Document document;
       document.kind = kind;
-      document.media_type = media.type;
-      document.data = media.data;
-      document.title = media.name;
-      message.blocks.push_back(chat::Block{std::move(document)});
-    } else {
-      chat::Opaque opaque;  // sounds, films, files in Google's cloud
-      opaque.dialect = kName;
-      opaque.type = raw.kind;
-      opaque.json = whole.peek_raw();
-      message.blocks.push_back(chat::Block{std::move(opaque)});
+      document.media_type = std::move(media.type);
+      document.data = std::move(media.data);
+      document.title = std::move(media.name);
+      return chat::Block{std::move(document)};
     }
+    return opaque_block(member, whole);  // sounds, films, files in Google's cloud
+  }
+
+  static chat::Block opaque_block(const std::string& member, const json::Value& whole) {
+    chat::Opaque opaque;
+    opaque.dialect = kName;
+    opaque.type = member;
+    opaque.json = whole.peek_raw();
+    return chat::Block{std::move(opaque)};
   }
 
   static Result<void> read_media(json::Value& value, Media& media) {
@@ -450,11 +461,9 @@ class RequestReader {
     while (members.next()) {
       const std::string_view key = members.key();
       if (key == "id") {
-        CCR_TRY(id, take_optional_string(members.value()));
-        call.id = std::move(id);
+        CCR_CHECK(take_optional_string(members.value(), call.id));
       } else if (key == "name") {
-        CCR_TRY(name, take_string(members.value()));
-        call.name = std::move(name);
+        CCR_CHECK(take_string(members.value(), call.name));
       } else if (key == "args" && members.value().is(Type::kObject)) {
         CCR_TRY(args, members.value().raw());
         call.arguments_json = args;
@@ -468,7 +477,8 @@ class RequestReader {
     return {};
   }
 
-  Result<void> read_response(json::Value& value, RawPart& raw) {
+  /// @param name of the function; it stays as it is where the response has none
+  Result<void> read_response(json::Value& value, chat::ToolResult& result, std::string_view& name) {
     std::vector<chat::Block> pictures;
     std::string_view response_json;
     bool is_plain = false;
@@ -476,14 +486,15 @@ class RequestReader {
     while (members.next()) {
       const std::string_view key = members.key();
       if (key == "id") {
-        CCR_TRY(id, take_optional_string(members.value()));
-        raw.result.call_id = std::move(id);
+        CCR_CHECK(take_optional_string(members.value(), result.call_id));
       } else if (key == "name") {
-        CCR_TRY(name, take_optional_string(members.value()));
-        raw.result_name = std::move(name);
+        name = {};
+        if (members.value().is_null()) continue;
+        CCR_TRY(given, members.value().string());
+        name = given;
       } else if (key == "response") {
         response_json = members.value().peek_raw();
-        CCR_TRY(plain, read_response_text(members.value(), raw.result));
+        CCR_TRY(plain, read_response_text(members.value(), response_json, result));
         is_plain = plain;
       } else if (key == "parts") {
         chat::Message holder;
@@ -493,26 +504,26 @@ class RequestReader {
     }
     CCR_CHECK(members.done());
     // It goes back to Google as it was.
-    if (!response_json.empty() && !(is_plain && pictures.empty())) keep_member(raw.result.extra_json, "response", response_json);
-    take_open_call(raw);
-    for (chat::Block& block : pictures) raw.result.content.push_back(std::move(block));
+    if (!response_json.empty() && !(is_plain && pictures.empty())) keep_member(result.extra_json, "response", response_json);
+    take_open_call(name, result.call_id);
+    std::move(pictures.begin(), pictures.end(), std::back_inserter(result.content));
     return {};
   }
 
-  void take_open_call(RawPart& raw) {
-    std::deque<std::string>& open = open_calls_[raw.result_name];
-    std::string& id = raw.result.call_id;
-    if (id.empty()) {
-      id = open.empty() ? "call_unknown_" + std::to_string(++made_ids_) : open.front();
-    }
-    const auto found = std::find(open.begin(), open.end(), id);
-    if (found != open.end()) open.erase(found);
+  /// Gives a result without an id that of the function's oldest call that is not answered yet.
+  void take_open_call(std::string_view name, std::string& id) {
+    const auto known = open_calls_.find(name);
+    const bool is_open = known != open_calls_.end() && !known->second.empty();
+    if (id.empty()) id = is_open ? known->second.front() : "call_unknown_" + std::to_string(++made_ids_);
+    if (!is_open) return;
+    std::deque<std::string>& open = known->second;
+    if (const auto found = std::find(open.begin(), open.end(), id); found != open.end()) open.erase(found);
   }
 
   /// {"output": "..."} and {"result": "..."} are the text itself, {"error": "..."} a failure; any other object is its JSON.
+  /// @param json the value's own
   /// @return true when the text alone is written as this very JSON.
-  static Result<bool> read_response_text(json::Value& value, chat::ToolResult& result) {
-    const std::string_view json = value.peek_raw();
+  static Result<bool> read_response_text(json::Value& value, std::string_view json, chat::ToolResult& result) {
     std::size_t count = 0;
     json::Text only;  // when there is nothing else
     std::string_view key;
@@ -534,23 +545,21 @@ class RequestReader {
       CCR_CHECK(value.raw());
     }
     result.is_error = count == 1 && key == "error";
-    chat::Text text;
     bool is_plain = false;
     if (is_text && (key == "output" || key == "result" || key == "error")) {
       constexpr std::size_t kPunctuation = 7;  // {"":""}
       const bool without_blanks = json.size() == key.size() + only.kept_bytes() + kPunctuation;
       is_plain = key != "result" && only.is_spelt() && without_blanks && !only.empty();
-      text.text = std::move(only);
     } else {
-      text.text = json::compact(json);
+      only = json::compact(json);
     }
-    if (!text.text.empty()) result.content.push_back(chat::Block{std::move(text)});
+    if (!only.empty()) std::get<chat::Text>(result.content.emplace_back().value).text = std::move(only);
     return is_plain;
   }
 
   chat::Request request_;
   std::string config_extra_;  ///< unmodelled members of generationConfig
-  std::map<std::string, std::deque<std::string>> open_calls_;  ///< by function name: ids not answered yet
+  std::map<std::string, std::deque<std::string>, std::less<>> open_calls_;  ///< by function name: ids not answered yet
   int made_ids_ = 0;
 };
 
