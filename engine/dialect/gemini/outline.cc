@@ -21,7 +21,7 @@ constexpr std::array<std::string_view, 2> kThinkingOnlyOnce = {"thinkingBudget",
 
 /// What one turn is found to hold, before its role is known.
 struct TurnFacts {
-  std::string role = "user";
+  std::string_view role = "user";
   std::string_view last_text;
   bool has_result = false;
 };
@@ -34,6 +34,7 @@ class OutlineReader {
     CCR_CHECK(read_members(root));
     CCR_CHECK(document.at_end());
     if (outline_.messages == 0) return bad_request("contents is missing or empty: send at least one message");
+    outline_.last_role = last_.role == "model" ? "assistant" : last_.has_result ? "tool" : "user";
     return std::move(outline_);
   }
 
@@ -176,12 +177,11 @@ class OutlineReader {
     }
     CCR_CHECK(turn.done());
     ++outline_.messages;
-    const bool model = facts.role == "model";
-    if (!model && !facts.last_text.empty()) {
+    last_ = facts;
+    if (facts.role != "model" && !facts.last_text.empty()) {
       if (outline_.first_user_json.empty()) outline_.first_user_json = facts.last_text;
       outline_.last_user_json = facts.last_text;
     }
-    outline_.last_role = model ? "assistant" : facts.has_result ? "tool" : "user";
     return {};
   }
 
@@ -253,6 +253,7 @@ class OutlineReader {
   }
 
   chat::Outline outline_;
+  TurnFacts last_;  ///< of the last turn
   unsigned seen_ = 0;
 };
 
