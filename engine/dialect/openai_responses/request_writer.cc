@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "core/digest.h"
 #include "dialect/expected_bytes.h"
@@ -64,8 +65,7 @@ class RequestWriter {
   }
 
   void write_instructions() {
-    std::string text;
-    JoinedString joined(text, "\n\n");
+    std::vector<json::TextView> texts;
     bool any = false;
     for (const chat::Block& block : request_.system) {
       if (const auto* part = std::get_if<chat::Text>(&block.value)) {
@@ -73,13 +73,16 @@ class RequestWriter {
           losses_.add("cache_control", "responses have no such cache breakpoints");
         const json::TextView shown = without_attribution(part->text, losses_);
         any = any || !is_blank(shown);
-        if (!shown.empty()) joined.add(shown);
+        if (!shown.empty()) texts.push_back(shown);
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
         losses_.add("system." + opaque->type, "responses have no such content");
       }
     }
+    if (!any) return;
+    writer_.key("instructions").raw({});  // written straight behind it
+    JoinedString joined(out_, "\n\n");
+    for (const json::TextView text : texts) joined.add(text);
     joined.close();
-    if (any) writer_.member_raw("instructions", text);
   }
 
   // --- tools
