@@ -247,14 +247,17 @@ void write_source(json::Writer& writer, chat::SourceKind kind, const std::string
   writer.end_object();
 }
 
+/// The members that every text, call and result has, which are nearly all blocks, are written as they are spelt.
 struct BlockWriter {
   json::Writer& writer;
+  std::string& out = writer.out();
 
   void operator()(const chat::Text& text) const {
-    writer.begin_object().member("type", "text").member("text", text.text);
+    writer.raw(R"({"type":"text","text":)");
+    json::append_string(out, text.text);
     write_members(writer, text.extra_json);
     write_cache_control(writer, text.cache_control_json);
-    writer.end_object();
+    out += '}';
   }
   void operator()(const chat::Thinking& thinking) const {
     writer.begin_object();
@@ -284,14 +287,19 @@ struct BlockWriter {
     writer.end_object();
   }
   void operator()(const chat::ToolCall& call) const {
-    writer.begin_object().member("type", "tool_use").member("id", call.id).member("name", call.name);
-    writer.member_raw("input", call.arguments_json);
+    writer.raw(R"({"type":"tool_use","id":)");
+    json::append_string(out, call.id);
+    out += R"(,"name":)";
+    json::append_string(out, call.name);
+    out += R"(,"input":)";
+    out += call.arguments_json;
     write_members(writer, call.extra_json);
     write_cache_control(writer, call.cache_control_json);
-    writer.end_object();
+    out += '}';
   }
   void operator()(const chat::ToolResult& result) const {
-    writer.begin_object().member("type", "tool_result").member("tool_use_id", result.call_id);
+    writer.raw(R"({"type":"tool_result","tool_use_id":)");
+    json::append_string(out, result.call_id);
     if (!result.content_absent) {
       const auto* text =
           result.content.size() == 1 ? std::get_if<chat::Text>(&result.content.front().value) : nullptr;
@@ -306,7 +314,7 @@ struct BlockWriter {
     if (result.is_error) writer.member("is_error", true);
     write_members(writer, result.extra_json);
     write_cache_control(writer, result.cache_control_json);
-    writer.end_object();
+    out += '}';
   }
   void operator()(const chat::Opaque& opaque) const { writer.raw(opaque.json); }
 };

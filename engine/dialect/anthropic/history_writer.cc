@@ -141,7 +141,7 @@ bool HistoryWriter::carry(chat::Block& block) {
   }
   if (auto* call = std::get_if<chat::ToolCall>(&block.value)) {
     call->id = id_of_call(call->id);
-    call->arguments_json = tool_input(call->arguments_json);
+    call->arguments_json = tool_input(std::move(call->arguments_json));
     if (!own_) call->extra_json.clear();
     return true;
   }
@@ -277,10 +277,10 @@ void HistoryWriter::write(json::Writer& writer) {
 }
 
 void HistoryWriter::write(json::Writer& writer, const Turn& turn) {
-  const std::string_view role = turn.role == chat::Role::kAssistant ? "assistant"
-                                : turn.role == chat::Role::kSystem  ? "system"
-                                                                    : "user";
-  writer.begin_object().member("role", role).key("content");
+  const std::string_view opening = turn.role == chat::Role::kAssistant ? R"({"role":"assistant")"
+                                   : turn.role == chat::Role::kSystem  ? R"({"role":"system")"
+                                                                       : R"({"role":"user")";
+  writer.raw(opening).key("content");
   const auto* only = turn.blocks.size() == 1 ? as<chat::Text>(turn.blocks.front()) : nullptr;
   if (turn.plain_string && only != nullptr && only->cache_control_json.empty() && only->extra_json.empty()) {
     writer.string(only->text);
@@ -290,7 +290,7 @@ void HistoryWriter::write(json::Writer& writer, const Turn& turn) {
     writer.end_array();
   }
   write_members(writer, turn.extra_json);
-  writer.end_object();
+  writer.out() += '}';
 }
 
 }  // namespace ccrules::dialect::anthropic_messages

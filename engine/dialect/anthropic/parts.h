@@ -57,7 +57,7 @@ Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_st
 void write_block(json::Writer& writer, const chat::Block& block);
 /// The object a tool_use block's `input` must be, whatever the model wrote: empty and null become {}, a
 /// string that holds an object is decoded once, everything else is kept as {"_raw": "..."} (G-7).
-std::string tool_input(std::string_view arguments_json);
+std::string tool_input(std::string arguments_json);
 /// The `stop_details` value: what the provider said; for a refusal without details the empty form (G-30);
 /// else null.
 void write_stop_details(json::Writer& writer, chat::StopReason reason, std::string_view stop_details_json);

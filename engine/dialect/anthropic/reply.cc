@@ -154,7 +154,7 @@ std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& opt
   return out;
 }
 
-std::string tool_input(std::string_view arguments_json) {
+std::string tool_input(std::string arguments_json) {
   const auto wrapped = [](std::string_view text) {
     std::string out;
     json::Writer(out).begin_object().member("_raw", text).end_object();
@@ -166,7 +166,8 @@ std::string tool_input(std::string_view arguments_json) {
   switch (root->type()) {
     case Type::kObject: {
       const auto raw = root->raw();
-      return raw.ok() && document->at_end().ok() ? std::string(*raw) : wrapped(arguments_json);
+      if (!raw.ok() || !document->at_end().ok()) return wrapped(arguments_json);
+      return raw->size() == arguments_json.size() ? std::move(arguments_json) : std::string(*raw);
     }
     case Type::kNull: return "{}";
     case Type::kString: {
