@@ -15,19 +15,37 @@
 namespace ccrules::dialect::ollama {
 namespace {
 
-/// What one message says, gathered from blocks: a text and the images beside it.
-struct Content {
-  std::string spelt;                     ///< the inside of a string literal
-  bool blank = true;                     ///< the text is, or is empty
+/// What one message says, gathered from blocks: a text and the images beside it. Most have one text, which is not copied before it is
+/// written.
+class Content {
+ public:
   std::vector<std::string_view> images;  ///< base64
 
   void add(json::TextView words, std::string_view separator) {
     if (words.empty()) return;
-    if (!spelt.empty()) json::append_escaped(spelt, separator);
-    words.append_to(spelt);
-    blank = blank && words.is_blank();
+    blank_ = blank_ && words.is_blank();
+    if (!lent_.empty()) lent_.append_to(spelt_);
+    lent_ = {};
+    if (!spelt_.empty()) json::append_escaped(spelt_, separator);
+    words.append_to(spelt_);
   }
-  [[nodiscard]] bool empty() const { return blank && images.empty(); }
+  /// The same for words that stay as they are until the message is written.
+  void lend(json::TextView words, std::string_view separator) {
+    if (!lent_.empty() || !spelt_.empty()) return add(words, separator);
+    lent_ = words;
+    blank_ = words.is_blank();
+  }
+  [[nodiscard]] bool empty() const { return blank_ && images.empty(); }
+  /// Appends the text as the inside of a string literal.
+  void append_to(std::string& out) const {
+    lent_.append_to(out);
+    out += spelt_;
+  }
+
+ private:
+  json::TextView lent_;  ///< the only one; empty: none, or it is in `spelt_`
+  std::string spelt_;    ///< the inside of a string literal
+  bool blank_ = true;    ///< the text is, or is empty
 };
 
 /// A tool call of the last assistant turn.
@@ -66,9 +84,10 @@ class MessageWriter {
   }
 
  private:
-  void open_message(std::string_view role, std::string_view spelt_content) {
+  /// Up to the inside of the content, which is a string.
+  void open_message(std::string_view role) {
     if (std::exchange(wrote_message_, true)) out_ += ',';
-    out_.append("{\"role\":\"").append(role).append("\",\"content\":\"").append(spelt_content).append("\"");
+    out_.append("{\"role\":\"").append(role).append("\",\"content\":\"");
   }
 
   void close_message(const std::vector<std::string_view>& images) {
@@ -80,7 +99,17 @@ class MessageWriter {
   }
 
   void write_message(std::string_view role, const Content& content) {
-    open_message(role, content.spelt);
+    open_message(role);
+    content.append_to(out_);
+    out_ += '"';
+    close_message(content.images);
+  }
+
+  void write_reminder(const Content& content) {
+    open_message("user");
+    out_ += R"(<system-reminder>\n\n)";
+    content.append_to(out_);
+    out_ += R"(\n\n</system-reminder>")";
     close_message(content.images);
   }
 
@@ -92,7 +121,7 @@ class MessageWriter {
   void add_block(const chat::Block& block, Content& content, std::string_view place) {
     if (const auto* text = std::get_if<chat::Text>(&block.value)) {
       note_cache_control(text->cache_control_json);
-      content.add(without_attribution(text->text, losses_), place == "tool_result" ? "\n" : "\n\n");
+      content.lend(without_attribution(text->text, losses_), place == "tool_result" ? "\n" : "\n\n");
     } else if (const auto* image = std::get_if<chat::Image>(&block.value)) {
       add_image(*image, content);
     } else if (const auto* document = std::get_if<chat::Document>(&block.value)) {
@@ -147,7 +176,7 @@ class MessageWriter {
         add_thinking(*thought, thinking);
       } else if (const auto* text = std::get_if<chat::Text>(&block.value)) {
         note_cache_control(text->cache_control_json);
-        if (!is_blank(text->text)) content.add(text->text, "\n\n");
+        if (!is_blank(text->text)) content.lend(text->text, "\n\n");
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
         losses_.add("content." + opaque->type, "Ollama has no such content");
       }
@@ -158,7 +187,9 @@ class MessageWriter {
           "this model does not support assistant message prefill (the conversation must end with a user message); "
           "remove the last assistant message or route to a model that continues answers");
     }
-    open_message("assistant", content.spelt);
+    open_message("assistant");
+    content.append_to(out_);
+    out_ += '"';
     if (!thinking.empty()) {
       out_ += ",\"thinking\":";
       json::append_string(out_, thinking);
@@ -218,8 +249,7 @@ class MessageWriter {
     if (message.role == chat::Role::kSystem) {
       for (const chat::Block& block : message.blocks) add_block(block, content, "system");
       if (content.empty()) return;
-      if (!target_.mid_system) content.spelt = R"(<system-reminder>\n\n)" + content.spelt + R"(\n\n</system-reminder>)";
-      return write_message(target_.mid_system ? "system" : "user", content);
+      return target_.mid_system ? write_message("system", content) : write_reminder(content);
     }
     bool says_more = !content.empty();
     for (const chat::Block& block : message.blocks) {
@@ -248,15 +278,16 @@ class MessageWriter {
       add_block(block, content, "tool_result");
       if (content.images.size() > images) content.add("[image attached below]", "\n");
     }
-    if (result.is_error) content.spelt.insert(0, "Error: ");
-    write_tool_message(*call, content.spelt);
+    open_message("tool");
+    if (result.is_error) out_ += "Error: ";
+    content.append_to(out_);
+    close_tool_message(*call);
     // Few templates show images of tool messages; all show those of the user's.
     after.images.insert(after.images.end(), content.images.begin(), content.images.end());
   }
 
-  void write_tool_message(const Call& call, std::string_view spelt_content) {
-    open_message("tool", spelt_content);
-    out_ += ",\"tool_name\":";
+  void close_tool_message(const Call& call) {
+    out_ += "\",\"tool_name\":";
     append_tool_name(out_, call.name);
     out_ += ",\"tool_call_id\":";
     json::append_string(out_, call.sent_id);
@@ -267,7 +298,9 @@ class MessageWriter {
     for (Call& call : calls_) {
       if (std::exchange(call.answered, true)) continue;
       losses_.add("tool_result.missing", "a tool call without a result was answered with \"[no result]\"");
-      write_tool_message(call, kNoResult);
+      open_message("tool");
+      out_ += kNoResult;
+      close_tool_message(call);
     }
   }
 
