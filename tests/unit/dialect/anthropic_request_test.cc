@@ -181,6 +181,15 @@ TEST_CASE("tool results stand at the start of the user message right after the c
       R"({"type":"text","text":"interrupted"}]}])");
 }
 
+TEST_CASE("results that stand where they belong stay there, and the others follow them (G-5)") {
+  const Written written =
+      write(foreign({message(kUser, {text("go")}), message(kAssistant, {call("a"), call("b"), call("c")}),
+                     message(kUser, {result("b", "2"), text("interrupted"), result("a", "1")})}));
+  CHECK(messages_of(written).find(
+            R"({"role":"user","content":[{"type":"tool_result","tool_use_id":"b","content":"2"},{"type":"tool_result","tool_use_id":"a","content":"1"},)"
+            R"({"type":"tool_result","tool_use_id":"c","content":"[no result]"},{"type":"text","text":"interrupted"}]})") != std::string::npos);
+}
+
 TEST_CASE("a call without a result gets one, a result without a call becomes text (G-5)") {
   const Written missing = write(foreign(
       {message(kUser, {text("go")}), message(kAssistant, {call("a")}), message(kUser, {text("stop")})}));

@@ -214,6 +214,22 @@ TEST_CASE("gemini: a part is what its member says in either spelling, whatever s
   CHECK(std::get<chat::Opaque>(blocks[3].value).type == "toolCall");
 }
 
+TEST_CASE("gemini: of a part that says it is several things the last counts, and a text only where there is nothing else") {
+  const auto blocks_of = [](const std::string& part) {
+    const auto request = gemini_dialect().read_request(R"({"contents":[{"role":"model","parts":[)" + part + "]}]}");
+    REQUIRE(request.ok());
+    return request->messages.at(0).blocks;
+  };
+  const std::string call = R"("functionCall":{"name":"f","args":{}})";
+  const std::string result = R"("functionResponse":{"name":"f","response":{"output":"o"}})";
+  CHECK(std::get<chat::ToolResult>(blocks_of("{" + call + "," + result + "}").at(0).value).call_id == "call_1");
+  CHECK(std::get<chat::ToolCall>(blocks_of("{" + result + "," + call + R"(,"text":"t"})").at(0).value).id == "call_2");
+  CHECK(std::get<chat::ToolCall>(blocks_of(R"({"text":"t","thought":true,)" + call + "}").at(0).value).name == "f");
+  CHECK(std::get<chat::Opaque>(blocks_of("{" + call + R"(,"odd_thing":1})").at(0).value).type == "oddThing");
+  CHECK(std::get<chat::Text>(blocks_of("{" + call + R"(,"":1,"text":"t"})").at(0).value).text == "t");
+  CHECK(blocks_of(R"({"text":"t","":1},{},{"text":""},{"text":null},{"videoMetadata":{}})").empty());
+}
+
 TEST_CASE("gemini: two spellings of one member are one member sent twice") {
   CHECK_FALSE(gemini_dialect().outline(R"({"contents":[{"parts":[{"text":"a"}]}],"generationConfig":{},"generation_config":{}})").ok());
 }
