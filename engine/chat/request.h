@@ -88,6 +88,12 @@ struct Block {
   std::variant<Text, Thinking, Image, Document, ToolCall, ToolResult, Opaque> value;
 };
 
+/// Appends a block of this kind, to be filled where it stays.
+template <class Kind>
+Kind& add_block(std::vector<Block>& blocks) {
+  return blocks.emplace_back().value.emplace<Kind>();
+}
+
 struct Message {
   Role role = Role::kUser;
   std::vector<Block> blocks;

@@ -7,6 +7,8 @@ namespace {
 
 using json::Type;
 
+constexpr std::size_t kUsualBlocks = 2;  ///< of a message: words and a call, a result and words
+
 Result<void> take_raw(json::Value& value, std::string& out) {
   if (value.is_null()) return {};
   CCR_TRY(raw, value.raw());
@@ -14,8 +16,7 @@ Result<void> take_raw(json::Value& value, std::string& out) {
   return {};
 }
 
-Result<chat::Block> read_text(json::Value& value) {
-  chat::Text text;
+Result<void> read_text(json::Value& value, chat::Text& text) {
   CCR_TRY(object, value.object());
   while (object.next()) {
     const std::string_view key = object.key();
@@ -33,12 +34,10 @@ Result<chat::Block> read_text(json::Value& value) {
       CCR_CHECK(keep(object, text.extra_json));
     }
   }
-  CCR_CHECK(object.done());
-  return chat::Block{std::move(text)};
+  return object.done();
 }
 
-Result<chat::Block> read_thinking(json::Value& value, bool redacted) {
-  chat::Thinking thinking;
+Result<void> read_thinking(json::Value& value, bool redacted, chat::Thinking& thinking) {
   thinking.redacted = redacted;
   CCR_TRY(object, value.object());
   while (object.next()) {
@@ -49,8 +48,7 @@ Result<chat::Block> read_thinking(json::Value& value, bool redacted) {
       CCR_CHECK(take(object.value(), thinking.signature));
     }
   }
-  CCR_CHECK(object.done());
-  return chat::Block{std::move(thinking)};
+  return object.done();
 }
 
 /// Where an image's or a document's bytes are.
@@ -89,8 +87,7 @@ std::optional<chat::SourceKind> source_kind(std::string_view type) {
   return std::nullopt;
 }
 
-Result<chat::Block> read_image(json::Value& value) {
-  chat::Image image;
+Result<void> read_image(json::Value& value, chat::Image& image) {
   CCR_TRY(object, value.object());
   while (object.next()) {
     const std::string_view key = object.key();
@@ -105,12 +102,10 @@ Result<chat::Block> read_image(json::Value& value) {
       CCR_CHECK(keep(object, image.extra_json));
     }
   }
-  CCR_CHECK(object.done());
-  return chat::Block{std::move(image)};
+  return object.done();
 }
 
-Result<chat::Block> read_document(json::Value& value) {
-  chat::Document document;
+Result<void> read_document(json::Value& value, chat::Document& document) {
   CCR_TRY(object, value.object());
   while (object.next()) {
     const std::string_view key = object.key();
@@ -130,12 +125,10 @@ Result<chat::Block> read_document(json::Value& value) {
       CCR_CHECK(keep(object, document.extra_json));
     }
   }
-  CCR_CHECK(object.done());
-  return chat::Block{std::move(document)};
+  return object.done();
 }
 
-Result<chat::Block> read_tool_call(json::Value& value) {
-  chat::ToolCall call;
+Result<void> read_tool_call(json::Value& value, chat::ToolCall& call) {
   CCR_TRY(object, value.object());
   while (object.next()) {
     const std::string_view key = object.key();
@@ -153,26 +146,23 @@ Result<chat::Block> read_tool_call(json::Value& value) {
   }
   CCR_CHECK(object.done());
   if (call.arguments_json.empty()) call.arguments_json = "{}";
-  return chat::Block{std::move(call)};
+  return {};
 }
 
 /// A tool's answer: content as everywhere, and what careless clients put there instead (null, 42, {...}) as
 /// its JSON text.
-Result<std::vector<chat::Block>> read_result_content(json::Value& value) {
+Result<void> read_result_content(json::Value& value, std::vector<chat::Block>& blocks) {
   if (value.is(Type::kString) || value.is(Type::kArray)) {
     bool plain_string = false;
-    return read_content(value, plain_string);
+    return read_content(value, blocks, plain_string);
   }
   CCR_TRY(raw, value.raw());
-  chat::Text text;
-  text.text = json::compact(raw);
-  std::vector<chat::Block> blocks;
-  blocks.push_back(chat::Block{std::move(text)});
-  return blocks;
+  blocks.clear();
+  chat::add_block<chat::Text>(blocks).text = json::compact(raw);
+  return {};
 }
 
-Result<chat::Block> read_tool_result(json::Value& value) {
-  chat::ToolResult result;
+Result<void> read_tool_result(json::Value& value, chat::ToolResult& result) {
   result.content_absent = true;
   CCR_TRY(object, value.object());
   while (object.next()) {
@@ -180,8 +170,7 @@ Result<chat::Block> read_tool_result(json::Value& value) {
     if (key == "tool_use_id") {
       CCR_CHECK(take(object.value(), result.call_id));
     } else if (key == "content") {
-      CCR_TRY(content, read_result_content(object.value()));
-      result.content = std::move(content);
+      CCR_CHECK(read_result_content(object.value(), result.content));
       result.content_absent = false;
     } else if (key == "is_error") {
       if (object.value().is_null()) continue;
@@ -193,17 +182,15 @@ Result<chat::Block> read_tool_result(json::Value& value) {
       CCR_CHECK(keep(object, result.extra_json));
     }
   }
-  CCR_CHECK(object.done());
-  return chat::Block{std::move(result)};
+  return object.done();
 }
 
-Result<chat::Block> read_opaque(json::Value& value, std::string_view type) {
-  chat::Opaque opaque;
+Result<void> read_opaque(json::Value& value, std::string_view type, chat::Opaque& opaque) {
   opaque.dialect = kName;
   opaque.type = type;
   CCR_TRY(raw, value.raw());
   opaque.json = raw;
-  return chat::Block{std::move(opaque)};
+  return {};
 }
 
 /// A source of another kind keeps its block verbatim.
@@ -321,37 +308,33 @@ struct BlockWriter {
 
 }  // namespace
 
-Result<chat::Block> read_block(json::Value& value) {
+Result<void> read_block(json::Value& value, chat::Block& block) {
   if (!value.is(Type::kObject)) return value.error("must be an object with a type");
   const std::string_view type = value.peek_string("type").value_or(std::string_view());
-  if (type == "text") return read_text(value);
-  if (type == "tool_use") return read_tool_call(value);
-  if (type == "tool_result") return read_tool_result(value);
-  if (type == "thinking") return read_thinking(value, false);
-  if (type == "redacted_thinking") return read_thinking(value, true);
-  if (type == "image" && has_known_source(value, type)) return read_image(value);
-  if (type == "document" && has_known_source(value, type)) return read_document(value);
-  return read_opaque(value, type);
+  auto& read = block.value;
+  if (type == "text") return read_text(value, read.emplace<chat::Text>());
+  if (type == "tool_use") return read_tool_call(value, read.emplace<chat::ToolCall>());
+  if (type == "tool_result") return read_tool_result(value, read.emplace<chat::ToolResult>());
+  if (type == "thinking") return read_thinking(value, false, read.emplace<chat::Thinking>());
+  if (type == "redacted_thinking") return read_thinking(value, true, read.emplace<chat::Thinking>());
+  if (type == "image" && has_known_source(value, type)) return read_image(value, read.emplace<chat::Image>());
+  if (type == "document" && has_known_source(value, type)) return read_document(value, read.emplace<chat::Document>());
+  return read_opaque(value, type, read.emplace<chat::Opaque>());
 }
 
-Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_string) {
-  std::vector<chat::Block> blocks;
+Result<void> read_content(json::Value& value, std::vector<chat::Block>& blocks, bool& plain_string) {
+  blocks.clear();
   plain_string = value.is(Type::kString);
   if (plain_string) {
     CCR_TRY(words, value.text());
-    chat::Text text;
-    text.text = std::move(words);
-    blocks.push_back(chat::Block{std::move(text)});
-    return blocks;
+    chat::add_block<chat::Text>(blocks).text = std::move(words);
+    return {};
   }
   if (!value.is(Type::kArray)) return value.error("must be a string or an array of blocks");
   CCR_TRY(array, value.array());
-  while (array.next()) {
-    CCR_TRY(block, read_block(array.value()));
-    blocks.push_back(std::move(block));
-  }
-  CCR_CHECK(array.done());
-  return blocks;
+  blocks.reserve(kUsualBlocks);
+  while (array.next()) CCR_CHECK(read_block(array.value(), blocks.emplace_back()));
+  return array.done();
 }
 
 void write_block(json::Writer& writer, const chat::Block& block) {

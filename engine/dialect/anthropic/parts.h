@@ -49,9 +49,9 @@ chat::StopReason stop_reason_from(std::string_view word);
 std::string_view stop_reason_word(chat::StopReason reason);
 
 /// Reads any content block, of requests and of replies. A type this build does not model becomes Opaque.
-Result<chat::Block> read_block(json::Value& value);
-/// Reads `content`: a string (one Text, `plain_string` set) or an array of blocks.
-Result<std::vector<chat::Block>> read_content(json::Value& value, bool& plain_string);
+Result<void> read_block(json::Value& value, chat::Block& block);
+/// Reads `content`: a string (one Text, `plain_string` set) or an array of blocks. They take the place of those that are there.
+Result<void> read_content(json::Value& value, std::vector<chat::Block>& blocks, bool& plain_string);
 /// Writes a block as Anthropic's own; the inverse of read_block. Blocks of other dialects must have been
 /// taken out before.
 void write_block(json::Writer& writer, const chat::Block& block);

@@ -50,8 +50,7 @@ Result<chat::Reply> read_message(std::string_view body, bool with_content) {
     has_content = has_content || value.is(Type::kArray);
     if (!with_content || !value.is(Type::kArray)) continue;
     bool plain_string = false;
-    CCR_TRY(blocks, read_content(value, plain_string));
-    reply.blocks = std::move(blocks);
+    CCR_CHECK(read_content(value, reply.blocks, plain_string));
   }
   CCR_CHECK(root.done());
   CCR_CHECK(document.at_end());

@@ -36,8 +36,7 @@ Result<void> read_message(json::Value& value, chat::Message& message) {
         return object.value().error("must be user, assistant or system");
       }
     } else if (object.key() == "content") {
-      CCR_TRY(blocks, read_content(object.value(), message.plain_string));
-      message.blocks = std::move(blocks);
+      CCR_CHECK(read_content(object.value(), message.blocks, message.plain_string));
       has_content = true;
     } else {
       CCR_CHECK(keep(object, message.extra_json));
@@ -154,9 +153,7 @@ class RequestReader {
 
   Result<void> read_system(json::Value& value) {
     if (value.is_null()) return {};
-    CCR_TRY(blocks, read_content(value, request_.system_plain_string));
-    request_.system = std::move(blocks);
-    return {};
+    return read_content(value, request_.system, request_.system_plain_string);
   }
 
   static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {

@@ -198,51 +198,39 @@ class RequestReader {
   /// Moves out of `parts` what the request comes to hold.
   Result<void> add(Parts& parts) {
     if (parts.role == "system" && request_.messages.empty()) {
-      request_.system.push_back(chat::Block{text_of(std::move(parts.text))});
+      chat::add_block<chat::Text>(request_.system).text = std::move(parts.text);
       return {};
     }
-    chat::Message message;
+    chat::Message& message = request_.messages.emplace_back();
     message.extra_json = std::move(parts.extra_json);
     if (parts.role == "assistant") {
       message.role = chat::Role::kAssistant;
-      if (!parts.thinking.empty()) {
-        chat::Thinking thinking;
-        thinking.text = std::move(parts.thinking);
-        message.blocks.push_back(chat::Block{std::move(thinking)});
-      }
-      if (!parts.text.empty()) message.blocks.push_back(chat::Block{text_of(std::move(parts.text))});
+      message.blocks.reserve(2 + parts.calls.size());
+      if (!parts.thinking.empty()) chat::add_block<chat::Thinking>(message.blocks).text = std::move(parts.thinking);
+      if (!parts.text.empty()) chat::add_block<chat::Text>(message.blocks).text = std::move(parts.text);
       for (chat::Block& call : parts.calls) message.blocks.push_back(std::move(call));
     } else if (parts.role == "tool") {
-      chat::ToolResult result;
+      auto& result = chat::add_block<chat::ToolResult>(message.blocks);
       result.call_id = answered_call(parts);
-      result.content.push_back(chat::Block{text_of(std::move(parts.text))});
+      chat::add_block<chat::Text>(result.content).text = std::move(parts.text);
       for (chat::Block& image : parts.images) result.content.push_back(std::move(image));
-      message.blocks.push_back(chat::Block{std::move(result)});
     } else if (parts.role == "user" || parts.role == "system") {
       if (parts.role == "system") message.role = chat::Role::kSystem;
       message.plain_string = parts.images.empty();
-      for (chat::Block& image : parts.images) message.blocks.push_back(std::move(image));
-      if (!parts.text.empty() || message.blocks.empty())
-        message.blocks.push_back(chat::Block{text_of(std::move(parts.text))});
+      message.blocks = std::move(parts.images);
+      if (!parts.text.empty() || message.blocks.empty()) chat::add_block<chat::Text>(message.blocks).text = std::move(parts.text);
     } else {
-      return bad_request("messages[" + std::to_string(request_.messages.size()) +
+      return bad_request("messages[" + std::to_string(request_.messages.size() - 1) +
                          "].role must be system, user, assistant or tool");
     }
-    request_.messages.push_back(std::move(message));
     return {};
-  }
-
-  static chat::Text text_of(json::Text text) {
-    chat::Text block;
-    block.text = std::move(text);
-    return block;
   }
 
   static Result<void> read_images(json::Value& value, std::vector<chat::Block>& images) {
     CCR_TRY(array, value.array());
     while (array.next()) {
       CCR_TRY(text, array.value().string());
-      chat::Image image;
+      auto& image = chat::add_block<chat::Image>(images);
       if (const auto uri = data_uri(text)) {  // some clients leave the prefix
         image.media_type = uri->media_type;
         image.data = uri->base64;
@@ -250,7 +238,6 @@ class RequestReader {
         image.media_type = image_type(text);
         image.data = text;
       }
-      images.push_back(chat::Block{std::move(image)});
     }
     return array.done();
   }
@@ -258,7 +245,7 @@ class RequestReader {
   Result<void> read_calls(json::Value& value, std::vector<chat::Block>& calls) {
     CCR_TRY(array, value.array());
     while (array.next()) {
-      chat::ToolCall call;
+      auto& call = chat::add_block<chat::ToolCall>(calls);
       CCR_TRY(members, array.value().object());
       while (members.next()) {
         if (members.key() == "id") {
@@ -272,7 +259,6 @@ class RequestReader {
       // Older clients have no ids: calls are told apart by their number in the conversation.
       if (call.id.empty()) call.id = "call_" + std::to_string(made_ids_++);
       open_calls_.push_back({call.id, call.name});
-      calls.push_back(chat::Block{std::move(call)});
     }
     return array.done();
   }

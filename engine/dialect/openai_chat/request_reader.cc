@@ -369,7 +369,7 @@ class RequestReader {
       if (raw.reasoning.empty()) raw.reasoning = text;
     } else if (key == "refusal" && value.is(Type::kString)) {
       CCR_TRY(text, value.text());
-      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+      if (!text.empty()) chat::add_block<chat::Text>(raw.content).text = std::move(text);
     } else {
       return keep_unknown(raw.extra_json, key, value);
     }
@@ -382,7 +382,7 @@ class RequestReader {
     if (value.is(Type::kString)) {
       CCR_TRY(text, value.text());
       raw.plain_string = true;
-      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+      if (!text.empty()) chat::add_block<chat::Text>(raw.content).text = std::move(text);
       return {};
     }
     if (!value.is(Type::kArray)) return value.error("must be a string or an array");
@@ -394,7 +394,7 @@ class RequestReader {
   Result<void> read_part(json::Value& value, Raw& raw) {
     if (value.is(Type::kString)) {
       CCR_TRY(text, value.text());
-      if (!text.empty()) raw.content.push_back({chat::Text{std::move(text), {}, {}}});
+      if (!text.empty()) chat::add_block<chat::Text>(raw.content).text = std::move(text);
       return {};
     }
     const std::string type(value.peek_string("type").value_or(std::string_view()));
@@ -402,8 +402,10 @@ class RequestReader {
     if (type == "image_url") return read_image_part(value, raw);
     if (type == "file") return read_file_part(value, raw);
     CCR_TRY(json, value.raw());
-    raw.content.push_back(
-        {chat::Opaque{std::string(kDialect), type.empty() ? "unknown" : type, std::string(json)}});
+    auto& opaque = chat::add_block<chat::Opaque>(raw.content);
+    opaque.dialect = kDialect;
+    opaque.type = type.empty() ? "unknown" : type;
+    opaque.json = json;
     return {};
   }
 
@@ -428,7 +430,7 @@ class RequestReader {
   }
 
   static Result<void> read_image_part(json::Value& value, Raw& raw) {
-    chat::Image image;
+    auto& image = chat::add_block<chat::Image>(raw.content);
     CCR_TRY(part, value.object());
     while (part.next()) {
       const std::string_view key = part.key();
@@ -457,9 +459,7 @@ class RequestReader {
         CCR_CHECK(keep_unknown(image.extra_json, key, member));
       }
     }
-    CCR_CHECK(part.done());
-    raw.content.push_back({std::move(image)});
-    return {};
+    return part.done();
   }
 
   static void set_image_url(chat::Image& image, std::string_view url) {
@@ -470,7 +470,7 @@ class RequestReader {
   }
 
   static Result<void> read_file_part(json::Value& value, Raw& raw) {
-    chat::Document document;
+    auto& document = chat::add_block<chat::Document>(raw.content);
     CCR_TRY(part, value.object());
     while (part.next()) {
       if (part.key() == "type") continue;
@@ -500,16 +500,14 @@ class RequestReader {
       }
       CCR_CHECK(file.done());
     }
-    CCR_CHECK(part.done());
-    raw.content.push_back({std::move(document)});
-    return {};
+    return part.done();
   }
 
   Result<void> read_calls(json::Value& value, Raw& raw) {
     if (value.is_null()) return {};
     CCR_TRY(calls, value.array());
     while (calls.next()) {
-      chat::ToolCall call;
+      auto& call = chat::add_block<chat::ToolCall>(raw.calls);
       CCR_TRY(members, calls.value().object());
       while (members.next()) {
         const std::string_view key = members.key();
@@ -524,7 +522,6 @@ class RequestReader {
         }
       }
       CCR_CHECK(members.done());
-      raw.calls.push_back({std::move(call)});
     }
     return calls.done();
   }
@@ -553,11 +550,10 @@ class RequestReader {
 
   Result<void> read_legacy_call(json::Value& value, Raw& raw) {
     if (value.is_null()) return {};
-    chat::ToolCall call;
+    auto& call = chat::add_block<chat::ToolCall>(raw.calls);
     CCR_CHECK(read_called(value, call));
     call.id = "call_function_" + std::to_string(++legacy_calls_);
     raw.legacy_call = true;
-    raw.calls.push_back({std::move(call)});
     return {};
   }
 
@@ -573,6 +569,7 @@ class RequestReader {
         raw.content.insert(raw.content.begin(),
                            chat::Block{chat::Thinking{std::move(raw.reasoning), {}, false}});
       }
+      raw.content.reserve(raw.content.size() + raw.calls.size());
       for (chat::Block& call : raw.calls) raw.content.push_back(std::move(call));
       add_plain(chat::Role::kAssistant, raw);
     } else if (raw.role == "tool" || raw.role == "function") {
@@ -606,7 +603,7 @@ class RequestReader {
   void add_result(Raw& raw) {
     if (!results_open_) request_.messages.emplace_back();
     results_open_ = true;
-    auto& result = request_.messages.back().blocks.emplace_back().value.emplace<chat::ToolResult>();
+    auto& result = chat::add_block<chat::ToolResult>(request_.messages.back().blocks);
     result.call_id = raw.role == "function" ? pending_legacy_id_ : std::move(raw.tool_call_id);
     result.content = std::move(raw.content);
     result.content_absent = !raw.has_content;

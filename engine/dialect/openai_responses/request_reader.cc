@@ -259,7 +259,7 @@ class RequestReader {
       has_input_ = !text.empty();
       chat::Message& message = new_message(chat::Role::kUser);
       message.plain_string = true;
-      message.blocks.push_back({chat::Text{std::move(text), {}, {}}});
+      chat::add_block<chat::Text>(message.blocks).text = std::move(text);
       return {};
     }
     if (!value.is(Type::kArray)) return value.error("must be a string or an array of items");
@@ -293,7 +293,7 @@ class RequestReader {
       }
       case Item::Kind::kCall:
       case Item::Kind::kCustomCall: {
-        auto& call = assistant().blocks.emplace_back().value.emplace<chat::ToolCall>();
+        auto& call = chat::add_block<chat::ToolCall>(assistant().blocks);
         call.id = item.call_id.empty() ? std::move(item.id) : std::move(item.call_id);
         call.name = std::move(item.name);
         call.arguments_json =
@@ -337,7 +337,7 @@ class RequestReader {
       } else if (key == "content" && member.is(Type::kString)) {
         CCR_TRY(text, member.text());
         read.plain_string = true;
-        if (!text.empty()) read.blocks.push_back({chat::Text{std::move(text), {}, {}}});
+        if (!text.empty()) chat::add_block<chat::Text>(read.blocks).text = std::move(text);
       } else if (key == "content" && member.is(Type::kArray)) {
         CCR_CHECK(read_parts(member, read.blocks));
       } else if (key == "content" && !member.is_null()) {
@@ -363,7 +363,11 @@ class RequestReader {
       if (open.extra_json.empty() && (read.extra_json.empty() || only_thinking(open))) {
         open.plain_string = open.blocks.empty() && read.plain_string;
         open.extra_json = std::move(read.extra_json);
-        for (chat::Block& block : read.blocks) open.blocks.push_back(std::move(block));
+        if (open.blocks.empty()) {
+          open.blocks = std::move(read.blocks);
+        } else {
+          for (chat::Block& block : read.blocks) open.blocks.push_back(std::move(block));
+        }
         return {};
       }
       read.role = chat::Role::kAssistant;
@@ -399,7 +403,7 @@ class RequestReader {
       } else if (key == "output" && !member.is_null()) {
         result.content_absent = false;
         CCR_TRY(text, text_or_json(member));
-        if (!text.empty()) result.content.push_back({chat::Text{std::move(text), {}, {}}});
+        if (!text.empty()) chat::add_block<chat::Text>(result.content).text = std::move(text);
       } else if (key != "type" && key != "id" && key != "status") {
         CCR_CHECK(keep_unknown(result.extra_json, key, member));
       }
@@ -456,7 +460,7 @@ class RequestReader {
   }
 
   static Result<void> read_image(json::Value& value, std::vector<chat::Block>& blocks) {
-    chat::Image image;
+    auto& image = chat::add_block<chat::Image>(blocks);
     CCR_TRY(part, value.object());
     while (part.next()) {
       const std::string_view key = part.key();
@@ -478,13 +482,11 @@ class RequestReader {
         CCR_CHECK(keep_unknown(image.extra_json, key, member));
       }
     }
-    CCR_CHECK(part.done());
-    blocks.push_back({std::move(image)});
-    return {};
+    return part.done();
   }
 
   static Result<void> read_file(json::Value& value, std::vector<chat::Block>& blocks) {
-    chat::Document document;
+    auto& document = chat::add_block<chat::Document>(blocks);
     CCR_TRY(part, value.object());
     while (part.next()) {
       const std::string_view key = part.key();
@@ -507,9 +509,7 @@ class RequestReader {
         CCR_CHECK(keep_unknown(document.extra_json, key, member));
       }
     }
-    CCR_CHECK(part.done());
-    blocks.push_back({std::move(document)});
-    return {};
+    return part.done();
   }
 
   chat::Request request_;
