@@ -70,16 +70,19 @@ Item::Kind kind_of(std::string_view type) {
 }
 
 Item read_item(std::string_view item_json) {
-  Item item;
   auto document = json::Document::open_view(item_json);
-  if (!document) return item;
+  if (!document) return {};
   auto members = document->root_object();
-  if (!members) return item;
+  return members ? read_item(*members) : Item();
+}
+
+Item read_item(json::Object& members) {
+  Item item;
   std::vector<Part> content;
   std::vector<Part> summary;
-  while (members->next()) {
-    const std::string_view key = members->key();
-    json::Value& value = members->value();
+  while (members.next()) {
+    const std::string_view key = members.key();
+    json::Value& value = members.value();
     if (key == "type")
       item.type = text_of(value);
     else if (key == "id")

@@ -74,6 +74,8 @@ struct Item {
   bool has_encrypted = false;
 };
 Item read_item(std::string_view item_json);
+/// The same of the members of an item; what is malformed shows in their done().
+Item read_item(json::Object& members);
 Item::Kind kind_of(std::string_view type);
 
 /// The signature by which reasoning goes back to its provider, item and all (dialect/signature.h).

@@ -278,17 +278,19 @@ class RequestReader {
     if (type.empty()) type = value.peek("role") ? "message" : "item_reference";
     if (type == "message") return read_message(value);
     if (type == "function_call_output" || type == "custom_tool_call_output") return read_output(value);
-    const auto encrypted = value.peek("encrypted_content");
-    const std::string_view encrypted_json = encrypted ? encrypted->peek_raw() : std::string_view();
-    CCR_TRY(raw, value.raw());
-    Item item = dialect::responses::read_item(raw);
+    const json::Value whole = value;
+    CCR_TRY(members, value.object());
+    Item item = read_item(members);
+    CCR_CHECK(members.done());
     switch (kind_of(type)) {
       case Item::Kind::kReasoning: {
+        const auto encrypted = whole.peek("encrypted_content");
+        const std::string_view encrypted_json = encrypted ? encrypted->peek_raw() : std::string_view();
         // Base64 and our own prefix need no escapes.
         const std::string_view text = encrypted_json.size() > 2
                                           ? encrypted_json.substr(1, encrypted_json.size() - 2)
                                           : std::string_view();
-        assistant().blocks.push_back({thinking_of(item, raw, text)});
+        assistant().blocks.push_back({thinking_of(item, whole.peek_raw(), text)});
         return {};
       }
       case Item::Kind::kCall:
@@ -306,7 +308,7 @@ class RequestReader {
     }
     const bool answers = type.ends_with("_output");
     chat::Message& message = answers ? new_message(chat::Role::kUser) : assistant();
-    message.blocks.push_back({chat::Opaque{std::string(kName), std::move(type), std::string(raw)}});
+    message.blocks.push_back({chat::Opaque{std::string(kName), std::move(type), std::string(whole.peek_raw())}});
     return {};
   }
 
