@@ -36,11 +36,10 @@ std::string CallIds::sent(std::string_view id) {
   const bool right_size = nine ? id.size() == kMistralId : !id.empty() && id.size() <= longest;
   std::string sent(id);
   bool good = right_size && std::all_of(id.begin(), id.end(), fits);
-  for (std::uint64_t turn = 0; !good || used_.count(sent) > 0; ++turn) {
+  for (std::uint64_t turn = 0; !good || !used_.insert(sent).second; ++turn) {
     sent = nine ? hash_text(id, turn, kMistralId) : "call_" + hash_text(id, turn, kMadeId);
     good = true;
   }
-  used_.insert(sent);
   return sent;
 }
 
