@@ -173,7 +173,7 @@ class Reader {
   void rewind(Escapes unread) {
     const bool checked = unread == Escapes::kChecked;
     // Whoever wants escapes checked reads nearly all: one look at the whole text is cheaper than one at each string.
-    if (checked && !spelling_) spelling_ = spelling_of(text_, text_ + size_);
+    if (checked && !spelling_) spelling_ = spelling_of_text();
     const bool check_escapes = checked && spelling_ == Spelling::kOther;
     if (check_escapes && !check_escapes_) known_.clear();
     is_first_reading_ = at_ == 0 && known_.empty();
@@ -207,9 +207,11 @@ class Reader {
     if (known == nullptr) {
       // What an earlier reading has seen is jumped over, and shows no names.
       const bool perhaps_seen = is_first_reading_ ? sightings_ > sightings_before_member_ : !watched_.empty();
-      known = &passed_.emplace_back(Passed{index, ++last_passage, size, perhaps_seen});
+      const Spelling spelling = spelling_of(passage.bytes_.data(), passage.bytes_.data() + size);
+      known = &passed_.emplace_back(Passed{index, ++last_passage, size, spelling, perhaps_seen});
     }
     passage.number_ = known->number;
+    passage.spelling_ = known->spelling;
     passage.saw_watched_ = known->saw_watched;
     passage.structurals_ = at_ - index;
     passage.depth_ = depth_;
@@ -231,7 +233,7 @@ class Reader {
       if (known->number != passage.number_) return false;
     } else {
       if (!are_here(index, bytes)) return false;
-      passed_.push_back({index, passage.number_, bytes.size(), passage.saw_watched_});
+      passed_.push_back({index, passage.number_, bytes.size(), passage.spelling_, passage.saw_watched_});
     }
     if (passage.saw_watched_) ++sightings_;
     if (known_.empty() || known_.back().begin < index) {
@@ -502,6 +504,7 @@ class Reader {
     std::uint32_t begin;
     std::uint64_t number;
     std::size_t size;
+    Spelling spelling;
     bool saw_watched;
   };
 
@@ -510,6 +513,19 @@ class Reader {
       if (one.begin == index) return &one;
     }
     return nullptr;
+  }
+
+  /// What is known by its bytes is not looked at again.
+  [[nodiscard]] Spelling spelling_of_text() const {
+    Spelling all = Spelling::kPlain;
+    const char* at = text_;
+    for (const Passed& one : passed_) {
+      const char* begin = text_ + offset(one.begin);
+      if (begin < at) continue;
+      all = std::max({all, spelling_of(at, begin), one.spelling});
+      at = begin + one.size;
+    }
+    return std::max(all, spelling_of(at, text_ + size_));
   }
 
   [[nodiscard]] bool are_here(std::uint32_t index, std::string_view bytes) const {

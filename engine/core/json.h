@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/json_escapes.h"
 #include "core/json_text.h"
 #include "core/result.h"
 
@@ -125,6 +126,7 @@ class Passage {
   std::uint32_t structurals_ = 0;
   std::uint32_t depth_ = 0;
   bool escapes_checked_ = false;
+  Spelling spelling_ = Spelling::kOther;
   std::string watched_;
   bool saw_watched_ = false;
   std::vector<Known> known_;  ///< counted from the container's first structural character

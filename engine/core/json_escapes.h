@@ -16,7 +16,7 @@ namespace ccrules::json {
 /// were checked before.
 [[nodiscard]] bool are_escapes_valid(const char* at, const char* end);
 
-/// How the inside of a string literal is spelt.
+/// How the inside of a string literal is spelt; of several, the last of these words that is true of one.
 enum class Spelling : std::uint8_t {
   kPlain,    ///< without escapes, and append_string() would write none
   kEscaped,  ///< with escapes, all of them the ones append_string() writes

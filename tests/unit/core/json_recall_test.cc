@@ -1,6 +1,7 @@
 #include "core/json_recall.h"
 
 #include <string>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -188,6 +189,34 @@ TEST_CASE("escapes that nobody checked are checked by who wants that") {
   CHECK(read(text, recall) == Seen{4, "", false, true});
   CHECK(read(text, recall) == Seen{-4, "", false, true});
   CHECK_FALSE(read(text, recall, {}, json::Escapes::kChecked).valid);
+}
+
+TEST_CASE("strings are kept and judged alike whether the container beside them was read or passed again") {
+  const auto second_reading = [](const std::string& text, Counts& recall) {
+    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
+    REQUIRE(document.ok());
+    (void)read(*document, recall);
+    document->rewind();
+    std::string said;
+    auto root = document->root_object();
+    while (root->next()) {
+      if (root->key() == "tools") continue;
+      auto words = root->value().text();
+      if (words.ok()) said += (words->is_spelt() ? "spelt " : "read ") + std::string(words->view()) + "\n";
+    }
+    return said + (root->done().ok() && document->at_end().ok() ? "valid" : "refused");
+  };
+  const std::vector<std::string> words = {"plain", R"(a\nb)", R"(a\/b)", R"(a\qb)", "a\u2028b"};
+  for (const std::string& inside : words) {
+    for (const std::string& outside : words) {
+      const std::string text = R"({"before":")" + outside + R"(","tools":)" + big("\"" + inside + "\"") + R"(,"behind":")" + outside + "\"}";
+      CAPTURE(text);
+      Counts recall;
+      const std::string first = second_reading(text, recall);
+      CHECK(second_reading(text, recall) == first);
+      CHECK(first.ends_with("valid") == json::is_valid(text));
+    }
+  }
 }
 
 TEST_CASE("what is small, huge or of another kind is read, and the oldest makes room") {
