@@ -873,6 +873,12 @@ Result<std::string_view> Value::raw() {
 
 std::optional<Value> Value::peek(std::string_view name) const {
   if (!is(Type::kObject)) return std::nullopt;
+  Value member = *this;
+  // What tells objects apart mostly stands first.
+  if (reader_->byte(index_ + 1) == '"' && reader_->is_named(index_ + 1, name)) {
+    member.index_ = index_ + 3;
+    return member;
+  }
   std::size_t depth = 0;
   bool key_expected = true;
   std::size_t known = reader_->known_from(index_);
@@ -897,7 +903,6 @@ std::optional<Value> Value::peek(std::string_view name) const {
         if (depth != 1 || !key_expected) break;
         key_expected = false;
         if (!reader_->is_named(i, name)) break;
-        Value member = *this;
         member.index_ = i + 2;
         return member;
       }
@@ -929,7 +934,8 @@ std::optional<std::string_view> Value::peek_string(std::string_view name) const 
   const auto member = peek(name);
   if (!member || !member->is(Type::kString)) return std::nullopt;
   const std::string_view text = reader_->inside(member->index_);
-  if (text.data() == nullptr || text.find('\\') != std::string_view::npos) return std::nullopt;
+  if (text.data() == nullptr) return std::nullopt;
+  if (!reader_->is_short_and_plain(text) && text.find('\\') != std::string_view::npos) return std::nullopt;
   return text;
 }
 
