@@ -11,9 +11,9 @@
 #include "core/json_text.h"
 #include "core/result.h"
 
-/// JSON in and out. core/json.cc is the only file that knows the JSON library: simdjson finds the structural
-/// characters and checks UTF-8 at several GB/s; the walk over them is ours, so every skipped byte is
-/// validated too (docs/adr/0002).
+/// JSON in and out. core/json_index.cc is the only file that knows the JSON library: simdjson finds the structural
+/// characters and checks UTF-8 at several GB/s; the walk over them is ours (core/json_reader.h), so every skipped byte is
+/// validated too (docs/adr/0007).
 ///
 /// Reading is forward-only and single-pass: a Document is opened over bytes, and each Value is read once, in
 /// document order. Objects and arrays are walked with next():
@@ -42,7 +42,7 @@ enum class Type : std::uint8_t { kObject, kArray, kString, kNumber, kBool, kNull
 class Object;
 class Array;
 class Passage;
-class Reader;  ///< The parser and cursor behind a Document; private to json.cc.
+class Reader;  ///< The cursor behind a Document: core/json_reader.h.
 
 /// A cursor to one value. Cheap to copy; may be read once, before the walk goes on.
 class Value {

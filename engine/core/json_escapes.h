@@ -33,7 +33,7 @@ enum class Spelling : std::uint8_t {
 /// @return the end of what was written; nullptr when an escape is not JSON's.
 [[nodiscard]] char* unescape(const char* at, const char* end, char* out);
 
-/// True when the bytes are UTF-8; at simdjson's speed, so it lives where simdjson is known (json.cc).
+/// True when the bytes are UTF-8; at simdjson's speed, so it lives where simdjson is known (json_index.cc).
 [[nodiscard]] bool is_utf8(std::string_view bytes);
 
 }  // namespace ccrules::json

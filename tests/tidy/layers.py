@@ -10,7 +10,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 LIBRARIES = [
     (re.compile(r"^(uv\.h|uv/)"), ["async/"]),
     (re.compile(r"^openssl/"), ["async/", "core/digest.cc", "core/ed25519.cc", "core/hmac.cc"]),
-    (re.compile(r"^simdjson"), ["core/json.cc"]),
+    (re.compile(r"^simdjson"), ["core/json_index.cc"]),
     (re.compile(r"^sqlite3"), ["ledger/"]),
     (re.compile(r"^(lua|lauxlib|lualib|luajit)"), ["rules/"]),
     (re.compile(r"^spdlog/"), ["core/log.cc"]),

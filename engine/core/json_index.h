@@ -1,0 +1,37 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace simdjson::internal {
+class dom_parser_implementation;
+}
+
+namespace ccrules::json {
+
+/// Where the structural characters of one text are: brackets, braces, colons, commas, and what begins a string or another value.
+/// Memory is kept for the next text. One thread.
+class Structurals {
+ public:
+  Structurals();
+  Structurals(const Structurals&) = delete;
+  Structurals& operator=(const Structurals&) = delete;
+  ~Structurals();
+
+  /// Finds them. Error when the text is empty or not UTF-8, when a string is not closed or holds a bare control character; nothing
+  /// else is checked.
+  Result<void> find(std::string_view text);
+  /// Their positions, in order.
+  [[nodiscard]] const std::uint32_t* begin() const;
+  [[nodiscard]] std::uint32_t count() const;
+  /// Gives back what a text of more than so many bytes needed.
+  void trim(std::size_t most_bytes);
+
+ private:
+  std::unique_ptr<simdjson::internal::dom_parser_implementation> parser_;
+};
+
+}  // namespace ccrules::json
