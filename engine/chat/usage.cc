@@ -124,6 +124,7 @@ Usage Usage::total() const {
 Usage Usage::with_compaction() const {
   Usage sum = *this;
   sum.iterations.clear();
+  sum.declined = false;  // what ran before a refusal is all that it tells of
   for (const Iteration& each : iterations) {
     if (each.type == "compaction") add(sum, each);
   }

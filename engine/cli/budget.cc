@@ -72,14 +72,10 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   // An empty key would pass whatever was spent: nothing is counted under it.
   if (scope != "all" && (colon == std::string::npos || colon + 1 == scope.size() || !known))
     return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
-  const std::string key = by.empty() ? std::string() : scope.substr(colon + 1);
-  // So would a tag without its value, unless a rule lets a budget of that name pay.
-  if (!ledger::is_one_sum(by, key) && !spending.sums.contains({by, key}))
-    return usage_error(io, "--scope " + scope + " names a tag and none of its values; say which, such as \"" + scope + "=42\"");
   const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
   ledger::Cap whose;
   whose.by = by;
-  whose.key = key;
+  if (!by.empty()) whose.key = scope.substr(colon + 1);
   ledger::Sum sum;
   if (const auto found = spending.sums.find({whose.by, whose.key}); found != spending.sums.end()) {
     sum = found->second;
@@ -88,6 +84,9 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
     if (!stored.ok()) return usage_error(io, stored.error().message);
     sum = *stored;
   }
+  // An empty sum would pass, too: of a tag without its value there is one only where a rule lets a budget of that name pay.
+  if (!ledger::is_one_sum(whose.by, whose.key) && sum == ledger::Sum{})
+    return usage_error(io, "--scope " + scope + " names a tag and none of its values; say which, such as \"" + scope + "=42\"");
   const std::int64_t spent = sum.in(span, io.clock.wall_us(), calendar);
   const bool over = spent > most_nanousd;
   if (arguments.json()) {

@@ -72,7 +72,7 @@ class Value {
   /// describe.
   [[nodiscard]] std::optional<std::string_view> peek_string(std::string_view name) const;
   /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read;
-  /// nullopt when it has none.
+  /// nullopt when it has none. Also when its members were read before, as all that peeks: it is only slower then.
   [[nodiscard]] std::optional<Value> peek(std::string_view name) const;
   /// Looks at all objects in a value, itself and those of any depth, without consuming or validating it: true when `wanted` says so
   /// of a member. Keys come as they are spelt; values are to be peeked at.

@@ -24,7 +24,7 @@ class Structurals {
   /// Finds them. Error when the text is empty or not UTF-8, when a string is not closed or holds a bare control character; nothing
   /// else is checked.
   Result<void> find(std::string_view text);
-  /// Their positions, in order.
+  /// Their positions, in order; only after a find() that went well.
   [[nodiscard]] const std::uint32_t* begin() const;
   [[nodiscard]] std::uint32_t count() const;
   /// Gives back what a text of more than so many bytes needed.

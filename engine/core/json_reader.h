@@ -192,7 +192,7 @@ class Reader {
     return end;
   }
 
-  /// Where to look in `known_` for what begins at `index` or behind it; `index` is not before the cursor.
+  /// Where to look in `known_` for what begins at `index` or behind it. Before the cursor nothing may be known any more: then it is walked.
   [[nodiscard]] std::size_t known_from(std::uint32_t index) {
     while (known_at_ < known_.size() && known_[known_at_].begin < std::min(index, at_)) ++known_at_;
     return known_at_;

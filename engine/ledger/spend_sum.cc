@@ -151,7 +151,7 @@ void Sum::go_on(const Sum& since, const Calendar& calendar) noexcept {
           number_before[i] = since.number[i];
           nanousd_before[i] = 0;
         }
-        nanousd_before[i] = saturating_add(nanousd_before[i], since.nanousd[i]);
+        if (since.number[i] == number_before[i]) nanousd_before[i] = saturating_add(nanousd_before[i], since.nanousd[i]);
         continue;
       }
       if (calendar.number(span, since.until_us + kSlackUs) < number[i]) move_to(i, now, nanousd[i]);

@@ -45,7 +45,8 @@ class Calendar {
 struct Sum {
   std::array<std::int64_t, kSpans> number{};
   std::array<std::int64_t, kSpans> nanousd{};
-  /// The periods before, in case a clock goes back to them; not stored.
+  /// The periods before: for requests that came in them and are still on the way, and in case a clock goes back to them. Not stored:
+  /// who is recalled from the file has none.
   std::array<std::int64_t, kSpans> number_before{};
   std::array<std::int64_t, kSpans> nanousd_before{};
   std::int64_t until_us = 0;  ///< when the last of it was known; not stored
@@ -57,7 +58,10 @@ struct Sum {
   void go_on(const Sum& since, const Calendar& calendar) noexcept;
   /// Adds what was spent in the past, in any order: periods that ended before ours are nobody's any more.
   void add(const Sum& other) noexcept;
+  /// What was spent in the period of a moment. Of one before the last that is kept, the greater of the two that are: rather too much
+  /// than free for all.
   [[nodiscard]] std::int64_t in(Span span, std::int64_t wall_us, const Calendar& calendar) const noexcept;
+  bool operator==(const Sum&) const = default;
 
  private:
   void move_to(std::size_t i, std::int64_t other, std::int64_t with_nanousd) noexcept;

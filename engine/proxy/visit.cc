@@ -161,10 +161,8 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
   if (row.cost_nanousd) return row.cost_nanousd;
   estimate_usage();
   row.cost_nanousd = price_of(row.usage);
-  if (row.cost_nanousd) {
-    row.unpriced_tier = ledger::unpriced_tier(row.usage, row.provider, priced_model(), *policy->config);
-    row.unpriced_fees = ledger::unpriced_fees(row.usage, row.provider, *policy->config);
-  }
+  if (row.cost_nanousd) row.unpriced_tier = ledger::unpriced_tier(row.usage, row.provider, priced_model(), *policy->config);
+  row.unpriced_fees = ledger::unpriced_fees(row.usage, row.provider, *policy->config);
   if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
   return row.cost_nanousd;
 }

@@ -77,11 +77,14 @@ void add_model(json::Object& members, Ceiling& ceiling) {
   }
 }
 
-/// Anthropic's `fallbacks`: [{"model": …}] or "default", which is one that the provider chooses by what was refused. The one it is known
-/// to choose (for Fable 5 and Opus 5, GET /v1/models, 2026-07) costs more than newer models that may refuse. @return how many.
+/// What Anthropic is known to choose for "fallbacks": "default", by what was refused (for Fable 5 and Opus 5, GET /v1/models, 2026-07).
+/// It costs more than newer models that may refuse.
+constexpr std::string_view kDefaultFallback = "claude-opus-4-8";
+
+/// Anthropic's `fallbacks`: [{"model": …}] or "default". @return how many.
 std::int64_t add_fallbacks(json::Value& value, Ceiling& ceiling) {
   if (!value.is(json::Type::kArray)) {
-    if (ceiling.other_models.size() < kMostModels) ceiling.other_models.emplace_back("claude-opus-4-8");
+    if (ceiling.other_models.size() < kMostModels) ceiling.other_models.emplace_back(kDefaultFallback);
     return 1;
   }
   std::int64_t count = 0;

@@ -332,8 +332,10 @@ Result<void> read_content(json::Value& value, std::vector<chat::Block>& blocks, 
   }
   if (!value.is(Type::kArray)) return value.error("must be a string or an array of blocks");
   CCR_TRY(array, value.array());
-  blocks.reserve(kUsualBlocks);
-  while (array.next()) CCR_CHECK(read_block(array.value(), blocks.emplace_back()));
+  while (array.next()) {
+    if (blocks.empty()) blocks.reserve(kUsualBlocks);  // not sooner: empty lists are for nothing
+    CCR_CHECK(read_block(array.value(), blocks.emplace_back()));
+  }
   return array.done();
 }
 

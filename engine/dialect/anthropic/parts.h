@@ -39,7 +39,7 @@ std::string write_models(const std::vector<std::string>& ids);
 /// 0..limits::kUsageTokens. A value that is no object gives an empty usage. Consumes the value.
 Result<chat::Usage> read_usage(json::Value& value);
 /// A refusal that came before any output is not billed, though its tokens are told and count against rate limits
-/// (platform.claude.com, "Refusals and fallback", 2026-07): it cost nothing. `usage` is the whole of the answer's.
+/// (platform.claude.com, "Refusals and fallback", 2026-07): it cost nothing, or what ran before it. `usage` is the whole of the answer's.
 void note_refusal(chat::StopReason reason, chat::Usage& usage);
 /// Writes the `usage` object with every member clients rely on (G-4). `estimated_input_tokens` stands in for
 /// an unknown input.

@@ -71,7 +71,9 @@ chat::Usage read_usage(json::Value& value) {
     if (key == "candidatesTokenCount") take(object->value(), candidates);
     if (key == "thoughtsTokenCount") take(object->value(), thoughts);
     if (key == "toolUsePromptTokenCount") take(object->value(), tool_prompt);
-    if (key == "serviceTier" || key == "trafficType") usage.service_tier = tier_of(object->value());
+    if (key == "serviceTier" || key == "trafficType") {
+      if (auto tier = tier_of(object->value())) usage.service_tier = std::move(tier);  // one of them may leave it open
+    }
   }
   if (prompt || tool_prompt) {
     usage.input_tokens = std::max<std::int64_t>(0, prompt.value_or(0) + tool_prompt.value_or(0) - cached.value_or(0));

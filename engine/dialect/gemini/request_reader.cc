@@ -290,7 +290,6 @@ class RequestReader {
 
   Result<void> read_turn(json::Value& value) {
     chat::Message& message = request_.messages.emplace_back();
-    message.blocks.reserve(kUsualParts);
     const json::Value at = value;
     CCR_TRY(turn, value.object());
     while (turn.next()) {
@@ -325,6 +324,7 @@ class RequestReader {
   };
 
   Result<void> read_part(json::Value& value, chat::Message& message) {
+    if (message.blocks.empty()) message.blocks.reserve(kUsualParts);  // not sooner: turns without parts are for nothing
     const json::Value whole = value;
     RawPart raw;
     CCR_TRY(part, value.object());

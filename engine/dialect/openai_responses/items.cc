@@ -59,6 +59,13 @@ std::string arguments_of(json::Value& value) {
   return raw ? std::string(*raw) : std::string();
 }
 
+/// A call of the provider's own tool that looked something up: pages that it opened behind that are no searches.
+bool is_search(const json::Value& item) {
+  if (item.peek_string("type") != "web_search_call") return false;
+  const auto action = item.peek("action");
+  return !action || action->peek_string("type").value_or("search") == "search";
+}
+
 }  // namespace
 
 Item::Kind kind_of(std::string_view type) {
@@ -187,7 +194,7 @@ Result<Envelope> read_envelope(json::Value& response) {
       envelope.has_output = true;
       CCR_TRY(items, value.array());
       while (items.next()) {
-        if (items.value().is(Type::kObject) && items.value().peek_string("type") == "web_search_call") ++searches;
+        if (items.value().is(Type::kObject) && is_search(items.value())) ++searches;
         CCR_TRY(raw, items.value().raw());
         envelope.items.push_back(raw);
       }

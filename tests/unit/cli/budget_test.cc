@@ -98,7 +98,17 @@ TEST_CASE("a budget gate knows what was spent by one of more projects than are k
       row.cost_nanousd = 5'000'000'000;
       (*opened)->record(row);
     }
+    for (std::size_t i = 0; i < limits::kSpendKeys + 10; ++i) {
+      ledger::Record row;
+      row.id = "req_t" + std::to_string(i);
+      row.payer = i == 0 ? "tag:run" : "tag:run=" + std::to_string(i);  // a rule lets the first of them pay for all runs
+      row.at_us = kNowUs + static_cast<std::int64_t>(i);
+      row.cost_nanousd = 2'000'000'000;
+      (*opened)->record(row);
+    }
   }
+  CHECK(spent.run({"budget", "gate", "--max-usd", "2", "--scope", "tag:run", "--per", "total"}).code == 0);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "1", "--scope", "tag:run", "--per", "total"}).code == 3);
   CHECK(spent.run({"budget", "gate", "--max-usd", "4", "--scope", "project:api", "--per", "total"}).code == 0);
   CHECK(spent.run({"budget", "gate", "--max-usd", "3", "--scope", "project:api", "--per", "total"}).code == 3);
 }

@@ -177,6 +177,15 @@ TEST_CASE("gemini: another provider's signature survives a client that keeps byt
   CHECK_FALSE(gemini::unwrap_signature(""));
 }
 
+TEST_CASE("turns without parts and lists without blocks take no room for any") {
+  for (const auto& [spoken, body] : {std::pair(&gemini_dialect(), R"({"contents":[{},{"parts":[]}]})"),
+                                     std::pair(&anthropic(), R"({"model":"m","messages":[{"role":"user","content":[]}]})")}) {
+    const auto request = spoken->read_request(std::string_view(body));
+    REQUIRE(request.ok());
+    for (const chat::Message& message : request->messages) CHECK(message.blocks.capacity() == 0);
+  }
+}
+
 TEST_CASE("gemini: the outline finds what rules decide on, in either spelling of the names") {
   const chat::Outline outline = outline_of(
       R"({"system_instruction":{"parts":[{"text":"sys"}]},"generationConfig":{"max_output_tokens":77,"thinkingConfig":{"thinkingLevel":"LOW"},)"

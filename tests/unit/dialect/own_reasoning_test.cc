@@ -43,3 +43,26 @@ TEST_CASE("reasoning that we signed is found where clients send it back, and now
     CHECK_FALSE(holds_ours(dialect, ""));
   }
 }
+
+TEST_CASE("reasoning that we signed is found in all places of a dialect that have room for it") {
+  const std::string ours = dialect::signature::encode({"gemini", "g-1", "payload"});
+  const auto found = [](const dialect::Dialect& spoken, const std::string& body) {
+    const auto outline = spoken.outline(body);
+    REQUIRE(outline.ok());
+    return outline->own_reasoning;
+  };
+  const auto anthropic = [&](const std::string& block) {
+    return found(dialect::anthropic(), R"({"model":"m","messages":[{"role":"assistant","content":[)" + block + "]}]}");
+  };
+  CHECK(anthropic(R"({"type":"redacted_thinking","data":")" + ours + R"("})"));
+  CHECK(anthropic(R"({"signature":")" + ours + R"(","thinking":"t","type":"thinking"})"));
+  CHECK(anthropic(R"({"type":"tool_result","tool_use_id":"t","content":[{"type":"thinking","thinking":"t","signature":")" + ours + R"("}]})"));
+  CHECK_FALSE(anthropic(R"({"type":"tool_use","id":"t","name":"n","input":{"signature":")" + ours + R"("}})"));
+  const auto gemini = [&](const std::string& part) {
+    return found(dialect::gemini_dialect(), R"({"contents":[{"role":"model","parts":[)" + part + "]}]}");
+  };
+  const std::string wrapped = dialect::gemini::wrap_signature(ours);
+  CHECK(gemini(R"({"text":"t","thought":true,"thought_signature":")" + wrapped + R"("})"));
+  CHECK(gemini(R"({"functionCall":{"name":"f","args":{}},"thoughtSignature":")" + wrapped + R"("})"));
+  CHECK_FALSE(gemini(R"({"functionCall":{"name":"f","args":{"thoughtSignature":")" + wrapped + R"("}}})"));
+}

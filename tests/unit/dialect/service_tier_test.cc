@@ -52,6 +52,7 @@ TEST_CASE("Gemini tells its tier beside its counts, by the words of either of it
        {Said{R"(,"serviceTier":"standard")", ""}, Said{R"(,"serviceTier":"priority")", "priority"},
         Said{R"(,"serviceTier":"SERVICE_TIER_FLEX")", "flex"}, Said{R"(,"trafficType":"ON_DEMAND")", ""},
         Said{R"(,"trafficType":"ON_DEMAND_PRIORITY")", "priority"}, Said{R"(,"trafficType":"PROVISIONED_THROUGHPUT")", "provisioned_throughput"},
+        Said{R"(,"serviceTier":"priority","trafficType":"TRAFFIC_TYPE_UNSPECIFIED")", "priority"},
         Said{R"(,"trafficType":"TRAFFIC_TYPE_UNSPECIFIED")", ""}, Said{R"(,"serviceTier":7)", ""}, Said{"", ""}}) {
     CAPTURE(said.member);
     const auto answer = [](const std::string& member) {
@@ -147,6 +148,9 @@ TEST_CASE("what a provider bills beside tokens is read from a stream as from a w
   const std::string search = R"({"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}},)";
   CHECK(response({}, {}).empty());
   CHECK(response(search + search, {}) == "web_search 2;");
+  const std::string opened = R"({"type":"web_search_call","id":"ws_2","status":"completed","action":{"type":"open_page","url":"u"}},)";
+  CHECK(response(search + opened, {}) == "web_search 1;");
+  CHECK(response(R"({"type":"web_search_call","id":"ws_3","status":"completed"},)", {}) == "web_search 1;");
   CHECK(response({}, R"(,"cache_write_tokens":7,"cache_write_tokens_details":{"ttl_30m_tokens":2,"ttl_12h_tokens":5})") == "cache_write_12h 5;");
   CHECK(response({}, R"(,"cache_write_tokens":7,"cache_write_tokens_details":{"ttl_30m_tokens":7,"ttl_12h_tokens":0})").empty());
   const auto gemini = [&](const std::string& grounding) {

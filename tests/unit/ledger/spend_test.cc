@@ -198,6 +198,12 @@ TEST_CASE("requests that came before midnight and are sent after it cannot spend
   other.add(late);
   CHECK(other.nanousd("project", "web", Span::kDay, midnight_us - kSecondUs) == 40);
   CHECK(other.nanousd("project", "web", Span::kDay, kNowUs) == 1);
+  // Two days ago is nobody's any more: not yesterday's either.
+  late.at_us = midnight_us - kDayUs - kSecondUs;
+  late.cost_nanousd = 900;
+  late.duration_us = kDayUs + 120 * kSecondUs;
+  other.add(late);
+  CHECK(other.nanousd("project", "web", Span::kDay, midnight_us - kSecondUs) == 40);
 }
 
 TEST_CASE("what was spent counts in its hour, day, week and month, for everybody it belongs to") {
