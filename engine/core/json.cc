@@ -230,7 +230,7 @@ std::optional<Value> Value::peek(std::string_view name) const {
       case '"': {
         if (depth != 1 || !key_expected) break;
         key_expected = false;
-        if (!reader_->is_named(i, name)) break;
+        if (!reader_->is_named_somehow(i, name)) break;
         member.index_ = i + 2;
         return member;
       }
@@ -261,10 +261,8 @@ std::string_view Value::peek_raw() const {
 std::optional<std::string_view> Value::peek_string(std::string_view name) const {
   const auto member = peek(name);
   if (!member || !member->is(Type::kString)) return std::nullopt;
-  const std::string_view text = reader_->inside(member->index_);
-  if (text.data() == nullptr) return std::nullopt;
-  if (!reader_->is_short_and_plain(text) && text.find('\\') != std::string_view::npos) return std::nullopt;
-  return text;
+  const std::string_view text = reader_->decoded(member->index_);
+  return text.data() == nullptr ? std::nullopt : std::optional(text);
 }
 
 // ---------------------------------------------------------------------------------------------- containers

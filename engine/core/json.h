@@ -68,7 +68,7 @@ class Value {
   /// survive.
   Result<std::string_view> raw();
   /// Looks into an object value without consuming it: the text of its first member `name` when that is a
-  /// string without escapes; nullopt otherwise. For tags such as "type" that may stand after what they
+  /// string whose escapes are valid; nullopt otherwise. For tags such as "type" that may stand after what they
   /// describe.
   [[nodiscard]] std::optional<std::string_view> peek_string(std::string_view name) const;
   /// Looks into an object value without consuming it: its first member `name`, to be peeked at, not read;

@@ -1,5 +1,7 @@
 #include "core/json_reader.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -231,6 +233,16 @@ std::string_view Reader::decoded(std::string_view inside) {
   const auto size = static_cast<std::size_t>(written - room);
   arena_used_ += size;
   return {room, size};
+}
+
+bool Reader::is_named_in_escapes(std::uint32_t index, std::string_view name) const {
+  constexpr std::size_t kLongestEscape = 6;  // of one byte: \u0061
+  std::array<char, 256> room;
+  const std::string_view key = inside(index);
+  if (key.size() <= name.size() || key.size() > std::min(room.size(), kLongestEscape * name.size()) || byte(index + 1) != ':') return false;
+  if (key.find('\\') == std::string_view::npos) return false;
+  const char* end = unescape(key.data(), key.data() + key.size(), room.data());
+  return end != nullptr && std::string_view(room.data(), static_cast<std::size_t>(end - room.data())) == name;
 }
 
 char* Reader::reserve(std::size_t size) {

@@ -92,6 +92,11 @@ class Reader {
     return key.data() != nullptr && key == name && byte(index + 1) == ':';
   }
 
+  /// The same, however the name is spelt.
+  [[nodiscard]] bool is_named_somehow(std::uint32_t index, std::string_view name) const {
+    return is_named(index, name) || is_named_in_escapes(index, name);
+  }
+
   /// True of most names and words: so short that one look shows there is no backslash. False says nothing.
   [[nodiscard]] bool is_short_and_plain(std::string_view inside) const {
     using Bytes = Vector<16>::Bytes;
@@ -364,6 +369,7 @@ class Reader {
 
   bool skip_other_key();
 
+  [[nodiscard]] bool is_named_in_escapes(std::uint32_t index, std::string_view name) const;
   /// The inside of a literal, decoded; without data when an escape is invalid.
   std::string_view decoded(std::string_view inside);
 

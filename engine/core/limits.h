@@ -107,6 +107,7 @@ inline constexpr int kLuaCallDepth = 32;  ///< Library functions calling back in
 inline constexpr std::size_t kLuaTextBytes = 1024 * 1024;  ///< Longest string a library function makes.
 inline constexpr std::size_t kLuaSort = 10000;             ///< Most items of table.sort and pairs.
 inline constexpr int kLuaUnpack = 250;                     ///< Most results of unpack.
+inline constexpr std::size_t kFileBytes = 256u * 1024 * 1024;  ///< Of any file that is read whole; /dev/zero has no end.
 inline constexpr std::size_t kRuleFileBytes = 1024 * 1024;
 inline constexpr std::size_t kConfigValueBytes = 256 * 1024;  ///< A file that ${file:...} names: a key, a certificate.
 inline constexpr std::size_t kRuleTreeNodes = 20000;  ///< Values in the table of one rule.

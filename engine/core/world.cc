@@ -1,13 +1,15 @@
 #include "core/world.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
+
+#include "core/limits.h"
 
 extern char** environ;
 
@@ -47,9 +49,14 @@ class SystemFiles final : public Files {
     if (std::filesystem::is_directory(path, ignored)) return bad_request("cannot read " + path + ": is a directory");
     std::ifstream stream(path, std::ios::binary);
     if (!stream) return bad_request("cannot read " + path + ": " + std::strerror(errno));
-    std::ostringstream text;
-    text << stream.rdbuf();
-    return std::move(text).str();
+    std::string text;
+    std::array<char, 64 * 1024> piece;
+    while (stream.read(piece.data(), piece.size()) || stream.gcount() > 0) {
+      text.append(piece.data(), static_cast<std::size_t>(stream.gcount()));
+      if (text.size() > limits::kFileBytes) return bad_request("cannot read " + path + ": it has more than 256 MB");
+    }
+    if (stream.bad()) return bad_request("cannot read " + path + ": " + std::strerror(errno));
+    return text;
   }
   [[nodiscard]] bool exists(const std::string& path) const override {
     std::error_code ignored;

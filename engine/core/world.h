@@ -30,7 +30,7 @@ class Random {
 class Files {
  public:
   virtual ~Files() = default;
-  /// The whole file. Error message names the path and the reason.
+  /// The whole file, of at most limits::kFileBytes. Error message names the path and the reason.
   [[nodiscard]] virtual Result<std::string> read(const std::string& path) const = 0;
   [[nodiscard]] virtual bool exists(const std::string& path) const = 0;
   /// Names (not paths) of a directory's entries, sorted; empty when it cannot be read.

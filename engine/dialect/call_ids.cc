@@ -35,11 +35,14 @@ std::string CallIds::sent(std::string_view id) {
   const auto fits = [&](char c) { return is_letter_or_digit(c) || (!nine && (c == '_' || c == '-')); };
   const bool right_size = nine ? id.size() == kMistralId : !id.empty() && id.size() <= longest;
   std::string sent(id);
-  bool good = right_size && std::all_of(id.begin(), id.end(), fits);
-  for (std::uint64_t turn = 0; !good || !used_.insert(sent).second; ++turn) {
+  const bool good = right_size && std::all_of(id.begin(), id.end(), fits);
+  if (good && used_.insert(sent).second) return sent;
+  // Goes on where the last one of this id was found: thousands of calls may have the same.
+  std::uint64_t& turn = tried_[std::string(id)];
+  do {
     sent = nine ? hash_text(id, turn, kMistralId) : "call_" + hash_text(id, turn, kMadeId);
-    good = true;
-  }
+    ++turn;
+  } while (!used_.insert(sent).second);
   return sent;
 }
 

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace ccrules::dialect {
@@ -22,6 +23,7 @@ class CallIds {
  private:
   Form form_;
   std::unordered_set<std::string> used_;
+  std::unordered_map<std::string, std::uint64_t> tried_;  ///< how many ids were made of one that is unfit or comes again
 };
 
 /// An id for the call number `number` of a reply, for a provider that sent none. Depends on all it is given.

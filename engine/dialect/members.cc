@@ -1,5 +1,6 @@
 #include "dialect/members.h"
 
+#include "core/limits.h"
 #include "core/text.h"
 
 namespace ccrules::dialect {
@@ -56,6 +57,13 @@ Result<void> take_optional_string(json::Value& value, std::string& into) {
 Result<json::Text> take_optional_text(json::Value& value) {
   if (value.is_null()) return json::Text();
   return value.text();
+}
+
+std::optional<std::int64_t> told_count(json::Value& value) {
+  if (!value.is(json::Type::kNumber)) return std::nullopt;
+  const auto number = value.number();
+  if (!number.ok() || !(*number >= 0) || *number > static_cast<double>(limits::kUsageTokens)) return std::nullopt;
+  return static_cast<std::int64_t>(*number);
 }
 
 std::optional<DataUri> data_uri(std::string_view url) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +49,10 @@ Result<std::string> take_optional_string(json::Value& value);
 Result<void> take_optional_string(json::Value& value, std::string& into);
 /// A string or null, to be written into another document.
 Result<json::Text> take_optional_text(json::Value& value);
+
+/// A number of tokens that a provider tells, consuming the value if it is a number. nullopt when it is none, below zero, or more than
+/// limits::kUsageTokens: that is believed as little as nothing, so what we count ourselves takes its place.
+std::optional<std::int64_t> told_count(json::Value& value);
 
 /// "data:image/png;base64,AAAA" in its parts; nullopt for any other URL.
 struct DataUri {

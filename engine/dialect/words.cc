@@ -97,4 +97,6 @@ std::string orphan_text(const chat::ToolResult& result, chat::LossNotes& losses)
   return text;
 }
 
+Error nothing_to_send() { return bad_request("messages hold no content that can be sent: send at least one text"); }
+
 }  // namespace ccrules::dialect

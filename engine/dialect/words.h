@@ -4,6 +4,7 @@
 
 #include "chat/loss.h"
 #include "chat/request.h"
+#include "core/error.h"
 #include "core/json.h"
 
 /// Contents that a format has no place for, in words.
@@ -28,6 +29,8 @@ std::string document_text(const chat::Document& document, chat::LossNotes& losse
 std::string opaque_text(const chat::Opaque& opaque, chat::LossNotes& losses);
 /// A result nobody asked for: its text is kept, in a form every provider takes.
 std::string orphan_text(const chat::ToolResult& result, chat::LossNotes& losses);
+/// Why a request is refused of whose messages a format can take none.
+Error nothing_to_send();
 
 /// One JSON string literal that grows by pieces, with a separator between them.
 class JoinedString {

@@ -4,6 +4,7 @@
 
 #include "core/limits.h"
 #include "dialect/anthropic/parts.h"
+#include "dialect/members.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -18,21 +19,13 @@ constexpr std::array<std::pair<std::string_view, chat::StopReason>, 7> kStopReas
     {"model_context_window_exceeded", chat::StopReason::kContextExceeded},
 }};
 
-/// A token count; nullopt for null and for anything that is not a number.
-std::optional<std::int64_t> count_of(json::Value& value) {
-  if (!value.is(json::Type::kNumber)) return std::nullopt;
-  const auto number = value.number();
-  if (!number.ok()) return std::nullopt;
-  return static_cast<std::int64_t>(std::clamp(*number, 0.0, static_cast<double>(limits::kUsageTokens)));
-}
-
 /// The member `name` of an object value, as a count.
 Result<std::optional<std::int64_t>> nested_count(json::Value& value, std::string_view name) {
   std::optional<std::int64_t> count;
   if (!value.is(json::Type::kObject)) return count;
   CCR_TRY(object, value.object());
   while (object.next()) {
-    if (object.key() == name) count = count_of(object.value());
+    if (object.key() == name) count = told_count(object.value());
   }
   CCR_CHECK(object.done());
   return count;
@@ -56,13 +49,13 @@ Result<chat::Iteration> read_iteration(json::Value& value) {
     } else if (key == "model") {
       iteration.model = name_of(member);
     } else if (key == "input_tokens") {
-      iteration.input_tokens = count_of(member).value_or(0);
+      iteration.input_tokens = told_count(member).value_or(0);
     } else if (key == "output_tokens") {
-      iteration.output_tokens = count_of(member).value_or(0);
+      iteration.output_tokens = told_count(member).value_or(0);
     } else if (key == "cache_read_input_tokens") {
-      iteration.cache_read_tokens = count_of(member).value_or(0);
+      iteration.cache_read_tokens = told_count(member).value_or(0);
     } else if (key == "cache_creation_input_tokens") {
-      iteration.cache_write_tokens = count_of(member).value_or(0);
+      iteration.cache_write_tokens = told_count(member).value_or(0);
     } else if (key == "cache_creation") {
       CCR_TRY(count, nested_count(member, "ephemeral_1h_input_tokens"));
       iteration.cache_write_1h_tokens = count.value_or(0);
@@ -114,13 +107,13 @@ Result<chat::Usage> read_usage(json::Value& value) {
   while (object.next()) {
     const std::string_view key = object.key();
     if (key == "input_tokens") {
-      usage.input_tokens = count_of(object.value());
+      usage.input_tokens = told_count(object.value());
     } else if (key == "output_tokens") {
-      usage.output_tokens = count_of(object.value());
+      usage.output_tokens = told_count(object.value());
     } else if (key == "cache_read_input_tokens") {
-      usage.cache_read_tokens = count_of(object.value());
+      usage.cache_read_tokens = told_count(object.value());
     } else if (key == "cache_creation_input_tokens") {
-      usage.cache_write_tokens = count_of(object.value());
+      usage.cache_write_tokens = told_count(object.value());
     } else if (key == "cache_creation") {
       CCR_TRY(count, nested_count(object.value(), "ephemeral_1h_input_tokens"));
       usage.cache_write_1h_tokens = count;

@@ -254,9 +254,14 @@ void HistoryWriter::trim_prefill() {
 
 std::string HistoryWriter::id_of_call(const std::string& id) {
   const std::string valid = valid_id(id);
-  std::string given = valid;
-  for (int turn = 2; !used_ids_.insert(given).second; ++turn) given = valid + "_" + std::to_string(turn);
-  if (given != valid) ids_[id] = given;
+  if (used_ids_.insert(valid).second) return valid;
+  // Goes on where the last one of this id was found: thousands of calls may have the same.
+  std::uint64_t& times = comes_again_[valid];
+  std::string given;
+  do {
+    given = valid + "_" + std::to_string(++times + 1);
+  } while (!used_ids_.insert(given).second);
+  ids_[id] = given;
   return given;
 }
 

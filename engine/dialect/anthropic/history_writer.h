@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -53,6 +54,7 @@ class HistoryWriter {
   std::unordered_map<std::string, std::string>
       ids_;  ///< the client's id -> the one its latest call was given, where that is not the first choice
   std::unordered_set<std::string> used_ids_;
+  std::unordered_map<std::string, std::uint64_t> comes_again_;  ///< first choice -> how many calls were given another
 };
 
 }  // namespace ccrules::dialect::anthropic_messages

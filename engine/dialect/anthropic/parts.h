@@ -35,8 +35,8 @@ std::string write_models(const std::vector<std::string>& ids);
 
 // --- shared by requests, replies and streams
 
-/// Anthropic's `usage` object; null and odd members are left out, counts are clamped to
-/// 0..limits::kUsageTokens. A value that is no object gives an empty usage. Consumes the value.
+/// Anthropic's `usage` object; null and odd members are left out, and counts that nobody
+/// believes (told_count()). A value that is no object gives an empty usage. Consumes the value.
 Result<chat::Usage> read_usage(json::Value& value);
 /// A refusal that came before any output is not billed, though its tokens are told and count against rate limits
 /// (platform.claude.com, "Refusals and fallback", 2026-07): it cost nothing, or what ran before it. `usage` is the whole of the answer's.

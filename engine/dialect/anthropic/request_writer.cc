@@ -12,6 +12,7 @@
 #include "dialect/expected_bytes.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/words.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -122,8 +123,7 @@ class RequestWriter {
     if (!own_) CCR_CHECK(refuse_kept_state(request_, target_));
     const std::size_t room = expected_bytes(request_);
     HistoryWriter history(request_.dialect, std::move(request_.messages), target_, losses_);
-    if (history.empty())
-      return bad_request("messages hold no content that can be sent: send at least one text");
+    if (history.empty()) return nothing_to_send();
     out_.reserve(room);
     json::Writer writer(out_);
     const std::int64_t max_tokens =

@@ -2,9 +2,9 @@
 #include <array>
 #include <utility>
 
-#include "core/limits.h"
 #include "core/text.h"
 #include "dialect/gemini/parts.h"
+#include "dialect/members.h"
 #include "dialect/signature.h"
 #include "dialect/tools.h"
 
@@ -23,8 +23,7 @@ bool is_one_of(std::string_view word, std::initializer_list<std::string_view> wo
 using Count = std::optional<std::int64_t>;
 
 void take(json::Value& value, Count& count) {
-  if (!value.is(json::Type::kNumber)) return;
-  if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
+  if (const auto told = told_count(value)) count = told;
 }
 
 /// `serviceTier` ("standard", "priority"; also "SERVICE_TIER_PRIORITY") of Google's own API, `trafficType` ("ON_DEMAND",

@@ -40,7 +40,7 @@ std::string write_models(const std::vector<std::string>& ids);
 std::string_view camel(std::string_view key, std::string& room);
 
 /// `usageMetadata`. Google counts cached tokens in the prompt and thoughts beside the candidates; Usage does not.
-/// Counts are clamped to 0..limits::kUsageTokens. Consumes the value whatever it is.
+/// Counts that nobody believes (told_count()) are left out. Consumes the value whatever it is.
 chat::Usage read_usage(json::Value& value);
 void write_usage(json::Writer& writer, const chat::Usage& usage, std::int64_t estimated_input_tokens);
 

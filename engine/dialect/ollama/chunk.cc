@@ -1,8 +1,6 @@
 #include "dialect/ollama/chunk.h"
 
-#include <algorithm>
-
-#include "core/limits.h"
+#include "dialect/members.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -67,14 +65,6 @@ Result<void> read_message(json::Value& value, Chunk& chunk) {
   return message.done();
 }
 
-/// A count that is missing stays unknown; a negative one is nobody's, nor one beyond belief.
-Result<void> take_count(json::Value& value, std::optional<std::int64_t>& count) {
-  if (!value.is(Type::kNumber)) return {};
-  CCR_TRY(number, value.number());
-  count = static_cast<std::int64_t>(std::clamp(number, 0.0, static_cast<double>(limits::kUsageTokens)));
-  return {};
-}
-
 }  // namespace
 
 Result<void> read_chunk(json::Document& document, Chunk& chunk) {
@@ -96,9 +86,9 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
     } else if (key == "done_reason") {
       CCR_CHECK(take_text(value, chunk.done_reason));
     } else if (key == "prompt_eval_count") {
-      CCR_CHECK(take_count(value, chunk.usage.input_tokens));
+      chunk.usage.input_tokens = told_count(value);
     } else if (key == "eval_count") {
-      CCR_CHECK(take_count(value, chunk.usage.output_tokens));
+      chunk.usage.output_tokens = told_count(value);
     } else if (key == "error") {
       chunk.failed = !value.is_null();
     }

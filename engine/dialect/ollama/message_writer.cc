@@ -79,6 +79,7 @@ class MessageWriter {
       }
     }
     answer_open_calls();
+    if (!wrote_message_ && !request_.messages.empty()) return nothing_to_send();
     out_ += ']';
     return {};
   }

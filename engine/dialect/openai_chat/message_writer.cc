@@ -49,6 +49,7 @@ class MessageWriter {
         write_other(turn);
       }
     }
+    if (!wrote_message_) return nothing_to_send();
     out_ += ']';
     return {};
   }
@@ -168,8 +169,12 @@ class MessageWriter {
         has_calls = has_calls || std::holds_alternative<chat::ToolCall>(block.value);
       }
     }
-    if (!has_text && !has_calls)
-      return {};  // nothing but reasoning or blanks: no provider takes such a message (G-13)
+    const bool says_something = has_text || has_calls;
+    if (!says_something || (!has_text && !has_own_parts)) note_uncarried(turn);
+    if (!says_something) {  // no provider takes such a message (G-13)
+      note_reasoning(turn);
+      return {};
+    }
     const bool prefill = last && !has_calls;
     if (prefill && !target_.prefill && !same_format_) {
       return bad_request(
@@ -233,9 +238,25 @@ class MessageWriter {
         if (std::holds_alternative<chat::Text>(block.value) ||
             std::holds_alternative<chat::Opaque>(block.value))
           append_part(block, first);
+        else
+          note_uncarried(block);
       }
     }
     out_ += ']';
+  }
+
+  void note_uncarried(Messages turn) {
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) note_uncarried(block);
+    }
+  }
+
+  void note_reasoning(Messages turn) {
+    for (const chat::Message& message : turn) {
+      for (const chat::Block& block : message.blocks) {
+        if (std::holds_alternative<chat::Thinking>(block.value)) losses_.add("thinking", "no chat completion is made of reasoning alone");
+      }
+    }
   }
 
   void note_uncarried(const chat::Block& block) {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "core/limits.h"
+#include "dialect/members.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -19,8 +19,7 @@ struct Counts {
 };
 
 void take(json::Value& value, Count& count) {
-  if (!value.is(json::Type::kNumber)) return;
-  if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
+  if (const auto told = told_count(value)) count = told;
 }
 
 /// Only when no better-named member gave the count.

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "core/limits.h"
+#include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
 
 namespace ccrules::dialect::responses {
@@ -9,8 +9,7 @@ namespace {
 using Count = std::optional<std::int64_t>;
 
 void take(json::Value& value, Count& count) {
-  if (!value.is(json::Type::kNumber)) return;
-  if (const auto number = value.integer()) count = std::clamp<std::int64_t>(*number, 0, limits::kUsageTokens);
+  if (const auto told = told_count(value)) count = told;
 }
 
 /// `cache_write_tokens_details`: how long what was stored is kept (openai 7.55.0, 2026-11).

@@ -143,14 +143,13 @@ TEST_CASE("usage is cumulative: the last count wins, null and absent ones keep w
         "start msg_1 m\nopen 0 text\ntext 0 \"x\"\nclose 0\nend end_turn\n");
 }
 
-TEST_CASE("hostile usage numbers are clamped") {
-  CHECK(
-      read(
-          event(
-              "message_start",
-              R"("message":{"usage":{"input_tokens":-5,"output_tokens":1e300,"cache_read_input_tokens":"many"}})") +
-          kStop)
-          .find("in=0 out=1000000000\n") != std::string::npos);
+TEST_CASE("hostile usage numbers are not believed") {
+  const std::string told = read(
+      event("message_start",
+            R"("message":{"usage":{"input_tokens":-5,"output_tokens":1e300,"cache_read_input_tokens":"many","cache_creation_input_tokens":7}})") +
+      kStop);
+  CHECK(told.find("write=7") != std::string::npos);
+  for (const char* count : {"in=", "out=", "read="}) CHECK(told.find(count) == std::string::npos);
 }
 
 TEST_CASE("a stop sequence, a refusal and its details are kept (G-30)") {

@@ -163,10 +163,10 @@ TEST_CASE("ollama: a ping is a line its clients can parse") {
   CHECK_THAT(ping, Catch::Contains(R"("content":"")") && Catch::Contains(R"("done":false)"));
 }
 
-TEST_CASE("ollama: negative and fractional counts are nobody's") {
+TEST_CASE("ollama: a negative count is nobody's, and of a fractional one the whole tokens count") {
   const chat::Reply reply = ollama_chat().peek_reply(
       R"({"model":"m","message":{"role":"assistant","content":"x"},"done":true,"prompt_eval_count":-5,"eval_count":2.9})");
-  CHECK(reply.usage.input_tokens == 0);
+  CHECK_FALSE(reply.usage.input_tokens);
   CHECK(reply.usage.output_tokens == 2);
 }
 
