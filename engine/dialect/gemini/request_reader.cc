@@ -4,6 +4,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -21,12 +22,30 @@ using json::Type;
 /// What the model says and the call behind it.
 constexpr std::size_t kUsualParts = 2;
 
+/// Different members without a place in the neutral request that are named one by one, and the longest such name; what goes beyond
+/// is named together.
+constexpr std::size_t kNamedMembers = 64;
+constexpr std::size_t kLongestNamed = 128;
+
+bool says_nothing(const json::Value& value) {
+  const std::string_view json = value.peek_raw();
+  return json == "null" || json == "{}" || json == "[]";
+}
+
 /// inlineData and fileData look alike.
 struct Media {
   std::string type;
   std::string data;
   std::string name;
 };
+
+/// Members without a place in the neutral request, by their paths from the part.
+using Others = std::vector<std::string>;
+
+void note_other(Others& others, std::string_view path, std::string_view key, const json::Value& value) {
+  if (says_nothing(value)) return;
+  others.push_back(std::string(path).append(key));
+}
 
 class RequestReader {
  public:
@@ -39,6 +58,7 @@ class RequestReader {
     CCR_CHECK(document.at_end());
     if (request_.messages.empty()) return bad_request("contents is missing or empty: send at least one message");
     if (!config_extra_.empty()) keep_member(request_.extra_json, "generationConfig", config_extra_);
+    for (const std::string& path : others_) keep_member(request_.extra_json, path, "null");
     return std::move(request_);
   }
 
@@ -91,18 +111,28 @@ class RequestReader {
     }
     CCR_TRY(content, value.object());
     while (content.next()) {
-      if (content.key() != "parts") continue;
-      CCR_CHECK(each(content.value(), [this](json::Value& part) -> Result<void> {
-        CCR_TRY(members, part.object());
-        while (members.next()) {
-          if (members.key() != "text") continue;
-          CCR_TRY(text, take_optional_text(members.value()));
-          add_system(std::move(text));
-        }
-        return members.done();
-      }));
+      if (content.key() == "parts") {
+        CCR_CHECK(each(content.value(), [this](json::Value& part) { return read_system_part(part); }));
+      } else if (content.key() != "role" && !says_nothing(content.value())) {
+        name_other("systemInstruction.", content.key());
+      }
     }
     return content.done();
+  }
+
+  Result<void> read_system_part(json::Value& value) {
+    CCR_TRY(members, value.object());
+    while (members.next()) {
+      std::string room;
+      const std::string_view key = camel(members.key(), room);
+      if (key == "text") {
+        CCR_TRY(text, take_optional_text(members.value()));
+        add_system(std::move(text));
+      } else if (key != "thought" && key != "thoughtSignature" && !says_nothing(members.value())) {
+        name_other("systemInstruction.parts[].", key);
+      }
+    }
+    return members.done();
   }
 
   void add_system(json::Text words) {
@@ -302,29 +332,58 @@ class RequestReader {
           return at.error("has the role '" + std::string(role.substr(0, 40)) + "'; send user or model");
         }
       } else if (turn.key() == "parts") {
-        CCR_CHECK(each(turn.value(), [this, &message](json::Value& part) { return read_part(part, message); }));
+        CCR_CHECK(each(turn.value(), [this, &message](json::Value& part) { return read_part(part, message.blocks); }));
+      } else if (!says_nothing(turn.value())) {
+        name_other("contents[].", turn.key());
       }
     }
-    return turn.done();
+    CCR_CHECK(turn.done());
+    split_last_turn();
+    return {};
+  }
+
+  /// Calls and thoughts are the model's and results the user's, whatever turn they stand in: other formats have no place for them
+  /// elsewhere.
+  void split_last_turn() {
+    chat::Message* open = &request_.messages.back();
+    const auto role_of = [role = open->role](const chat::Block& block) {
+      if (std::holds_alternative<chat::ToolResult>(block.value)) return chat::Role::kUser;
+      const bool is_models = std::holds_alternative<chat::ToolCall>(block.value) || std::holds_alternative<chat::Thinking>(block.value);
+      return is_models ? chat::Role::kAssistant : role;
+    };
+    const auto stands_right = [&](const chat::Block& block) { return role_of(block) == open->role; };
+    if (std::all_of(open->blocks.begin(), open->blocks.end(), stands_right)) return;
+    for (chat::Block& block : std::exchange(open->blocks, {})) {
+      const chat::Role role = role_of(block);
+      if (open->role != role && !open->blocks.empty()) open = &request_.messages.emplace_back();
+      open->role = role;
+      open->blocks.push_back(std::move(block));
+    }
+  }
+
+  /// Keeps the name of a member of a content that has no place in the neutral request: a loss in every format.
+  void name_other(std::string_view where, std::string_view path) {
+    const bool alone = others_.size() < kNamedMembers && path.size() <= kLongestNamed;
+    others_.insert(alone ? std::string(where).append(path) : "contents[].others");
   }
 
   enum class Kind : std::uint8_t { kNone, kText, kCall, kResult, kMedia, kOther };
 
-  /// A part as its members tell it one by one; the last of them says what it is.
+  /// A part as its members tell it one by one; one of them says what it is.
   struct RawPart {
     Kind kind = Kind::kNone;
     std::string member;  ///< its name, of media and what we do not know
+    Others others;
     json::Text text;
     bool thought = false;
     std::string signature;
     std::optional<Media> media;
     std::optional<chat::ToolCall> call;
     std::optional<chat::ToolResult> result;
-    std::string_view result_name;
   };
 
-  Result<void> read_part(json::Value& value, chat::Message& message) {
-    if (message.blocks.empty()) message.blocks.reserve(kUsualParts);  // not sooner: turns without parts are for nothing
+  Result<void> read_part(json::Value& value, std::vector<chat::Block>& blocks) {
+    if (blocks.empty()) blocks.reserve(kUsualParts);  // not sooner: turns without parts are for nothing
     const json::Value whole = value;
     RawPart raw;
     CCR_TRY(part, value.object());
@@ -335,57 +394,80 @@ class RequestReader {
       if (member.is_null()) continue;
       if (key == "text") {
         CCR_TRY(text, member.text());
+        if (text.empty()) continue;
+        CCR_CHECK(set_kind(raw, Kind::kText, whole));
         raw.text = std::move(text);
-        if (raw.kind == Kind::kNone) raw.kind = Kind::kText;
       } else if (key == "functionCall") {
-        CCR_CHECK(read_call(member, made(raw.call)));
-        raw.kind = Kind::kCall;
+        CCR_CHECK(set_kind(raw, Kind::kCall, whole));
+        CCR_CHECK(read_call(member, raw.call.emplace(), raw.others));
       } else if (key == "functionResponse") {
-        CCR_CHECK(read_response(member, made(raw.result), raw.result_name));
-        raw.kind = Kind::kResult;
+        CCR_CHECK(set_kind(raw, Kind::kResult, whole));
+        CCR_CHECK(read_response(member, raw.result.emplace(), raw.others));
       } else if (key == "thought" && member.is(Type::kBool)) {
         CCR_TRY(thought, member.boolean());
         raw.thought = thought;
       } else if (key == "thoughtSignature" && member.is(Type::kString)) {
         CCR_CHECK(take_string(member, raw.signature));
       } else if (key == "inlineData" || key == "fileData") {
-        CCR_CHECK(read_media(member, made(raw.media)));
-        raw.kind = Kind::kMedia;
+        CCR_CHECK(set_kind(raw, Kind::kMedia, whole));
         raw.member = key;
-      } else if (key != "videoMetadata" && key != "partMetadata" && key != "mediaResolution") {
-        raw.kind = key.empty() ? Kind::kNone : Kind::kOther;
+        CCR_CHECK(read_media(member, raw.member + '.', raw.media.emplace(), raw.others));
+      } else if (is_other_data(key)) {
+        CCR_CHECK(set_kind(raw, Kind::kOther, whole));
         raw.member = key;
+      } else if (!is_metadata(key) || !says_nothing(member)) {
+        raw.others.emplace_back(key);
       }
     }
     CCR_CHECK(part.done());
-    add_part(raw, whole, message.blocks);
+    if (raw.kind == Kind::kNone && raw.signature.empty() && !raw.others.empty()) {  // data that we do not know yet
+      raw.kind = Kind::kOther;
+      raw.member = raw.others.front();
+    }
+    add_part(raw, whole, blocks);
     return {};
   }
 
-  template <class Kept>
-  static Kept& made(std::optional<Kept>& kept) {
-    return kept ? *kept : kept.emplace();
+  /// What a part is stands in one field of Google's API, which refuses a part with two of them: one would be lost.
+  static Result<void> set_kind(RawPart& raw, Kind kind, const json::Value& whole) {
+    if (raw.kind != Kind::kNone) {
+      return whole.error(
+          "holds several things at once; parts hold one thing each (text, inlineData, fileData, functionCall, functionResponse ...): send a "
+          "part for each");
+    }
+    raw.kind = kind;
+    return {};
+  }
+
+  static bool is_other_data(std::string_view key) {
+    return key == "executableCode" || key == "codeExecutionResult" || key == "toolCall" || key == "toolResponse";
+  }
+
+  static bool is_metadata(std::string_view key) {
+    return key == "videoMetadata" || key == "partMetadata" || key == "mediaResolution";
   }
 
   /// Moves out of `raw` what the message comes to hold.
-  static void add_part(RawPart& raw, const json::Value& whole, std::vector<chat::Block>& blocks) {
+  void add_part(RawPart& raw, const json::Value& whole, std::vector<chat::Block>& blocks) {
+    if (raw.kind == Kind::kOther || (raw.kind == Kind::kMedia && !is_carried(raw))) {
+      blocks.push_back(opaque_block(raw.member, whole));
+      return;
+    }
     if (raw.kind == Kind::kCall) {
       auto& call = blocks.emplace_back().value.emplace<chat::ToolCall>(*std::move(raw.call));
       keep_signature(raw.signature, call.extra_json);
     } else if (raw.kind == Kind::kResult) {
       blocks.emplace_back().value.emplace<chat::ToolResult>(*std::move(raw.result));
+    } else if (raw.kind == Kind::kMedia) {
+      add_media(raw, blocks);
     } else if (raw.thought) {
       add_thought(raw, blocks);
-    } else if (raw.kind == Kind::kText) {
-      if (raw.text.empty() && raw.signature.empty()) return;
+    } else if (!raw.text.empty() || !raw.signature.empty()) {
       auto& text = blocks.emplace_back().value.emplace<chat::Text>();
       text.text = std::move(raw.text);
       keep_signature(raw.signature, text.extra_json);
-    } else if (raw.kind == Kind::kMedia) {
-      blocks.push_back(media_block(raw.member, *std::move(raw.media), whole));
-    } else if (raw.kind == Kind::kOther) {
-      blocks.push_back(opaque_block(raw.member, whole));
     }
+    for (const std::string& other : raw.others) name_other("contents[].parts[].", other);
   }
 
   static void add_thought(RawPart& raw, std::vector<chat::Block>& blocks) {
@@ -408,30 +490,34 @@ class RequestReader {
     keep_member(extra_json, "thoughtSignature", json);
   }
 
-  static chat::Block media_block(const std::string& member, Media media, const json::Value& whole) {
-    const bool is_inline = member == "inlineData";
-    const bool is_picture = media.type.starts_with("image/");
+  static bool is_picture(const Media& media) { return media.type.starts_with("image/"); }
+
+  /// Not sounds, films, files in Google's cloud, and the pictures a model thinks in.
+  static bool is_carried(const RawPart& raw) {
+    const Media& media = *raw.media;
     const bool is_document = media.type == "application/pdf" || media.type.starts_with("text/");
     const bool uploaded = media.data.find("://generativelanguage.googleapis.com/") != std::string::npos;
     const bool link = media.data.starts_with("http://") || media.data.starts_with("https://");
-    const bool reachable = is_inline || (link && !uploaded);
-    const auto kind = is_inline ? chat::SourceKind::kBase64 : chat::SourceKind::kUrl;
-    if (is_picture && reachable) {
-      chat::Image image;
+    const bool reachable = raw.member == "inlineData" || (link && !uploaded);
+    return (is_picture(media) || is_document) && reachable && !raw.thought;
+  }
+
+  static void add_media(RawPart& raw, std::vector<chat::Block>& blocks) {
+    Media& media = *raw.media;
+    const auto kind = raw.member == "inlineData" ? chat::SourceKind::kBase64 : chat::SourceKind::kUrl;
+    if (is_picture(media)) {
+      auto& image = blocks.emplace_back().value.emplace<chat::Image>();
       image.kind = kind;
       image.media_type = std::move(media.type);
       image.data = std::move(media.data);
-      return chat::Block{std::move(image)};
-    }
-    if (is_document && reachable) {
-      chat::Document document;
+      if (!media.name.empty()) raw.others.push_back(raw.member + ".displayName");
+    } else {
+      auto& document = blocks.emplace_back().value.emplace<chat::Document>();
       document.kind = kind;
       document.media_type = std::move(media.type);
       document.data = std::move(media.data);
       document.title = std::move(media.name);
-      return chat::Block{std::move(document)};
     }
-    return opaque_block(member, whole);  // sounds, films, files in Google's cloud
   }
 
   static chat::Block opaque_block(const std::string& member, const json::Value& whole) {
@@ -442,21 +528,25 @@ class RequestReader {
     return chat::Block{std::move(opaque)};
   }
 
-  static Result<void> read_media(json::Value& value, Media& media) {
+  static Result<void> read_media(json::Value& value, const std::string& path, Media& media, Others& others) {
     CCR_TRY(members, value.object());
     while (members.next()) {
       std::string room;
       const std::string_view key = camel(members.key(), room);
-      if (!members.value().is(Type::kString)) continue;
-      CCR_TRY(text, take_string(members.value()));
-      if (key == "mimeType") media.type = std::move(text);
-      else if (key == "data" || key == "fileUri") media.data = std::move(text);
-      else if (key == "displayName") media.name = std::move(text);
+      std::string* kept = nullptr;
+      if (key == "mimeType") kept = &media.type;
+      else if (key == "data" || key == "fileUri") kept = &media.data;
+      else if (key == "displayName") kept = &media.name;
+      if (kept != nullptr && members.value().is(Type::kString)) {
+        CCR_CHECK(take_string(members.value(), *kept));
+      } else {
+        note_other(others, path, key, members.value());
+      }
     }
     return members.done();
   }
 
-  Result<void> read_call(json::Value& value, chat::ToolCall& call) {
+  Result<void> read_call(json::Value& value, chat::ToolCall& call, Others& others) {
     CCR_TRY(members, value.object());
     while (members.next()) {
       const std::string_view key = members.key();
@@ -464,9 +554,13 @@ class RequestReader {
         CCR_CHECK(take_optional_string(members.value(), call.id));
       } else if (key == "name") {
         CCR_CHECK(take_string(members.value(), call.name));
-      } else if (key == "args" && members.value().is(Type::kObject)) {
+      } else if (key == "args" && !members.value().is_null()) {
+        if (!members.value().is(Type::kObject)) return members.value().error("must be an object");
         CCR_TRY(args, members.value().raw());
         call.arguments_json = args;
+      } else {
+        std::string room;
+        note_other(others, "functionCall.", camel(key, room), members.value());
       }
     }
     CCR_CHECK(members.done());
@@ -477,9 +571,9 @@ class RequestReader {
     return {};
   }
 
-  /// @param name of the function; it stays as it is where the response has none
-  Result<void> read_response(json::Value& value, chat::ToolResult& result, std::string_view& name) {
+  Result<void> read_response(json::Value& value, chat::ToolResult& result, Others& others) {
     std::vector<chat::Block> pictures;
+    std::string_view name;
     std::string_view response_json;
     bool is_plain = false;
     CCR_TRY(members, value.object());
@@ -488,7 +582,6 @@ class RequestReader {
       if (key == "id") {
         CCR_CHECK(take_optional_string(members.value(), result.call_id));
       } else if (key == "name") {
-        name = {};
         if (members.value().is_null()) continue;
         CCR_TRY(given, members.value().string());
         name = given;
@@ -497,9 +590,10 @@ class RequestReader {
         CCR_TRY(plain, read_response_text(members.value(), response_json, result));
         is_plain = plain;
       } else if (key == "parts") {
-        chat::Message holder;
-        CCR_CHECK(each(members.value(), [this, &holder](json::Value& part) { return read_part(part, holder); }));
-        pictures = std::move(holder.blocks);
+        CCR_CHECK(each(members.value(), [this, &pictures](json::Value& part) { return read_result_part(part, pictures); }));
+      } else {
+        std::string room;
+        note_other(others, "functionResponse.", camel(key, room), members.value());
       }
     }
     CCR_CHECK(members.done());
@@ -508,6 +602,16 @@ class RequestReader {
     take_open_call(name, result.call_id);
     std::move(pictures.begin(), pictures.end(), std::back_inserter(result.content));
     return {};
+  }
+
+  Result<void> read_result_part(json::Value& value, std::vector<chat::Block>& blocks) {
+    const json::Value whole = value;
+    CCR_CHECK(read_part(value, blocks));
+    if (blocks.empty()) return {};
+    const auto& added = blocks.back().value;
+    const bool fits = !std::holds_alternative<chat::ToolCall>(added) && !std::holds_alternative<chat::ToolResult>(added) &&
+                      !std::holds_alternative<chat::Thinking>(added);
+    return fits ? Result<void>() : whole.error("must be inlineData or fileData");
   }
 
   /// Gives a result without an id that of the function's oldest call that is not answered yet.
@@ -559,6 +663,7 @@ class RequestReader {
 
   chat::Request request_;
   std::string config_extra_;  ///< unmodelled members of generationConfig
+  std::set<std::string> others_;  ///< paths of unmodelled members of contents
   std::map<std::string, std::deque<std::string>, std::less<>> open_calls_;  ///< by function name: ids not answered yet
   int made_ids_ = 0;
 };

@@ -71,6 +71,8 @@ class RequestWriter {
         own_config_ = raw;
       } else if (name == "toolConfig") {
         own_tool_config_ = raw;
+      } else if (name.starts_with("contents[].") || name.starts_with("systemInstruction.")) {
+        losses_.add(name, "this build knows no such member of a content");
       } else {
         extra_.emplace_back(std::move(name), raw);
       }

@@ -223,20 +223,128 @@ TEST_CASE("gemini: a part is what its member says in either spelling, whatever s
   CHECK(std::get<chat::Opaque>(blocks[3].value).type == "toolCall");
 }
 
-TEST_CASE("gemini: of a part that says it is several things the last counts, and a text only where there is nothing else") {
-  const auto blocks_of = [](const std::string& part) {
-    const auto request = gemini_dialect().read_request(R"({"contents":[{"role":"model","parts":[)" + part + "]}]}");
+TEST_CASE("gemini: a part that is several things is refused with its path, as Google refuses it") {
+  const std::string call = R"("functionCall":{"name":"f","args":{}})";
+  const std::string result = R"("functionResponse":{"name":"f","response":{"output":"o"}})";
+  const std::string picture = R"("inlineData":{"mimeType":"image/png","data":"AAAA"})";
+  const std::string text = R"("text":"t")";
+  for (const std::string& part :
+       {text + "," + picture, picture + "," + text, text + "," + call + "," + picture, result + "," + text + "," + picture,
+        text + R"(,"thought":true,)" + call, call + R"(,"function_call":{"name":"g","args":{}})", call + "," + result, call + "," + call,
+        text + "," + text, picture + R"(,"fileData":{"mimeType":"image/png","fileUri":"https://a/b"})", text + R"(,"executableCode":{})"}) {
+    CAPTURE(part);
+    const auto request = gemini_dialect().read_request(R"({"contents":[{"parts":[{"text":"a"},{)" + part + "}]}]}");
+    REQUIRE_FALSE(request.ok());
+    CHECK(request.error().http_status == 400);
+    CHECK_THAT(request.error().message, Catch::Matchers::Contains("contents[0].parts[1] holds several things at once"));
+  }
+}
+
+TEST_CASE("gemini: an empty text, a null and what is told about a part are nothing beside what it is") {
+  const auto blocks_of = [](const std::string& parts) {
+    const auto request = gemini_dialect().read_request(R"({"contents":[{"role":"model","parts":[)" + parts + "]}]}");
     REQUIRE(request.ok());
     return request->messages.at(0).blocks;
   };
   const std::string call = R"("functionCall":{"name":"f","args":{}})";
-  const std::string result = R"("functionResponse":{"name":"f","response":{"output":"o"}})";
-  CHECK(std::get<chat::ToolResult>(blocks_of("{" + call + "," + result + "}").at(0).value).call_id == "call_1");
-  CHECK(std::get<chat::ToolCall>(blocks_of("{" + result + "," + call + R"(,"text":"t"})").at(0).value).id == "call_2");
-  CHECK(std::get<chat::ToolCall>(blocks_of(R"({"text":"t","thought":true,)" + call + "}").at(0).value).name == "f");
-  CHECK(std::get<chat::Opaque>(blocks_of("{" + call + R"(,"odd_thing":1})").at(0).value).type == "oddThing");
-  CHECK(std::get<chat::Text>(blocks_of("{" + call + R"(,"":1,"text":"t"})").at(0).value).text == "t");
-  CHECK(blocks_of(R"({"text":"t","":1},{},{"text":""},{"text":null},{"videoMetadata":{}})").empty());
+  for (const std::string& part : {R"({"text":"",)" + call + "}", "{" + call + R"(,"text":"","inlineData":null})", R"({"thought":true,)" + call + "}",
+                                  "{" + call + R"(,"thoughtSignature":"s","partMetadata":{"a":1}})", "{" + call + R"(,"odd":1})"}) {
+    CAPTURE(part);
+    CHECK(std::get<chat::ToolCall>(blocks_of(part).at(0).value).name == "f");
+  }
+  CHECK(std::get<chat::Image>(blocks_of(R"({"text":"","inlineData":{"mimeType":"image/png","data":"AAAA"},"mediaResolution":{"level":"LOW"}})").at(0).value).data == "AAAA");
+  CHECK(std::get<chat::Text>(blocks_of(R"({"text":"","text":"t","":1})").at(0).value).text == "t");
+  CHECK(std::get<chat::Opaque>(blocks_of(R"({"odd_thing":1})").at(0).value).type == "oddThing");
+  CHECK(std::get<chat::Opaque>(blocks_of(R"({"thought":true,"inlineData":{"mimeType":"image/png","data":"AAAA"}})").at(0).value).type == "inlineData");
+  CHECK(blocks_of(R"({},{"text":""},{"text":null},{"videoMetadata":{}})").empty());
+}
+
+TEST_CASE("gemini: members that the neutral request has no place for are named, wherever they are written") {
+  const auto lost = [](const std::string& body, const Dialect& to) {
+    auto request = gemini_dialect().read_request(body);
+    INFO(body);
+    REQUIRE(request.ok());
+    request->model = "m";
+    Capabilities target;
+    target.vision = true;
+    target.documents = true;
+    chat::LossNotes losses;
+    const auto written = to.write_request(*request, target, losses);
+    REQUIRE(written.ok());
+    CHECK(written->find("contents[]") == std::string::npos);
+    return ", " + losses.header_value() + ",";
+  };
+  const auto in_part = [](const std::string& part) { return R"({"contents":[{"role":"user","parts":[{"text":"q"},{)" + part + "}]}]}"; };
+  const std::string called = R"("functionCall":{"name":"f","args":{})";
+  const std::string answered = R"("functionResponse":{"name":"f","response":{"output":"o"})";
+  const std::string picture = R"("inlineData":{"mimeType":"image/png","data":"AAAA")";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {in_part(called + R"(,"will_continue":true})"), "contents[].parts[].functionCall.willContinue"},
+      {in_part(called + R"(,"partialArgs":[{"jsonPath":"$.a"}]})"), "contents[].parts[].functionCall.partialArgs"},
+      {in_part(answered + R"(,"scheduling":"SILENT"})"), "contents[].parts[].functionResponse.scheduling"},
+      {in_part(picture + R"(,"displayName":"cat.png"})"), "contents[].parts[].inlineData.displayName"},
+      {in_part(picture + R"(,"odd":7})"), "contents[].parts[].inlineData.odd"},
+      {in_part(picture + R"(},"mediaResolution":{"level":"LOW"})"), "contents[].parts[].mediaResolution"},
+      {in_part(R"("text":"t","odd":1)"), "contents[].parts[].odd"},
+      {R"({"contents":[{"role":"user","parts":[{"text":"q"}],"odd":1}]})", "contents[].odd"},
+      {R"({"contents":[{"parts":[{"text":"q"}]}],"systemInstruction":{"parts":[{"text":"s"}],"odd":1}})", "systemInstruction.odd"}};
+  for (const Dialect* to : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat(), &gemini_dialect()}) {
+    for (const auto& [body, name] : cases) {
+      INFO(to->name());
+      CHECK_THAT(lost(body, *to), Catch::Matchers::Contains(", " + name + ","));
+    }
+    CHECK_THAT(lost(in_part(R"("text":"t","partMetadata":{})"), *to), !Catch::Matchers::Contains("contents[]"));
+    CHECK_THAT(lost(R"({"contents":[{"parts":[{"text":"q"}]}],"systemInstruction":{"parts":[{"text":"s"},{)" + called + "}}]}}", *to),
+               Catch::Matchers::Contains(", systemInstruction.parts[].functionCall,"));
+  }
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += R"(,"o)" + std::to_string(i) + "\":1";
+  CHECK_THAT(lost(in_part(R"("text":"t")" + many), openai_chat()), Catch::Matchers::Contains(", contents[].others,"));
+}
+
+TEST_CASE("gemini: results are the user's and calls the model's, whatever turn they stand in") {
+  const std::string call = R"({"functionCall":{"id":"c1","name":"f","args":{"a":1}}})";
+  const std::string result = R"({"functionResponse":{"id":"c1","name":"f","response":{"output":"found it"}}})";
+  const std::string question = R"({"role":"user","parts":[{"text":"q"}]},)";
+  for (const std::string& contents : {question + R"({"role":"model","parts":[)" + call + "," + result + R"(,{"text":"so"}]},{"parts":[{"text":"more"}]})",
+                                      R"({"parts":[{"text":"q"},{"text":"hm","thought":true},)" + call + "," + result + R"(]},{"role":"model","parts":[{"text":"so"}]},{"parts":[{"text":"more"}]})"}) {
+    auto request = gemini_dialect().read_request(R"({"contents":[)" + contents + "]}");
+    REQUIRE(request.ok());
+    REQUIRE(request->messages.size() == 5);
+    CHECK(request->messages[0].role == chat::Role::kUser);
+    CHECK(request->messages[1].role == chat::Role::kAssistant);
+    CHECK(std::get<chat::ToolCall>(request->messages[1].blocks.back().value).id == "c1");
+    CHECK(request->messages[2].role == chat::Role::kUser);
+    CHECK(std::get<chat::ToolResult>(request->messages[2].blocks.at(0).value).call_id == "c1");
+    CHECK(request->messages[3].role == chat::Role::kAssistant);
+    request->model = "m";
+    for (const Dialect* to : {&anthropic(), &openai_chat(), &openai_responses(), &ollama_chat()}) {
+      INFO(to->name());
+      chat::LossNotes losses;
+      const auto written = to->write_request(*request, {}, losses);
+      REQUIRE(written.ok());
+      CHECK_THAT(*written, Catch::Matchers::Contains("found it") && !Catch::Matchers::Contains("[no result]"));
+      CHECK(losses.header_value().find("tool_result") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("gemini: what cannot be a call's arguments or stand in a result is refused with its path") {
+  const auto refused = [](const std::string& part) {
+    const auto request = gemini_dialect().read_request(R"({"contents":[{"role":"model","parts":[{)" + part + "}]}]}");
+    INFO(part);
+    REQUIRE_FALSE(request.ok());
+    CHECK(request.error().http_status == 400);
+    return request.error().message;
+  };
+  using Catch::Matchers::Contains;
+  for (const char* args : {"[1]", R"("{\"a\":1}")", "7"}) {
+    CHECK_THAT(refused(R"("functionCall":{"name":"f","args":)" + std::string(args) + "}"), Contains("contents[0].parts[0].functionCall.args must be an object"));
+  }
+  CHECK(gemini_dialect().read_request(R"({"contents":[{"parts":[{"functionCall":{"name":"f","args":null}}]}]})").ok());
+  for (const char* inner : {R"("functionCall":{"name":"f"})", R"("functionResponse":{"name":"f"})", R"("text":"t","thought":true)"}) {
+    CHECK_THAT(refused(R"("functionResponse":{"name":"f","parts":[{)" + std::string(inner) + "}]}"), Contains("contents[0].parts[0].functionResponse.parts[0] must be inlineData or fileData"));
+  }
 }
 
 TEST_CASE("gemini: two spellings of one member are one member sent twice") {
