@@ -12,6 +12,7 @@
 #include "dialect/expected_bytes.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/unknown_members.h"
 #include "dialect/words.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -120,7 +121,10 @@ class RequestWriter {
       : request_(std::move(request)), target_(target), losses_(losses), own_(request_.dialect == kName) {}
 
   Result<std::string> write() {
-    if (!own_) CCR_CHECK(refuse_kept_state(request_, target_));
+    if (!own_) {
+      CCR_CHECK(refuse_kept_state(request_, target_));
+      note_unknown_members(request_, losses_);
+    }
     const std::size_t room = expected_bytes(request_);
     HistoryWriter history(request_.dialect, std::move(request_.messages), target_, losses_);
     if (history.empty()) return nothing_to_send();
@@ -167,6 +171,14 @@ class RequestWriter {
       if (const auto* opaque = std::get_if<chat::Opaque>(&block.value);
           opaque != nullptr && opaque->dialect != kName) {
         losses_.add("system block " + safe_name(opaque->type), "Anthropic has no such block");
+        continue;
+      }
+      if (!own_ && std::holds_alternative<chat::Image>(block.value)) {
+        losses_.add("system.image", "system prompts are text only");
+        continue;
+      }
+      if (!own_ && std::holds_alternative<chat::Document>(block.value)) {
+        losses_.add("system.document", "system prompts are text only");
         continue;
       }
       write_block(writer, block);

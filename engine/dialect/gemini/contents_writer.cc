@@ -271,6 +271,7 @@ class ContentsWriter {
     std::string said;
     for (const chat::Block& block : message.blocks) {
       const auto* text = std::get_if<chat::Text>(&block.value);
+      if (text == nullptr) note_uncarried_system(block, losses_);
       if (text == nullptr || is_blank(text->text)) continue;
       note_cache_control(text->cache_control_json, losses_);
       said.append(said.empty() ? "" : "\n\n").append(text->text.view());
@@ -356,8 +357,6 @@ class ContentsWriter {
       write_document(*document);
     } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
       write_opaque("user", *opaque);
-    } else if (std::holds_alternative<chat::ToolCall>(block.value)) {
-      losses_.add("user.tool_call", "only the model calls tools");
     }
   }
 
@@ -448,6 +447,16 @@ class ContentsWriter {
 
 Result<void> write_contents(std::string& out, const chat::Request& request, const Capabilities& target, chat::LossNotes& losses) {
   return ContentsWriter(out, request, target, losses).write();
+}
+
+void note_uncarried_system(const chat::Block& block, chat::LossNotes& losses) {
+  if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+    losses.add("system." + opaque->type, "Gemini has no such content");
+  } else if (std::holds_alternative<chat::Image>(block.value)) {
+    losses.add("system.image", "system prompts are text only");
+  } else if (std::holds_alternative<chat::Document>(block.value)) {
+    losses.add("system.document", "system prompts are text only");
+  }
 }
 
 void note_cache_control(const std::string& cache_control_json, chat::LossNotes& losses) {

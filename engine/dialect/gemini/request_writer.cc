@@ -10,7 +10,9 @@
 #include "dialect/gemini/parts.h"
 #include "dialect/gemini/schema.h"
 #include "dialect/kept_state.h"
+#include "dialect/misplaced_blocks.h"
 #include "dialect/tools.h"
+#include "dialect/unknown_members.h"
 #include "dialect/words.h"
 
 namespace ccrules::dialect::gemini {
@@ -52,6 +54,8 @@ class RequestWriter {
     note_user();
     for (const auto& [name, json] : extra_) writer_.member_raw(name, json);
     writer_.end_object();
+    note_misplaced_blocks(request_, losses_);
+    if (!same_format_) note_unknown_members(request_, losses_);
     return std::move(out_);
   }
 
@@ -87,8 +91,8 @@ class RequestWriter {
       if (const auto* text = std::get_if<chat::Text>(&block.value)) {
         note_cache_control(text->cache_control_json, losses_);
         shown = without_attribution(text->text, losses_);
-      } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
-        losses_.add("system." + opaque->type, "Gemini has no such content");
+      } else {
+        note_uncarried_system(block, losses_);
       }
       if (is_blank(shown)) continue;
       if (!opened) writer_.key("systemInstruction").begin_object().key("parts").begin_array();

@@ -180,6 +180,10 @@ class MessageWriter {
         if (!is_blank(text->text)) content.lend(text->text, "\n\n");
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
         losses_.add("content." + opaque->type, "Ollama has no such content");
+      } else if (std::holds_alternative<chat::Image>(block.value)) {
+        losses_.add("assistant.image", "pictures of an earlier answer are not sent back");
+      } else if (std::holds_alternative<chat::Document>(block.value)) {
+        losses_.add("assistant.document", "documents of an earlier answer are not sent back");
       }
     }
     if (content.empty() && calls.empty()) return {};  // nothing but reasoning or blanks (G-13)

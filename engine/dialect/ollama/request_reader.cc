@@ -170,6 +170,7 @@ class RequestReader {
 
   Result<void> read_message(json::Value& value) {
     Parts parts;
+    const json::Value at = value;
     CCR_TRY(message, value.object());
     while (message.next()) {
       const std::string_view key = message.key();
@@ -192,13 +193,30 @@ class RequestReader {
       }
     }
     CCR_CHECK(message.done());
+    keep_misplaced(parts, at);
     return add(parts);
+  }
+
+  /// Only the assistant thinks and calls, only others show images: in other messages these are members that nobody else knows.
+  static void keep_misplaced(Parts& parts, const json::Value& at) {
+    const bool assistant = parts.role == "assistant";
+    if (assistant ? parts.images.empty() : parts.calls.empty() && parts.thinking.empty()) return;
+    const auto keep = [&](std::string_view name) {
+      if (const auto member = at.peek(name); member && !member->is_null()) keep_member(parts.extra_json, name, member->peek_raw());
+    };
+    if (assistant) return keep("images");
+    keep("thinking");
+    keep("tool_calls");
   }
 
   /// Moves out of `parts` what the request comes to hold.
   Result<void> add(Parts& parts) {
     if (parts.role == "system" && request_.messages.empty()) {
       chat::add_block<chat::Text>(request_.system).text = std::move(parts.text);
+      for (chat::Block& image : parts.images) request_.system.push_back(std::move(image));
+      if (!parts.extra_json.empty()) {  // the neutral request has no place for them: the writers name this
+        request_.system.push_back({chat::Opaque{"ollama message", "members", std::move(parts.extra_json)}});
+      }
       return {};
     }
     chat::Message& message = request_.messages.emplace_back();
@@ -253,6 +271,8 @@ class RequestReader {
           call.id = std::move(id);
         } else if (members.key() == "function") {
           CCR_CHECK(read_function(members.value(), call));
+        } else if (members.key() != "type" && members.key() != "index") {
+          CCR_CHECK(keep_unknown(call.extra_json, members.key(), members.value()));
         }
       }
       CCR_CHECK(members.done());
@@ -276,6 +296,8 @@ class RequestReader {
       } else if (function.key() == "arguments" && !member.is_null()) {
         CCR_TRY(json, member.raw());
         call.arguments_json = json;
+      } else if (function.key() != "index") {
+        CCR_CHECK(keep_unknown(call.extra_json, function.key(), member));
       }
     }
     return function.done();

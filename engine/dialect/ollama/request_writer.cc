@@ -12,8 +12,10 @@
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/misplaced_blocks.h"
 #include "dialect/ollama/message_writer.h"
 #include "dialect/tools.h"
+#include "dialect/unknown_members.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -42,6 +44,8 @@ class RequestWriter {
     if (!same_format_) out_ += ",\"truncate\":false";
     out_ += extra_;
     out_ += '}';
+    note_misplaced_blocks(request_, losses_);
+    note_unknown_members(request_, losses_);  // of its own too: none goes back out
     return std::move(out_);
   }
 
@@ -105,6 +109,14 @@ class RequestWriter {
     else
       out_ += tool.schema_json;
     out_ += "}}";
+    note_tool_members(tool);
+  }
+
+  void note_tool_members(const chat::Tool& tool) {
+    if (tool.extra_json.empty()) return;
+    auto document = json::Document::open_view(tool.extra_json);
+    auto members = document ? document->root_object() : Result<json::Object>(document.error());
+    while (members && members->next()) losses_.add("tools[]." + std::string(members->key()), "Ollama has no such member");
   }
 
   /// A model that cannot think refuses `think`, and one that can thinks when nothing is said: so it is only said to those

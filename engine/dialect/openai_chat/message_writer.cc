@@ -88,6 +88,7 @@ class MessageWriter {
     open_message(system_role());
     out_ += ",\"content\":";
     const bool any = write_texts(request_.system, {}, {});
+    if (system_members_ != nullptr) append_extra(system_members_->json);
     out_ += '}';
     if (!any) take_back(start, separated);
   }
@@ -134,7 +135,15 @@ class MessageWriter {
         else
           joined.add(text_form);
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
+        if (same_format_ && system_members_ == nullptr && opaque->dialect == "openai_chat message") {
+          system_members_ = opaque;
+          continue;
+        }
         losses_.add("system." + opaque->type, "chat completions have no such content");
+      } else if (std::holds_alternative<chat::Image>(block.value)) {
+        losses_.add("system.image", "system prompts are text only");
+      } else if (std::holds_alternative<chat::Document>(block.value)) {
+        losses_.add("system.document", "system prompts are text only");
       }
     }
     if (as_parts) {
@@ -330,7 +339,9 @@ class MessageWriter {
         append_tool_name(out_, call->name);
         out_ += ",\"arguments\":";
         append_arguments(call->arguments_json);
-        out_ += "}}";
+        out_ += '}';
+        if (same_format_) append_extra(call->extra_json);
+        out_ += '}';
       }
     }
     out_ += ']';
@@ -419,6 +430,7 @@ class MessageWriter {
       write_result_parts(result);
     else
       write_result_text(result);
+    if (same_format_) append_extra(result.extra_json);
     out_ += '}';
   }
 
@@ -653,6 +665,7 @@ class MessageWriter {
   bool wrote_message_ = false;
   bool noted_cache_control_ = false;
   std::vector<Call> calls_;                       ///< of the last assistant turn
+  const chat::Opaque* system_members_ = nullptr;  ///< what the first system message says that nobody else knows
   std::vector<const chat::ToolResult*> orphans_;  ///< of the current turn
   std::vector<const chat::Block*> result_media_;  ///< images and documents of tool results, to follow them
   CallIds ids_;

@@ -508,6 +508,8 @@ class RequestReader {
     CCR_TRY(calls, value.array());
     while (calls.next()) {
       auto& call = chat::add_block<chat::ToolCall>(raw.calls);
+      const json::Value whole = calls.value();
+      bool known = false;
       CCR_TRY(members, calls.value().object());
       while (members.next()) {
         const std::string_view key = members.key();
@@ -517,13 +519,21 @@ class RequestReader {
           call.id = std::move(id);
         } else if (key == "function" || key == "custom") {
           CCR_CHECK(read_called(member, call));
+          known = true;
         } else if (key != "type" && key != "index") {
           CCR_CHECK(keep_unknown(call.extra_json, key, member));
         }
       }
       CCR_CHECK(members.done());
+      if (!known) raw.calls.back().value = unknown_call(whole);
     }
     return calls.done();
+  }
+
+  /// A call of another kind than those the API has: no writer can say it, and all name it.
+  static chat::Opaque unknown_call(const json::Value& call) {
+    const std::string_view type = call.peek_string("type").value_or(std::string_view());
+    return {"openai_chat tool_calls", std::string(type.empty() ? "unknown" : type), std::string(call.peek_raw())};
   }
 
   static Result<void> read_called(json::Value& value, chat::ToolCall& call) {
@@ -543,6 +553,8 @@ class RequestReader {
       } else if (key == "input" && member.is(Type::kString)) {
         CCR_TRY(input, member.string());
         json::Writer(call.arguments_json).begin_object().member("input", input).end_object();
+      } else {
+        CCR_CHECK(keep_unknown(call.extra_json, key, member));
       }
     }
     return function.done();
@@ -559,6 +571,7 @@ class RequestReader {
 
   /// As those below, it moves out of `raw` what the request comes to hold.
   Result<void> add_message(Raw& raw, const json::Value& at) {
+    if ((!raw.calls.empty() || !raw.reasoning.empty()) && raw.role != "assistant") keep_misplaced(at, raw.extra_json);
     if (raw.role == "system" || raw.role == "developer") {
       add_system(raw);
     } else if (raw.role == "user") {
@@ -580,10 +593,20 @@ class RequestReader {
     return {};
   }
 
+  /// Only the assistant calls and reasons: in other messages these are members that nobody else knows.
+  static void keep_misplaced(const json::Value& at, std::string& extra_json) {
+    for (const std::string_view name : {"tool_calls", "function_call", "reasoning_content", "reasoning", "reasoning_text"}) {
+      if (const auto member = at.peek(name); member && !member->is_null()) keep_member(extra_json, name, member->peek_raw());
+    }
+  }
+
   void add_system(Raw& raw) {
     if (!request_.messages.empty()) {
       add_plain(chat::Role::kSystem, raw);
       return;
+    }
+    if (!raw.extra_json.empty()) {  // the neutral request has no place for them: the writers name this
+      request_.system.push_back({chat::Opaque{"openai_chat message", "members", std::move(raw.extra_json)}});
     }
     request_.system_plain_string = request_.system.empty() && raw.plain_string;
     for (chat::Block& block : raw.content) request_.system.push_back(std::move(block));

@@ -14,9 +14,11 @@
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/misplaced_blocks.h"
 #include "dialect/openai_chat/message_writer.h"
 #include "dialect/openai_chat/tool_writer.h"
 #include "dialect/tools.h"
+#include "dialect/unknown_members.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -49,6 +51,8 @@ class RequestWriter {
     }
     out_ += extra_;
     out_ += '}';
+    note_misplaced_blocks(request_, losses_);
+    if (!same_format_) note_unknown_members(request_, losses_);
     return std::move(out_);
   }
 

@@ -83,7 +83,7 @@ Item read_item(std::string_view item_json) {
   return members ? read_item(*members) : Item();
 }
 
-Item read_item(json::Object& members) {
+Item read_item(json::Object& members, std::string* unknown_json) {
   Item item;
   std::vector<Part> content;
   std::vector<Part> summary;
@@ -108,6 +108,8 @@ Item read_item(json::Object& members) {
       item.has_encrypted = value.is(Type::kString) && value.peek_raw().size() > 2;
     else if (key == "namespace" && value.is(Type::kString)) {
       if (const auto raw = value.raw()) keep_member(item.extra_json, "namespace", *raw);
+    } else if (unknown_json != nullptr && key != "status") {
+      (void)keep_unknown(*unknown_json, key, value);  // what cannot be read ends the loop
     }
   }
   item.kind = kind_of(item.type);

@@ -75,7 +75,8 @@ struct Item {
 };
 Item read_item(std::string_view item_json);
 /// The same of the members of an item; what is malformed shows in their done().
-Item read_item(json::Object& members);
+/// @param unknown_json  takes the members that Item has no place for, as one object text; null: they are passed over
+Item read_item(json::Object& members, std::string* unknown_json = nullptr);
 Item::Kind kind_of(std::string_view type);
 
 /// The signature by which reasoning goes back to its provider, item and all (dialect/signature.h).

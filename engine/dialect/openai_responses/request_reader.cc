@@ -280,9 +280,12 @@ class RequestReader {
     if (type == "function_call_output" || type == "custom_tool_call_output") return read_output(value);
     const json::Value whole = value;
     CCR_TRY(members, value.object());
-    Item item = read_item(members);
+    std::string unknown_json;
+    const Item::Kind kind = kind_of(type);
+    const bool calls = kind == Item::Kind::kCall || kind == Item::Kind::kCustomCall;
+    Item item = read_item(members, calls ? &unknown_json : nullptr);
     CCR_CHECK(members.done());
-    switch (kind_of(type)) {
+    switch (kind) {
       case Item::Kind::kReasoning: {
         const auto encrypted = whole.peek("encrypted_content");
         const std::string_view encrypted_json = encrypted ? encrypted->peek_raw() : std::string_view();
@@ -299,8 +302,9 @@ class RequestReader {
         call.id = item.call_id.empty() ? std::move(item.id) : std::move(item.call_id);
         call.name = std::move(item.name);
         call.arguments_json =
-            kind_of(type) == Item::Kind::kCall ? std::move(item.arguments) : wrapped_input(item.arguments);
+            kind == Item::Kind::kCall ? std::move(item.arguments) : wrapped_input(item.arguments);
         call.extra_json = std::move(item.extra_json);
+        if (!unknown_json.empty()) add_members(call.extra_json, unknown_json);
         return {};
       }
       default:
@@ -310,6 +314,16 @@ class RequestReader {
     chat::Message& message = answers ? new_message(chat::Role::kUser) : assistant();
     message.blocks.push_back({chat::Opaque{std::string(kName), std::move(type), std::string(whole.peek_raw())}});
     return {};
+  }
+
+  /// Appends the members of one object text to another.
+  static void add_members(std::string& object_json, std::string_view more_json) {
+    if (object_json.empty()) {
+      object_json = more_json;
+      return;
+    }
+    object_json.back() = ',';
+    object_json += more_json.substr(1);
   }
 
   chat::Message& new_message(chat::Role role) {
@@ -356,6 +370,9 @@ class RequestReader {
     if (role == "system" || role == "developer") {
       if (request_.messages.empty()) {
         for (chat::Block& block : read.blocks) request_.system.push_back(std::move(block));
+        if (!read.extra_json.empty()) {  // the neutral request has no place for them: the writers name this
+          request_.system.push_back({chat::Opaque{"openai_responses message", "members", std::move(read.extra_json)}});
+        }
         return {};
       }
       read.role = chat::Role::kSystem;

@@ -6,9 +6,11 @@
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/misplaced_blocks.h"
 #include "dialect/openai_responses/input_writer.h"
 #include "dialect/openai_responses/parts.h"
 #include "dialect/tools.h"
+#include "dialect/unknown_members.h"
 #include "dialect/words.h"
 
 namespace ccrules::dialect::responses {
@@ -40,6 +42,8 @@ class RequestWriter {
     if (request_.stream) writer_.member("stream", true);
     write_others();
     writer_.end_object();
+    note_misplaced_blocks(request_, losses_);
+    if (!own_) note_unknown_members(request_, losses_);
     return std::move(out_);
   }
 
@@ -76,6 +80,10 @@ class RequestWriter {
         if (!shown.empty()) texts.push_back(shown);
       } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value)) {
         losses_.add("system." + opaque->type, "responses have no such content");
+      } else if (std::holds_alternative<chat::Image>(block.value)) {
+        losses_.add("system.image", "instructions are text only");
+      } else if (std::holds_alternative<chat::Document>(block.value)) {
+        losses_.add("system.document", "instructions are text only");
       }
     }
     if (!any) return;
