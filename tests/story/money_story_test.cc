@@ -429,14 +429,14 @@ TEST_CASE("whenever a key is forgotten while its request is on the way, its hard
       auto sent = co_await exchange.send(200, none, reply);
       (void)sent;
     });
-    ProxyWorld proxy(world, R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},)"
-                            R"("prices":{"m-1":{"input":10,"output":100}},"budgets":[{"scope":"user","usd":5,"per":"total"}]})");
-    auto& spend = proxy.tallies().spend;
-    ledger::Record ann;
+    ledger::Record ann;  // before the proxy, whose end may be what is disturbed
     ann.id = "req_before";
     ann.at_us = 1'795'000'000'000'000;
     ann.user = "ann";
     ann.cost_nanousd = 4'999'000'000;
+    ProxyWorld proxy(world, R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},)"
+                            R"("prices":{"m-1":{"input":10,"output":100}},"budgets":[{"scope":"user","usd":5,"per":"total"}]})");
+    auto& spend = proxy.tallies().spend;
     spend.add(ann);
     proxy.ledger().record(ann);
     proxy.ledger().flush();
