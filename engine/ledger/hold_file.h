@@ -32,7 +32,7 @@ class FileHandle {
 /// Any thread.
 class HoldFile {
  public:
-  static constexpr std::size_t kSlotBytes = 4096;  ///< of one request: one page
+  static constexpr std::size_t kSlotBytes = 1024;  ///< of one request: a quarter of a page, never parts of two
   static constexpr std::uint32_t kSlots = 16384;   ///< requests at once; more of them wait for the database
 
   /// Null: no such file can be made here.
@@ -49,8 +49,8 @@ class HoldFile {
   /// and mostly other requests overwrite them. What they say until then does no harm: whoever takes the file
   /// over leaves out requests that have their rows.
   void release_written(std::span<const Record> rows);
-  /// Clears the slots that are free since before the last call, for a time without requests. True when some
-  /// are left for the next call. One thread at a time.
+  /// Clears the slots that are free since before the last call, so that they say nothing any more when the rows that explain them
+  /// are deleted for their age. True when some are left for the next call. One thread at a time.
   bool clear_idle();
 
   /// What a process that is gone has left.

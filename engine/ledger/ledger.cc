@@ -55,6 +55,7 @@ struct Ledger::Impl {
       : path(settings.path),
         keep_days(settings.keep_days),
         durable(settings.durable),
+        clear_after(settings.clear_after),
         database({settings.path, settings.durable, settings.spend, settings.owner.empty() ? process_name() : settings.owner,
                   settings.calendar}) {}
 
@@ -71,6 +72,7 @@ struct Ledger::Impl {
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   bool write_all();
   void release(const Chunk& chunk);
+  void clear_holds();
   void write_holds(std::vector<Hold>& waiting);
   void prune();
   void catch_up();
@@ -80,13 +82,14 @@ struct Ledger::Impl {
   const std::string path;
   const int keep_days;
   const bool durable;
+  const std::chrono::seconds clear_after;
   Database database;                   ///< the writer's, and open()'s before the thread starts
   std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
   std::uint64_t dropped_told = 0;      ///< the writer's: lost rows that the log has spoken of
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
   Steady::time_point next_catch_up{};
-  bool released = false;  ///< the writer's: `hold_file` has slots to be cleared
+  Steady::time_point next_clear = Steady::time_point::max();  ///< the writer's: `hold_file` has slots to be cleared then
   bool behind = true;     ///< the writer's: rows are not in the sums of what was spent
 
   mutable std::mutex mutex;
@@ -208,7 +211,7 @@ void Ledger::Impl::run() {
     write_holds(to_hold);
     const bool written = write_all();
     for (const std::function<void()>& attempted : waiting_for_these) attempted();
-    if (released) released = hold_file->clear_idle();
+    clear_holds();
     if (written) prune();
     if (written && !last) catch_up();
     {
@@ -236,13 +239,14 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
     return;
   }
   asleep = queue.empty();
-  if (released) {
-    wake.wait_for(lock, limits::kLedgerInterval, [&] { return hurry() || !queue.empty(); });
-  } else if (keep_days > 0 || behind) {
-    const Steady::time_point due = std::min(keep_days > 0 ? next_prune : next_catch_up, behind ? next_catch_up : next_prune);
-    wake.wait_until(lock, due, [&] { return hurry() || !queue.empty(); });
+  Steady::time_point due = next_clear;
+  if (keep_days > 0) due = std::min(due, next_prune);
+  if (behind) due = std::min(due, next_catch_up);
+  const auto some = [&] { return hurry() || !queue.empty(); };
+  if (due == Steady::time_point::max()) {
+    wake.wait(lock, some);
   } else {
-    wake.wait(lock, [&] { return hurry() || !queue.empty(); });
+    wake.wait_until(lock, due, some);
   }
   asleep = false;
   const auto full = [this] { return queued_rows >= limits::kLedgerBatchRows; };
@@ -315,7 +319,13 @@ void Ledger::Impl::release(const Chunk& chunk) {
   const auto rows = chunk.rows();
   if (!std::any_of(rows.begin(), rows.end(), [](const Record& row) { return row.held_at_once; })) return;
   hold_file->release_written(rows);
-  released = true;
+  if (next_clear == Steady::time_point::max()) next_clear = Steady::now() + clear_after;
+}
+
+void Ledger::Impl::clear_holds() {
+  if (Steady::now() < next_clear) return;
+  const bool some_left = hold_file->clear_idle();
+  next_clear = some_left ? Steady::now() + clear_after : Steady::time_point::max();
 }
 
 void Ledger::Impl::prune() {

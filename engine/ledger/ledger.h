@@ -1,9 +1,11 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "core/limits.h"
 #include "core/result.h"
 #include "ledger/record.h"
 #include "ledger/spend.h"
@@ -19,6 +21,7 @@ struct Settings {
   Spend* spend = nullptr;
   Calendar calendar;  ///< whose days, weeks and months sums are kept of; the same as Spend's
   std::string owner;  ///< for tests: another process's name, see holds.h; empty: this one
+  std::chrono::seconds clear_after = limits::kLedgerClearTime;  ///< for tests: shorter
 };
 
 struct Health {

@@ -448,6 +448,34 @@ TEST_CASE("whatever requests come, in whatever words, nobody gets the answer to 
   CHECK(hits + scene.a.asked == 1500);
 }
 
+TEST_CASE("long questions that differ by one letter in the middle are asked once each, and each has its own answer") {
+  constexpr int kQuestions = 12;  // more than are compared by what they mean
+  const auto asked = [](int number) {
+    std::string text(100'000, 'w');
+    text[50'000] = static_cast<char>('a' + number);
+    return messages(true, {}, text);
+  };
+  Scene scene;
+  std::vector<std::string> answers;
+  for (int i = 0; i < kQuestions; ++i) {
+    scene.a.text = "answer-" + std::to_string(i) + "-";
+    const auto first = scene.proxy.ask("/v1/messages", asked(i));
+    const auto second = scene.proxy.ask("/v1/messages", asked(i));
+    scene.proxy.run();
+    CHECK(scene.a.asked == i + 1);
+    const Message got = read_message(first->received());
+    CHECK_THAT(got.body, Contains(scene.a.text));
+    CHECK(read_message(second->received()).body == got.body);
+    answers.push_back(got.body);
+  }
+  for (int i = kQuestions - 1; i >= 0; --i) {
+    const Message again = scene.proxy.answer("/v1/messages", asked(i));
+    CHECK(again.field("x-ccrules-cache") == "hit");
+    CHECK(again.body == answers.at(static_cast<std::size_t>(i)));
+  }
+  CHECK(scene.a.asked == kQuestions);
+}
+
 TEST_CASE("an answer grows too old") {
   Scene scene(with_cache("10h"));
   CHECK(scene.proxy.answer("/v1/messages", messages(true)).field("x-ccrules-cache") == "miss");

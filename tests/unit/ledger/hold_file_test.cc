@@ -1,6 +1,7 @@
 #include "ledger/hold_file.h"
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -59,8 +60,10 @@ void kill(const Folder& dying, const Folder& left) {
   }
 }
 
-std::unique_ptr<ledger::Ledger> open(const Folder& folder, bool durable = false) {
+std::unique_ptr<ledger::Ledger> open(const Folder& folder, bool durable = false,
+                                     std::chrono::seconds clear_after = limits::kLedgerClearTime) {
   ledger::Settings settings;
+  settings.clear_after = clear_after;
   settings.path = folder.ledger();
   settings.durable = durable;
   auto opened = ledger::Ledger::open(settings);
@@ -274,20 +277,22 @@ TEST_CASE("slots are cleared while threads hold and release, and what is held st
   CHECK(left[0].rows.size() == 4 * 20);
 }
 
-TEST_CASE("a ledger clears the slots of requests that have their rows soon after") {
-  const Folder alive;
-  const Folder after;
-  const auto ledger = open(alive);
-  for (const char* id : {"req_a", "req_b", "req_c"}) {
-    ledger::Record row = request(id);
-    CHECK(ledger->hold_at_once(row, 1000));
-    row.held_at_once = true;
-    if (row.id != "req_b") ledger->record(row);
+TEST_CASE("a ledger clears the slots of requests that have their rows after a while") {
+  for (const std::chrono::seconds after_s : {std::chrono::seconds(0), std::chrono::seconds(limits::kLedgerClearTime)}) {
+    const Folder alive;
+    const Folder after;
+    const auto ledger = open(alive, false, after_s);
+    for (const char* id : {"req_a", "req_b", "req_c"}) {
+      ledger::Record row = request(id);
+      CHECK(ledger->hold_at_once(row, 1000));
+      row.held_at_once = true;
+      if (row.id != "req_b") ledger->record(row);
+    }
+    for (int rounds = 0; rounds < 3; ++rounds) ledger->flush();
+    kill(alive, after);
+    const auto left = HoldFile::left_behind(after.ledger());
+    REQUIRE(left.size() == 1);
+    REQUIRE(left[0].rows.size() == (after_s.count() == 0 ? 1 : 3));
+    if (after_s.count() == 0) CHECK(left[0].rows[0].id == "req_b");
   }
-  for (int rounds = 0; rounds < 3; ++rounds) ledger->flush();
-  kill(alive, after);
-  const auto left = HoldFile::left_behind(after.ledger());
-  REQUIRE(left.size() == 1);
-  REQUIRE(left[0].rows.size() == 1);
-  CHECK(left[0].rows[0].id == "req_b");
 }
