@@ -73,7 +73,7 @@ inline constexpr std::size_t kZoneFileBytes = 256 * 1024;  ///< A compiled time 
 inline constexpr std::size_t kJsonDepth = 128;             ///< Nesting of any JSON from outside.
 inline constexpr std::size_t kRecalled = 8;                ///< Large containers of earlier bodies that a worker knows again,
 inline constexpr std::size_t kRecalledBytes = 256 * 1024;  ///< each of at most this size: tools, which come with every request.
-inline constexpr std::size_t kRecalledLeastBytes = 1024;   ///< Less is read as fast.
+inline constexpr std::size_t kRecalledLeastBytes = 1024;   ///< Less is read as fast. The cache's file hangs on both: its kVersion.
 inline constexpr std::size_t kSseEventBytes =
     16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes =
@@ -224,7 +224,6 @@ inline constexpr auto kLedgerRetryFirst = 100ms;  ///< Pause after a failed writ
 inline constexpr auto kLedgerRetryMost = 5s;
 inline constexpr auto kLedgerCloseTime = 2s;     ///< Stopping: how long a locked database is tried again.
 inline constexpr auto kLedgerPruneTime = 3600s;  ///< How often rows older than keep_days are deleted.
-inline constexpr auto kLedgerClearTime = 60s;  ///< What requests held that have their rows is cleared when nobody has written over it.
 inline constexpr std::size_t kLedgerPruneRows = 2000;  ///< Deleted per transaction, so that writing goes on.
 inline constexpr std::size_t kLedgerReads = 2;          ///< Readings at once, of the pool's four threads.
 inline constexpr std::size_t kLedgerReadsWaiting = 64;  ///< Further ones that wait for their turn.

@@ -26,7 +26,7 @@ struct SlotHead {
   std::uint64_t bytes = 0;  ///< behind the head
   std::uint64_t sum = 0;    ///< of those
 };
-constexpr std::uint64_t kVersion = 2;
+constexpr std::uint64_t kVersion = 1;
 constexpr std::uint64_t kSumSeed = 0x686f6c6473;  // of what a torn write leaves; nobody else writes the file
 
 /// The texts of a row that its own place in the ledger will need, in the order of the file.
@@ -132,7 +132,11 @@ std::unique_ptr<HoldFile> HoldFile::create(const std::string& ledger_path) {
 }
 
 HoldFile::~HoldFile() {
-  if (slots_.empty()) ::unlink(path_.c_str());
+  if (slots_.empty()) {
+    ::unlink(path_.c_str());
+    return;
+  }
+  for (std::size_t i = clear_; i < free_.size(); ++i) clear(free_[i]);
 }
 
 bool HoldFile::write(std::uint32_t slot, std::string_view bytes) const {

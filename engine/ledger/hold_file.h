@@ -32,12 +32,12 @@ class FileHandle {
 /// Any thread.
 class HoldFile {
  public:
-  static constexpr std::size_t kSlotBytes = 1024;  ///< of one request: a quarter of a page, never parts of two
+  static constexpr std::size_t kSlotBytes = 4096;  ///< of one request: one page
   static constexpr std::uint32_t kSlots = 16384;   ///< requests at once; more of them wait for the database
 
   /// Null: no such file can be made here.
   static std::unique_ptr<HoldFile> create(const std::string& ledger_path);
-  ~HoldFile();  ///< takes the file away unless something is held still
+  ~HoldFile();  ///< takes the file away, or leaves in it what is held still and nothing else
   HoldFile(const HoldFile&) = delete;
   HoldFile& operator=(const HoldFile&) = delete;
 

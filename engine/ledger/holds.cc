@@ -84,13 +84,17 @@ Result<void> HoldTable::remove(const std::string& id) {
 
 Result<void> HoldTable::take_over(Connection& connection, const HoldFile::Left& left) {
   const auto move = [&]() -> Result<void> {
-    CCR_TRY(known, Statement::prepare(connection, "SELECT 1 FROM requests WHERE at_us = ? AND id = ?"));
+    // Held for more in the table: what it had to add did not fit into its slot.
+    CCR_TRY(known, Statement::prepare(connection,
+                                      "SELECT 1 FROM requests WHERE at_us = ?1 AND id = ?2"
+                                      " UNION ALL SELECT 1 FROM holds WHERE id = ?2 AND nanousd >= ?3"));
     for (const Record& row : left.rows) {
       known.bind(1, row.at_us);
       known.bind_always(2, row.id);
-      CCR_TRY(has_row, known.step());
+      known.bind(3, row.cost_nanousd.value_or(0));
+      CCR_TRY(is_known, known.step());
       known.reset();
-      if (!has_row) CCR_CHECK(put(row, kNobody));
+      if (!is_known) CCR_CHECK(put(row, kNobody));
     }
     return connection.run("COMMIT");
   };

@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "core/limits.h"
 #include "core/result.h"
 #include "ledger/record.h"
 #include "ledger/spend.h"
@@ -21,7 +20,7 @@ struct Settings {
   Spend* spend = nullptr;
   Calendar calendar;  ///< whose days, weeks and months sums are kept of; the same as Spend's
   std::string owner;  ///< for tests: another process's name, see holds.h; empty: this one
-  std::chrono::seconds clear_after = limits::kLedgerClearTime;  ///< for tests: shorter
+  std::chrono::seconds clear_after{60};  ///< what requests held that have their rows is cleared where nobody has written over it
 };
 
 struct Health {

@@ -42,7 +42,7 @@ constexpr std::int64_t kUsPerMs = 1000;
 constexpr std::int64_t kSlack = 10;  ///< A tenth of the bytes is made free at once, so that it is not done for each answer.
 constexpr std::int64_t kUncounted = std::numeric_limits<std::int64_t>::max() / 2;  ///< Bytes may be added to it.
 /// A version for each way to write a record, or the context that it is found by: an older file's answers are forgotten.
-constexpr std::int64_t kVersion = 4;
+constexpr std::int64_t kVersion = 3;
 constexpr const char* kSchema = R"sql(
   CREATE TABLE secret (value TEXT NOT NULL);
   CREATE TABLE answers (letter TEXT PRIMARY KEY, kept_us INTEGER NOT NULL, until_us INTEGER NOT NULL, bytes INTEGER NOT NULL,

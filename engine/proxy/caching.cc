@@ -165,8 +165,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
   Asked asked;
   asked.question.context = *std::move(context);
   asked.question.dialect = spoken.name();
-  asked.question.family = family_of(asked.question.context, plan.outline, store.seed());
-  asked.question.letter = letter_of(asked.question.family, spoken.name(), body, store.seed());
+  asked.question.letter = letter_of(asked.question.context, spoken.name(), body, plan.outline, store.seed());
   asked.question.text_bytes = plan.outline.text_bytes;
   asked.body = body;
   asked.plan = &plan;
