@@ -90,7 +90,7 @@ struct Ledger::Impl {
   Steady::time_point next_prune{};
   Steady::time_point next_catch_up{};
   Steady::time_point next_clear = Steady::time_point::max();  ///< the writer's: `hold_file` has slots to be cleared then
-  bool behind = true;     ///< the writer's: rows are not in the sums of what was spent
+  bool behind = true;  ///< the writer's: rows are not in the sums of what was spent
 
   mutable std::mutex mutex;
   std::condition_variable wake, flushed;

@@ -1,5 +1,6 @@
 #include "ledger/hold_file.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
