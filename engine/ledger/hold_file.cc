@@ -1,7 +1,7 @@
 #include "ledger/hold_file.h"
 
-#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -20,9 +20,9 @@ namespace {
 
 constexpr std::string_view kMark = "-holds-";
 
-/// What a slot begins with; all zero: nothing is held in it.
+/// What a slot begins with.
 struct SlotHead {
-  std::uint64_t version = 0;
+  std::uint64_t version = 0;  ///< 0: nothing is held in it; stored behind all the rest
   std::uint64_t bytes = 0;  ///< behind the head
   std::uint64_t sum = 0;    ///< of those
 };
@@ -100,13 +100,25 @@ std::optional<Record> read(std::string_view slot) {
   return whole ? std::optional<Record>(std::move(row)) : std::nullopt;
 }
 
-off_t place_of(std::uint32_t slot) { return static_cast<off_t>(slot) * static_cast<off_t>(HoldFile::kSlotBytes); }
+std::size_t place_of(std::uint32_t slot) { return (slot - 1) * HoldFile::kSlotBytes; }
+
+/// What a slot says is true from this store on. A kill comes before or after it.
+void set_version(char* slot, std::uint64_t version) {
+  std::atomic_ref(*reinterpret_cast<std::uint64_t*>(slot)).store(version, std::memory_order_release);
+}
+
+void store(char* slot, std::string_view bytes) {
+  set_version(slot, 0);
+  std::atomic_thread_fence(std::memory_order_release);
+  std::memcpy(slot + sizeof(std::uint64_t), bytes.data() + sizeof(std::uint64_t), bytes.size() - sizeof(std::uint64_t));
+  set_version(slot, kVersion);
+}
 
 std::vector<Record> read_all(int fd) {
   std::vector<Record> rows;
   std::string slot(HoldFile::kSlotBytes, '\0');
-  for (std::uint32_t at = 0; at < HoldFile::kSlots; ++at) {
-    const ssize_t got = ::pread(fd, slot.data(), slot.size(), place_of(at));
+  for (std::uint32_t at = 1; at <= HoldFile::kSlots; ++at) {
+    const ssize_t got = ::pread(fd, slot.data(), slot.size(), static_cast<off_t>(place_of(at)));
     if (got <= 0) break;
     if (auto row = read(std::string_view(slot).substr(0, static_cast<std::size_t>(got)))) rows.push_back(*std::move(row));
   }
@@ -124,105 +136,67 @@ std::unique_ptr<HoldFile> HoldFile::create(const std::string& ledger_path) {
   const std::string unlocked = path + "~";  // under its own name only when it is locked: whoever finds it so may take it over
   FileHandle file(::open(unlocked.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!file.is_open()) return nullptr;
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::rename(unlocked.c_str(), path.c_str()) != 0) {
+  auto mapped = MappedFile::map(file.get(), kSlots * kSlotBytes);
+  if (!mapped || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::rename(unlocked.c_str(), path.c_str()) != 0) {
     ::unlink(unlocked.c_str());
     return nullptr;
   }
-  return std::unique_ptr<HoldFile>(new HoldFile(std::move(file), path));
+  return std::unique_ptr<HoldFile>(new HoldFile(std::move(file), path, std::move(mapped)));
 }
 
 HoldFile::~HoldFile() {
-  if (slots_.empty()) {
-    ::unlink(path_.c_str());
-    return;
+  if (free_.size() == used_) ::unlink(path_.c_str());
+}
+
+char* HoldFile::at(std::uint32_t slot) const { return mapped_->bytes() + place_of(slot); }
+
+/// A slot for whoever asks, which the disk has room for; kNone: there is none.
+std::uint32_t HoldFile::take() {
+  static constexpr std::array<char, kSlotBytes> kNothing{};
+  const std::lock_guard lock(mutex_);
+  if (!free_.empty()) {
+    const std::uint32_t slot = free_.back();
+    free_.pop_back();
+    return slot;
   }
-  for (std::size_t i = clear_; i < free_.size(); ++i) clear(free_[i]);
+  if (used_ == kSlots) return kNone;
+  // A full disk is an error code here, and only a copying file system may have no room for it later.
+  const ssize_t grown = ::pwrite(file_.get(), kNothing.data(), kNothing.size(), static_cast<off_t>(place_of(used_ + 1)));
+  return grown == static_cast<ssize_t>(kNothing.size()) ? ++used_ : kNone;
 }
 
-bool HoldFile::write(std::uint32_t slot, std::string_view bytes) const {
-  // All of it lies in one page: a kill comes before or after it.
-  return ::pwrite(file_.get(), bytes.data(), bytes.size(), place_of(slot)) == static_cast<ssize_t>(bytes.size());
+void HoldFile::give_back(std::uint32_t slot) {
+  set_version(at(slot), 0);
+  const std::lock_guard lock(mutex_);
+  free_.push_back(slot);
 }
 
-bool HoldFile::put(const Record& row, std::int64_t nanousd) {
+std::uint32_t HoldFile::put(const Record& row, std::int64_t nanousd, std::uint32_t before) {
   Slot written;
   written.add(row.at_us);
   written.add(nanousd);
   written.add(std::uint8_t{row.stream});
   each_text(row, [&written](const std::string& text) { written.add(text); });
   const std::string_view bytes = written.whole();
-  if (bytes.empty()) return false;
-  std::uint32_t slot = 0;
-  bool is_new = false;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = slots_.find(row.id);
-    is_new = known == slots_.end();
-    if (!is_new) {
-      slot = known->second;
-    } else if (!free_.empty()) {
-      slot = free_.back();
-      free_.pop_back();
-      clear_ = std::min(clear_, free_.size());
-      idle_ = std::min(idle_, free_.size());
-    } else if (used_ < HoldFile::kSlots) {
-      slot = used_++;
-    } else {
-      return false;
-    }
-    if (is_new) slots_.emplace(row.id, slot);
+  if (bytes.empty() || mapped_->is_lost()) return kNone;
+  const std::uint32_t slot = take();
+  if (slot == kNone) return kNone;
+  store(at(slot), bytes);
+  if (mapped_->is_lost()) {
+    give_back(slot);
+    return kNone;
   }
-  if (write(slot, bytes)) return true;
-  if (is_new) release(row.id);
-  return false;
+  if (before != kNone) give_back(before);  // killed until here it is held twice: the larger one counts
+  return slot;
 }
 
-void HoldFile::release(const std::string& id) {
-  std::uint32_t slot = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto known = slots_.find(id);
-    if (known == slots_.end()) return;
-    slot = known->second;
-    slots_.erase(known);
-  }
-  clear(slot);
-  const std::lock_guard lock(mutex_);
-  free_.push_back(slot);
-}
-
-void HoldFile::clear(std::uint32_t slot) const {
-  constexpr std::array<char, sizeof(SlotHead)> kNothing{};
-  // Should it fail: who takes the file over finds the request's row.
-  (void)write(slot, std::string_view(kNothing.data(), kNothing.size()));
-}
-
-void HoldFile::release_written(std::span<const Record> rows) {
+void HoldFile::release(std::span<const Record> rows) {
   const std::lock_guard lock(mutex_);
   for (const Record& row : rows) {
-    if (!row.held_at_once) continue;
-    const auto known = slots_.find(row.id);
-    if (known == slots_.end()) continue;
-    free_.push_back(known->second);
-    slots_.erase(known);
+    if (row.held_slot == kNone) continue;
+    set_version(at(row.held_slot), 0);
+    free_.push_back(row.held_slot);
   }
-}
-
-bool HoldFile::clear_idle() {
-  std::vector<std::uint32_t> idle;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto from = free_.begin() + static_cast<std::ptrdiff_t>(clear_);
-    const auto to = free_.begin() + static_cast<std::ptrdiff_t>(std::max(clear_, idle_));
-    idle.assign(from, to);
-    free_.erase(from, to);  // nobody may take them meanwhile
-  }
-  for (const std::uint32_t slot : idle) clear(slot);
-  const std::lock_guard lock(mutex_);
-  free_.insert(free_.begin(), idle.begin(), idle.end());
-  clear_ += idle.size();
-  idle_ = free_.size();
-  return clear_ < free_.size();
 }
 
 std::vector<HoldFile::Left> HoldFile::left_behind(const std::string& ledger_path) {

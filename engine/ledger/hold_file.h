@@ -1,13 +1,13 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "ledger/mapped_file.h"
 #include "ledger/record.h"
 
 namespace ccrules::ledger {
@@ -26,32 +26,27 @@ class FileHandle {
   int fd_;
 };
 
-/// Requests under way and what they may cost at most, in a file of this process beside the ledger's ("ledger.db-holds-..."). What
-/// has been written is the kernel's when the process is killed; only a loss of power takes it. One small write on the caller's
-/// thread, in place of a transaction that another thread makes (docs/adr/0011). The file is locked as long as its process lives.
-/// Any thread.
+/// Requests under way and what they may cost at most, in a file of this process beside the ledger's ("ledger.db-holds-..."). The file
+/// is mapped: what has been stored there is the kernel's when the process is killed; only a loss of power takes it. Some stores on the
+/// caller's thread, in place of a transaction that another thread makes (docs/adr/0011). The file is locked as long as its process
+/// lives. Any thread.
 class HoldFile {
  public:
-  static constexpr std::size_t kSlotBytes = 4096;  ///< of one request: one page
+  static constexpr std::size_t kSlotBytes = 4096;  ///< of one request
   static constexpr std::uint32_t kSlots = 16384;   ///< requests at once; more of them wait for the database
+  static constexpr std::uint32_t kNone = 0;        ///< no slot; they are counted from 1
 
-  /// Null: no such file can be made here.
+  /// Null: no such file can be made here, or not mapped.
   static std::unique_ptr<HoldFile> create(const std::string& ledger_path);
-  ~HoldFile();  ///< takes the file away, or leaves in it what is held still and nothing else
+  ~HoldFile();  ///< takes the file away unless something is held still
   HoldFile(const HoldFile&) = delete;
   HoldFile& operator=(const HoldFile&) = delete;
 
-  /// Remembers the request; replaces what was held for its id. False: it could not be written, or is too long.
-  bool put(const Record& row, std::int64_t nanousd);
-  /// The request has its row. Nothing happens when it is not held here.
-  void release(const std::string& id);
-  /// The same for those of the rows that are held here and are in the ledger: their slots are free at once,
-  /// and mostly other requests overwrite them. What they say until then does no harm: whoever takes the file
-  /// over leaves out requests that have their rows.
-  void release_written(std::span<const Record> rows);
-  /// Clears the slots that are free since before the last call, so that they say nothing any more when the rows that explain them
-  /// are deleted for their age. True when some are left for the next call. One thread at a time.
-  bool clear_idle();
+  /// Remembers the request. `before` is the slot in which it is held already, or kNone: it is free when this returns another one.
+  /// @return its slot; kNone: it could not be written, or is too long, and `before` is as it was
+  std::uint32_t put(const Record& row, std::int64_t nanousd, std::uint32_t before);
+  /// The rows are in the ledger: what was held for them (Record::held_slot) is not any more.
+  void release(std::span<const Record> rows);
 
   /// What a process that is gone has left.
   struct Left {
@@ -64,17 +59,17 @@ class HoldFile {
   static void remove(const Left& left);
 
  private:
-  HoldFile(FileHandle file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
-  [[nodiscard]] bool write(std::uint32_t slot, std::string_view bytes) const;
-  void clear(std::uint32_t slot) const;
+  HoldFile(FileHandle file, std::string path, std::unique_ptr<MappedFile> mapped)
+      : file_(std::move(file)), path_(std::move(path)), mapped_(std::move(mapped)) {}
+  [[nodiscard]] std::uint32_t take();
+  void give_back(std::uint32_t slot);
+  [[nodiscard]] char* at(std::uint32_t slot) const;
 
   const FileHandle file_;
   const std::string path_;
+  const std::unique_ptr<MappedFile> mapped_;
   std::mutex mutex_;
-  std::unordered_map<std::string, std::uint32_t> slots_;  ///< by the request's id
-  std::vector<std::uint32_t> free_;  ///< the last one is taken first
-  std::size_t clear_ = 0;            ///< so many of the first free ones say nothing
-  std::size_t idle_ = 0;             ///< so many were there all the time since clear_idle()
+  std::vector<std::uint32_t> free_;  ///< the last one is taken first; they say nothing
   std::uint32_t used_ = 0;           ///< slots that the file has
 };
 

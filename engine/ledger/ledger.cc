@@ -55,14 +55,13 @@ struct Ledger::Impl {
       : path(settings.path),
         keep_days(settings.keep_days),
         durable(settings.durable),
-        clear_after(settings.clear_after),
         database({settings.path, settings.durable, settings.spend, settings.owner.empty() ? process_name() : settings.owner,
                   settings.calendar}) {}
 
   // Producers.
   void record(const Record& row, std::function<void()>& attempted) noexcept;
   void hold(const Record& row, std::function<void(bool)>& done) noexcept;
-  [[nodiscard]] bool hold_at_once(const Record& row, std::int64_t nanousd);
+  [[nodiscard]] std::uint32_t hold_at_once(const Record& row, std::int64_t nanousd);
   void flush();
   [[nodiscard]] Health health() const;
   void stop();
@@ -72,7 +71,6 @@ struct Ledger::Impl {
   void wait_for_work(std::unique_lock<std::mutex>& lock);
   bool write_all();
   void release(const Chunk& chunk);
-  void clear_holds();
   void write_holds(std::vector<Hold>& waiting);
   void prune();
   void catch_up();
@@ -82,14 +80,12 @@ struct Ledger::Impl {
   const std::string path;
   const int keep_days;
   const bool durable;
-  const std::chrono::seconds clear_after;
   Database database;                   ///< the writer's, and open()'s before the thread starts
   std::vector<Chunk> held;             ///< the writer's: taken from the queue, not written yet
   std::uint64_t dropped_told = 0;      ///< the writer's: lost rows that the log has spoken of
   std::chrono::milliseconds pause{0};  ///< the writer's: between failed writes; zero while all is well
   Steady::time_point next_prune{};
   Steady::time_point next_catch_up{};
-  Steady::time_point next_clear = Steady::time_point::max();  ///< the writer's: `hold_file` has slots to be cleared then
   bool behind = true;  ///< the writer's: rows are not in the sums of what was spent
 
   mutable std::mutex mutex;
@@ -158,10 +154,10 @@ void Ledger::Impl::hold(const Record& row, std::function<void(bool)>& done) noex
   wake.notify_one();
 }
 
-bool Ledger::Impl::hold_at_once(const Record& row, std::int64_t nanousd) {
-  if (durable || trouble.load(std::memory_order_relaxed)) return false;
+std::uint32_t Ledger::Impl::hold_at_once(const Record& row, std::int64_t nanousd) {
+  if (durable || trouble.load(std::memory_order_relaxed)) return HoldFile::kNone;
   std::call_once(first_hold, [this] { hold_file = HoldFile::create(path); });
-  return hold_file && hold_file->put(row, nanousd);
+  return hold_file ? hold_file->put(row, nanousd, row.held_slot) : HoldFile::kNone;
 }
 
 void Ledger::Impl::flush() {
@@ -211,7 +207,6 @@ void Ledger::Impl::run() {
     write_holds(to_hold);
     const bool written = write_all();
     for (const std::function<void()>& attempted : waiting_for_these) attempted();
-    clear_holds();
     if (written) prune();
     if (written && !last) catch_up();
     {
@@ -239,7 +234,7 @@ void Ledger::Impl::wait_for_work(std::unique_lock<std::mutex>& lock) {
     return;
   }
   asleep = queue.empty();
-  Steady::time_point due = next_clear;
+  Steady::time_point due = Steady::time_point::max();
   if (keep_days > 0) due = std::min(due, next_prune);
   if (behind) due = std::min(due, next_catch_up);
   const auto some = [&] { return hurry() || !queue.empty(); };
@@ -317,15 +312,7 @@ bool Ledger::Impl::write_all() {
 /// The rows are committed: what was set aside for them is not needed any more.
 void Ledger::Impl::release(const Chunk& chunk) {
   const auto rows = chunk.rows();
-  if (!std::any_of(rows.begin(), rows.end(), [](const Record& row) { return row.held_at_once; })) return;
-  hold_file->release_written(rows);
-  if (next_clear == Steady::time_point::max()) next_clear = Steady::now() + clear_after;
-}
-
-void Ledger::Impl::clear_holds() {
-  if (Steady::now() < next_clear) return;
-  const bool some_left = hold_file->clear_idle();
-  next_clear = some_left ? Steady::now() + clear_after : Steady::time_point::max();
+  if (std::any_of(rows.begin(), rows.end(), [](const Record& row) { return row.held_slot != HoldFile::kNone; })) hold_file->release(rows);
 }
 
 void Ledger::Impl::prune() {
@@ -398,11 +385,11 @@ void Ledger::hold(const Record& row, std::function<void(bool kept)> done) noexce
   impl_->hold(row, done);
   if (done) done(false);
 }
-bool Ledger::hold_at_once(const Record& row, std::int64_t nanousd) noexcept {
+std::uint32_t Ledger::hold_at_once(const Record& row, std::int64_t nanousd) noexcept {
   try {
     return impl_->hold_at_once(row, nanousd);
   } catch (...) {  // no memory
-    return false;
+    return HoldFile::kNone;
   }
 }
 bool Ledger::in_trouble() const noexcept {

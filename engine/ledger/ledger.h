@@ -1,5 +1,4 @@
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,7 +19,6 @@ struct Settings {
   Spend* spend = nullptr;
   Calendar calendar;  ///< whose days, weeks and months sums are kept of; the same as Spend's
   std::string owner;  ///< for tests: another process's name, see holds.h; empty: this one
-  std::chrono::seconds clear_after{60};  ///< what requests held that have their rows is cleared where nobody has written over it
 };
 
 struct Health {
@@ -54,9 +52,10 @@ class Ledger {
   /// request gets its row at the next start. `done(true)`: it is committed; false: it is not and will not be. On the writer's
   /// thread or the caller's; must neither block nor throw.
   void hold(const Record& row, std::function<void(bool kept)> done) noexcept;
-  /// The same without waiting, where a loss of power need not be survived: one small write on the caller's thread. True: it is
-  /// kept, until the row of the same id is recorded with Record::held_at_once. False: ask hold().
-  [[nodiscard]] bool hold_at_once(const Record& row, std::int64_t nanousd) noexcept;
+  /// The same without waiting, where a loss of power need not be survived: some stores on the caller's thread. `row.held_slot` is
+  /// what it gave for this request before.
+  /// @return what it is kept by until the row is recorded with it as Record::held_slot; 0: ask hold()
+  [[nodiscard]] std::uint32_t hold_at_once(const Record& row, std::int64_t nanousd) noexcept;
   /// True while rows cannot be written: health() says why.
   [[nodiscard]] bool in_trouble() const noexcept;
   /// Settings::durable: a committed row survives a loss of power.

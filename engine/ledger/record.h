@@ -47,7 +47,7 @@ struct Record {
   std::string ruleset;     ///< hash of the rules that decided
   std::string facts_json;  ///< what they decided from, rules/recorded.h
   bool held = false;        ///< Ledger::hold() has set money aside for it
-  bool held_at_once = false;  ///< so has Ledger::hold_at_once()
+  std::uint32_t held_slot = 0;  ///< so has Ledger::hold_at_once(), which gave this; 0: it has not
   std::string shadow_json;  ///< what candidate rules would have done, rules/shadow.h
 };
 

@@ -130,8 +130,8 @@ Task<Result<void>> recall(Worker& worker, const ledger::Cap& cap) {
 }
 
 Task<Result<void>> keep(Worker& worker, Visit& visit) {
-  if (worker.ledger->hold_at_once(visit.row, visit.reservation.nanousd())) {
-    visit.row.held_at_once = true;
+  if (const std::uint32_t slot = worker.ledger->hold_at_once(visit.row, visit.reservation.nanousd()); slot != 0) {
+    visit.row.held_slot = slot;
     co_return Result<void>();
   }
   ledger::Record row = visit.row;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <span>
@@ -54,6 +53,14 @@ ledger::Record request(const std::string& id) {
   return row;
 }
 
+/// Holds it in a place of its own.
+ledger::Record put(HoldFile& file, const std::string& id, std::int64_t nanousd) {
+  ledger::Record row = request(id);
+  row.held_slot = file.put(row, nanousd, HoldFile::kNone);
+  CHECK(row.held_slot != HoldFile::kNone);
+  return row;
+}
+
 /// What a killed process leaves: its files without their locks.
 void kill(const Folder& dying, const Folder& left) {
   for (const std::string& file : dying.holds()) {
@@ -61,16 +68,24 @@ void kill(const Folder& dying, const Folder& left) {
   }
 }
 
-std::unique_ptr<ledger::Ledger> open(const Folder& folder, bool durable = false,
-                                     std::chrono::seconds clear_after = ledger::Settings().clear_after) {
+std::unique_ptr<ledger::Ledger> open(const Folder& folder, bool durable = false) {
   ledger::Settings settings;
-  settings.clear_after = clear_after;
   settings.path = folder.ledger();
   settings.durable = durable;
   auto opened = ledger::Ledger::open(settings);
   REQUIRE(opened.ok());
   return *std::move(opened);
 }
+
+/// What would be found if the process of `alive` were killed now.
+std::vector<std::string> held(const Folder& alive, const Folder& after) {
+  kill(alive, after);
+  const auto left = HoldFile::left_behind(after.ledger());
+  std::vector<std::string> ids;
+  for (const ledger::Record& row : left.at(0).rows) ids.push_back(row.id);
+  return ids;
+}
+using Ids = std::vector<std::string>;
 
 std::int64_t number(const Folder& folder, const char* sql) {
   auto connection = ledger::Connection::open(folder.ledger(), ledger::Connection::Mode::kReadOnly, 0);
@@ -87,89 +102,67 @@ TEST_CASE("what is held is there for whoever comes after a killed process, as it
   const Folder after;
   const auto file = HoldFile::create(alive.ledger());
   REQUIRE(file);
-  CHECK(file->put(request("req_a"), 100));
-  CHECK(file->put(request("req_b"), 200));
-  CHECK(file->put(request("req_c"), 300));
-  CHECK(file->put(request("req_b"), 250));
-  file->release("req_a");
-  file->release("req_unknown");
+  const ledger::Record first = put(*file, "req_a", 100);
+  const ledger::Record grown = put(*file, "req_b", 200);
+  put(*file, "req_c", 300);
+  CHECK(file->put(grown, 250, grown.held_slot) != HoldFile::kNone);
+  file->release(std::span(&first, 1));
+  file->release(std::vector<ledger::Record>{request("req_unknown")});
   CHECK(HoldFile::left_behind(alive.ledger()).empty());  // it lives
   kill(alive, after);
   const auto left = HoldFile::left_behind(after.ledger());
   REQUIRE(left.size() == 1);
   REQUIRE(left[0].rows.size() == 2);
-  CHECK(left[0].rows[0].id == "req_b");
-  CHECK(left[0].rows[0].cost_nanousd == 250);
-  CHECK(left[0].rows[0].project == "/srv/web");
-  CHECK(left[0].rows[0].tags_json == R"({"team":"a"})");
-  CHECK(left[0].rows[0].stream);
-  CHECK(left[0].rows[1].id == "req_c");
+  CHECK(left[0].rows[0].id == "req_c");
+  CHECK(left[0].rows[1].id == "req_b");
+  CHECK(left[0].rows[1].cost_nanousd == 250);
+  CHECK(left[0].rows[1].project == "/srv/web");
+  CHECK(left[0].rows[1].tags_json == R"({"team":"a"})");
+  CHECK(left[0].rows[1].stream);
   CHECK(HoldFile::left_behind(after.ledger()).empty());  // somebody takes it over just now
 }
 
 TEST_CASE("a file of holds goes away with its process unless something is held") {
   const Folder folder;
   auto file = HoldFile::create(folder.ledger());
-  CHECK(file->put(request("req_a"), 100));
+  const ledger::Record row = put(*file, "req_a", 100);
   CHECK(folder.holds().size() == 1);
-  file->release("req_a");
+  file->release(std::span(&row, 1));
   file.reset();
   CHECK(folder.holds().empty());
   file = HoldFile::create(folder.ledger());
-  CHECK(file->put(request("req_b"), 100));
+  put(*file, "req_b", 100);
   file.reset();
   const auto left = HoldFile::left_behind(folder.ledger());
   REQUIRE(left.size() == 1);
   CHECK(left[0].rows.size() == 1);
 }
 
-TEST_CASE("slots of requests that have their rows are taken again, and cleared when nobody takes them") {
+TEST_CASE("slots of requests that have their rows say nothing, and are taken again") {
   const Folder alive;
   const Folder after;
   const auto file = HoldFile::create(alive.ledger());
   std::vector<ledger::Record> rows;
-  for (const char* id : {"req_a", "req_b", "req_c", "req_d"}) {
-    rows.push_back(request(id));
-    rows.back().held_at_once = true;
-    CHECK(file->put(rows.back(), 100));
-  }
-  const auto held = [&] {
-    kill(alive, after);
-    const auto left = HoldFile::left_behind(after.ledger());
-    std::vector<std::string> ids;
-    for (const ledger::Record& row : left.at(0).rows) ids.push_back(row.id);
-    return ids;
-  };
-  using Ids = std::vector<std::string>;
-  rows[0].held_at_once = false;  // another one holds it
-  file->release_written(std::span(rows).first(3));
-  CHECK(held() == Ids{"req_a", "req_b", "req_c", "req_d"});
-  CHECK(file->put(request("req_e"), 100));
-  CHECK(held() == Ids{"req_a", "req_b", "req_e", "req_d"});
-  CHECK(file->clear_idle());  // the slot of req_b may be taken yet
-  CHECK(held() == Ids{"req_a", "req_b", "req_e", "req_d"});
-  CHECK_FALSE(file->clear_idle());
-  CHECK(held() == Ids{"req_a", "req_e", "req_d"});
-  CHECK(file->put(request("req_f"), 100));
-  CHECK(file->put(request("req_g"), 100));
-  CHECK(held() == Ids{"req_a", "req_f", "req_e", "req_d", "req_g"});
-  CHECK_FALSE(file->clear_idle());
-  file->release_written(std::span(rows).last(1));
-  CHECK(file->clear_idle());
-  CHECK_FALSE(file->clear_idle());
-  CHECK(held() == Ids{"req_a", "req_f", "req_e", "req_g"});
+  for (const char* id : {"req_a", "req_b", "req_c", "req_d"}) rows.push_back(put(*file, id, 100));
+  rows[0].held_slot = HoldFile::kNone;  // another one holds it
+  file->release(std::span(rows).first(3));
+  CHECK(held(alive, after) == Ids{"req_a", "req_d"});
+  put(*file, "req_e", 100);
+  CHECK(held(alive, after) == Ids{"req_a", "req_e", "req_d"});
+  file->release(std::span(rows).last(1));
+  put(*file, "req_f", 100);
+  put(*file, "req_g", 100);
+  put(*file, "req_h", 100);
+  CHECK(held(alive, after) == Ids{"req_a", "req_g", "req_e", "req_f", "req_h"});
 }
 
 TEST_CASE("a file that stays when its process ends says only what is held still") {
   const Folder folder;
   {
     const auto file = HoldFile::create(folder.ledger());
-    std::vector<ledger::Record> rows = {request("req_a"), request("req_b"), request("req_c")};
-    for (ledger::Record& row : rows) {
-      CHECK(file->put(row, 100));
-      row.held_at_once = true;
-    }
-    file->release_written(std::span(rows).first(2));
+    const std::vector<ledger::Record> rows = {put(*file, "req_a", 100), put(*file, "req_b", 100)};
+    put(*file, "req_c", 100);
+    file->release(rows);
   }
   const auto left = HoldFile::left_behind(folder.ledger());
   REQUIRE(left.size() == 1);
@@ -177,12 +170,26 @@ TEST_CASE("a file that stays when its process ends says only what is held still"
   CHECK(left[0].rows[0].id == "req_c");
 }
 
+TEST_CASE("a file of holds that has been cut under its process takes nothing more, and the process lives") {
+  const bool is_free = GENERATE(false, true);
+  const Folder alive;
+  const Folder after;
+  const auto file = HoldFile::create(alive.ledger());
+  put(*file, "req_a", 100);
+  const ledger::Record second = put(*file, "req_b", 200);
+  if (is_free) file->release(std::span(&second, 1));
+  std::filesystem::resize_file(alive.holds().at(0), HoldFile::kSlotBytes);
+  if (!is_free) file->release(std::span(&second, 1));
+  for (const char* id : {"req_c", "req_d"}) CHECK(file->put(request(id), 400, HoldFile::kNone) == HoldFile::kNone);
+  CHECK(held(alive, after) == Ids{"req_a"});
+}
+
 TEST_CASE("what is too long for a hold, or one too many, is refused") {
   const Folder folder;
   const auto file = HoldFile::create(folder.ledger());
   ledger::Record row = request("req_long");
   row.tags_json = std::string(HoldFile::kSlotBytes, 'x');
-  CHECK_FALSE(file->put(row, 1));
+  CHECK(file->put(row, 1, HoldFile::kNone) == HoldFile::kNone);
   CHECK_FALSE(HoldFile::create((folder.path / "nowhere" / "ledger.db").string()));
 }
 
@@ -190,7 +197,7 @@ TEST_CASE("damaged holds are left out, and the others are found") {
   const Folder alive;
   const Folder after;
   const auto file = HoldFile::create(alive.ledger());
-  for (int i = 0; i < 8; ++i) CHECK(file->put(request("req_" + std::to_string(i)), 100 + i));
+  for (int i = 0; i < 8; ++i) put(*file, "req_" + std::to_string(i), 100 + i);
   kill(alive, after);
   const std::string path = after.holds().at(0);
   for (std::size_t at = 0; at < HoldFile::kSlotBytes; at += 41) {
@@ -213,14 +220,19 @@ TEST_CASE("requests of a killed process get their rows once, with what they may 
   const Folder after;
   {
     const auto ledger = open(alive);
-    for (const char* id : {"req_a", "req_b", "req_c"}) CHECK(ledger->hold_at_once(request(id), 1000));
+    std::uint32_t slot = 0;
+    for (const char* id : {"req_a", "req_b", "req_c"}) {
+      const std::uint32_t its = ledger->hold_at_once(request(id), 1000);
+      CHECK(its != 0);
+      if (id == std::string("req_b")) slot = its;
+    }
     kill(alive, after);  // before its file knows that one of them is over
     ledger::Record over = request("req_b");
     const auto rows = HoldFile::left_behind(after.ledger());
     REQUIRE(rows.at(0).rows.size() == 3);
     over.at_us = rows[0].rows[1].at_us;
     over.cost_nanousd = 70;
-    over.held_at_once = true;
+    over.held_slot = slot;
     ledger->record(over);
     ledger->flush();
     CHECK(HoldFile::left_behind(alive.ledger()).empty());
@@ -244,9 +256,10 @@ TEST_CASE("whichever says more of a request counts, its slot or the table") {
     {
       const auto ledger = open(alive);
       ledger::Record row = request("req_a");
-      CHECK(ledger->hold_at_once(row, 100));
+      row.held_slot = ledger->hold_at_once(row, 100);
+      CHECK(row.held_slot != 0);
       row.tags_json = "{\"a\":\"" + std::string(HoldFile::kSlotBytes, 'x') + "\"}";  // it has got longer
-      CHECK_FALSE(ledger->hold_at_once(row, in_table));
+      CHECK(ledger->hold_at_once(row, in_table) == 0);
       row.cost_nanousd = in_table;
       std::atomic<bool> kept = false;
       ledger->hold(row, [&kept](bool done) { kept = done; });
@@ -270,7 +283,7 @@ TEST_CASE("whichever says more of a request counts, its slot or the table") {
 TEST_CASE("a ledger that survives a loss of power holds nothing at once") {
   const Folder folder;
   const auto ledger = open(folder, true);
-  CHECK_FALSE(ledger->hold_at_once(request("req_a"), 1));
+  CHECK(ledger->hold_at_once(request("req_a"), 1) == 0);
   CHECK(folder.holds().empty());
 }
 
@@ -282,9 +295,10 @@ TEST_CASE("threads hold and release at the same time, and each request keeps its
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&file, t] {
       for (int i = 0; i < 200; ++i) {
-        const std::string id = "req_" + std::to_string(t) + "_" + std::to_string(i);
-        if (!file->put(request(id), i)) return;
-        if (i % 10 != 0) file->release(id);
+        ledger::Record row = request("req_" + std::to_string(t) + "_" + std::to_string(i));
+        row.held_slot = file->put(row, i, HoldFile::kNone);
+        if (row.held_slot == HoldFile::kNone) return;
+        if (i % 10 != 0) file->release(std::span(&row, 1));
       }
     });
   }
@@ -295,59 +309,16 @@ TEST_CASE("threads hold and release at the same time, and each request keeps its
   CHECK(left[0].rows.size() == 4 * 20);
 }
 
-TEST_CASE("slots are cleared while threads hold and release, and what is held stays") {
+TEST_CASE("a ledger lets go of what it holds for requests that have their rows") {
   const Folder alive;
   const Folder after;
-  const auto file = HoldFile::create(alive.ledger());
-  std::atomic<bool> over = false;
-  std::thread clearing([&] {
-    while (!over) (void)file->clear_idle();  // another round follows
-  });
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&file, t] {
-      for (int i = 0; i < 200; ++i) {
-        ledger::Record row = request("req_" + std::to_string(t) + "_" + std::to_string(i));
-        row.held_at_once = i % 10 != 0;
-        if (!file->put(row, i)) return;
-        file->release_written(std::span(&row, 1));
-      }
-    });
+  const auto ledger = open(alive);
+  for (const char* id : {"req_a", "req_b", "req_c"}) {
+    ledger::Record row = request(id);
+    row.held_slot = ledger->hold_at_once(row, 1000);
+    CHECK(row.held_slot != 0);
+    if (row.id != "req_b") ledger->record(row);
   }
-  for (std::thread& thread : threads) thread.join();
-  over = true;
-  clearing.join();
-  while (file->clear_idle()) {
-  }
-  kill(alive, after);
-  const auto left = HoldFile::left_behind(after.ledger());
-  REQUIRE(left.size() == 1);
-  CHECK(left[0].rows.size() == 4 * 20);
-}
-
-TEST_CASE("a ledger clears the slots of requests that have their rows after a while") {
-  for (const std::chrono::seconds after_s : {std::chrono::seconds(0), ledger::Settings().clear_after}) {
-    const Folder alive;
-    const Folder after;
-    const auto ledger = open(alive, false, after_s);
-    for (const char* id : {"req_a", "req_b", "req_c"}) {
-      ledger::Record row = request(id);
-      CHECK(ledger->hold_at_once(row, 1000));
-      row.held_at_once = true;
-      if (row.id != "req_b") ledger->record(row);
-    }
-    ledger->flush();
-    const auto held = [&] {
-      kill(alive, after);
-      return HoldFile::left_behind(after.ledger()).at(0).rows;
-    };
-    if (after_s.count() == 0) {  // of itself: nobody asks the ledger for anything any more
-      for (int tries = 0; held().size() > 1 && tries < 1000; ++tries) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-      REQUIRE(held().size() == 1);
-      CHECK(held()[0].id == "req_b");
-    } else {
-      ledger->flush();
-      CHECK(held().size() == 3);
-    }
-  }
+  ledger->flush();
+  CHECK(held(alive, after) == Ids{"req_b"});
 }
