@@ -29,6 +29,10 @@ void Loader::read_prices(const Node& node) {
             path + " must be an object with USD per million tokens: { \"input\": 4, \"output\": 20 }");
       continue;
     }
+    if (row.key.empty()) {
+      error(Place::in_file(row.value.offset), "prices: \"\" is no model; \"*\" is any");
+      continue;
+    }
     Price price;
     price.model = row.key;
     const std::array<std::optional<std::int64_t>*, 5> rates = {
@@ -74,7 +78,7 @@ void Loader::read_scope(const std::string& text, const Place& at, const std::str
   const std::size_t colon = text.find(':');
   by = text == "all" ? std::string() : text.substr(0, colon);
   key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
-  const bool whose = colon == std::string::npos || !key.empty();
+  const bool whose = colon == std::string::npos || (!key.empty() && (by != "tag" || key.front() != '='));
   const bool known = std::find(kGroupings.begin(), kGroupings.end(), by) != kGroupings.end();
   if (text == "all" || (known && whose)) return;
   error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model, key, subagent, tag (each has the " +
@@ -137,6 +141,7 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
   static const std::vector<std::string> known = {"scope", "requests", "tokens", "concurrent", "per", "wait", "fair"};
   RateLimit limit;
   limit.where = where(Place::in_file(node.offset));
+  bool says_how_many = false;
   for (const Node::Member& member : node.members) {
     const Place at = Place::in_file(member.value.offset);
     const std::string text = member.value.is(json::Type::kString) ? member.value.text : std::string();
@@ -144,6 +149,7 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
       read_scope(text, at, path, "limit", limit.by, limit.key);
     } else if (member.key == "requests" || member.key == "tokens" || member.key == "concurrent") {
       const auto number = text::to_int(number_text(member.value));
+      says_how_many = true;
       if (!number || *number < 0) {
         error(at, path + "." + member.key + " must be a whole number, not negative");
       } else {
@@ -159,7 +165,7 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
       const auto time = parse_duration(text);
       const bool per = member.key == "per";
       if (!time || time->count() < (per ? 1 : 0)) {
-        error(at, path + "." + member.key + " must be a duration such as \"1m\"");
+        error(at, path + "." + member.key + " must be a duration such as \"1m\"" + (time ? ", and longer than nothing" : ""));
       } else {
         (per ? limit.per : limit.wait) = *time;
       }
@@ -167,7 +173,7 @@ void Loader::read_rate_limit(const Node& node, const std::string& path) {
       unknown(member, path + "." + member.key, known);
     }
   }
-  if (limit.requests < 0 && limit.tokens < 0 && limit.concurrent < 0)
+  if (!says_how_many)
     error(Place::in_file(node.offset), path + " needs requests, tokens or concurrent: how many there may be");
   snapshot_->rate_limits.push_back(std::move(limit));
 }

@@ -485,7 +485,8 @@ TEST_CASE("rate limits say whose, how many and how long, and every mistake in th
   CHECK(mentions(text, "rate_limits[1].requests must be a whole number"));
   CHECK(mentions(text, "rate_limits[2].tokens must be a whole number"));
   CHECK(mentions(text, "rate_limits[3] needs requests, tokens or concurrent"));
-  CHECK(mentions(text, "rate_limits[4].per must be a duration"));
+  CHECK(mentions(text, "rate_limits[4].per must be a duration such as \"1m\", and longer than nothing"));
+  CHECK_FALSE(mentions(text, "rate_limits[2] needs"));
   CHECK(mentions(text, "did you mean 'per'"));
 }
 
@@ -577,7 +578,9 @@ TEST_CASE("budgets say whose, how much and how long, and every mistake in them i
   CHECK(mentions(said(R"({"budgets":[{"usd":1e30}]})"), "budgets[0].usd must be a number"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"team:x"}]})"), "budgets[0].scope must be"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"project:"}]})"), "budgets[0].scope must be"));
+  CHECK(mentions(said(R"({"budgets":[{"usd":1,"scope":"tag:=x"}]})"), "budgets[0].scope must be"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1,"per":"year"}]})"), "budgets[0].per must be"));
+  CHECK(mentions(said(R"({"prices":{"":{"input":1}}})"), "prices: \"\" is no model"));
   CHECK(mentions(said(R"({"budgets":[{"usd":1,"mode":"firm"}]})"), "budgets[0].mode must be"));
   CHECK(mentions(said(R"({"budgets":[{"usdd":1}]})"), "did you mean 'usd'?"));
 }
