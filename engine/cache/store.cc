@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <unordered_map>
 
@@ -20,7 +21,7 @@ constexpr unsigned kMostStrangers = 8;    ///< Comparisons in vain, of the same 
 constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared,
 constexpr unsigned kMostLeftOut = 4096;    ///< and twice as many after each that is in vain too, up to this.
 constexpr std::size_t kKnownStrangers = 256;  ///< families
-constexpr std::size_t kMapBytes = 192;          ///< Of an entry in both maps and in its list, about.
+constexpr std::size_t kMapBytes = 256;          ///< Of an entry in all maps and in its list, about.
 
 constexpr std::size_t kSecretBytes = 32;
 
@@ -91,8 +92,14 @@ class Strangers {
   std::array<Known, kKnownStrangers> known_;
 };
 
-struct LetterHash {
-  std::size_t operator()(const digest::Hash128& letter) const noexcept { return static_cast<std::size_t>(letter.low); }
+/// Questions of one sample. The first one has no letter, as long as it is there; all others have.
+struct Bucket {
+  std::optional<Place> unnamed;
+  std::size_t questions = 0;
+};
+
+struct HashOfHash {
+  std::size_t operator()(const digest::Hash128& hash) const noexcept { return static_cast<std::size_t>(hash.low); }
 };
 
 }  // namespace
@@ -125,7 +132,13 @@ struct Store::Inside {
   void take_out(Place node) {
     bytes(node->segment) -= node->bytes;
     const Question& question = node->answer->question();
-    letters.erase(question.letter);
+    const auto bucket = samples.find(question.sample);
+    if (question.letter) {
+      letters.erase(*question.letter);
+    } else {
+      bucket->second.unnamed.reset();
+    }
+    if (--bucket->second.questions == 0) samples.erase(bucket);
     if (node->newer != nullptr) {
       node->newer->older = node->older;
     } else if (node->older != nullptr) {
@@ -145,7 +158,13 @@ struct Store::Inside {
     node->bytes = its_bytes;
     bytes(Segment::kFlying) += its_bytes;
     const Question& question = node->answer->question();
-    letters.emplace(question.letter, node);
+    Bucket& bucket = samples[question.sample];
+    ++bucket.questions;
+    if (question.letter) {
+      letters.emplace(*question.letter, node);
+    } else {
+      bucket.unnamed = node;
+    }
     Node*& newest = families[question.family];
     node->older = newest;
     if (newest != nullptr) newest->newer = &*node;
@@ -154,9 +173,16 @@ struct Store::Inside {
 
   /// Where this very answer stands; end of the flying ones when it does not any more.
   Place find(const Answer& answer) {
-    const auto found = letters.find(answer.question().letter);
-    const bool here = found != letters.end() && found->second->answer.get() == &answer;
-    return here ? found->second : list(Segment::kFlying).end();
+    const Place nowhere = list(Segment::kFlying).end();
+    const Question& question = answer.question();
+    std::optional<Place> found;
+    if (!question.letter) {
+      const auto bucket = samples.find(question.sample);
+      if (bucket != samples.end()) found = bucket->second.unnamed;
+    } else if (const auto letter = letters.find(*question.letter); letter != letters.end()) {
+      found = letter->second;
+    }
+    return found && (*found)->answer.get() == &answer ? *found : nowhere;
   }
   bool is_here(Place node) { return node != list(Segment::kFlying).end(); }
 
@@ -183,7 +209,7 @@ struct Store::Inside {
     take_out(node);
   }
 
-  [[nodiscard]] unsigned wanted(const Node& node) const { return sketch.estimate(node.answer->question().letter.low); }
+  [[nodiscard]] unsigned wanted(const Node& node) const { return sketch.estimate(node.answer->question().sample.low); }
 
   /// A newcomer leaves the window: into the main part when there is room, or when it is asked for more often than all those
   /// together that would have to make room for it.
@@ -210,6 +236,23 @@ struct Store::Inside {
     }
     for (const Place victim : victims) evict(victim);
     move(candidate, Segment::kProbation);
+  }
+
+  /// Takes out what the question is asked again in place of. False: it may be there, and fresh.
+  bool make_way(const Question& question, Age age, const Compared& compared) {
+    const auto bucket = samples.find(question.sample);
+    if (bucket == samples.end()) return true;
+    if (const std::optional<Place> unnamed = bucket->second.unnamed) {
+      if ((*unnamed)->answer != compared.with) return false;
+      if (compared.is_same) take_out(*unnamed);
+      if (compared.is_same) return true;
+    }
+    if (!question.letter) return false;
+    const auto same = letters.find(*question.letter);
+    if (same == letters.end()) return true;
+    if (is_fresh(*same->second, age)) return false;
+    take_out(same->second);
+    return true;
   }
 
   void begin() {
@@ -256,7 +299,8 @@ struct Store::Inside {
   bool used = false;
   std::array<List, kSegments> lists;
   std::array<std::size_t, kSegments> sums{};
-  std::unordered_map<digest::Hash128, Place, LetterHash> letters;
+  std::unordered_map<digest::Hash128, Bucket, HashOfHash> samples;
+  std::unordered_map<digest::Hash128, Place, HashOfHash> letters;  ///< of those that have one
   std::unordered_map<std::uint64_t, Node*> families;  ///< the newest of the questions that may be the same in other words
   Strangers strangers;
   List gone;
@@ -291,11 +335,29 @@ void Store::adopt(std::string secret) {
   seed_ = seed_of(secret_);
 }
 
-std::shared_ptr<Answer> Store::same(const digest::Hash128& letter, Age age) {
+Store::Sampled Store::sampled(const digest::Hash128& sample, Age age) {
+  Sampled sampled;
   Inside& in = *inside_;
   const StoreLock lock(in);
   in.begin();
-  in.sketch.count(letter.low);
+  in.sketch.count(sample.low);
+  auto bucket = in.samples.find(sample);
+  if (bucket != in.samples.end() && bucket->second.unnamed && Inside::is_over(**bucket->second.unnamed, age)) {
+    in.take_out(*bucket->second.unnamed);
+    bucket = in.samples.find(sample);
+  }
+  if (bucket == in.samples.end()) return sampled;
+  sampled.some = true;
+  if (!bucket->second.unnamed) return sampled;
+  const Node& node = **bucket->second.unnamed;
+  sampled.unnamed = node.answer;
+  sampled.fresh = Inside::is_fresh(node, age);
+  return sampled;
+}
+
+std::shared_ptr<Answer> Store::same(const digest::Hash128& letter, Age age) {
+  Inside& in = *inside_;
+  const StoreLock lock(in);
   const auto found = in.letters.find(letter);
   if (found == in.letters.end()) return nullptr;
   const Place node = found->second;
@@ -323,15 +385,11 @@ void Store::compared(std::uint64_t family, bool was_same) {
   in.strangers.compared(family, was_same);
 }
 
-std::shared_ptr<Answer> Store::ask(Question& question, Age age) {
+std::shared_ptr<Answer> Store::ask(Question& question, Age age, const Compared& compared) {
   const std::size_t bytes = bytes_of(question);
   Inside& in = *inside_;
   const StoreLock lock(in);
-  const auto same = in.letters.find(question.letter);
-  if (same != in.letters.end()) {
-    if (Inside::is_fresh(*same->second, age)) return nullptr;
-    in.take_out(same->second);
-  }
+  if (!in.make_way(question, age, compared)) return nullptr;
   if (in.bytes(Segment::kFlying) + bytes > in.max) return nullptr;
   auto answer = std::make_shared<Answer>(std::move(question));
   in.add(answer, bytes);
@@ -372,7 +430,7 @@ void Store::keep(const std::shared_ptr<Answer>& answer, Age age) {
     const StoreLock lock(in);
     here = in.is_here(in.find(*answer));
   }
-  if (!here) keeper->forget(answer->question().letter);
+  if (!here) keeper->forget(*answer);
 }
 
 void Store::restore(const std::shared_ptr<Answer>& answer, Age age, std::uint64_t generation) {
@@ -380,7 +438,11 @@ void Store::restore(const std::shared_ptr<Answer>& answer, Age age, std::uint64_
   Inside& in = *inside_;
   const StoreLock lock(in);
   in.begin();
-  if (in.generation != generation || bytes > in.max || in.letters.contains(answer->question().letter)) return;
+  if (in.generation != generation || bytes > in.max) return;
+  const Question& question = answer->question();
+  const auto bucket = in.samples.find(question.sample);
+  // What is there is newer; what has no letter may be the same.
+  if (bucket != in.samples.end() && (bucket->second.unnamed || !question.letter || in.letters.contains(*question.letter))) return;
   in.add(answer, bytes);
   in.keep(in.list(Segment::kFlying).begin(), bytes, age);
 }
@@ -400,7 +462,7 @@ void Store::drop(const Answer& answer) {
     in.take_out(node);
   }
   if (answer.state() != Answer::State::kComplete) return;
-  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->forget(answer.question().letter);
+  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->forget(answer);
 }
 
 void Store::hit(const Answer& answer, std::int64_t saved_nanousd) {
@@ -454,7 +516,8 @@ std::vector<Store::Top> Store::top(std::size_t most) const {
     const StoreLock lock(in);
     for (const List& list : in.lists) {
       for (const Node& node : list) {
-        if (node.hits > 0) rows.push_back({node.answer->question().letter, node.hits, node.saved_nanousd});
+        const Question& question = node.answer->question();
+        if (node.hits > 0) rows.push_back({question.letter.value_or(question.sample), node.hits, node.saved_nanousd});
       }
     }
   }

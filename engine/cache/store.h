@@ -18,7 +18,7 @@ class Keeper {
  public:
   virtual ~Keeper() = default;
   virtual void keep(std::shared_ptr<const Answer> answer, std::chrono::milliseconds ttl) = 0;
-  virtual void forget(const digest::Hash128& letter) = 0;  ///< it turned out to be of no use
+  virtual void forget(const Answer& answer) = 0;  ///< it turned out to be of no use
   virtual void clear() = 0;
 };
 
@@ -46,7 +46,16 @@ class Store {
     std::int64_t now_ms = 0;
     std::chrono::milliseconds ttl{0};
   };
-  /// Counts the question as asked. What was asked in the same words, as far as a hash can tell: the caller compares. Null: nothing.
+  /// What has been asked with one sample.
+  struct Sampled {
+    bool some = false;  ///< else nobody has asked this in the same words
+    /// The one among them that has no letter, if there is one. It may be the same: the caller compares.
+    std::shared_ptr<Answer> unnamed;
+    bool fresh = false;  ///< `unnamed` is young enough
+  };
+  /// Counts the question as asked.
+  Sampled sampled(const digest::Hash128& sample, Age age);
+  /// What was asked in the same words, as far as a hash of all of them can tell: the caller compares. Null: nothing.
   std::shared_ptr<Answer> same(const digest::Hash128& letter, Age age);
   /// The newest of the family, null where there are none: the caller compares what they mean. None, mostly, of a family that has
   /// turned out to be made of strangers.
@@ -55,10 +64,16 @@ class Store {
   /// Questions of the family have been compared; whether one of them was the same.
   void compared(std::uint64_t family, bool was_same);
 
-  /// The caller asks the provider; whoever asks the same from now on finds its answer.
-  /// @return null when somebody else is asking it already or has an answer, or there is no room for the question; then `question`
-  ///         is as it was, else it has been moved from
-  std::shared_ptr<Answer> ask(Question& question, Age age);
+  /// What a caller has found out about Sampled::unnamed.
+  struct Compared {
+    std::shared_ptr<Answer> with;
+    bool is_same = false;  ///< but not fresh
+  };
+  /// The caller asks the provider; whoever asks the same from now on finds its answer. A question without a letter is the only
+  /// one of its sample, or the same as `compared.with`.
+  /// @return null when somebody else is asking it already or has an answer, or has asked what the caller has not compared, or there
+  ///         is no room for the question; then `question` is as it was, else it has been moved from
+  std::shared_ptr<Answer> ask(Question& question, Age age, const Compared& compared);
   /// An answer on its way has become longer. False: there is no room for it: it is not kept any more and nobody new finds it; it
   /// may go on growing for those who read it.
   bool grow(const Answer& answer);
@@ -95,7 +110,7 @@ class Store {
   [[nodiscard]] Stats stats() const;
 
   struct Top {
-    digest::Hash128 letter;
+    digest::Hash128 hash;  ///< of the question: its letter, else its sample
     std::uint64_t hits = 0;
     std::int64_t saved_nanousd = 0;
   };

@@ -33,9 +33,6 @@ struct Outline {
   bool own_reasoning = false;    ///< among the messages is reasoning that we signed (dialect/signature.h): no provider knows it
   bool json_schema_answer = false;          ///< output_config.format / response_format asks for a schema
   std::vector<std::string_view> tool_names; ///< escaped as in the body (names need no escapes)
-  /// The tools as they stand in the body, when they are large; equal numbers mean equal bytes, for as long as the program runs.
-  std::string_view tools_json;
-  std::uint64_t tools_number = 0;
   std::vector<std::string> custom_tools;  ///< names of tools that are called with a text (OpenAI responses)
   /// The system prompt's texts, raw: JSON string literals with their quotes, in order.
   std::vector<std::string_view> system_json;

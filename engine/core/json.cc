@@ -73,8 +73,6 @@ std::optional<Passage> Value::passage(std::size_t least_bytes, std::size_t most_
   return reader_->passage_from(index_, least_bytes, most_bytes);
 }
 
-Value::Known Value::known() const { return reader_->known_bytes(index_); }
-
 bool Value::pass_again(const Passage& before) { return reader_->pass_again(index_, before); }
 
 namespace {

@@ -90,13 +90,6 @@ class Value {
   /// Steps over a container that consists of the passage's bytes, as if it had been passed over; false, and nothing has happened,
   /// when it does not.
   bool pass_again(const Passage& before);
-  /// Which bytes a container has: those of the passage that was made of it, or by which it was passed over, in this reading or one
-  /// before. Equal numbers mean equal bytes; 0: not known.
-  struct Known {
-    std::uint64_t number = 0;
-    std::string_view bytes;
-  };
-  [[nodiscard]] Known known() const;
   /// Where the value stands: "messages[3].content"; "the body" for the root. Walks the document: for error
   /// messages only.
   [[nodiscard]] std::string path() const;

@@ -115,11 +115,6 @@ bool Reader::pass_again(std::uint32_t index, const Passage& passage) {
   return true;
 }
 
-Value::Known Reader::known_bytes(std::uint32_t index) const {
-  const Passed* known = passed(index);
-  return known != nullptr ? Value::Known{known->number, text().substr(offset(index), known->size)} : Value::Known();
-}
-
 void Reader::trim() {
   structurals_.trim(kKeptTextBytes);
   if (copy_.capacity() > kKeptTextBytes) text::give_back(copy_);

@@ -36,9 +36,8 @@ class Reader {
   /// The container of the root from `index` to the cursor, which stands right behind it.
   [[nodiscard]] std::optional<Passage> passage_from(std::uint32_t index, std::size_t least, std::size_t most);
 
-  /// As Value::pass_again() and Value::known().
+  /// As Value::pass_again().
   bool pass_again(std::uint32_t index, const Passage& passage);
-  [[nodiscard]] Value::Known known_bytes(std::uint32_t index) const;
 
   /// Gives back what a huge document needed.
   void trim();

@@ -73,7 +73,7 @@ inline constexpr std::size_t kZoneFileBytes = 256 * 1024;  ///< A compiled time 
 inline constexpr std::size_t kJsonDepth = 128;             ///< Nesting of any JSON from outside.
 inline constexpr std::size_t kRecalled = 8;                ///< Large containers of earlier bodies that a worker knows again,
 inline constexpr std::size_t kRecalledBytes = 256 * 1024;  ///< each of at most this size: tools, which come with every request.
-inline constexpr std::size_t kRecalledLeastBytes = 1024;   ///< Less is read as fast. The cache's file hangs on both: its kVersion.
+inline constexpr std::size_t kRecalledLeastBytes = 1024;   ///< Less is read as fast.
 inline constexpr std::size_t kSseEventBytes =
     16u * 1024 * 1024;  ///< One event; images in tool results can be large.
 inline constexpr std::size_t kErrorMessageBytes =

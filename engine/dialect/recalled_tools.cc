@@ -30,12 +30,6 @@ void add(const chat::Tools& found, chat::Tools& tools) {
   }
 }
 
-void note_bytes(const json::Value& value, chat::Outline& outline) {
-  const json::Value::Known known = value.known();
-  outline.tools_json = known.bytes;
-  outline.tools_number = known.number;
-}
-
 }  // namespace
 
 Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Outline& outline,
@@ -45,7 +39,6 @@ Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Outli
   if (const KeptTools* kept = recall.pass_again(value, dialect)) {
     add(kept->outline, outline);
     for (const auto& [at, bytes] : kept->names) outline.tool_names.push_back(text.substr(at, bytes));
-    note_bytes(value, outline);
     return {};
   }
   CCR_TRY(found, read(value));
@@ -55,7 +48,6 @@ Result<void> add_tools(json::Value& value, std::string_view dialect, chat::Outli
   found.names.clear();
   kept.outline = std::move(found);
   recall.keep(value, dialect, std::move(kept));
-  note_bytes(value, outline);
   return {};
 }
 

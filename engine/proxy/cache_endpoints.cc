@@ -77,7 +77,7 @@ std::optional<std::int64_t> limit_of(std::string_view query) {
 void write_top(const cache::Store& store, std::int64_t limit, json::Writer& writer) {
   writer.begin_array();
   for (const cache::Store::Top& row : store.top(static_cast<std::size_t>(limit))) {
-    const std::string hash = hex(row.letter);
+    const std::string hash = hex(row.hash);
     writer.begin_object().member("hash", std::string_view(hash)).member("hits", static_cast<std::int64_t>(row.hits));
     // No words of a prompt leave the cache while bodies are not kept ("bodies": "none").
     writer.member("savedCost", usd(row.saved_nanousd)).member("preview", "").end_object();

@@ -28,6 +28,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "ledger/sqlite.h"
+#include "proxy/cache_question.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -42,7 +43,7 @@ constexpr std::int64_t kUsPerMs = 1000;
 constexpr std::int64_t kSlack = 10;  ///< A tenth of the bytes is made free at once, so that it is not done for each answer.
 constexpr std::int64_t kUncounted = std::numeric_limits<std::int64_t>::max() / 2;  ///< Bytes may be added to it.
 /// A version for each way to write a record, or the context that it is found by: an older file's answers are forgotten.
-constexpr std::int64_t kVersion = 3;
+constexpr std::int64_t kVersion = 4;
 constexpr const char* kSchema = R"sql(
   CREATE TABLE secret (value TEXT NOT NULL);
   CREATE TABLE answers (letter TEXT PRIMARY KEY, kept_us INTEGER NOT NULL, until_us INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -82,6 +83,11 @@ std::string_view take(std::string_view& rest, bool& ok) {
   return found;
 }
 
+/// By which an answer is found in the file, whether the store needs it or not.
+digest::Hash128 letter_of(const cache::Question& question, std::uint64_t seed) {
+  return question.letter ? *question.letter : proxy::letter_of(question.context, question.dialect, question.body, seed);
+}
+
 /// The context may hold what rules put into headers: the file has its MAC.
 std::string record_of(const cache::Answer& answer, const std::string& secret) {
   const cache::Question& question = answer.question();
@@ -89,6 +95,7 @@ std::string record_of(const cache::Answer& answer, const std::string& secret) {
   const std::string sealed = question.sealed ? question.context : digest::hmac_sha256(secret, question.context);
   std::string out;
   for (const std::string* text : {&sealed, &question.dialect, &question.body}) add(out, *text);
+  add(out, hex(question.sample));
   add(out, std::to_string(question.family));
   add(out, std::to_string(question.text_bytes));
   for (const std::string* text : {&source.provider, &source.model, &source.dialect, &source.content_type, &source.loss}) add(out, *text);
@@ -114,6 +121,9 @@ std::shared_ptr<cache::Answer> answer_of(const digest::Hash128& letter, std::str
   const std::string_view body = take(record, ok);
   question.body.reserve(body.size() + json::kPadding);
   question.body = body;
+  const std::optional<digest::Hash128> sample = read_hex(take(record, ok));
+  ok = ok && sample;
+  question.sample = sample.value_or(digest::Hash128());
   question.family = std::strtoull(std::string(take(record, ok)).c_str(), nullptr, kBase);
   question.text_bytes = std::strtoll(std::string(take(record, ok)).c_str(), nullptr, kBase);
   for (std::string* text : {&source.provider, &source.model, &source.dialect, &source.content_type, &source.loss}) *text = take(record, ok);
@@ -499,7 +509,7 @@ Result<void> CacheFile::Inside::delete_what_is_over() {
 }
 
 Result<void> CacheFile::Inside::write(const Kept& kept) {
-  const std::string letter = hex(kept.answer->question().letter);
+  const std::string letter = hex(letter_of(kept.answer->question(), store.seed()));
   const std::string record = record_of(*kept.answer, store.secret());
   const std::string sum = hex(digest::hash128(record, store.seed()));
   CCR_CHECK(execute(*connection, "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", [&](Statement& row) {
@@ -575,7 +585,7 @@ void CacheFile::keep(std::shared_ptr<const cache::Answer> answer, std::chrono::m
   inside_->ask(std::move(kept), bytes);
 }
 
-void CacheFile::forget(const digest::Hash128& letter) { inside_->forget(letter); }
+void CacheFile::forget(const cache::Answer& answer) { inside_->forget(letter_of(answer.question(), inside_->store.seed())); }
 void CacheFile::clear() { inside_->clear(); }
 
 void CacheFile::settle() {

@@ -92,21 +92,6 @@ std::string_view plain_start(std::string_view literal) {
   return literal.substr(0, static_cast<std::size_t>(end - literal.data()));
 }
 
-std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed) {
-  const std::string_view first = plain_start(outline.first_user_json);
-  const std::string_view last = plain_start(outline.last_user_json);
-  Parts parts;
-  parts.add(context);
-  parts.add(first);
-  parts.add(last);
-  const std::int64_t most = outline.max_tokens.value_or(-1);
-  for (const std::int64_t count :
-       {outline.images, outline.documents, outline.tools, outline.tool_results, most}) {
-    parts.add(static_cast<std::uint64_t>(count));
-  }
-  return digest::hash64(parts.all(), seed);
-}
-
 std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, cache::Store::Age age) {
   std::size_t bytes = 0;
   bool compared = false;
@@ -123,20 +108,34 @@ std::shared_ptr<cache::Answer> find_similar(cache::Store& store, Asked& asked, c
   return nullptr;
 }
 
-/// Tools come with every request: they are hashed once, by each thread.
-digest::Hash128 tools_hash(const chat::Outline& outline, std::uint64_t seed) {
-  struct Known {
-    std::uint64_t number = 0;
-    std::uint64_t seed = 0;
-    digest::Hash128 hash;
-  };
-  thread_local std::array<Known, limits::kRecalled> known;
-  Known& place = known.at(outline.tools_number % known.size());
-  if (place.number != outline.tools_number || place.seed != seed) {
-    place = {outline.tools_number, seed, digest::hash128(outline.tools_json, seed)};
+/// A part of a body that tells most bodies apart: its beginning, its end, and a little of what is between, evenly. All of a
+/// short one.
+class Sample {
+ public:
+  explicit Sample(std::string_view body) {
+    if (body.size() <= room_.size()) {
+      take(body.data(), body.size());
+      return;
+    }
+    take(body.data(), kEnd);
+    const std::size_t apart = (body.size() - 2 * kEnd) / kPieces;
+    for (std::size_t i = 0; i < kPieces; ++i) take(body.data() + kEnd + i * apart, kPiece);
+    take(body.data() + body.size() - kEnd, kEnd);
   }
-  return place.hash;
-}
+  [[nodiscard]] std::string_view bytes() const { return {room_.data(), size_}; }
+
+ private:
+  static constexpr std::size_t kEnd = 1024;
+  static constexpr std::size_t kPiece = 64;  ///< a line of the processor's cache
+  static constexpr std::size_t kPieces = 32;
+
+  void take(const char* from, std::size_t size) {
+    std::memcpy(room_.data() + size_, from, size);
+    size_ += size;
+  }
+  std::array<char, 2 * kEnd + kPieces * kPiece> room_;
+  std::size_t size_ = 0;
+};
 
 }  // namespace
 
@@ -175,19 +174,36 @@ bool hangs_on_kept_state(Plan& plan) {
   return false;
 }
 
-digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, const chat::Outline& outline,
-                          std::uint64_t seed) {
+std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed) {
+  const std::string_view first = plain_start(outline.first_user_json);
+  const std::string_view last = plain_start(outline.last_user_json);
+  Parts parts;
+  parts.add(context);
+  parts.add(first);
+  parts.add(last);
+  const std::int64_t most = outline.max_tokens.value_or(-1);
+  for (const std::int64_t count :
+       {outline.images, outline.documents, outline.tools, outline.tool_results, most}) {
+    parts.add(static_cast<std::uint64_t>(count));
+  }
+  return digest::hash64(parts.all(), seed);
+}
+
+digest::Hash128 sample_of(std::uint64_t family, std::string_view dialect, std::string_view body, std::uint64_t seed) {
+  const Sample sample(body);
+  Parts parts;
+  parts.add(family);
+  parts.add(dialect);
+  parts.add(std::uint64_t{body.size()});
+  parts.add(digest::hash128(sample.bytes(), seed));
+  return digest::hash128(parts.all(), seed);
+}
+
+digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed) {
   Parts parts;
   parts.add(context);
   parts.add(dialect);
-  if (outline.tools_number == 0) {
-    parts.add(digest::hash128(body, seed));
-  } else {
-    const auto tools_at = static_cast<std::size_t>(outline.tools_json.data() - body.data());
-    parts.add(digest::hash128(body.substr(0, tools_at), seed));
-    parts.add(tools_hash(outline, seed));
-    parts.add(digest::hash128(body.substr(tools_at + outline.tools_json.size()), seed));
-  }
+  parts.add(digest::hash128(body, seed));
   return digest::hash128(parts.all(), seed);
 }
 
@@ -217,9 +233,16 @@ bool Asked::same_meaning(const cache::Question& other, const cache::Store& store
 }
 
 std::shared_ptr<cache::Answer> find_answer(cache::Store& store, Asked& asked, cache::Store::Age age) {
-  std::shared_ptr<cache::Answer> same = store.same(asked.question.letter, age);
-  if (same && asked.same_words(same->question(), store)) return same;
-  if (asked.question.family == 0) asked.question.family = family_of(asked.question.context, asked.plan->outline, store.seed());
+  cache::Question& question = asked.question;
+  cache::Store::Sampled sampled = store.sampled(question.sample, age);
+  asked.compared.is_same = sampled.unnamed && asked.same_words(sampled.unnamed->question(), store);
+  asked.compared.with = std::move(sampled.unnamed);
+  if (asked.compared.is_same && sampled.fresh) return asked.compared.with;
+  if (sampled.some && !asked.compared.is_same) {
+    if (!question.letter) question.letter = letter_of(question.context, question.dialect, asked.body, store.seed());
+    std::shared_ptr<cache::Answer> same = store.same(*question.letter, age);
+    if (same && asked.same_words(same->question(), store)) return same;
+  }
   return find_similar(store, asked, age);
 }
 

@@ -25,16 +25,22 @@ std::optional<std::string> context_of(const Worker& worker, const http::RequestH
 /// True with a conversation or a machine that the provider keeps: what is asked is not all in the request.
 bool hangs_on_kept_state(Plan& plan);
 
-/// The hash of a question in its words. The body is hashed by itself, for it is long, and lies where it lies; in it the tools by
-/// themselves where they are large. `outline` is of this body.
-digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, const chat::Outline& outline,
-                          std::uint64_t seed);
+/// Equal for questions that mean the same in whatever words, and for some that do not.
+std::uint64_t family_of(const std::string& context, const chat::Outline& outline, std::uint64_t seed);
+
+/// The hash of a part of a question in its words: of both ends of its body, a little of what is between, and its family, which
+/// stands for the context and for where conversations mostly differ.
+digest::Hash128 sample_of(std::uint64_t family, std::string_view dialect, std::string_view body, std::uint64_t seed);
+
+/// The hash of all of a question in its words.
+digest::Hash128 letter_of(const std::string& context, std::string_view dialect, std::string_view body, std::uint64_t seed);
 
 /// One request as the cache sees it.
 struct Asked {
   cache::Question question;  ///< without its body until that is asked for
   std::string_view body;
   Plan* plan = nullptr;
+  cache::Store::Compared compared;
   std::string meaning;         ///< worked out when needed
   std::string sealed_context;  ///< likewise
 

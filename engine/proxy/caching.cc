@@ -165,7 +165,8 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
   Asked asked;
   asked.question.context = *std::move(context);
   asked.question.dialect = spoken.name();
-  asked.question.letter = letter_of(asked.question.context, spoken.name(), body, plan.outline, store.seed());
+  asked.question.family = family_of(asked.question.context, plan.outline, store.seed());
+  asked.question.sample = sample_of(asked.question.family, spoken.name(), body, store.seed());
   asked.question.text_bytes = plan.outline.text_bytes;
   asked.body = body;
   asked.plan = &plan;
@@ -181,7 +182,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
     }
     if (hangs_on_kept_state(plan)) co_return false;
     asked.question.body = std::move(body);  // its bytes stay where they are: the plan has views into them
-    std::shared_ptr<cache::Answer> mine = store.ask(asked.question, age);
+    std::shared_ptr<cache::Answer> mine = store.ask(asked.question, age, asked.compared);
     if (!mine) {
       body = std::move(asked.question.body);
       continue;

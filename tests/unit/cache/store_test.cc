@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kHour{3600000};
 
 Question question(int number, std::size_t bytes = 1000) {
   Question asked;
-  asked.letter = digest::hash128(std::to_string(number), 7);
+  asked.sample = asked.letter.emplace(digest::hash128(std::to_string(number), 7));
   asked.family = digest::hash64("family " + std::to_string(number / 3), 7);
   asked.context = "user";
   asked.dialect = "anthropic";
@@ -37,7 +37,7 @@ struct Found {
 Found look(Store& store, int number, std::int64_t now_ms = 0, std::chrono::milliseconds ttl = kHour) {
   const Question asked = question(number);
   Found found;
-  found.same = store.same(asked.letter, {now_ms, ttl});
+  if (store.sampled(asked.sample, {now_ms, ttl}).some) found.same = store.same(*asked.letter, {now_ms, ttl});
   if (!found.same) found.similar = store.similar(asked.family, {now_ms, ttl});
   return found;
 }
@@ -45,7 +45,7 @@ Found look(Store& store, int number, std::int64_t now_ms = 0, std::chrono::milli
 /// Asks, answers and keeps. False when it could not be asked.
 bool answer(Store& store, int number, std::size_t question_bytes = 1000, std::size_t answer_bytes = 1000, std::int64_t now_ms = 0) {
   Question asked = question(number, question_bytes);
-  const auto asking = store.ask(asked, {now_ms, kHour});
+  const auto asking = store.ask(asked, {now_ms, kHour}, {});
   if (!asking) return false;
   asking->arrives({});
   asking->append(std::string(answer_bytes, 'x'), true);
@@ -95,15 +95,144 @@ TEST_CASE("what was kept is found again until it is too old, for whoever asks an
 TEST_CASE("a question that others are asking is not asked again, and its answer can be read from the start") {
   Store store(1 << 20);
   Question first = question(1);
-  const auto asking = store.ask(first, {0, kHour});
+  const auto asking = store.ask(first, {0, kHour}, {});
   REQUIRE(asking);
   Question second = question(1);
-  CHECK(store.ask(second, {0, kHour}) == nullptr);
+  CHECK(store.ask(second, {0, kHour}, {}) == nullptr);
   CHECK(second.body.size() == 1000);  // untouched
   CHECK(look(store, 1).same == asking);
   store.drop(*asking);
   CHECK(look(store, 1).same == nullptr);
-  CHECK(store.ask(second, {0, kHour}) != nullptr);
+  CHECK(store.ask(second, {0, kHour}, {}) != nullptr);
+}
+
+TEST_CASE("of questions of one sample the first needs no letter, and all others are told apart by theirs") {
+  Store store(1 << 20);
+  const Store::Age age{0, kHour};
+  const auto sampled_as = [](int number, const Question& other) {
+    Question asked = question(number);
+    asked.sample = other.sample;
+    return asked;
+  };
+  Question first = question(1);
+  const Question unasked = first;
+  CHECK_FALSE(store.sampled(first.sample, age).some);
+  first.letter.reset();
+  const auto unnamed = store.ask(first, age, {});
+  REQUIRE(unnamed);
+  auto seen = store.sampled(unasked.sample, age);
+  CHECK(seen.some);
+  CHECK(seen.unnamed == unnamed);
+  CHECK(seen.fresh);
+
+  Question other = sampled_as(2, unasked);
+  CHECK_FALSE(store.ask(other, age, {}));  // it may be the same for all that its caller knows
+  const auto second = store.ask(other, age, {unnamed, false});
+  REQUIRE(second);
+  Question nameless = sampled_as(3, unasked);
+  nameless.letter.reset();
+  CHECK_FALSE(store.ask(nameless, age, {unnamed, false}));  // others have the sample
+  CHECK(nameless.body.size() == 1000);
+  other = sampled_as(2, unasked);
+  CHECK_FALSE(store.ask(other, age, {unnamed, false}));  // is being asked
+  CHECK(store.same(*sampled_as(2, unasked).letter, age) == second);
+
+  store.drop(*unnamed);
+  seen = store.sampled(unasked.sample, age);
+  CHECK(seen.some);
+  CHECK_FALSE(seen.unnamed);
+  first = unasked;
+  first.letter.reset();
+  CHECK_FALSE(store.ask(first, age, {}));  // perhaps it is one of those with letters
+  first = unasked;
+  CHECK(store.ask(first, age, {}));
+  CHECK(store.same(*unasked.letter, age));
+  store.drop(*second);
+  store.drop(*store.same(*unasked.letter, age));
+  CHECK_FALSE(store.sampled(unasked.sample, age).some);
+  CHECK(store.stats().bytes == 0);
+}
+
+TEST_CASE("an answer to a question without a letter makes way for the newer one that its caller wants") {
+  Store store(1 << 20);
+  Question asked = question(1);
+  asked.letter.reset();
+  const Question again = asked;
+  const auto old = store.ask(asked, {0, kHour}, {});
+  REQUIRE(old);
+  old->arrives({});
+  old->append("old", true);
+  old->complete();
+  store.keep(old, {0, kHour});
+  const Store::Age now{5, std::chrono::milliseconds(0)};  // no-cache
+  const auto seen = store.sampled(again.sample, now);
+  CHECK(seen.unnamed == old);
+  CHECK_FALSE(seen.fresh);
+  const bool has_letter = GENERATE(false, true);
+  asked = again;
+  if (has_letter) asked.letter = digest::hash128("worked out before", 7);
+  const auto fresh = store.ask(asked, now, {old, true});
+  REQUIRE(fresh);
+  CHECK(store.stats().entries == 0);
+  const auto found = store.sampled(again.sample, now);
+  CHECK(found.unnamed == (has_letter ? nullptr : fresh));
+  asked = again;
+  CHECK_FALSE(store.ask(asked, now, {old, true}));  // somebody else was first
+  CHECK(store.sampled(again.sample, {kHour.count() + 5, kHour}).some);  // on its way
+  store.drop(*old);
+  CHECK(store.sampled(again.sample, now).some);
+}
+
+TEST_CASE("whoever asks questions of few samples, each has one place and all bytes are counted") {
+  std::mt19937 dice(11);
+  Store store(60'000);
+  std::vector<std::shared_ptr<Answer>> under_way;
+  std::map<int, std::string> newest;  // what the last complete answer to a question said, as long as it may be there
+  for (int i = 0; i < 30'000; ++i) {
+    const int number = static_cast<int>(dice() % 40);
+    Question asked = question(number);
+    const digest::Hash128 letter = *asked.letter;
+    asked.letter.reset();
+    asked.sample = digest::hash128(std::to_string(number % 4), 7);
+    asked.body = std::to_string(number) + std::string(500, '.');
+    const std::string body = asked.body;
+    const Store::Age age{i, dice() % 5 == 0 ? std::chrono::milliseconds(0) : kHour};
+    Store::Sampled sampled = store.sampled(asked.sample, age);
+    Store::Compared compared{sampled.unnamed, sampled.unnamed && sampled.unnamed->question().body == body};
+    std::shared_ptr<Answer> found = compared.is_same && sampled.fresh ? sampled.unnamed : nullptr;
+    if (sampled.some && !compared.is_same) {
+      asked.letter = letter;
+      found = store.same(letter, age);
+    }
+    if (found) {
+      CHECK(found->question().body == body);
+      if (found->state() == Answer::State::kComplete) CHECK(found->bytes() == newest[number]);
+    } else if (auto asking = store.ask(asked, age, compared)) {
+      asking->arrives({});
+      under_way.push_back(std::move(asking));
+    } else {
+      CHECK(under_way.size() > 3);  // else there is room
+    }
+    if (under_way.size() > 3 && dice() % 2 == 0) {
+      const std::size_t which = dice() % under_way.size();
+      const std::shared_ptr<Answer> done = under_way[which];
+      under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(which));
+      if (dice() % 4 == 0) {
+        store.drop(*done);
+      } else {
+        done->append(std::to_string(i), true);
+        if (!store.grow(*done)) continue;
+        done->complete();
+        newest[std::stoi(done->question().body)] = std::to_string(i);
+        store.keep(done, {i, kHour});
+      }
+    }
+    CHECK(store.stats().bytes <= 60'000);
+  }
+  for (const auto& asking : under_way) store.drop(*asking);
+  (void)store.clear();
+  CHECK(store.stats().bytes == 0);
+  CHECK_FALSE(store.sampled(digest::hash128("1", 7), {0, kHour}).some);
 }
 
 TEST_CASE("the newest of a family are offered for a closer look") {
@@ -132,7 +261,7 @@ TEST_CASE("whatever comes and goes, the bytes never exceed the bound") {
       switch (dice() % 6) {
         case 0: {
           Question asked = question(number, dice() % 20'000);
-          if (auto asking = store.ask(asked, {now_ms, kHour})) {
+          if (auto asking = store.ask(asked, {now_ms, kHour}, {})) {
             asking->arrives({});
             under_way.push_back(std::move(asking));
           }
@@ -216,7 +345,7 @@ TEST_CASE("clearing empties the cache, and what is under way then is not kept") 
   Store store(1 << 20);
   REQUIRE(answer(store, 1));
   Question asked = question(2);
-  const auto asking = store.ask(asked, {0, kHour});
+  const auto asking = store.ask(asked, {0, kHour}, {});
   asking->arrives({});
   const Store::Cleared cleared = store.clear();
   CHECK(cleared.entries == 1);
@@ -235,7 +364,7 @@ TEST_CASE("the most useful answers come first") {
   store.hit(*look(store, 3).same, 100);
   const auto top = store.top(10);
   REQUIRE(top.size() == 2);
-  CHECK(top[0].letter == question(2).letter);
+  CHECK(top[0].hash == question(2).letter);
   CHECK(top[0].saved_nanousd == 500);
   CHECK(top[1].hits == 2);
   CHECK(store.top(1).size() == 1);
@@ -338,7 +467,7 @@ TEST_CASE("a family of strangers is hardly ever compared any more, until one of 
   }
   pauses.pop_back();
   CHECK(pauses == std::vector{256, 512, 1024, 2048, 4096, 4096, 4096});
-  CHECK(store.same(question(3).letter, {0, kHour}));  // the same words are found as ever
+  CHECK(store.same(*question(3).letter, {0, kHour}));  // the same words are found as ever
   store.compared(family, true);
   for (int i = 0; i < 8; ++i) {
     CHECK(is_offered());
@@ -356,7 +485,7 @@ TEST_CASE("strangers are remembered when none of their answers is kept") {
   int offered = 0;
   for (int i = 0; i < 100; ++i) {
     cache::Question asked = question(3);
-    const std::shared_ptr<Answer> flying = store.ask(asked, {i, kHour});
+    const std::shared_ptr<Answer> flying = store.ask(asked, {i, kHour}, {});
     REQUIRE(flying);
     if (store.similar(family, {i, kHour}).front()) {
       ++offered;
@@ -397,7 +526,7 @@ TEST_CASE("whoever keeps answers elsewhere is told what is kept, what is useless
       CHECK(ttl == kHour);
       what += " keep " + std::string(1, answer->question().body.front());
     }
-    void forget(const digest::Hash128& letter) override { what += letter == question(1).letter ? " forget b" : " forget"; }
+    void forget(const Answer& answer) override { what += answer.question().letter == question(1).letter ? " forget b" : " forget"; }
     void clear() override { what += " clear"; }
     std::string what;
   };
@@ -407,7 +536,7 @@ TEST_CASE("whoever keeps answers elsewhere is told what is kept, what is useless
   REQUIRE(answer(store, 1));
   REQUIRE(answer(store, 2));
   Question broken = question(3);
-  const auto asking = store.ask(broken, {0, kHour});
+  const auto asking = store.ask(broken, {0, kHour}, {});
   store.drop(*asking);  // never was complete
   store.drop(*look(store, 1).same);
   store.clear();

@@ -107,37 +107,6 @@ TEST_CASE("a second reading jumps over what was passed again, and reads what it 
   }
 }
 
-TEST_CASE("equal numbers are equal bytes, in every reading of a document and by whatever it was remembered") {
-  Counts one;
-  Counts other;
-  const auto number_of = [&](const std::string& tools) {
-    const std::string text = R"({"a":[1],"tools":)" + tools + R"(,"after":"x"})";
-    auto document = json::Document::open_view(text, json::Escapes::kUnchecked);
-    REQUIRE(document.ok());
-    (void)read(*document, one);
-    document->rewind(json::Escapes::kUnchecked);
-    (void)read(*document, other);  // knows it by its number
-    document->rewind();
-    auto root = document->root_object();
-    REQUIRE((root->next() && root->next()));
-    const json::Value::Known known = root->value().known();
-    CHECK((known.number == 0 || known.bytes == tools));
-    return known.number;
-  };
-  const std::uint64_t first = number_of(big("1"));
-  const std::uint64_t second = number_of(big("2"));
-  CHECK(first != 0);
-  CHECK(second > first);
-  CHECK(number_of(big("1")) == first);
-  CHECK(number_of(big("2")) == second);
-  CHECK(number_of("[1]") == 0);
-  other = {};  // has forgotten what the number stands for, and reads
-  CHECK(number_of(big("1")) == first);
-  one = {};
-  CHECK(number_of(big("1")) > second);  // made anew
-  CHECK(number_of(big("1")) > second);
-}
-
 TEST_CASE("a watched name is seen in what is passed again, and is not where it stands elsewhere") {
   const std::string tools = big("1");
   for (const std::string before : {R"("x":1,)", R"("ttl":1,)"}) {
