@@ -14,12 +14,22 @@
 #include "core/assert.h"
 #include "core/json.h"
 #include "core/json_escapes.h"
+#include "core/json_known.h"
 
 /// All that simdjson does for core/json.h.
 namespace ccrules::json {
 namespace {
 
 Error malformed(std::string_view what) { return bad_request("the body " + std::string(what)); }
+
+KnownContainers& known_containers() {
+  thread_local KnownContainers known;
+  return known;
+}
+
+simdjson::error_code search(simdjson::internal::dom_parser_implementation& parser, std::string_view text) {
+  return parser.stage1(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), simdjson::stage1_mode::regular);
+}
 
 }  // namespace
 
@@ -37,9 +47,12 @@ Result<void> Structurals::find(std::string_view text) {
       return internal_error("out of memory while reading JSON");
     }
   }
-  const auto error =
-      parser_->stage1(reinterpret_cast<const std::uint8_t*>(text.data()), text.size(), simdjson::stage1_mode::regular);
-  switch (error) {
+  known_at_ = 0;
+  if (const KnownContainer* known = known_containers().find(text); known != nullptr && find_around(*known, text)) {
+    known_at_ = known->before;
+    return {};
+  }
+  switch (search(*parser_, text)) {
     case simdjson::SUCCESS:
       break;
     case simdjson::EMPTY:
@@ -56,12 +69,32 @@ Result<void> Structurals::find(std::string_view text) {
   return {};
 }
 
+/// In a text whose beginning ends outside of all strings, a container starts afresh whatever stands before it, and so does what stands
+/// behind it: the three can be searched one by one.
+/// @return false when the beginning does not, or something is malformed: all of the text says what.
+bool Structurals::find_around(const KnownContainer& known, std::string_view text) {
+  const std::size_t end = known.before + known.bytes.size();
+  if (search(*parser_, text.substr(end)) != simdjson::SUCCESS) return false;
+  behind_known_.assign(begin(), begin() + count());
+  if (search(*parser_, text.substr(0, known.before)) != simdjson::SUCCESS) return false;
+  std::uint32_t* next = parser_->structural_indexes.get() + count();
+  for (const std::uint32_t at : known.positions) *next++ = static_cast<std::uint32_t>(known.before) + at;
+  for (const std::uint32_t at : behind_known_) *next++ = static_cast<std::uint32_t>(end) + at;
+  parser_->n_structural_indexes = static_cast<std::uint32_t>(next - begin());
+  return true;
+}
+
+void Structurals::remember(std::string_view text, std::uint32_t first, std::uint32_t count) const {
+  if (begin()[first] != known_at_) known_containers().keep(text, {begin() + first, count});
+}
+
 const std::uint32_t* Structurals::begin() const { return parser_->structural_indexes.get(); }
 
 std::uint32_t Structurals::count() const { return parser_->n_structural_indexes; }
 
 void Structurals::trim(std::size_t most_bytes) {
   if (parser_ && parser_->capacity() > most_bytes) parser_.reset();
+  if (behind_known_.capacity() * sizeof(std::uint32_t) > most_bytes) std::vector<std::uint32_t>().swap(behind_known_);
 }
 
 bool is_utf8(std::string_view bytes) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 
+#include "core/json_known.h"
 #include "core/text.h"
 
 namespace ccrules::json {
@@ -80,6 +80,7 @@ std::optional<Passage> Reader::passage_from(std::uint32_t index, std::size_t lea
     const bool perhaps_seen = is_first_reading_ ? sightings_ > sightings_before_member_ : !watched_.empty();
     const Spelling spelling = spelling_of(passage.bytes_.data(), passage.bytes_.data() + size);
     known = &passed_.emplace_back(Passed{index, ++last_passage, size, spelling, perhaps_seen});
+    structurals_.remember(text(), index, at_ - index);
   }
   passage.number_ = known->number;
   passage.spelling_ = known->spelling;
@@ -103,7 +104,8 @@ bool Reader::pass_again(std::uint32_t index, const Passage& passage) {
   if (const Passed* known = passed(index)) {
     if (known->number != passage.number_) return false;
   } else {
-    if (!are_here(index, bytes)) return false;
+    if (!stands_at(text(), offset(index), bytes)) return false;
+    structurals_.remember(text(), index, passage.structurals_);
     passed_.push_back({index, passage.number_, bytes.size(), passage.spelling_, passage.saw_watched_});
   }
   if (passage.saw_watched_) ++sightings_;
@@ -185,15 +187,6 @@ Spelling Reader::spelling_of_text() const {
     at = begin + one.size;
   }
   return std::max(all, spelling_of(at, text_ + size_));
-}
-
-bool Reader::are_here(std::uint32_t index, std::string_view bytes) const {
-  // What is not the same mostly begins alike: its end is another one.
-  constexpr std::size_t kEnd = 64;
-  const char* begin = text_ + offset(index);
-  const std::size_t end = std::min(kEnd, bytes.size());
-  const std::size_t rest = bytes.size() - end;
-  return std::memcmp(begin + rest, bytes.data() + rest, end) == 0 && std::memcmp(begin, bytes.data(), rest) == 0;
 }
 
 bool Reader::fail_depth() {

@@ -268,7 +268,6 @@ class Reader {
 
   /// What is known by its bytes is not looked at again.
   [[nodiscard]] Spelling spelling_of_text() const;
-  [[nodiscard]] bool are_here(std::uint32_t index, std::string_view bytes) const;
 
   /// Behind the innermost container, on whose end the cursor stands.
   void leave() {
