@@ -205,36 +205,13 @@ std::optional<Value> Value::peek(std::string_view name) const {
     member.index_ = index_ + 3;
     return member;
   }
-  std::size_t depth = 0;
-  bool key_expected = true;
-  std::size_t known = reader_->known_from(index_);
-  for (std::uint32_t i = index_; reader_->byte(i) != '\0'; ++i) {
-    switch (reader_->byte(i)) {
-      case '{':
-      case '[':
-        if (const std::uint32_t behind = depth == 1 ? reader_->behind_known(i, known) : 0; behind != 0) {
-          i = behind - 1;
-        } else {
-          ++depth;
-        }
-        break;
-      case '}':
-      case ']':
-        if (--depth == 0) return std::nullopt;
-        break;
-      case ',':
-        key_expected = key_expected || depth == 1;
-        break;
-      case '"': {
-        if (depth != 1 || !key_expected) break;
-        key_expected = false;
-        if (!reader_->is_named_somehow(i, name)) break;
-        member.index_ = i + 2;
-        return member;
-      }
-      default:
-        break;
+  for (std::uint32_t key = index_ + 1; reader_->byte(key) == '"'; ++key) {
+    if (reader_->is_named_somehow(key, name)) {
+      member.index_ = key + 2;
+      return member;
     }
+    key = reader_->behind(key + 2);
+    if (reader_->byte(key) != ',') break;
   }
   return std::nullopt;
 }
