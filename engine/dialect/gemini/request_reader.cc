@@ -378,8 +378,7 @@ class RequestReader {
     bool thought = false;
     std::string signature;
     std::optional<Media> media;
-    std::optional<chat::ToolCall> call;
-    std::optional<chat::ToolResult> result;
+    chat::ToolCall* call = nullptr;  ///< among the message's blocks already, as results are: they are large
   };
 
   Result<void> read_part(json::Value& value, std::vector<chat::Block>& blocks) {
@@ -399,10 +398,11 @@ class RequestReader {
         raw.text = std::move(text);
       } else if (key == "functionCall") {
         CCR_CHECK(set_kind(raw, Kind::kCall, whole));
-        CCR_CHECK(read_call(member, raw.call.emplace(), raw.others));
+        raw.call = &chat::add_block<chat::ToolCall>(blocks);
+        CCR_CHECK(read_call(member, *raw.call, raw.others));
       } else if (key == "functionResponse") {
         CCR_CHECK(set_kind(raw, Kind::kResult, whole));
-        CCR_CHECK(read_response(member, raw.result.emplace(), raw.others));
+        CCR_CHECK(read_response(member, chat::add_block<chat::ToolResult>(blocks), raw.others));
       } else if (key == "thought" && member.is(Type::kBool)) {
         CCR_TRY(thought, member.boolean());
         raw.thought = thought;
@@ -447,27 +447,28 @@ class RequestReader {
     return key == "videoMetadata" || key == "partMetadata" || key == "mediaResolution";
   }
 
-  /// Moves out of `raw` what the message comes to hold.
+  /// Moves out of `raw` what the message comes to hold and does not hold yet.
   void add_part(RawPart& raw, const json::Value& whole, std::vector<chat::Block>& blocks) {
     if (raw.kind == Kind::kOther || (raw.kind == Kind::kMedia && !is_carried(raw))) {
       blocks.push_back(opaque_block(raw.member, whole));
       return;
     }
     if (raw.kind == Kind::kCall) {
-      auto& call = blocks.emplace_back().value.emplace<chat::ToolCall>(*std::move(raw.call));
-      keep_signature(raw.signature, call.extra_json);
-    } else if (raw.kind == Kind::kResult) {
-      blocks.emplace_back().value.emplace<chat::ToolResult>(*std::move(raw.result));
+      keep_signature(raw.signature, raw.call->extra_json);
     } else if (raw.kind == Kind::kMedia) {
       add_media(raw, blocks);
-    } else if (raw.thought) {
-      add_thought(raw, blocks);
-    } else if (!raw.text.empty() || !raw.signature.empty()) {
-      auto& text = blocks.emplace_back().value.emplace<chat::Text>();
-      text.text = std::move(raw.text);
-      keep_signature(raw.signature, text.extra_json);
+    } else if (raw.kind != Kind::kResult) {
+      add_words(raw, blocks);
     }
     for (const std::string& other : raw.others) name_other("contents[].parts[].", other);
+  }
+
+  static void add_words(RawPart& raw, std::vector<chat::Block>& blocks) {
+    if (raw.thought) return add_thought(raw, blocks);
+    if (raw.text.empty() && raw.signature.empty()) return;
+    auto& text = chat::add_block<chat::Text>(blocks);
+    text.text = std::move(raw.text);
+    keep_signature(raw.signature, text.extra_json);
   }
 
   static void add_thought(RawPart& raw, std::vector<chat::Block>& blocks) {
