@@ -150,6 +150,13 @@ HoldFile::~HoldFile() {
 
 char* HoldFile::at(std::uint32_t slot) const { return mapped_->bytes() + place_of(slot); }
 
+/// Whether the file is still what it was made: asked before it grows, which would hide a cut, and with each batch of rows.
+void HoldFile::look_after() {
+  struct stat now {};
+  const bool is_whole = ::fstat(file_.get(), &now) == 0 && now.st_nlink > 0 && static_cast<std::size_t>(now.st_size) >= used_ * kSlotBytes;
+  if (!is_whole) is_lost_.store(true, std::memory_order_relaxed);
+}
+
 /// A slot for whoever asks, which the disk has room for; kNone: there is none.
 std::uint32_t HoldFile::take() {
   static constexpr std::array<char, kSlotBytes> kNothing{};
@@ -159,7 +166,8 @@ std::uint32_t HoldFile::take() {
     free_.pop_back();
     return slot;
   }
-  if (used_ == kSlots) return kNone;
+  look_after();
+  if (used_ == kSlots || is_lost_.load(std::memory_order_relaxed)) return kNone;
   // A full disk is an error code here, and only a copying file system may have no room for it later.
   const ssize_t grown = ::pwrite(file_.get(), kNothing.data(), kNothing.size(), static_cast<off_t>(place_of(used_ + 1)));
   return grown == static_cast<ssize_t>(kNothing.size()) ? ++used_ : kNone;
@@ -178,11 +186,12 @@ std::uint32_t HoldFile::put(const Record& row, std::int64_t nanousd, std::uint32
   written.add(std::uint8_t{row.stream});
   each_text(row, [&written](const std::string& text) { written.add(text); });
   const std::string_view bytes = written.whole();
-  if (bytes.empty() || mapped_->is_lost()) return kNone;
+  if (bytes.empty() || is_lost_.load(std::memory_order_relaxed)) return kNone;
   const std::uint32_t slot = take();
   if (slot == kNone) return kNone;
   store(at(slot), bytes);
   if (mapped_->is_lost()) {
+    is_lost_.store(true, std::memory_order_relaxed);
     give_back(slot);
     return kNone;
   }
@@ -197,6 +206,7 @@ void HoldFile::release(std::span<const Record> rows) {
     set_version(at(row.held_slot), 0);
     free_.push_back(row.held_slot);
   }
+  look_after();
 }
 
 std::vector<HoldFile::Left> HoldFile::left_behind(const std::string& ledger_path) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -43,7 +44,7 @@ class HoldFile {
   HoldFile& operator=(const HoldFile&) = delete;
 
   /// Remembers the request. `before` is the slot in which it is held already, or kNone: it is free when this returns another one.
-  /// @return its slot; kNone: it could not be written, or is too long, and `before` is as it was
+  /// @return its slot; kNone: it could not be kept (the file has been cut or deleted), or is too long, and `before` is as it was
   std::uint32_t put(const Record& row, std::int64_t nanousd, std::uint32_t before);
   /// The rows are in the ledger: what was held for them (Record::held_slot) is not any more.
   void release(std::span<const Record> rows);
@@ -61,6 +62,7 @@ class HoldFile {
  private:
   HoldFile(FileHandle file, std::string path, std::unique_ptr<MappedFile> mapped)
       : file_(std::move(file)), path_(std::move(path)), mapped_(std::move(mapped)) {}
+  void look_after();
   [[nodiscard]] std::uint32_t take();
   void give_back(std::uint32_t slot);
   [[nodiscard]] char* at(std::uint32_t slot) const;
@@ -71,6 +73,7 @@ class HoldFile {
   std::mutex mutex_;
   std::vector<std::uint32_t> free_;  ///< the last one is taken first; they say nothing
   std::uint32_t used_ = 0;           ///< slots that the file has
+  std::atomic<bool> is_lost_{false};  ///< somebody has cut or deleted the file: it takes nothing more
 };
 
 }  // namespace ccrules::ledger

@@ -31,14 +31,15 @@ bool replace_page(std::uintptr_t address) {
     const std::uintptr_t from = place.from.load(std::memory_order_acquire);
     if (from == 0 || address < from || address >= place.to.load(std::memory_order_acquire)) continue;
     place.lost.store(true, std::memory_order_release);
-    void* const page = reinterpret_cast<void*>(address - address % page_bytes);
+    void* const page = reinterpret_cast<void*>(address - address % page_bytes);  // NOLINT(performance-no-int-to-ptr)
     return ::mmap(page, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page;
   }
   return false;
 }
 
 void on_signal(int signal, siginfo_t* info, void* context) {
-  if (replace_page(reinterpret_cast<std::uintptr_t>(info->si_addr))) return;
+  const bool is_fault = info->si_code > 0;  // else somebody sent it, and there is no address
+  if (is_fault && replace_page(reinterpret_cast<std::uintptr_t>(info->si_addr))) return;
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     before.sa_sigaction(signal, info, context);
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {

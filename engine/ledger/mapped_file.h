@@ -17,7 +17,7 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   [[nodiscard]] char* bytes() const noexcept { return bytes_; }
-  /// True when something that has been stored is not in the file. Any thread.
+  /// True when something has been stored in a page that the file could not give. Any thread.
   [[nodiscard]] bool is_lost() const noexcept;
 
  private:

@@ -170,18 +170,30 @@ TEST_CASE("a file that stays when its process ends says only what is held still"
   CHECK(left[0].rows[0].id == "req_c");
 }
 
-TEST_CASE("a file of holds that has been cut under its process takes nothing more, and the process lives") {
+TEST_CASE("a file of holds that has been cut or deleted under its process takes nothing more, and the process lives") {
   const bool is_free = GENERATE(false, true);
+  const std::size_t cut_to = GENERATE(std::size_t{0}, HoldFile::kSlotBytes, HoldFile::kSlotBytes + 16);
   const Folder alive;
   const Folder after;
   const auto file = HoldFile::create(alive.ledger());
-  put(*file, "req_a", 100);
+  const ledger::Record first = put(*file, "req_a", 100);
   const ledger::Record second = put(*file, "req_b", 200);
   if (is_free) file->release(std::span(&second, 1));
-  std::filesystem::resize_file(alive.holds().at(0), HoldFile::kSlotBytes);
+  std::filesystem::resize_file(alive.holds().at(0), cut_to);
   if (!is_free) file->release(std::span(&second, 1));
-  for (const char* id : {"req_c", "req_d"}) CHECK(file->put(request(id), 400, HoldFile::kNone) == HoldFile::kNone);
-  CHECK(held(alive, after) == Ids{"req_a"});
+  if (is_free && cut_to > HoldFile::kSlotBytes) (void)file->put(request("req_b"), 1, HoldFile::kNone);  // in a page that is there in part
+  for (const char* id : {"req_c", "req_d"}) CHECK(file->put(request(id), 400, first.held_slot) == HoldFile::kNone);
+  CHECK(held(alive, after) == (cut_to == 0 ? Ids{} : Ids{"req_a"}));
+}
+
+TEST_CASE("a file of holds that has been deleted under its process takes nothing more once somebody looks") {
+  const Folder alive;
+  const auto file = HoldFile::create(alive.ledger());
+  const ledger::Record first = put(*file, "req_a", 100);
+  std::filesystem::remove(alive.holds().at(0));
+  const bool by_a_batch = GENERATE(false, true);
+  if (by_a_batch) file->release(std::span(&first, 1));
+  for (const char* id : {"req_b", "req_c"}) CHECK(file->put(request(id), 100, HoldFile::kNone) == HoldFile::kNone);
 }
 
 TEST_CASE("what is too long for a hold, or one too many, is refused") {
@@ -190,6 +202,8 @@ TEST_CASE("what is too long for a hold, or one too many, is refused") {
   ledger::Record row = request("req_long");
   row.tags_json = std::string(HoldFile::kSlotBytes, 'x');
   CHECK(file->put(row, 1, HoldFile::kNone) == HoldFile::kNone);
+  for (std::uint32_t i = 0; i < HoldFile::kSlots; ++i) REQUIRE(file->put(request("req"), 1, HoldFile::kNone) != HoldFile::kNone);
+  CHECK(file->put(request("req_more"), 1, HoldFile::kNone) == HoldFile::kNone);
   CHECK_FALSE(HoldFile::create((folder.path / "nowhere" / "ledger.db").string()));
 }
 
