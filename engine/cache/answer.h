@@ -19,7 +19,7 @@ namespace ccrules::cache {
 /// What was asked. Never changes once it is in the cache, so that any thread may compare with it.
 struct Question {
   digest::Hash128 sample;  ///< of a part of all that follows: equal for the same question in the same words, and for few others
-  /// Of all of it. Nothing while no other question of the same sample has been asked: then it need not be worked out.
+  /// Of all of it. Nothing for one question of a sample at most: the only one when it was asked, for which it need not be worked out.
   std::optional<digest::Hash128> letter;
   std::uint64_t family = 0;  ///< equal for the same question in other words; so it is for some others
   std::string context;       ///< what counts besides the body: who shares the answer, target, the rules' edits ...

@@ -21,6 +21,7 @@ constexpr unsigned kMostStrangers = 8;    ///< Comparisons in vain, of the same 
 constexpr unsigned kStrangersAgain = 256;  ///< from then on only every so many questions of that family are compared,
 constexpr unsigned kMostLeftOut = 4096;    ///< and twice as many after each that is in vain too, up to this.
 constexpr std::size_t kKnownStrangers = 256;  ///< families
+constexpr std::size_t kMostLookedAt = 16;     ///< Of a family, whether they are young enough to be compared.
 constexpr std::size_t kMapBytes = 256;          ///< Of an entry in all maps and in its list, about.
 
 constexpr std::size_t kSecretBytes = 32;
@@ -92,7 +93,10 @@ class Strangers {
   std::array<Known, kKnownStrangers> known_;
 };
 
-/// Questions of one sample. The first one has no letter, as long as it is there; all others have.
+/// What a question is counted by.
+const digest::Hash128& name_of(const Question& question) { return question.letter ? *question.letter : question.sample; }
+
+/// Questions of one sample. At most one has no letter.
 struct Bucket {
   std::optional<Place> unnamed;
   std::size_t questions = 0;
@@ -209,7 +213,7 @@ struct Store::Inside {
     take_out(node);
   }
 
-  [[nodiscard]] unsigned wanted(const Node& node) const { return sketch.estimate(node.answer->question().sample.low); }
+  [[nodiscard]] unsigned wanted(const Node& node) const { return sketch.estimate(name_of(node.answer->question()).low); }
 
   /// A newcomer leaves the window: into the main part when there is room, or when it is asked for more often than all those
   /// together that would have to make room for it.
@@ -358,6 +362,8 @@ Store::Sampled Store::sampled(const digest::Hash128& sample, Age age) {
 std::shared_ptr<Answer> Store::same(const digest::Hash128& letter, Age age) {
   Inside& in = *inside_;
   const StoreLock lock(in);
+  in.begin();
+  in.sketch.count(letter.low);
   const auto found = in.letters.find(letter);
   if (found == in.letters.end()) return nullptr;
   const Place node = found->second;
@@ -373,7 +379,9 @@ Store::Similar Store::similar(std::uint64_t family, Age age) {
   const auto newest = in.families.find(family);
   if (newest == in.families.end() || !in.strangers.compare(family)) return found;
   std::size_t count = 0;
-  for (Node* node = newest->second; node != nullptr && count < found.size(); node = node->older) {
+  std::size_t looked_at = 0;
+  for (Node* node = newest->second; node != nullptr && count < found.size() && looked_at < kMostLookedAt; node = node->older) {
+    ++looked_at;
     if (Inside::is_fresh(*node, age)) found.at(count++) = node->answer;
   }
   return found;
@@ -387,13 +395,23 @@ void Store::compared(std::uint64_t family, bool was_same) {
 
 std::shared_ptr<Answer> Store::ask(Question& question, Age age, const Compared& compared) {
   const std::size_t bytes = bytes_of(question);
-  Inside& in = *inside_;
-  const StoreLock lock(in);
-  if (!in.make_way(question, age, compared)) return nullptr;
-  if (in.bytes(Segment::kFlying) + bytes > in.max) return nullptr;
-  auto answer = std::make_shared<Answer>(std::move(question));
-  in.add(answer, bytes);
-  in.make_room();
+  std::shared_ptr<Answer> answer;
+  bool is_newer = age.ttl.count() <= 0;  // than what a keeper has, even where the store has forgotten it
+  {
+    Inside& in = *inside_;
+    const StoreLock lock(in);
+    const std::size_t before = in.gone.size();
+    if (!in.make_way(question, age, compared)) return nullptr;
+    is_newer = is_newer || in.gone.size() > before;
+    if (in.bytes(Segment::kFlying) + bytes <= in.max) {
+      answer = std::make_shared<Answer>(std::move(question));
+      in.add(answer, bytes);
+      in.make_room();
+    }
+  }
+  // Whatever becomes of this one, the old one is not to come back.
+  Keeper* keeper = is_newer ? keeper_.load(std::memory_order_acquire) : nullptr;
+  if (keeper != nullptr) keeper->forget(answer ? answer->question() : question);
   return answer;
 }
 
@@ -430,7 +448,7 @@ void Store::keep(const std::shared_ptr<Answer>& answer, Age age) {
     const StoreLock lock(in);
     here = in.is_here(in.find(*answer));
   }
-  if (!here) keeper->forget(*answer);
+  if (!here) keeper->forget(answer->question());
 }
 
 void Store::restore(const std::shared_ptr<Answer>& answer, Age age, std::uint64_t generation) {
@@ -462,7 +480,7 @@ void Store::drop(const Answer& answer) {
     in.take_out(node);
   }
   if (answer.state() != Answer::State::kComplete) return;
-  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->forget(answer);
+  if (Keeper* keeper = keeper_.load(std::memory_order_acquire)) keeper->forget(answer.question());
 }
 
 void Store::hit(const Answer& answer, std::int64_t saved_nanousd) {
@@ -516,8 +534,7 @@ std::vector<Store::Top> Store::top(std::size_t most) const {
     const StoreLock lock(in);
     for (const List& list : in.lists) {
       for (const Node& node : list) {
-        const Question& question = node.answer->question();
-        if (node.hits > 0) rows.push_back({question.letter.value_or(question.sample), node.hits, node.saved_nanousd});
+        if (node.hits > 0) rows.push_back({name_of(node.answer->question()), node.hits, node.saved_nanousd});
       }
     }
   }

@@ -18,7 +18,8 @@ class Keeper {
  public:
   virtual ~Keeper() = default;
   virtual void keep(std::shared_ptr<const Answer> answer, std::chrono::milliseconds ttl) = 0;
-  virtual void forget(const Answer& answer) = 0;  ///< it turned out to be of no use
+  /// Its answer turned out to be of no use, or a newer one is on its way. There may be none.
+  virtual void forget(const Question& question) = 0;
   virtual void clear() = 0;
 };
 

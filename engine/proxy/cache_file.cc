@@ -42,7 +42,7 @@ constexpr std::chrono::seconds kTryAgain{1};   ///< After what had to be deleted
 constexpr std::int64_t kUsPerMs = 1000;
 constexpr std::int64_t kSlack = 10;  ///< A tenth of the bytes is made free at once, so that it is not done for each answer.
 constexpr std::int64_t kUncounted = std::numeric_limits<std::int64_t>::max() / 2;  ///< Bytes may be added to it.
-/// A version for each way to write a record, or the context that it is found by: an older file's answers are forgotten.
+/// A version for each way to write a record, or the context or the sample that it is found by: an older file's answers are forgotten.
 constexpr std::int64_t kVersion = 4;
 constexpr const char* kSchema = R"sql(
   CREATE TABLE secret (value TEXT NOT NULL);
@@ -585,7 +585,7 @@ void CacheFile::keep(std::shared_ptr<const cache::Answer> answer, std::chrono::m
   inside_->ask(std::move(kept), bytes);
 }
 
-void CacheFile::forget(const cache::Answer& answer) { inside_->forget(letter_of(answer.question(), inside_->store.seed())); }
+void CacheFile::forget(const cache::Question& question) { inside_->forget(letter_of(question, inside_->store.seed())); }
 void CacheFile::clear() { inside_->clear(); }
 
 void CacheFile::settle() {

@@ -31,7 +31,7 @@ class CacheFile final : public cache::Keeper {
   CacheFile& operator=(const CacheFile&) = delete;
 
   void keep(std::shared_ptr<const cache::Answer> answer, std::chrono::milliseconds ttl) override;
-  void forget(const cache::Answer& answer) override;
+  void forget(const cache::Question& question) override;
   void clear() override;
 
   /// Returns when everything asked for before has been done; tests need it.

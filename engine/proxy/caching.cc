@@ -176,6 +176,7 @@ Task<Result<bool>> serve_cached(Worker& worker, http::Exchange& exchange, Visit&
   for (int joins = 0; joins < kJoins; ++joins) {
     std::shared_ptr<cache::Answer> answer = find_answer(store, asked, age);
     if (answer) {
+      asked.compared = {};  // nobody counts what it holds
       CCR_CO_TRY(served, co_await replay(worker, exchange, visit, plan, std::move(answer)));
       if (served == Served::kYes) co_return true;
       continue;

@@ -183,6 +183,52 @@ TEST_CASE("an answer to a question without a letter makes way for the newer one 
   CHECK(store.sampled(again.sample, now).some);
 }
 
+TEST_CASE("strangers of one sample do not make each other popular") {
+  const bool one_sample = GENERATE(false, true);
+  Store store(4'000'000);
+  const auto fill = [&](int number, bool is_favourite) {
+    Question asked = question(number, 20'000);
+    if (one_sample && !is_favourite) asked.sample = digest::hash128("strangers", 7);
+    const Store::Age age{0, kHour};
+    if (store.sampled(asked.sample, age).some && store.same(*asked.letter, age)) return;
+    const auto asking = store.ask(asked, age, {});
+    REQUIRE(asking);
+    asking->arrives({});
+    asking->append(std::string(15'000, 'x'), true);
+    REQUIRE(store.grow(*asking));
+    asking->complete();
+    store.keep(asking, age);
+  };
+  for (int times = 0; times < 5; ++times) {
+    for (int number = 0; number < 80; ++number) fill(number, true);
+  }
+  for (int number = 1000; number < 1400; ++number) fill(number, false);
+  int left = 0;
+  for (int number = 0; number < 80; ++number) left += is_kept(store, number) ? 1 : 0;
+  CHECK(left == 80);
+}
+
+TEST_CASE("of a large family only a few are looked at, whether or not they are young enough") {
+  Store store(1 << 22);
+  const auto ask = [&](int number, std::int64_t now_ms) {
+    Question asked = question(number);
+    asked.family = 1;
+    const auto asking = store.ask(asked, {now_ms, kHour}, {});
+    REQUIRE(asking);
+    asking->arrives({});
+    asking->append("x", true);
+    asking->complete();
+    store.keep(asking, {now_ms, kHour});
+  };
+  ask(0, 1000);
+  for (int number = 1; number <= 14; ++number) ask(number, 0);
+  const Store::Age young{1100, std::chrono::milliseconds(500)};
+  CHECK(store.similar(1, young)[0] != nullptr);
+  for (int number = 15; number <= 40; ++number) ask(number, 0);
+  CHECK(store.similar(1, young)[0] == nullptr);
+  CHECK(store.similar(1, {1100, kHour})[3] != nullptr);
+}
+
 TEST_CASE("whoever asks questions of few samples, each has one place and all bytes are counted") {
   std::mt19937 dice(11);
   Store store(60'000);
@@ -526,7 +572,7 @@ TEST_CASE("whoever keeps answers elsewhere is told what is kept, what is useless
       CHECK(ttl == kHour);
       what += " keep " + std::string(1, answer->question().body.front());
     }
-    void forget(const Answer& answer) override { what += answer.question().letter == question(1).letter ? " forget b" : " forget"; }
+    void forget(const Question& asked) override { what += " forget " + std::string(1, asked.body.front()); }
     void clear() override { what += " clear"; }
     std::string what;
   };
@@ -541,4 +587,17 @@ TEST_CASE("whoever keeps answers elsewhere is told what is kept, what is useless
   store.drop(*look(store, 1).same);
   store.clear();
   CHECK(told.what == " keep b keep c forget b clear");
+  // A newer answer is wanted: the old one is forgotten, whatever becomes of the new one and whether or not the store has it still.
+  told.what.clear();
+  REQUIRE(answer(store, 4));
+  for (const bool has_it : {true, false}) {
+    CHECK((look(store, 4).same != nullptr) == has_it);
+    Question again = question(4);
+    const auto newer = store.ask(again, {1, std::chrono::milliseconds(0)}, {});
+    REQUIRE(newer);
+    store.drop(*newer);
+  }
+  Question other = question(5);
+  store.drop(*store.ask(other, {1, kHour}, {}));  // nobody asks for it anew
+  CHECK(told.what == " keep e forget e forget e");
 }

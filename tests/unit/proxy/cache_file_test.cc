@@ -107,11 +107,11 @@ cache::Question question(const cache::Store& store, const std::string& text) {
   return asked;
 }
 
-/// An answer that the file does not have.
-cache::Answer unknown(std::uint64_t number) {
+/// A question that the file does not have.
+cache::Question unknown(std::uint64_t number) {
   cache::Question asked;
   asked.letter = digest::Hash128{number, number};
-  return cache::Answer(std::move(asked));
+  return asked;
 }
 
 cache::Store::Age age(const Clock& clock, milliseconds ttl = kHour) { return {clock.wall_us() / 1000, ttl}; }
