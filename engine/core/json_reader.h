@@ -211,17 +211,17 @@ class Reader {
 
   /// The structural character behind the value at `index`, which need not be valid.
   [[nodiscard]] std::uint32_t behind(std::uint32_t index) {
-    if (const char first = byte(index); first != '{' && first != '[') return first == '\0' ? index : index + 1;
+    if (const char first = byte(index); first != '{' && first != '[') return std::min(index + 1, count_);
     std::size_t known = known_from(index);
     if (const std::uint32_t end = behind_known(index, known); end != 0) return end;
     std::size_t depth = 0;
-    for (std::uint32_t i = index;; ++i) {
-      const char c = byte(i);
-      if (c == '\0') return i;
+    for (std::uint32_t i = index; i < count_; ++i) {
+      const char c = text_[index_[i]];
       if (c == '{' || c == '[') ++depth;
       if ((c == '}' || c == ']') && depth > 0) --depth;
       if (depth == 0) return i + 1;
     }
+    return count_;
   }
 
   /// The first ':' from `index` on; `end`, which is no more than there is, when none stands before it.

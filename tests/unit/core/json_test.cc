@@ -358,6 +358,18 @@ TEST_CASE("a member is found at any depth of a value and not behind it, passed o
   CHECK_FALSE(json::Document::open_view(R"({"a":[{)")->root()->peek_any(is_wanted));
 }
 
+TEST_CASE("a NUL where a value should be does not end the document for who looks ahead") {
+  const std::string object("{\"b\":\0,\"c\":[1]}", 15);
+  const std::string text = "[" + object + ",2]";
+  auto document = json::Document::open_view(text);
+  REQUIRE(document.ok());
+  auto items = document->root()->array();
+  REQUIRE((items.ok() && items->next()));
+  CHECK(items->value().peek_raw() == object);
+  CHECK(items->value().peek("c")->peek_raw() == "[1]");
+  CHECK_FALSE(document->at_end().ok());
+}
+
 TEST_CASE("names of any length are read, found and checked, with an escape at any place and up to the end of the text") {
   for (std::size_t size = 0; size <= 40; ++size) {
     for (std::size_t at = 0; at <= size; ++at) {

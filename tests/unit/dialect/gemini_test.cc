@@ -63,6 +63,19 @@ TEST_CASE("gemini: what a schema says in Google's subset of OpenAPI") {
   CHECK(openapi("{}", R"({"type":"STRING"})") == "");
 }
 
+TEST_CASE("gemini: a schema with a NUL in place of a value is refused") {
+  const std::string body = R"({"contents":[],"tools":[{"functionDeclarations":[{"name":"f","parameters":{"properties":{"x":{"nullable":0,"format":"f"}}}}]}]})";
+  for (const bool in_front : {false, true}) {
+    std::string broken = body;
+    const std::string member = R"("nullable":)";
+    broken.at(broken.find(member) + member.size()) = '\0';
+    if (in_front) broken.insert(broken.find(member), std::string("\"a\":\0,", 6));
+    const auto read = gemini_dialect().read_request(std::string_view(broken));
+    REQUIRE_FALSE(read.ok());
+    CHECK(read.error().message.find("expected a value") != std::string::npos);
+  }
+}
+
 TEST_CASE("gemini: references are put in place, circles end, and doubling ones end too") {
   CHECK(openapi(R"({"$defs":{"p":{"type":"object","properties":{"x":{"type":"number"}}}},"type":"object","properties":{"a":{"$ref":"#/$defs/p"}}})",
                 R"({"type":"OBJECT","properties":{"a":{"type":"OBJECT","properties":{"x":{"type":"NUMBER"}}}}})") == "");
