@@ -205,12 +205,13 @@ std::optional<Value> Value::peek(std::string_view name) const {
     member.index_ = index_ + 3;
     return member;
   }
+  std::size_t known = reader_->known_from(index_);
   for (std::uint32_t key = index_ + 1; reader_->byte(key) == '"'; ++key) {
     if (reader_->is_named_somehow(key, name)) {
       member.index_ = key + 2;
       return member;
     }
-    key = reader_->behind(key + 2);
+    key = reader_->behind(key + 2, known);
     if (reader_->byte(key) != ',') break;
   }
   return std::nullopt;

@@ -40,9 +40,10 @@ void KnownContainers::keep(std::string_view text, std::span<const std::uint32_t>
   if (known == kept_.end()) {
     next_ = (next_ + 1) % kept_.size();
     known = kept_.begin() + static_cast<std::ptrdiff_t>(next_);
-    known->bytes = bytes;
+    known->bytes.clear();  // nothing is known while it changes
     known->positions.assign(positions.begin(), positions.end());
     for (std::uint32_t& position : known->positions) position -= positions.front();
+    known->bytes = bytes;
   }
   known->before = before;
   known->behind = behind;

@@ -76,6 +76,7 @@ std::optional<Passage> Reader::passage_from(std::uint32_t index, std::size_t lea
   passage.bytes_ = text().substr(offset(index), size);
   const Passed* known = passed(index);
   if (known == nullptr) {
+    if (passed_.size() >= limits::kRecalled) return std::nullopt;  // they are looked through for each
     // What an earlier reading has seen is jumped over, and shows no names.
     const bool perhaps_seen = is_first_reading_ ? sightings_ > sightings_before_member_ : !watched_.empty();
     const Spelling spelling = spelling_of(passage.bytes_.data(), passage.bytes_.data() + size);
@@ -104,7 +105,7 @@ bool Reader::pass_again(std::uint32_t index, const Passage& passage) {
   if (const Passed* known = passed(index)) {
     if (known->number != passage.number_) return false;
   } else {
-    if (!stands_at(text(), offset(index), bytes)) return false;
+    if (passed_.size() >= limits::kRecalled || !stands_at(text(), offset(index), bytes)) return false;
     structurals_.remember(text(), index, passage.structurals_);
     passed_.push_back({index, passage.number_, bytes.size(), passage.spelling_, passage.saw_watched_});
   }

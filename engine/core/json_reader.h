@@ -45,7 +45,8 @@ class Reader {
   void watch(std::string_view name) {
     watched_ = name;
     sightings_ = 0;
-    known_.clear();  // what is jumped over shows no names
+    known_.clear();   // what is jumped over shows no names
+    passed_.clear();  // what they showed was about another name
   }
   [[nodiscard]] bool saw_watched() const { return sightings_ > 0; }
   void lend() { lends_ = true; }
@@ -211,9 +212,14 @@ class Reader {
 
   /// The structural character behind the value at `index`, which need not be valid.
   [[nodiscard]] std::uint32_t behind(std::uint32_t index) {
-    if (const char first = byte(index); first != '{' && first != '[') return std::min(index + 1, count_);
     std::size_t known = known_from(index);
-    if (const std::uint32_t end = behind_known(index, known); end != 0) return end;
+    return behind(index, known);
+  }
+
+  /// The same for one `index` after the other: `from` as for behind_known().
+  [[nodiscard]] std::uint32_t behind(std::uint32_t index, std::size_t& from) const {
+    if (const char first = byte(index); first != '{' && first != '[') return std::min(index + 1, count_);
+    if (const std::uint32_t end = behind_known(index, from); end != 0) return end;
     std::size_t depth = 0;
     for (std::uint32_t i = index; i < count_; ++i) {
       const char c = text_[index_[i]];

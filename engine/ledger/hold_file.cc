@@ -109,7 +109,7 @@ void set_version(char* slot, std::uint64_t version) {
 
 void store(char* slot, std::string_view bytes) {
   set_version(slot, 0);
-  std::atomic_thread_fence(std::memory_order_release);
+  std::atomic_signal_fence(std::memory_order_seq_cst);  // in this order: what a kill leaves is what was stored until then
   std::memcpy(slot + sizeof(std::uint64_t), bytes.data() + sizeof(std::uint64_t), bytes.size() - sizeof(std::uint64_t));
   set_version(slot, kVersion);
 }

@@ -178,7 +178,8 @@ std::int64_t known_tools_run_there(json::Value& value, Ceiling& ceiling) {
   const std::int64_t runs = ceiling.runs;
   const std::size_t models = ceiling.other_models.size();
   const std::int64_t count = tools_run_there(value, ceiling);
-  if (ceiling.runs == runs && ceiling.other_models.size() == models) recall.keep(value, "tools", count);
+  const bool names_none = ceiling.other_models.size() == models && models < kMostModels;  // a full list hides what they name
+  if (ceiling.runs == runs && names_none) recall.keep(value, "tools", count);
   return count;
 }
 

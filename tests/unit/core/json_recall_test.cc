@@ -208,3 +208,52 @@ TEST_CASE("what is small, huge or of another kind is read, and the oldest makes 
   for (std::size_t i = 0; i < limits::kRecalled; ++i) CHECK(knows(big(std::to_string(100 + i))));
   CHECK_FALSE(knows(big("1")));
 }
+
+TEST_CASE("what was seen of one watched name says nothing of another") {
+  const std::string body = R"({"tools":[{"b":1,"text":")" + std::string(limits::kRecalledLeastBytes, 'x') + R"("}]})";
+  json::Recall<int> of_one;
+  json::Recall<int> of_other;
+  const auto read_tools = [](json::Document& document, json::Recall<int>& recall) {
+    document.rewind();
+    auto root = document.root_object();
+    REQUIRE(root.ok());
+    while (root->next()) {
+      if (recall.pass_again(root->value(), "a kind") != nullptr) continue;
+      CHECK(root->value().raw().ok());
+      recall.keep(root->value(), "a kind", 1);
+    }
+    CHECK(root->done().ok());
+  };
+  auto document = json::Document::open_view(body);
+  REQUIRE(document.ok());
+  document->watch("a");
+  read_tools(*document, of_one);
+  document->watch("b");
+  read_tools(*document, of_other);
+  auto again = json::Document::open_view(body);
+  REQUIRE(again.ok());
+  again->watch("b");
+  read_tools(*again, of_other);
+  CHECK(again->saw_watched());
+}
+
+TEST_CASE("a second reading that peeks at an object of very many containers ends, as the first does") {
+  std::string body = R"({"input":[{)";
+  for (int i = 0; i < 300'000; ++i) body += R"("":[],)";  // looked for among all those before it, each would take minutes
+  body += R"("type":"message"}]})";
+  auto document = json::Document::open_view(body);
+  REQUIRE(document.ok());
+  for (int readings = 0; readings < 2; ++readings) {
+    document->rewind(json::Escapes::kUnchecked);
+    auto root = document->root_object();
+    REQUIRE((root.ok() && root->next()));
+    auto items = root->value().array();
+    REQUIRE((items.ok() && items->next()));
+    CHECK(items->value().peek_string("type") == "message");
+    auto members = items->value().object();
+    REQUIRE(members.ok());
+    bool all = true;
+    while (members->next()) all = members->value().raw().ok() && all;
+    CHECK(all);
+  }
+}

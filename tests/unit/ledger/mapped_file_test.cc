@@ -65,12 +65,12 @@ TEST_CASE("a page that a mapped file has lost is memory of its own, and other fi
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < 4; ++t) {
     threads.emplace_back([&lost, t] {
-      for (std::size_t at = t; at < kBytes; at += 4096) lost->bytes()[at] = static_cast<char>('a' + t);
+      for (std::size_t at = t * 4096; at < kBytes; at += 4 * std::size_t{4096}) lost->bytes()[at] = static_cast<char>('a' + t);
     });
   }
   for (std::thread& thread : threads) thread.join();
   kept->bytes()[1] = 'k';
-  CHECK(lost->bytes()[kBytes - 4096 + 2] == 'c');
+  CHECK(lost->bytes()[kBytes - 2 * std::size_t{4096}] == 'c');
   CHECK(lost->is_lost());
   CHECK_FALSE(kept->is_lost());
   CHECK(whole.byte(1) == 'k');

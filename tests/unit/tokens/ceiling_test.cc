@@ -173,6 +173,17 @@ TEST_CASE("a provider may run once more for each model it falls back to or asks,
   CHECK(ceiling(dialect::openai_chat(), saying("\"hi\"", many + "],")).other_models.size() == 100);
 }
 
+TEST_CASE("tools that come again behind a full list of models still name theirs to the next request") {
+  const auto with = [](const std::string& member) { return ceiling(dialect::anthropic(), saying("\"hi\"", member)); };
+  const std::string tools = R"("tools":[{"type":"advisor_1","name":"a","model":"claude-dear","model":null,"x":")" + std::string(1200, 'x') + R"("}],)";
+  std::string many = R"("fallbacks":[{"model":"m"})";
+  for (int i = 0; i < 100; ++i) many += R"(,{"model":"m"})";
+  const std::vector<std::string> afresh = with(tools).other_models;
+  const std::string other = tools.substr(0, tools.size() - 5) + R"(y"}],)";
+  CHECK(with(many + "]," + other).other_models.size() == 100);
+  CHECK(with(other).other_models == afresh);
+}
+
 TEST_CASE("a counted prompt is bounded by its own tokenizer, or by what its beginning was billed as") {
   Calibration calibration;
   const std::string first = saying(quoted(std::string(4000, 'x')));
