@@ -20,8 +20,7 @@ const KnownContainer* KnownContainers::find(std::string_view text) noexcept {
   for (KnownContainer& one : kept_) {
     const std::size_t size = one.bytes.size();
     if (size == 0 || text.size() <= size + std::max(one.before, one.behind)) continue;
-    const std::size_t last_before = one.before;
-    for (const std::size_t before : {last_before, text.size() - size - one.behind}) {
+    for (const std::size_t before : {one.before, text.size() - size - one.behind}) {
       if (!stands_at(text, before, one.bytes)) continue;
       one.before = before;
       one.behind = text.size() - size - before;

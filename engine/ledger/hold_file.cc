@@ -154,8 +154,10 @@ char* HoldFile::at(std::uint32_t slot) const { return mapped_->bytes() + place_o
 void HoldFile::look_after() {
   struct stat now {};
   const bool is_whole = ::fstat(file_.get(), &now) == 0 && now.st_nlink > 0 && static_cast<std::size_t>(now.st_size) >= used_ * kSlotBytes;
-  if (!is_whole) is_lost_.store(true, std::memory_order_relaxed);
+  if (!is_whole) is_cut_.store(true, std::memory_order_relaxed);
 }
+
+bool HoldFile::is_lost() const { return is_cut_.load(std::memory_order_relaxed) || mapped_->is_lost(); }
 
 /// A slot for whoever asks, which the disk has room for; kNone: there is none.
 std::uint32_t HoldFile::take() {
@@ -167,7 +169,7 @@ std::uint32_t HoldFile::take() {
     return slot;
   }
   look_after();
-  if (used_ == kSlots || is_lost_.load(std::memory_order_relaxed)) return kNone;
+  if (used_ == kSlots || is_lost()) return kNone;
   // A full disk is an error code here, and only a copying file system may have no room for it later.
   const ssize_t grown = ::pwrite(file_.get(), kNothing.data(), kNothing.size(), static_cast<off_t>(place_of(used_ + 1)));
   return grown == static_cast<ssize_t>(kNothing.size()) ? ++used_ : kNone;
@@ -186,12 +188,11 @@ std::uint32_t HoldFile::put(const Record& row, std::int64_t nanousd, std::uint32
   written.add(std::uint8_t{row.stream});
   each_text(row, [&written](const std::string& text) { written.add(text); });
   const std::string_view bytes = written.whole();
-  if (bytes.empty() || is_lost_.load(std::memory_order_relaxed)) return kNone;
+  if (bytes.empty() || is_lost()) return kNone;
   const std::uint32_t slot = take();
   if (slot == kNone) return kNone;
   store(at(slot), bytes);
   if (mapped_->is_lost()) {
-    is_lost_.store(true, std::memory_order_relaxed);
     give_back(slot);
     return kNone;
   }

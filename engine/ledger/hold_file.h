@@ -63,6 +63,7 @@ class HoldFile {
   HoldFile(FileHandle file, std::string path, std::unique_ptr<MappedFile> mapped)
       : file_(std::move(file)), path_(std::move(path)), mapped_(std::move(mapped)) {}
   void look_after();
+  [[nodiscard]] bool is_lost() const;  ///< it takes nothing more
   [[nodiscard]] std::uint32_t take();
   void give_back(std::uint32_t slot);
   [[nodiscard]] char* at(std::uint32_t slot) const;
@@ -73,7 +74,7 @@ class HoldFile {
   std::mutex mutex_;
   std::vector<std::uint32_t> free_;  ///< the last one is taken first; they say nothing
   std::uint32_t used_ = 0;           ///< slots that the file has
-  std::atomic<bool> is_lost_{false};  ///< somebody has cut or deleted the file: it takes nothing more
+  std::atomic<bool> is_cut_{false};  ///< or deleted, by somebody
 };
 
 }  // namespace ccrules::ledger
