@@ -1,3 +1,4 @@
+#include <future>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -229,7 +230,9 @@ TEST_CASE("a client that resets its connection stops the exchange and harms nobo
   static StopReason reason;
   reason = StopReason::kNone;
   static UvLoop* loop;
+  static std::promise<void> asked;
   const auto wait = [](http::Exchange& exchange) -> Task<void> {
+    asked.set_value();
     (void)co_await sleep_for(*loop, 5s, exchange.stop());
     reason = exchange.stop().reason();
     loop->stop();
@@ -245,7 +248,7 @@ TEST_CASE("a client that resets its connection stops the exchange and harms nobo
   constexpr std::string_view kRequest = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
   REQUIRE(send(client, kRequest.data(), kRequest.size(), 0) == static_cast<ssize_t>(kRequest.size()));
   std::thread resetter([client] {
-    std::this_thread::sleep_for(50ms);
+    (void)asked.get_future().wait_for(30s);
     const linger now{1, 0};
     setsockopt(client, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     ::close(client);
