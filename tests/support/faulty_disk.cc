@@ -129,6 +129,12 @@ int access_file(sqlite3_vfs*, const char* name, int flags, int* yes) {
 
 #undef CCR_THROUGH
 
+/// SQLite waits before it tries a locked file again, and adds up what it waited: nobody has to live through it.
+int pass_time(sqlite3_vfs*, int microseconds) {
+  std::this_thread::yield();
+  return microseconds;
+}
+
 sqlite3_vfs& faulty() {
   static sqlite3_vfs made{};
   return made;
@@ -141,13 +147,14 @@ FaultyDisk::FaultyDisk() {
   real = sqlite3_vfs_find(nullptr);
   if (real == nullptr) throw std::runtime_error("SQLite has no file system");
   sqlite3_vfs& ours = faulty();
-  ours = *real;  // what is not about files stays as it is: names, time, randomness
+  ours = *real;  // what is not about files stays as it is: names, the clock, randomness
   ours.pNext = nullptr;
   ours.zName = "ccrules-faulty";
   ours.szOsFile = static_cast<int>(sizeof(File)) + real->szOsFile;
   ours.xOpen = &open_file;
   ours.xDelete = &remove_file;
   ours.xAccess = &access_file;
+  ours.xSleep = &pass_time;
   if (sqlite3_vfs_register(&ours, 1) != SQLITE_OK) throw std::runtime_error("SQLite does not take another file system");
 }
 

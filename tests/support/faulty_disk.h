@@ -4,7 +4,7 @@
 #include <string_view>
 
 /// SQLite's way to the disk with a hand on it: every call of the ledger's connections that are opened while it lives can be made
-/// to fail or to take its time. One at a time; any thread.
+/// to fail or to take its time. Its waits for a lock take none. One at a time; any thread.
 namespace ccrules::test {
 
 class FaultyDisk {
