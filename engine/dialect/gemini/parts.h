@@ -39,6 +39,18 @@ std::string write_models(const std::vector<std::string>& ids);
 /// `room` holds the result when it had to be made.
 std::string_view camel(std::string_view key, std::string& room);
 
+/// Takes each object of a list, or the one that stands in place of the list.
+template <class Take>
+Result<void> each(json::Value& value, const Take& take) {
+  if (value.is(json::Type::kObject)) return take(value);
+  CCR_TRY(items, value.array());
+  while (items.next()) {
+    if (!items.value().is(json::Type::kObject)) return items.value().error("must be an object");
+    CCR_CHECK(take(items.value()));
+  }
+  return items.done();
+}
+
 /// `usageMetadata`. Google counts cached tokens in the prompt and thoughts beside the candidates; Usage does not.
 /// Counts that nobody believes (told_count()) are left out. Consumes the value whatever it is.
 chat::Usage read_usage(json::Value& value);
