@@ -97,6 +97,8 @@ void Loader::load_models() {
   } else {
     const bool in_file = at.offset.has_value();
     s.models_dir = resolve_path(s.models_dir, in_file ? directory_ : options_.working_directory, environment_);
+    if (files_.look(files_.behind_links(s.models_dir)).kind == Files::Kind::kFile)
+      error(at, "models_dir: " + s.models_dir + " is a file", "name the folder that holds it");
   }
   std::vector<std::string> texts;
   for (const std::string& name : files_.list(s.models_dir)) {

@@ -225,6 +225,7 @@ inline constexpr auto kLedgerRetryMost = 5s;
 inline constexpr auto kLedgerCloseTime = 2s;     ///< Stopping: how long a locked database is tried again.
 inline constexpr auto kLedgerPruneTime = 3600s;  ///< How often rows older than keep_days are deleted.
 inline constexpr std::size_t kLedgerPruneRows = 2000;  ///< Deleted per transaction, so that writing goes on.
+inline constexpr std::size_t kMappedFiles = 64;         ///< Files of holds mapped at once: a process has one, a test of many ledgers some.
 inline constexpr std::size_t kLedgerReads = 2;          ///< Readings at once, of the pool's four threads.
 inline constexpr std::size_t kLedgerReadsWaiting = 64;  ///< Further ones that wait for their turn.
 inline constexpr std::size_t kLedgerAnswers = 64;       ///< Answers that are remembered for a moment.

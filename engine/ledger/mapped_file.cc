@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/limits.h"
+
 namespace ccrules::ledger {
 namespace {
 
@@ -19,8 +21,7 @@ struct Place {
 };
 static_assert(std::atomic<std::uintptr_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
-constexpr std::size_t kMostFiles = 64;  // a process has one; a test of many ledgers some
-std::array<Place, kMostFiles> places;
+std::array<Place, limits::kMappedFiles> places;
 std::mutex places_mutex;  // for who takes and leaves them
 std::uintptr_t page_bytes = 0;
 struct sigaction before;

@@ -16,9 +16,16 @@ bool is_rule_file(std::string_view path) {
   return (path.ends_with(".lua") && !is_test_file(path)) || path.ends_with("rules.json");
 }
 
+std::string_view without_slashes(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
+
 class Collector {
  public:
-  Collector(const Files& files, std::vector<config::Diagnostic>& diagnostics) : files_(files), diagnostics_(diagnostics) {}
+  /// `configuration`: its file, which ends in "rules.json" and may stand beside its rules.
+  Collector(const Files& files, std::string_view configuration, std::vector<config::Diagnostic>& diagnostics)
+      : files_(files), configuration_(configuration), diagnostics_(diagnostics) {}
 
   // One path of the configuration's `rules`: a file, or a folder of them.
   void add(const std::string& path, RuleSource& source) {
@@ -26,15 +33,19 @@ class Collector {
       source.files.push_back({path, nullptr});
       return;
     }
-    const std::vector<std::string> entries = files_.list(path);
-    if (entries.empty()) {
+    const std::string folder(without_slashes(path));
+    if (files_.look(files_.behind_links(folder)).kind != Files::Kind::kFolder) {
       const Result<std::string> text = files_.read(path);
       fail(path, text.ok() ? "a rule file ends in .lua or .json" : text.error().message);
       return;
     }
-    for (const std::string& entry : entries) {
-      if (is_rule_file(entry)) source.files.push_back({path + "/" + entry, nullptr});
+    const std::size_t before = source.files.size();
+    for (const std::string& entry : files_.list(folder)) {
+      std::string file = folder + "/" + entry;
+      if (is_rule_file(entry) && file != configuration_) source.files.push_back({std::move(file), nullptr});
     }
+    if (source.files.size() == before)
+      fail(folder, "this folder of `rules` holds no rule file", "put one there (night.lua, rules.json), or take the folder out of the configuration");
   }
 
  private:
@@ -47,6 +58,7 @@ class Collector {
   }
 
   const Files& files_;
+  std::string_view configuration_;
   std::vector<config::Diagnostic>& diagnostics_;
 };
 
@@ -68,7 +80,7 @@ RuleSource built_in() {
 std::vector<RuleSource> rule_sources(const config::Snapshot& snapshot, const Files& files,
                                      std::vector<config::Diagnostic>& diagnostics) {
   std::vector<RuleSource> sources(1);
-  Collector collector(files, diagnostics);
+  Collector collector(files, snapshot.file, diagnostics);
   PackSources packs(snapshot, files, diagnostics);
   for (const std::string& path : snapshot.rules) {
     if (PackSources::is_pack(files, path)) {

@@ -534,6 +534,9 @@ TEST_CASE("newer rows of models_dir stand over those that we came with, one by o
   CHECK_FALSE(broken.snapshot);
   CHECK(mentions(all(broken), "/user/.local/state/ccrules/models/anthropic.json: input must not be negative"));
   CHECK(load("{}").snapshot->newer_models == nullptr);
+  const config::Loaded file = with(rows, R"({"models_dir": "mine/anthropic.json"})");
+  CHECK_FALSE(file.snapshot);
+  CHECK(mentions(all(file), "models_dir: /etc/ccrules/mine/anthropic.json is a file"));
 }
 
 TEST_CASE("hedging is off unless it is said for all providers or for one, and its mistakes are told") {

@@ -343,3 +343,24 @@ TEST_CASE("rules in a folder load in the order of their names, without their tes
   Sample sample;
   CHECK(targets(rules->decide(sample.facts)) == "sim,a");
 }
+
+TEST_CASE("the folder of the configuration may be one of rules, and one without rules is an error") {
+  config::Snapshot configuration = test::snapshot();
+  configuration.file = "/etc/ccrules/ccrules.json";
+  configuration.rules = {"/etc/ccrules/"};
+  test::MemoryFiles files;
+  files.files["/etc/ccrules/ccrules.json"] = R"({"rules":["."]})";
+  std::vector<config::Diagnostic> diagnostics;
+  CHECK(Engine::load(configuration, files, diagnostics) == nullptr);
+  REQUIRE(diagnostics.size() == 1);
+  CHECK(diagnostics[0].where.file == "/etc/ccrules");
+  CHECK(diagnostics[0].message == "this folder of `rules` holds no rule file");
+
+  files.files["/etc/ccrules/night.lua"] = "rule \"a\" { to = \"sim,a\" }";
+  diagnostics.clear();
+  const auto rules = Engine::load(configuration, files, diagnostics);
+  REQUIRE(rules != nullptr);
+  CHECK(diagnostics.empty());
+  Sample sample;
+  CHECK(targets(rules->decide(sample.facts)) == "sim,a");
+}
