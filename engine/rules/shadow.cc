@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/json.h"
+#include "rules/watchdog.h"
 
 namespace ccrules::rules {
 namespace {
@@ -90,8 +91,8 @@ Result<Comparison> read_comparison(std::string_view text) {
 }
 
 std::string Shadow::compare(const Facts& facts, const Decision& live) {
-  const std::int64_t began_ns = steady_ns();
-  if (!share_.may_begin(began_ns)) return {};
+  const std::chrono::nanoseconds began = thread_cpu_time();
+  if (!share_.may_begin(steady_ns())) return {};
   Decision decision = candidate_->decide(facts);
   Comparison comparison;
   comparison.ruleset = candidate_->hash();
@@ -99,14 +100,14 @@ std::string Shadow::compare(const Facts& facts, const Decision& live) {
   comparison.rule = std::move(decision.rule);
   comparison.failed_rules = std::move(decision.failed_rules);
   std::string told = to_json(comparison);
-  share_.took(steady_ns() - began_ns);
+  share_.took((thread_cpu_time() - began).count());
   return told;
 }
 
 void Shadow::compare(api::On on, const Facts& facts, const AttemptDecision& live, std::string& told) {
   if (told.empty()) return;  // its request was left out
-  const std::int64_t began_ns = steady_ns();
-  if (!share_.may_begin(began_ns)) return;
+  const std::chrono::nanoseconds began = thread_cpu_time();
+  if (!share_.may_begin(steady_ns())) return;
   AttemptDecision decision = on == api::On::kError ? candidate_->decide_error(facts) : candidate_->decide_response(facts);
   std::vector<Change> changes = changes_between(live, decision);
   if (!changes.empty() || !decision.failed_rules.empty()) {
@@ -120,7 +121,7 @@ void Shadow::compare(api::On on, const Facts& facts, const AttemptDecision& live
       told = to_json(*comparison);
     }
   }
-  share_.took(steady_ns() - began_ns);
+  share_.took((thread_cpu_time() - began).count());
 }
 
 }  // namespace ccrules::rules
