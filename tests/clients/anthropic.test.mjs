@@ -1,8 +1,18 @@
 // @anthropic-ai/sdk through both provider dialects.
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import Anthropic from '@anthropic-ai/sdk';
 import { lanes, png, session, world } from './lib/world.mjs';
 
+/** Resolves when the request of this session has been written to its connection. */
+const sent = (id) => new Promise((done) => {
+  const heard = ({ request }) => {
+    if (!String(request.headers).includes(id)) return;
+    unsubscribe('undici:request:bodySent', heard);
+    done();
+  };
+  subscribe('undici:request:bodySent', heard);
+});
 const user = (content) => ({ role: 'user', content });
 const weather = {
   name: 'get_weather',
@@ -235,8 +245,8 @@ for (const { lane, provider, dialect, model, forces, stops, serial } of lanes) {
     const rows = await world.a.rowsSoon(1, `session='${id}'`);
     assert.deepEqual(rows.map((row) => row.status), [499]);
     // B sees A's connection close: its own row is a 499 as well.
-    const until = Date.now() + 4000;
-        let upstream = [];
+    const until = Date.now() + 30000;
+    let upstream = [];
     while (Date.now() < until && upstream.length === 0) {
       upstream = world.b.rows(`status=499 and dialect='${dialect}'`);
       await new Promise((done) => setTimeout(done, 30));
@@ -247,8 +257,9 @@ for (const { lane, provider, dialect, model, forces, stops, serial } of lanes) {
   check('a client that leaves before the first byte is a 499 row too', async () => {
     const id = session();
     const stop = new AbortController();
+    const left = sent(id);
     const asked = world.anthropic(id).messages.create(ask('[[sim:hang]]', { stream: true }), { signal: stop.signal });
-    setTimeout(() => stop.abort(), 150);
+    left.then(() => setTimeout(() => stop.abort(), 150));
     await assert.rejects(asked);
     const rows = await world.a.rowsSoon(1, `session='${id}'`);
     assert.deepEqual(rows.map((row) => row.status), [499]);

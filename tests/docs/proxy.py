@@ -1,4 +1,5 @@
 """Starts the built program for a test: a scratch home, a free port, no keys in the environment."""
+import atexit
 import json
 import os
 import signal
@@ -29,6 +30,7 @@ class Proxy:
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([str(Path(binary).resolve()), "serve", "--port", "0", "--json", *flags], cwd=folder, env=env,
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
+        atexit.register(self.kill)  # a test that fails leaves nothing running
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"the proxy did not start (exit code {self.process.wait()}):\n{self.read_log()}")
@@ -36,9 +38,14 @@ class Proxy:
         self.base_url = self.hello["base_url"]
         self.port = int(self.base_url.rsplit(":", 1)[1])
 
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
     def read_log(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        # The offset is the child's too: to seek would let it write over what it has written.
+        return os.pread(self.log.fileno(), 1 << 26, 0).decode(errors="replace")
 
     def stop(self, seconds=30):
         """SIGTERM; the exit code."""
@@ -47,6 +54,5 @@ class Proxy:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             raise RuntimeError(f"the proxy did not stop within {seconds} s of SIGTERM:\n{self.read_log()}") from None

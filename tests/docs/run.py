@@ -4,6 +4,7 @@
 Each page is a story told in one scratch folder. What a fenced block's first line asks for:
 
   ```sh                     runs (bash, exit code 0 or exit=N); `serve` keeps it running as the page's proxy;
+                            `soon` asks again until it is so: rows are written a moment later;
                             `skip="why"` for what a test cannot do
   ```text                   right after sh: these lines stand in its output, in order; … stands for anything
   ```lua                    loads as a rule file of its own; file=PATH writes it to the scratch folder instead
@@ -15,6 +16,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from proxy import Proxy, clean_environment
@@ -77,10 +79,16 @@ class Page:
             self.proxy = Proxy(self.binary, self.folder, env=self.env)
             self.output = None
             return
-        ran = subprocess.run(["bash", "-euo", "pipefail", "-c", self.own(body)], cwd=self.folder, env=self.env, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=120, check=False)
-        self.output = ran.stdout
         wanted = int(attributes.get("exit", 0))
+        # `soon`: what it asks for is written a moment later, so it is asked again.
+        until = time.monotonic() + (60 if "soon" in attributes else 0)
+        while True:
+            ran = subprocess.run(["bash", "-euo", "pipefail", "-c", self.own(body)], cwd=self.folder, env=self.env, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=120, check=False)
+            if ran.returncode == wanted or time.monotonic() > until:
+                break
+            time.sleep(0.2)
+        self.output = ran.stdout
         if ran.returncode != wanted:
             raise Failure(f"exit code {ran.returncode}, not {wanted}:\n{ran.stdout}")
 

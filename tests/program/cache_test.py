@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
 from proxy import Proxy, clean_environment  # noqa: E402
 
 CONFIG = {"routes": {"default": "sim,hello"}, "cache": {"enabled": True, "max_bytes": "8MB"},
-          "listen": {"api_key": "client-key", "admin_key": "operator-key"}}
+          "listen": {"api_key": "client-key", "admin_key": "operator-key"},
+          "reload": {"watch": False}}  # what a test writes for the command is not the proxy's
 USAGE, AUTH, UNREACHABLE = 2, 4, 5
 
 

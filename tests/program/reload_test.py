@@ -60,6 +60,13 @@ class Client(threading.Thread):
                 connection = None
 
 
+def put(path, text):
+    """As editors do: nobody reads half of it."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text)
+    os.replace(beside, path)
+
+
 def ask(port, method, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request(method, path, "{}" if method == "POST" else None, {"content-type": "application/json"})
@@ -86,7 +93,7 @@ def main():
             for edition in itertools.count(1):
                 if not any(client.is_alive() for client in clients):
                     break
-                (folder / "rules.lua").write_text(BROKEN if edition % 5 == 4 else RULES % (edition, edition))
+                put(folder / "rules.lua", BROKEN if edition % 5 == 4 else RULES % (edition, edition))
                 if edition % 7 == 0:
                     os.kill(proxy.process.pid, signal.SIGHUP)
                     time.sleep(0.05)

@@ -56,7 +56,7 @@ struct Net {
     origin.ca_file = ca_file;
   }
   static Task<void> secure(Net& net, std::unique_ptr<ByteStream> plain, std::shared_ptr<TlsContext> keys) {
-    auto stream = co_await tls_accept(std::move(plain), std::move(keys), 5s, StopToken());
+    auto stream = co_await tls_accept(std::move(plain), std::move(keys), 60s, StopToken());
     if (stream.ok()) net.server.serve(*std::move(stream));
   }
 
@@ -233,7 +233,7 @@ TEST_CASE("a client that resets its connection stops the exchange and harms nobo
   static std::promise<void> asked;
   const auto wait = [](http::Exchange& exchange) -> Task<void> {
     asked.set_value();
-    (void)co_await sleep_for(*loop, 5s, exchange.stop());
+    (void)co_await sleep_for(*loop, 60s, exchange.stop());
     reason = exchange.stop().reason();
     loop->stop();
   };

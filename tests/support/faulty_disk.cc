@@ -129,8 +129,10 @@ int access_file(sqlite3_vfs*, const char* name, int flags, int* yes) {
 
 #undef CCR_THROUGH
 
-/// SQLite waits before it tries a locked file again, and adds up what it waited: nobody has to live through it.
+/// SQLite waits before it tries a locked file again, and adds up what it waited: nobody has to live through it. But a lock that another
+/// thread really has takes its time.
 int pass_time(sqlite3_vfs*, int microseconds) {
+  if (plan().failing.load() == 0) return real->xSleep(real, microseconds);
   std::this_thread::yield();
   return microseconds;
 }

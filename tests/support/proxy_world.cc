@@ -81,6 +81,7 @@ ProxyWorld::ProxyWorld(SimWorld& world, const std::string& config, std::map<std:
   ledger::Settings settings;
   settings.path = folder_ + "/ledger.db";
   settings.durable = loaded.snapshot->ledger.durable;
+  settings.keep_days = 0;  // our clock stands still, and the one by which old rows are deleted does not
   settings.calendar = proxy::calendar_of(*loaded.snapshot);
   tallies_.spend.use(settings.calendar);
   tallies_.spend.keep(proxy::named_in(loaded.snapshot->budgets));

@@ -1,7 +1,6 @@
 // Starts ccrules with a configuration of its own in a throw-away home, and stops it.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,29 +17,24 @@ export function cleanEnvironment(more = {}) {
   return { PATH: process.env.PATH, HOME: home, LANG: 'C.UTF-8', TMPDIR: home, ...more };
 }
 
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
 export class Proxy {
   static async start(name, config) {
     const proxy = new Proxy();
     proxy.name = name;
-    proxy.port = await freePort();
-    proxy.url = `http://127.0.0.1:${proxy.port}`;
     proxy.ledger = join(home, `${name}.db`);
     proxy.logFile = join(home, `${name}.log`);
     const file = join(home, `${name}.json`);
-    const whole = { listen: { port: proxy.port }, workers: 1, ledger: { path: proxy.ledger }, ...config };
+    const whole = { workers: 1, ledger: { path: proxy.ledger }, ...config };
     writeFileSync(file, JSON.stringify(whole, null, 2));
     proxy.output = '';
-    proxy.child = spawn(binary, ['serve', '--config', file], { env: cleanEnvironment(), cwd: home });
+    let told = '';
+    proxy.child = spawn(binary, ['serve', '--config', file, '--port', '0', '--json'], { env: cleanEnvironment(), cwd: home });
     const keep = (bytes) => { proxy.output += bytes; };
-    proxy.child.stdout.on('data', keep);
+    proxy.child.stdout.on('data', (bytes) => {
+      keep(bytes);
+      told += bytes;
+      if (!proxy.url && told.includes('\n')) proxy.url = JSON.parse(told.slice(0, told.indexOf('\n'))).base_url;
+    });
     proxy.child.stderr.on('data', keep);
     proxy.exit = new Promise((done) => proxy.child.on('exit', (code, signal) => done({ code, signal })));
     proxy.exit.then((how) => { proxy.exited = how; });
@@ -49,21 +43,21 @@ export class Proxy {
   }
 
   async answers() {
-    const until = Date.now() + 10000;
+    const until = Date.now() + 60000;
     while (Date.now() < until) {
       if (this.exited) throw new Error(`${this.name} ended at once: ${JSON.stringify(this.exited)}\n${this.output}`);
       try {
-        if ((await fetch(`${this.url}/health`)).ok) return;
+        if (this.url && (await fetch(`${this.url}/health`)).ok) return;
       } catch { /* not yet */ }
       await new Promise((done) => setTimeout(done, 20));
     }
-    throw new Error(`${this.name} does not answer /health after 10 s\n${this.output}`);
+    throw new Error(`${this.name} does not answer /health after 60 s\n${this.output}`);
   }
 
   /** SIGTERM; the exit must be clean. */
   async stop() {
     if (!this.exited) this.child.kill('SIGTERM');
-    const late = setTimeout(() => this.child.kill('SIGKILL'), 10000);
+    const late = setTimeout(() => this.child.kill('SIGKILL'), 60000);
     const how = await this.exit;
     clearTimeout(late);
     return how;
@@ -79,7 +73,7 @@ export class Proxy {
 
   /** Waits until the ledger's writer thread has stored `count` rows that match. */
   async rowsSoon(count, where) {
-    const until = Date.now() + 5000;
+    const until = Date.now() + 30000;
     let rows = [];
     while (Date.now() < until) {
       rows = this.rows(where);

@@ -130,10 +130,10 @@ Task<void> say(std::unique_ptr<ByteStream>& stream, Loop& loop, std::mt19937 ran
     const std::string body(size, static_cast<char>('a' + i % 26));
     said += head + body;
     const std::array<std::string_view, 2> pieces = {head, body};
-    whole = (co_await stream->write(pieces, StopToken(), 5s)).ok() && whole;
+    whole = (co_await stream->write(pieces, StopToken(), 60s)).ok() && whole;
     if (random() % 4 == 0) (void)co_await sleep_for(loop, 1ms, StopToken());
   }
-  whole = (co_await stream->flush(StopToken(), 5s)).ok() && whole;
+  whole = (co_await stream->flush(StopToken(), 60s)).ok() && whole;
   stream.reset();
 }
 

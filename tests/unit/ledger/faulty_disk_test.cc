@@ -155,9 +155,10 @@ TEST_CASE("a disk that takes its time delays rows and nobody else") {
   settings.keep_days = 0;
   auto opened = Ledger::open(settings);
   REQUIRE(opened.ok());
-  disk.slow_down(FaultyDisk::kWrite, std::chrono::milliseconds(20));
+  disk.slow_down(FaultyDisk::kWrite, std::chrono::milliseconds(500));
   for (int i = 0; i < 200; ++i) (*opened)->record(row(i));  // none of them waits
   CHECK((*opened)->health().rows_written < 200);
+  disk.slow_down(FaultyDisk::kWrite, std::chrono::milliseconds(1));
   (*opened)->flush();
   CHECK((*opened)->health().ok);
   CHECK((*opened)->health().rows_written == 200);

