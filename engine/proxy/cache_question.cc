@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/json_escapes.h"
 #include "core/limits.h"
+#include "proxy/gate.h"
 #include "proxy/native.h"
 
 namespace ccrules::proxy {
@@ -51,7 +52,7 @@ class Parts {
 };
 
 /// Who shares the answer. False when that cannot be told: then nobody does.
-bool add_scope(Parts& parts, const std::string& scope, const http::Headers& headers, const Visit& visit,
+bool add_scope(Parts& parts, const std::string& scope, const http::RequestHead& head, const Visit& visit,
                std::uint64_t seed) {
   parts.add(scope);
   if (scope == "all") return true;
@@ -59,10 +60,9 @@ bool add_scope(Parts& parts, const std::string& scope, const http::Headers& head
     parts.add(visit.row.project);
     return !visit.row.project.empty();
   }
-  Parts credentials;
-  for (const std::string_view name : {"x-api-key", "authorization", "x-goog-api-key", "api-key"})
-    credentials.add(headers.get(name));
-  parts.add(digest::hash128(credentials.all(), seed));
+  Parts brought;
+  for (const std::string_view credential : credentials(head)) brought.add(credential);
+  parts.add(digest::hash128(brought.all(), seed));
   parts.add(visit.row.user);
   if (scope == "user") return true;
   parts.add(visit.row.session);
@@ -142,7 +142,7 @@ class Sample {
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                                       const Visit& visit, const rules::Decision& decision, const rules::CachePolicy& policy) {
   Parts context;
-  if (!add_scope(context, policy.scope, head.headers, visit, worker.tallies.answers.seed()))
+  if (!add_scope(context, policy.scope, head, visit, worker.tallies.answers.seed()))
     return std::nullopt;
   const rules::Target& target = decision.targets.front();
   const config::Provider* provider = visit.policy->config->provider(target.provider);

@@ -87,19 +87,23 @@ std::string_view key_in_query(std::string_view query) {
   return {};
 }
 
-/// Wherever a client may put its key; empty where it has none.
-std::array<std::string_view, 5> credentials(const http::RequestHead& head) {
+/// The token of "Bearer TOKEN"; empty for other schemes.
+std::string_view bearer_token(std::string_view authorization) {
   constexpr std::string_view kBearer = "Bearer ";
-  const http::Headers& headers = head.headers;
-  std::string_view authorization = headers.get("authorization");
   const bool bearer = text::starts_with_ignore_case(authorization, kBearer);
-  return {bearer ? text::trim(authorization.substr(kBearer.size())) : std::string_view(), headers.get("x-api-key"),
-          headers.get("x-goog-api-key"), headers.get("api-key"), key_in_query(head.query())};
+  return bearer ? text::trim(authorization.substr(kBearer.size())) : std::string_view();
+}
+
+/// The keys in credentials(), where one of them may be this proxy's.
+std::array<std::string_view, 5> keys(const http::RequestHead& head) {
+  std::array<std::string_view, 5> all = credentials(head);
+  all.front() = bearer_token(all.front());
+  return all;
 }
 
 bool key_matches(const http::RequestHead& head, const std::string& key) {
   if (key.empty()) return false;
-  const auto all = credentials(head);
+  const auto all = keys(head);
   const auto matches = [&key](std::string_view credential) {
     return !credential.empty() && digest::equal_constant_time(credential, key);
   };
@@ -155,9 +159,15 @@ bool holds_own_key(std::string_view credential, const config::Listen& listen) {
   return holds(listen.api_key) || holds(listen.admin_key);
 }
 
+std::array<std::string_view, 5> credentials(const http::RequestHead& head) {
+  const http::Headers& headers = head.headers;
+  return {headers.get("authorization"), headers.get("x-api-key"), headers.get("x-goog-api-key"), headers.get("api-key"),
+          key_in_query(head.query())};
+}
+
 std::string_view credential_of(const http::RequestHead& head, const config::Listen& listen) {
   if (!listen.api_key.empty()) return key_matches(head, listen.api_key) ? listen.api_key : listen.admin_key;
-  const auto all = credentials(head);
+  const auto all = keys(head);
   const auto first = std::find_if(all.begin(), all.end(), [](std::string_view credential) { return !credential.empty(); });
   return first == all.end() ? std::string_view() : *first;
 }

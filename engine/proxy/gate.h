@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -22,6 +23,10 @@ std::optional<Error> refuse_unless_admin(const http::Exchange& exchange, const c
 
 /// True when a credential holds a key of this proxy: no provider may see it.
 bool holds_own_key(std::string_view credential, const config::Listen& listen);
+
+/// Wherever a client may put a key, as it stands there: authorization with its scheme, x-api-key, x-goog-api-key, api-key, and
+/// the query's key, still percent-encoded. Empty where it has none.
+std::array<std::string_view, 5> credentials(const http::RequestHead& head);
 
 /// The credential that let a request in, which has passed refuse(): the proxy's key, whatever else the request holds. Where
 /// none is asked for, the first that the client brings; empty: none.

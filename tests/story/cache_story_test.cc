@@ -366,25 +366,34 @@ TEST_CASE("any difference in what is asked, by whom or of whom is a miss") {
 
 namespace {
 
-/// A request made of a few parts, so that many differ in one of them only; `key` says which request it is, however it is written.
+/// A request made of a few parts, so that many differ in one of them only; `caller` and `asks` say which request it is, however it
+/// is written.
 struct Invented {
-  std::string key, headers, body;
+  std::string caller, asks, query, headers, body;
 };
+
+/// Who sends it: one of two keys, at one of the places where a key may stand.
+void sign(Invented& request, std::mt19937& random) {
+  const std::vector<std::string> places = {"x-api-key: ", "x-api-key: ", "authorization: Bearer ", "x-goog-api-key: ", "api-key: ", "?key="};
+  const std::string& place = places[random() % places.size()];
+  request.caller = place + (random() % 2 == 0 ? "one" : "two");
+  const bool in_query = place == "?key=";
+  request.query = in_query ? request.caller : "";
+  request.headers = (in_query ? "" : request.caller + "\r\n") + "x-ccrules-session: s" + (random() % 2 == 0 ? "1" : "2") + "\r\n";
+}
 
 Invented invent(std::mt19937& random) {
   const auto below = [&random](unsigned n) { return static_cast<unsigned>(random() % n); };
   const auto pick = [&below](std::initializer_list<const char*> from) { return std::string(from.begin()[below(static_cast<unsigned>(from.size()))]); };
   Invented made;
   const auto part = [&made](const std::string& value) {
-    made.key += value + "|";
+    made.asks += value + "|";
     return value;
   };
   // What says nothing of the meaning.
   const std::string space = pick({"", " ", "\n  "});
   const std::string stream = pick({"true", "false"});
   const std::string mark = pick({"", R"(,"cache_control":{"type":"ephemeral"})"});
-  const std::string caller = part(pick({"one", "two"}));
-  made.headers = "x-api-key: " + caller + "\r\nx-ccrules-session: " + pick({"s1", "s2"}) + "\r\n";
   std::vector<std::string> members = {"\"stream\":" + stream, "\"model\":\"" + part(pick({"claude-x", "claude-y"})) + "\"",
                                       "\"max_tokens\":" + part(pick({"8", "9"}))};
   const std::string system = part(pick({"", "s", "t", "st"}));
@@ -413,6 +422,7 @@ Invented invent(std::mt19937& random) {
   std::shuffle(members.begin(), members.end(), random);
   for (const std::string& member : members) made.body += (made.body.empty() ? "{" : ",") + space + member;
   made.body += "}";
+  sign(made, random);
   return made;
 }
 
@@ -425,27 +435,49 @@ TEST_CASE("whatever requests come, in whatever words, nobody gets the answer to 
   std::map<std::string, std::set<std::string>> answers;
   int hits = 0;
   for (int i = 0; i < 1500; ++i) {
-    // Now and then one of the last ones, changed in nothing or written otherwise: its key comes again.
+    // Now and then one of the last ones, changed in nothing, or sent by somebody else.
     Invented next = invent(random);
-    if (!asked.empty() && random() % 4 == 0) next = asked[random() % asked.size()];
+    if (!asked.empty() && random() % 3 == 0) next = asked[random() % asked.size()];
+    if (random() % 3 == 0) sign(next, random);
+    const std::string key = next.caller + "|" + next.asks;
     asked.push_back(next);
     scene.a.text = "answer-" + std::to_string(i) + "-";
-    const Message got = scene.proxy.answer("/v1/messages", next.body, next.headers);
-    CAPTURE(next.key, next.body);
+    const Message got = scene.proxy.answer("/v1/messages" + next.query, next.body, next.headers);
+    CAPTURE(key, next.body);
     REQUIRE(got.complete);
     const auto at = got.body.find("answer-");
     REQUIRE(at != std::string::npos);
     const std::string text = got.body.substr(at, got.body.find('-', at + 7) + 1 - at);
     if (got.field("x-ccrules-cache") == "hit") {
       ++hits;
-      REQUIRE(answers[next.key].count(text) == 1);
+      REQUIRE(answers[key].count(text) == 1);
     } else {
       REQUIRE(text == scene.a.text);
-      answers[next.key].insert(text);
+      answers[key].insert(text);
     }
   }
   CHECK(hits > 300);
   CHECK(hits + scene.a.asked == 1500);
+}
+
+TEST_CASE("a Gemini client's key counts wherever it stands, in its query too") {
+  for (const bool stream : {false, true}) {
+    CAPTURE(stream);
+    Scene scene;
+    const auto [path, body] = question("gemini", stream, "claude-x");
+    const auto how = [&scene, &body = body, to = path + (stream ? "&" : "?")](const std::string& query, const std::string& headers = {}) {
+      return scene.proxy.answer(to + query, body, headers).field("x-ccrules-cache");
+    };
+    CHECK(how("key=AAAAAAAA") == "miss");
+    CHECK(how("key=BBBBBBBB") == "miss");
+    CHECK(how("") == "miss");
+    CHECK(how("", "x-goog-api-key: AAAAAAAA\r\n") == "miss");
+    CHECK(how("prettyPrint=false&key=AAAAAAAA") == "hit");
+    CHECK(how("key=BBBBBBBB") == "hit");
+    CHECK(how("", "x-goog-api-key: AAAAAAAA\r\n") == "hit");
+    CHECK(how("") == "hit");
+    CHECK(scene.a.asked == 4);
+  }
 }
 
 TEST_CASE("long questions that differ by one letter in the middle are asked once each, and each has its own answer") {
