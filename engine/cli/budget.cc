@@ -8,6 +8,7 @@
 #include "cli/load.h"
 #include "cli/paint.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "ledger/queries.h"
 #include "ledger/spend_lookup.h"
 #include "proxy/budget.h"
@@ -72,6 +73,8 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   // An empty key would pass whatever was spent: nothing is counted under it.
   if (scope != "all" && (colon == std::string::npos || colon + 1 == scope.size() || !known))
     return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
+  if (text::is_glob(scope))  // so would one that is nobody's
+    return usage_error(io, "--scope '" + scope + "' is a pattern, and keys are compared as they are written; name one of them, or \"all\"");
   const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
   ledger::Cap whose;
   whose.by = by;

@@ -70,7 +70,7 @@ void Loader::read_budgets(const Node& node) {
   for (std::size_t i = 0; i < node.items.size(); ++i) read_budget(node.items[i], "budgets[" + std::to_string(i) + "]");
 }
 
-/// "all", "project", "project:/srv/web".
+/// "all", "project", "project:*" (the same), "project:/srv/web".
 void Loader::read_scope(const std::string& text, const Place& at, const std::string& path, const char* what, std::string& by,
                         std::string& key) {
   constexpr std::array<std::string_view, 9> kGroupings = {"session", "user", "project",  "client", "agent",
@@ -80,7 +80,16 @@ void Loader::read_scope(const std::string& text, const Place& at, const std::str
   key = colon == std::string::npos ? std::string() : text.substr(colon + 1);
   const bool whose = colon == std::string::npos || (!key.empty() && (by != "tag" || key.front() != '='));
   const bool known = std::find(kGroupings.begin(), kGroupings.end(), by) != kGroupings.end();
-  if (text == "all" || (known && whose)) return;
+  if (text == "all") return;
+  if (known && key == "*") return key.clear();
+  if (known && whose && text::is_glob(key)) {
+    // Taken as it is written it would be nobody's, and let everything pass.
+    const bool values = by == "tag" && key.ends_with("=*") && !text::is_glob(std::string_view(key).substr(0, key.size() - 2));
+    const std::string each = values ? text.substr(0, text.size() - 2) : by;
+    return error(at, path + ".scope '" + text + "' is a pattern, and keys are compared as they are written; write \"" + each +
+                         "\" (each has the " + what + " of its own), or an entry for each key that is meant");
+  }
+  if (known && whose) return;
   error(at, path + ".scope must be \"all\", one of session, user, project, client, agent, model, key, subagent, tag (each has the " +
                 what + " of its own), or one of them such as \"project:/srv/web\"");
 }

@@ -59,6 +59,20 @@ http::Handler moody(SimWorld& world, std::mt19937& dice, int& asked) {
 
 }  // namespace
 
+TEST_CASE("a budget of project:* is each project's own") {
+  SimWorld world;
+  for (int i = 0; i < 20; ++i) world.script("a", 80, http_reply(200, "application/json", whole(20)));
+  ProxyWorld proxy(world, config_with(R"([{"scope":"project:*","usd":0.02}])"));
+  const auto status = [&](const std::string& project) {
+    return proxy.answer("/v1/messages", asking(false), "x-ccrules-project: " + project + "\r\n").first_line.substr(9, 3);
+  };
+  int served = 0;
+  while (served < 20 && status("web") == "200") ++served;
+  CHECK((served > 2 && served < 10));
+  CHECK(status("web") == "429");
+  CHECK(status("api") == "200");
+}
+
 TEST_CASE("however many requests come at once, and however they end, a hard budget is never overspent") {
   constexpr std::int64_t kCap = 50'000'000;  // $0.05: some 25 requests
   for (const unsigned seed : {1u, 2u, 3u}) {

@@ -126,5 +126,11 @@ TEST_CASE("a budget gate that cannot be judged is no pass") {
     CHECK(refused.code == 2);
     CHECK(refused.err == "error: --scope must be \"all\" or one such as \"project:/srv/web\" (got '" + std::string(scope) + "')\n");
   }
+  for (const char* scope : {"project:*", "tag:run=*", "model:claude-?"}) {  // nothing is spent by one that is called so
+    const CliResult refused = spent.run({"budget", "gate", "--max-usd", "0", "--scope", scope});
+    CHECK(refused.code == 2);
+    CHECK(refused.err == "error: --scope '" + std::string(scope) +
+                             "' is a pattern, and keys are compared as they are written; name one of them, or \"all\"\n");
+  }
   CHECK(spent.run({"budget", "gates"}).code == 2);
 }

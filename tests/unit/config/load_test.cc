@@ -588,6 +588,30 @@ TEST_CASE("budgets say whose, how much and how long, and every mistake in them i
   CHECK(mentions(said(R"({"budgets":[{"usdd":1}]})"), "did you mean 'usd'?"));
 }
 
+TEST_CASE("a scope such as project:* means each project, and another pattern in a scope is refused where it stands") {
+  const config::Loaded loaded =
+      load(R"({"budgets":[{"scope":"project:*","usd":25},{"scope":"tag:*","usd":1}],"rate_limits":[{"scope":"session:*","requests":6}]})");
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->budgets[0].by == "project");
+  CHECK(loaded.snapshot->budgets[0].key.empty());
+  CHECK(loaded.snapshot->budgets[1].by == "tag");
+  CHECK(loaded.snapshot->budgets[1].key.empty());
+  CHECK(loaded.snapshot->rate_limits[0].by == "session");
+  CHECK(loaded.snapshot->rate_limits[0].key.empty());
+  const auto refused = [](const std::string& scope) { return said(R"({"budgets":[{"usd":1,"scope":")" + scope + R"("}]})"); };
+  const std::string said_of_opus = refused("model:claude-opus-*");
+  INFO(said_of_opus);
+  CHECK(mentions(said_of_opus,
+                 "ccrules.json:1:30: error: budgets[0].scope 'model:claude-opus-*' is a pattern, and keys are compared as they are "
+                 "written; write \"model\" (each has the budget of its own), or an entry for each key that is meant"));
+  CHECK(mentions(refused("user:team-?"), "write \"user\""));
+  CHECK(mentions(refused("tag:team=*"), "write \"tag:team\" (each"));
+  CHECK(mentions(refused("tag:te*"), "write \"tag\" (each"));
+  CHECK(mentions(refused("all:*"), "budgets[0].scope must be"));
+  CHECK(mentions(said(R"({"rate_limits":[{"scope":"user:*x","requests":1}]})"), "rate_limits[0].scope 'user:*x' is a pattern"));
+}
+
 TEST_CASE("paths in the file are relative to it, those of flags to where the user stands") {
   const test::MemoryFiles files(
       {{"/c/f.json",
