@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "ledger/queries.h"
 #include "ledger/spend_lookup.h"
+#include "ledger/unknown_costs.h"
 #include "proxy/budget.h"
 #include "proxy/budget_lines.h"
 
@@ -21,6 +22,7 @@ using ledger::Span;
 using proxy::BudgetLine;
 
 constexpr double kNanoPerUsd = 1e9;
+constexpr std::array<std::string_view, 4> kGateFlags = {"max-usd", "scope", "per", "allow-unknown"};
 
 std::string iso_minute(std::int64_t wall_us) {
   const std::time_t seconds = wall_us / 1'000'000;
@@ -55,67 +57,139 @@ void print_table(Io& io, const std::vector<BudgetLine>& lines) {
   table.print(io.out);
 }
 
-/// For CI: fails when more was spent than --max-usd.
-/// @param path of the ledger, for keys that are not among the most recent thousands
-Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const std::string& path, const ledger::Calendar& calendar) {
-  if (!arguments.has("max-usd")) return usage_error(io, "ccrules budget gate needs --max-usd: how many US dollars may have been spent");
+/// What `budget gate` is asked.
+struct Question {
+  std::string scope;  ///< as it was given
+  ledger::Cap most;
+};
+
+/// From the flags; nullopt when they say nothing that can be judged, which is told.
+std::optional<Question> question_of(const Arguments& arguments, Io& io) {
+  if (!arguments.has("max-usd")) {
+    usage_error(io, "ccrules budget gate needs --max-usd: how many US dollars may have been spent");
+    return std::nullopt;
+  }
   const std::string text = arguments.value("max-usd");
   char* end = nullptr;
   const double most_usd = std::strtod(text.c_str(), &end);
   constexpr double kMostUsd = 1e9;
-  if (text.empty() || *end != '\0' || !(most_usd >= 0) || most_usd > kMostUsd)
-    return usage_error(io, "--max-usd must be a number of US dollars, not negative (got '" + text + "')");
-  const auto most_nanousd = static_cast<std::int64_t>(most_usd * kNanoPerUsd + 0.5);
-  const std::string scope = arguments.has("scope") ? arguments.value("scope") : "all";
-  const std::size_t colon = scope.find(':');
-  const std::string by = scope == "all" ? std::string() : scope.substr(0, colon);
-  const bool known = std::find(ledger::kScopes.begin(), ledger::kScopes.end(), by) != ledger::kScopes.end();
+  if (text.empty() || *end != '\0' || !(most_usd >= 0) || most_usd > kMostUsd) {
+    usage_error(io, "--max-usd must be a number of US dollars, not negative (got '" + text + "')");
+    return std::nullopt;
+  }
+  Question question;
+  question.most.nanousd = static_cast<std::int64_t>(most_usd * kNanoPerUsd + 0.5);
+  question.most.span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
+  question.scope = arguments.has("scope") ? arguments.value("scope") : "all";
+  if (question.scope == "all") return question;
+  const std::size_t colon = question.scope.find(':');
+  question.most.by = question.scope.substr(0, colon);
+  const bool known = std::find(ledger::kScopes.begin(), ledger::kScopes.end(), question.most.by) != ledger::kScopes.end();
   // An empty key would pass whatever was spent: nothing is counted under it.
-  if (scope != "all" && (colon == std::string::npos || colon + 1 == scope.size() || !known))
-    return usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + scope + "')");
-  if (text::is_glob(scope))  // so would one that is nobody's
-    return usage_error(io, "--scope '" + scope + "' is a pattern, and keys are compared as they are written; name one of them, or \"all\"");
-  const Span span = proxy::span_named(arguments.has("per") ? arguments.value("per") : "day");
-  ledger::Cap whose;
-  whose.by = by;
-  if (!by.empty()) whose.key = scope.substr(colon + 1);
+  if (colon == std::string::npos || colon + 1 == question.scope.size() || !known) {
+    usage_error(io, "--scope must be \"all\" or one such as \"project:/srv/web\" (got '" + question.scope + "')");
+    return std::nullopt;
+  }
+  if (text::is_glob(question.scope)) {  // so would one that is nobody's
+    usage_error(io, "--scope '" + question.scope + "' is a pattern, and keys are compared as they are written; name one of them, or \"all\"");
+    return std::nullopt;
+  }
+  question.most.key = question.scope.substr(colon + 1);
+  return question;
+}
+
+/// "mystery,m-1: 2 requests, mystery,m-2: 1 request": not more of them than a line holds.
+std::string models_text(const ledger::UnknownCosts& unknown) {
+  constexpr std::size_t kNamed = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(unknown.models.size(), kNamed); ++i) {
+    const auto& [model, requests] = unknown.models[i];
+    text.append(text.empty() ? "" : ", ").append(plain_text(model)).append(": ").append(counted(static_cast<std::size_t>(requests), "request"));
+  }
+  if (unknown.models.size() > kNamed) text.append(", and ").append(std::to_string(unknown.models.size() - kNamed)).append(" more");
+  return text;
+}
+
+struct Judgement {
+  std::int64_t spent_nanousd = 0;
+  ledger::UnknownCosts unknown;
+  bool over = false, passed = false;
+};
+
+void print_judgement(const Arguments& arguments, Io& io, const Question& question, const Judgement& judged) {
+  const std::string_view per = proxy::span_name(question.most.span);
+  if (arguments.json()) {
+    std::string out;
+    json::Writer writer(out);
+    writer.begin_object().member("schema", "ccrules.budget_gate/1").member("scope", std::string_view(question.scope));
+    writer.member("per", per).member("spent_nanousd", judged.spent_nanousd).member("max_nanousd", question.most.nanousd);
+    writer.member("unknown_cost_requests", judged.unknown.requests).key("unknown_cost_models").begin_array();
+    for (const auto& [model, requests] : judged.unknown.models)
+      writer.begin_object().member("model", std::string_view(model)).member("requests", requests).end_object();
+    writer.end_array().member("passed", judged.passed).end_object();
+    io.out << out << "\n";
+    return;
+  }
+  io.out << question.scope << ": " << (judged.unknown.requests > 0 ? "at least " : "") << usd(judged.spent_nanousd) << " spent, ";
+  if (judged.over || judged.passed) {
+    io.out << (judged.over ? "more than " : "within ") << usd(question.most.nanousd) << " per " << per << "\n";
+  } else {
+    io.out << "and nobody knows whether that is within " << usd(question.most.nanousd) << " per " << per << "\n";
+  }
+  if (judged.unknown.requests == 0) return;
+  io.err << counted(static_cast<std::size_t>(judged.unknown.requests), "request") << " of unknown cost: " << models_text(judged.unknown)
+         << "; set `prices` for such models in ccrules.json";
+  io.err << (judged.over || judged.passed ? "\n" : ", or let them pass with --allow-unknown\n");
+}
+
+/// For CI: fails when more was spent than --max-usd, and when that cannot be known.
+/// @param path of the ledger, for keys that are not among the most recent thousands, and for requests of unknown cost
+Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const std::string& path, const ledger::Calendar& calendar) {
+  const auto question = question_of(arguments, io);
+  if (!question) return Exit::kUsage;
+  const ledger::Cap& most = question->most;
   ledger::Sum sum;
-  if (const auto found = spending.sums.find({whose.by, whose.key}); found != spending.sums.end()) {
+  if (const auto found = spending.sums.find({most.by, most.key}); found != spending.sums.end()) {
     sum = found->second;
-  } else if (io.files.exists(path)) {
-    const auto stored = ledger::spent_before(path, whose);
+  } else {
+    const auto stored = ledger::spent_before(path, most);
     if (!stored.ok()) return usage_error(io, stored.error().message);
     sum = *stored;
   }
   // An empty sum would pass, too: of a tag without its value there is one only where a rule lets a budget of that name pay.
-  if (!ledger::is_one_sum(whose.by, whose.key) && sum == ledger::Sum{})
-    return usage_error(io, "--scope " + scope + " names a tag and none of its values; say which, such as \"" + scope + "=42\"");
-  const std::int64_t spent = sum.in(span, io.clock.wall_us(), calendar);
-  const bool over = spent > most_nanousd;
-  if (arguments.json()) {
-    std::string out;
-    json::Writer writer(out);
-    writer.begin_object().member("schema", "ccrules.budget_gate/1").member("scope", std::string_view(scope));
-    writer.member("per", proxy::span_name(span));
-    writer.member("spent_nanousd", spent).member("max_nanousd", most_nanousd).member("passed", !over).end_object();
-    io.out << out << "\n";
-  } else {
-    io.out << scope << ": " << usd(spent) << " spent, " << (over ? "more than " : "within ") << usd(most_nanousd) << " per "
-           << proxy::span_name(span) << "\n";
+  if (!ledger::is_one_sum(most.by, most.key) && sum == ledger::Sum{}) {
+    return usage_error(io, "--scope " + question->scope + " names a tag and none of its values; say which, such as \"" + question->scope +
+                               "=42\"");
   }
-  return over ? Exit::kThreshold : Exit::kOk;
+  const std::int64_t now_us = io.clock.wall_us();
+  auto unknown = ledger::unknown_costs(path, most.by, most.key, calendar.begin_us(most.span, now_us));
+  if (!unknown.ok()) return usage_error(io, unknown.error().message);
+  Judgement judged;
+  judged.spent_nanousd = sum.in(most.span, now_us, calendar);
+  judged.unknown = *std::move(unknown);
+  judged.over = judged.spent_nanousd > most.nanousd;
+  judged.passed = !judged.over && (judged.unknown.requests == 0 || arguments.has("allow-unknown"));
+  print_judgement(arguments, io, *question, judged);
+  if (judged.over) return Exit::kThreshold;
+  return judged.passed ? Exit::kOk : Exit::kFailed;
 }
 
 Exit run_budget(const Arguments& arguments, Io& io) {
   const bool is_gate = !arguments.words().empty();
   if (is_gate && arguments.words().front() != "gate")
     return usage_error(io, "ccrules budget takes 'gate' or nothing (got '" + arguments.words().front() + "')");
+  for (const std::string_view flag : kGateFlags) {
+    if (!is_gate && arguments.has(flag)) return usage_error(io, "--" + std::string(flag) + " belongs to 'ccrules budget gate'");
+  }
   const auto config = load_config(config_options(arguments, io), io);
   if (!config) return Exit::kUsage;
   const std::string path = arguments.has("ledger") ? arguments.value("ledger") : config->ledger.path;
   ledger::Spending spending;
   spending.zone = config->time_zone;
-  if (io.files.exists(path)) {
+  const bool is_there = io.files.exists(path);
+  // Without one nothing was spent yet; but a gate must not pass because it looks at the wrong place.
+  if (!is_there && (is_gate || arguments.has("ledger"))) return usage_error(io, "there is no ledger at " + path + " yet");
+  if (is_there) {
     auto read = ledger::spending(path);
     if (!read.ok()) return usage_error(io, read.error().message);
     spending = *std::move(read);
@@ -149,10 +223,12 @@ Command budget_command() {
   command.arguments = "[gate]";
   command.about =
       "Shows every budget of the configuration with what was spent of it in the running period, from the ledger; works while the\n"
-      "proxy runs. `budget gate` ends with exit code 3 when more than --max-usd was spent.";
+      "proxy runs. `budget gate` ends with exit code 3 when more than --max-usd was spent, with 1 when\n"
+      "nobody knows: requests of unknown cost are in the period, as far as the ledger keeps its rows.";
   command.flags = {{"max-usd", "USD", "gate: the most that may have been spent", {}},
                    {"scope", "SCOPE", "gate: all (default), or one such as project:/srv/web, tag:run=42", {}},
                    {"per", "PERIOD", "gate: the calendar period (of time_zone), day by default", {"hour", "day", "week", "month", "total"}},
+                   {"allow-unknown", "", "gate: pass although what some requests cost is not known", {}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules budget", "what is left"},
                       {"ccrules budget gate --max-usd 2 --scope tag:run=42 --per total", "fails a build that spent more"}};

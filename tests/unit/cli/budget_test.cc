@@ -79,7 +79,89 @@ TEST_CASE("budget gate ends with 3 when more was spent than it lets pass") {
   CHECK(spent.run({"budget", "gate", "--max-usd", "7", "--scope", "tag:run=42", "--per", "total"}).code == 0);
   CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:none"}).code == 0);
   CHECK_THAT(spent.run({"budget", "gate", "--max-usd", "1", "--json"}).out,
-             Contains(R"({"schema":"ccrules.budget_gate/1","scope":"all","per":"day","spent_nanousd":3000000000,"max_nanousd":1000000000,"passed":false})"));
+             Contains(R"({"schema":"ccrules.budget_gate/1","scope":"all","per":"day","spent_nanousd":3000000000,"max_nanousd":1000000000,"unknown_cost_requests":0,)"
+                      R"("unknown_cost_models":[],"passed":false})"));
+}
+
+TEST_CASE("a budget gate does not pass over requests whose cost nobody knows") {
+  const Spent spent;
+  {
+    ledger::Settings settings;
+    settings.path = spent.path;
+    settings.keep_days = 0;
+    auto opened = ledger::Ledger::open(settings);
+    REQUIRE(opened.ok());
+    const auto add = [&](const char* id, const char* model, std::int64_t days_ago, const char* payer = "") {
+      ledger::Record row;
+      row.id = id;
+      row.project = "unk";
+      row.provider = "mystery";
+      row.model = model;
+      row.payer = payer;
+      row.at_us = kNowUs - days_ago * 86'400'000'000;
+      row.usage.output_tokens = 5;
+      if (model != std::string("free")) row.tags_json = R"({"run":"43"})";
+      if (model == std::string("free")) row.cost_nanousd = 0;
+      (*opened)->record(row);
+    };
+    add("req_u1", "m-1", 0);
+    add("req_u2", "m-2", 0);
+    add("req_u3", "m-2", 0);
+    add("req_u4", "m-3", 2);
+    add("req_u5", "free", 0);
+    add("req_u6", "m-4", 0, "project:other");
+    ledger::Record failed;  // nothing was billed
+    failed.id = "req_u7";
+    failed.project = "failed";
+    failed.at_us = kNowUs;
+    (*opened)->record(failed);
+  }
+  const CliResult today = spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:unk"});
+  CHECK(today.code == 1);
+  CHECK(today.out == "project:unk: at least $0.0000 spent, and nobody knows whether that is within $0.0000 per day\n");
+  CHECK(today.err == "3 requests of unknown cost: mystery,m-2: 2 requests, mystery,m-1: 1 request; set `prices` for such models in "
+                     "ccrules.json, or let them pass with --allow-unknown\n");
+  const CliResult ever = spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:unk", "--per", "total", "--json"});
+  CHECK(ever.code == 1);
+  CHECK_THAT(ever.out, Contains(R"("unknown_cost_requests":4,"unknown_cost_models":[{"model":"mystery,m-2","requests":2},)") &&
+                           Contains(R"("passed":false})"));
+  const CliResult allowed = spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:unk", "--allow-unknown"});
+  CHECK(allowed.code == 0);
+  CHECK(allowed.out == "project:unk: at least $0.0000 spent, within $0.0000 per day\n");
+  CHECK_THAT(allowed.err, Contains("3 requests of unknown cost"));
+  CHECK(spent.run({"budget", "gate", "--max-usd", "2", "--allow-unknown"}).code == 3);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "2"}).code == 3);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "3"}).code == 1);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:failed"}).code == 0);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "project:other"}).code == 1);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "tag:run=43"}).code == 1);
+  CHECK(spent.run({"budget", "gate", "--max-usd", "3", "--scope", "tag:run=42"}).code == 0);
+}
+
+TEST_CASE("a budget gate that looks where no ledger is does not pass") {
+  const Spent spent;
+  const std::string config = spent.scratch.path("ccrules.json");
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"budget", "gate", "--max-usd", "1"}, {"budget"}}) {
+    std::vector<std::string> line = words;
+    line.insert(line.end(), {"--config", config, "--ledger", "/nowhere/ledger.db"});
+    const CliResult absent = run_cli(line, kNowUs);
+    CHECK(absent.code == 2);
+    CHECK(absent.err == "error: there is no ledger at /nowhere/ledger.db yet\n");
+  }
+  spent.scratch.write("elsewhere.json", R"({"ledger":{"path":"/nowhere/ledger.db"}})");
+  CHECK(run_cli({"budget", "--config", spent.scratch.path("elsewhere.json")}, kNowUs).code == 0);
+  CHECK(run_cli({"budget", "gate", "--max-usd", "1", "--config", spent.scratch.path("elsewhere.json")}, kNowUs).code == 2);
+}
+
+TEST_CASE("flags of the budget gate are refused where its word was forgotten") {
+  const Spent spent;
+  for (const std::vector<std::string>& flag : {std::vector<std::string>{"--max-usd", "1"}, {"--scope", "all"}, {"--per", "day"}, {"--allow-unknown"}}) {
+    std::vector<std::string> line = {"budget"};
+    line.insert(line.end(), flag.begin(), flag.end());
+    const CliResult refused = spent.run(line);
+    CHECK(refused.code == 2);
+    CHECK(refused.err == "error: " + flag[0] + " belongs to 'ccrules budget gate'\n");
+  }
 }
 
 TEST_CASE("a budget gate knows what was spent by one of more projects than are kept in memory") {
