@@ -6,6 +6,20 @@
 namespace ccrules::cli {
 namespace {
 
+/// Every request as a line, portion by portion: a large ledger is never in memory.
+Exit print_csv(Io& io, const std::string& path, const ledger::Export& what) {
+  ledger::CsvExport portions(what, io.clock.wall_us());
+  for (;;) {
+    const Result<std::string> lines = portions.next(path);
+    if (!lines.ok()) return usage_error(io, lines.error().message);
+    if (lines->empty()) return Exit::kOk;
+    if (!(io.out << *lines)) {
+      io.err << "error: the output cannot be written; what is there of it is not all\n";
+      return Exit::kFailed;
+    }
+  }
+}
+
 Exit run_export(const Arguments& arguments, Io& io) {
   ledger::Export what;
   if (arguments.has("days")) {
@@ -24,11 +38,10 @@ Exit run_export(const Arguments& arguments, Io& io) {
     path = config->ledger.path;
   }
   if (!io.files.exists(path)) return usage_error(io, "there is no ledger at " + path + " yet");
-  const bool csv = arguments.value("format") == "csv" && !arguments.json();
-  const std::int64_t now_us = io.clock.wall_us();
-  const Result<std::string> text = csv ? ledger::export_csv(path, what, now_us) : ledger::export_json(path, what, now_us);
+  if (arguments.value("format") == "csv" && !arguments.json()) return print_csv(io, path, what);
+  const Result<std::string> text = ledger::export_json(path, what, io.clock.wall_us());
   if (!text.ok()) return usage_error(io, text.error().message);
-  io.out << *text << (csv ? "" : "\n");
+  io.out << *text << "\n";
   return Exit::kOk;
 }
 

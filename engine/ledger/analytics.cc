@@ -23,7 +23,6 @@ constexpr std::int64_t kRecent = 20;
 constexpr std::int64_t kRecentOverrides = 10;
 constexpr std::int64_t kListed = 1000;    ///< Projects or models of one list.
 constexpr std::int64_t kChartDays = 30;
-constexpr std::int64_t kExportRows = 1'000'000;  ///< Lines of one CSV file.
 
 constexpr char kTokens[] =
     "(coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_read_tokens, 0) +"
@@ -417,19 +416,8 @@ Result<std::string> CsvExport::next(const Source& from) {
                         });
           }));
   begun_ = true;
-  rows_ += rows;
-  over_ = rows < kPortionRows || rows_ >= kExportRows;
+  over_ = rows < kPortionRows;
   return lines;
-}
-
-Result<std::string> export_csv(const Source& from, const Export& what, std::int64_t now_us) {
-  CsvExport portions(what, now_us);
-  std::string out;
-  for (;;) {
-    CCR_TRY(portion, portions.next(from));
-    if (portion.empty()) return out;
-    out.append(portion);
-  }
 }
 
 Result<std::string> requests_json(const Source& from, const RequestQuery& query) {

@@ -43,10 +43,8 @@ struct Export {
 /// hourlyTrend[{hour,calls,tokens,cost}]}
 Result<std::string> export_json(const Source& from, const Export& what, std::int64_t now_us);
 /// One line a request, oldest first, after a line of names (RFC 4180). Cells that a spreadsheet would take for a formula begin
-/// with an apostrophe. Of at most a million requests.
-Result<std::string> export_csv(const Source& from, const Export& what, std::int64_t now_us);
-
-/// The same in portions, so that no more of it than one is ever in memory. What is recorded meanwhile is not in it.
+/// with an apostrophe. Every request, in portions, so that no more of it than one is ever in memory. What is recorded meanwhile is
+/// not in it.
 class CsvExport {
  public:
   /// Reads nothing yet.
@@ -58,7 +56,6 @@ class CsvExport {
   Export what_;
   std::int64_t after_us_, after_seq_ = 0;  ///< the last request that was given
   std::int64_t until_seq_ = 0;             ///< the newest one when it began
-  std::int64_t rows_ = 0;
   bool begun_ = false, over_ = false;
 };
 

@@ -111,7 +111,9 @@ TEST_CASE("an export has the sums of its period, and a table that no spreadsheet
   what.one_project = true;
   what.project = "api";
   what.days = 30;
-  const std::string csv = text_of(export_csv(week.path, what, kNowUs));
+  CsvExport portions(what, kNowUs);
+  const std::string csv = text_of(portions.next(week.path));
+  CHECK(text_of(portions.next(week.path)).empty());
   CHECK(csv.substr(csv.find("\r\n") + 2) ==
         "2026-11-19T10:30:00Z,req_4,api,,,'=cmd|' /C calc'!A0,,claude-opus,local,m-1,200,,100,10,40,,,miss,2000,,"
         "\"he said \"\"no\"\", twice\"\r\n");
@@ -162,6 +164,32 @@ TEST_CASE("a reading that takes too long, or that nobody waits for any more, end
   }
   CHECK(lines == 20000 + 4 + 1);
   CHECK(count > 10);
+}
+
+TEST_CASE("a CSV export of more than a million requests has all of them") {
+  const Week week;
+  constexpr std::size_t kRows = 1'002'500;
+  {
+    auto connection = Connection::open(week.path, Connection::Mode::kReadWrite, 0);
+    REQUIRE(connection.ok());
+    REQUIRE(connection
+                ->run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1002500) INSERT INTO requests (id, at_us,"
+                      " attempts, status, stream, usage_estimated, cache, duration_us) SELECT 'n' || i, i, 1, 200, 0, 0, 'miss', 1 FROM n")
+                .ok());
+  }
+  Export all;
+  all.days = 36500;
+  CsvExport portions(all, kNowUs);
+  std::size_t lines = 0;
+  std::string last;
+  for (;;) {
+    std::string portion = text_of(portions.next(week.path));
+    if (portion.empty()) break;
+    lines += static_cast<std::size_t>(std::count(portion.begin(), portion.end(), '\n'));
+    last = std::move(portion);
+  }
+  CHECK(lines == kRows + 4 + 1);
+  CHECK_THAT(last, Contains(",req_4,"));
 }
 
 TEST_CASE("requests are listed newest first, page by page, and news are those that came since") {
