@@ -21,7 +21,7 @@ constexpr std::int64_t kSecondUs = 1'000'000;
 constexpr std::int64_t kDayUs = 86'400 * kSecondUs;
 constexpr std::int64_t kRecent = 20;
 constexpr std::int64_t kRecentOverrides = 10;
-constexpr std::int64_t kListed = 1000;    ///< Projects or models of one list.
+constexpr std::int64_t kListed = 1000;    ///< Projects or models of one list, before those that are one entry together.
 constexpr std::int64_t kChartDays = 30;
 
 constexpr char kTokens[] =
@@ -130,17 +130,65 @@ double mean_ms(const Sums& sums) {
   return sums.calls == 0 ? 0 : static_cast<double>(sums.duration_us) / 1000 / static_cast<double>(sums.calls);
 }
 
+/// Requests of one project or of one model.
+struct Group {
+  std::string name;
+  std::int64_t calls = 0, input = 0, output = 0, nanousd = 0, last_us = 0;
+  [[nodiscard]] std::int64_t tokens() const { return input + output; }
+  void add(const Group& other) {
+    calls += other.calls;
+    input += other.input;
+    output += other.output;
+    nanousd += other.nanousd;
+    last_us = std::max(last_us, other.last_us);
+  }
+};
+
+/// The dearest first. Behind the first kListed all others are one, so that lists add up to their totals.
+class Groups {
+ public:
+  void take(Group group) {
+    const bool is_rest = listed_.size() == static_cast<std::size_t>(kListed) || group.name == kRest;
+    if (is_rest) {
+      rest_.add(group);
+    } else {
+      listed_.push_back(std::move(group));
+    }
+  }
+  std::vector<Group> all() && {
+    if (rest_.calls > 0) listed_.push_back(std::move(rest_));
+    return std::move(listed_);
+  }
+
+ private:
+  static constexpr std::string_view kRest = "(other)";
+  std::vector<Group> listed_;
+  Group rest_{.name = std::string(kRest)};
+};
+
+/// Every group of the rows that `where` says (a clause whose parameters are as in each()), the dearest first.
+Result<void> each_group(Connection& connection, const std::string& column, const std::string& where,
+                        const std::vector<std::int64_t>& numbers, const std::string* text, const std::function<void(Group)>& take) {
+  return each(connection,
+              "SELECT coalesce(" + column + ", ''), count(*), total(" + kInput +
+                  "), total(output_tokens), total(cost_nanousd), max(at_us) FROM requests" + where +
+                  " GROUP BY 1 ORDER BY 5 DESC, 2 DESC, 1",
+              numbers, text, [&take](const Statement& row) {
+                take({row.text(0), row.number(1), row.number(2), row.number(3), row.number(4), row.number(5)});
+              });
+}
+
 /// {name: {calls, tokens, cost}}
 Result<void> write_groups(Connection& connection, json::Writer& writer, const std::string& column, const std::string& where,
                           std::int64_t since_us, const std::string* project) {
+  Groups groups;
+  const auto take = [&groups](Group group) { groups.take(std::move(group)); };
+  CCR_CHECK(each_group(connection, column, " WHERE " + where, {since_us}, project, take));
   writer.begin_object();
-  CCR_CHECK(each(connection,
-                 "SELECT coalesce(" + column + ", ''), count(*), total(" + kTokens + "), total(cost_nanousd) FROM requests WHERE " +
-                     where + " GROUP BY 1 ORDER BY 4 DESC, 1 LIMIT " + std::to_string(kListed),
-                 {since_us}, project, [&](const Statement& row) {
-                   writer.key(row.text(0)).begin_object().member("calls", row.number(1)).member("tokens", row.number(2));
-                   writer.member("cost", usd(row.number(3))).end_object();
-                 }));
+  for (const Group& group : std::move(groups).all()) {
+    writer.key(group.name).begin_object().member("calls", group.calls).member("tokens", group.tokens());
+    writer.member("cost", usd(group.nanousd)).end_object();
+  }
   writer.end_object();
   return {};
 }
@@ -205,38 +253,20 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
 
 Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) {
   return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
-    struct Group {
-      std::string name;
-      std::int64_t calls = 0, input = 0, output = 0, nanousd = 0, last_us = 0;
-    };
-    const auto groups_of = [&](const std::string& column, std::vector<Group>& into) {
-      return each(connection,
-                  "SELECT coalesce(" + column + ", ''), count(*), total(" + kInput +
-                      "), total(output_tokens), total(cost_nanousd), max(at_us) FROM requests GROUP BY 1 ORDER BY 5 DESC, 2 DESC, 1",
-                  {}, nullptr, [&into](const Statement& row) {
-                    into.push_back({row.text(0), row.number(1), row.number(2), row.number(3), row.number(4), row.number(5)});
-                  });
-    };
-    std::vector<Group> projects, models;
-    CCR_CHECK(groups_of("project", projects));
-    CCR_CHECK(groups_of("model", models));
+    Groups listed_projects, listed_models;
     Group total;
     std::int64_t active = 0;
-    for (const Group& group : projects) {
-      total.calls += group.calls;
-      total.input += group.input;
-      total.output += group.output;
-      total.nanousd += group.nanousd;
+    CCR_CHECK(each_group(connection, "project", "", {}, nullptr, [&](Group group) {
+      total.add(group);
       active += group.name.empty() || group.last_us < now_us - kDayUs ? 0 : 1;
-    }
-    const auto cut = [](std::vector<Group>& groups) {
-      if (groups.size() > static_cast<std::size_t>(kListed)) groups.resize(static_cast<std::size_t>(kListed));
-    };
-    cut(projects);
-    cut(models);
+      listed_projects.take(std::move(group));
+    }));
+    CCR_CHECK(each_group(connection, "model", "", {}, nullptr, [&](Group group) { listed_models.take(std::move(group)); }));
+    const std::vector<Group> projects = std::move(listed_projects).all();
+    const std::vector<Group> models = std::move(listed_models).all();
     json::Writer writer(out);
     writer.begin_object().member("totalCost", usd(total.nanousd)).member("activeProjects", active);
-    writer.member("totalCalls", total.calls).member("totalTokens", total.input + total.output).key("projects").begin_array();
+    writer.member("totalCalls", total.calls).member("totalTokens", total.tokens()).key("projects").begin_array();
     for (const Group& group : projects) {
       writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
       writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd));

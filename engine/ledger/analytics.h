@@ -10,7 +10,8 @@
 
 /// What dashboards and exports ask of the ledger, as JSON whose names are an interface, and as CSV. Every function opens a
 /// connection of its own and may read the whole ledger: seconds with millions of rows, so not on a loop's thread. Costs are US
-/// dollars; requests whose price is not known add nothing to them. Projects and models that nobody named are "".
+/// dollars; requests whose price is not known add nothing to them. Projects and models that nobody named are "". Of more than 1000
+/// projects or models the cheapest are one, "(other)".
 namespace ccrules::ledger {
 
 /// What is read, and for how long at most. A reading that takes longer ends with kUnsupported (503): the caller should ask for

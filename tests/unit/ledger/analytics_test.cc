@@ -68,6 +68,40 @@ std::string text_of(const Result<std::string>& result) {
   return *result;
 }
 
+struct ListSum {
+  std::size_t entries = 0;
+  double value = 0;
+};
+
+/// Adds up a member of all objects in the list or object called `list`, wherever it stands in the JSON.
+void add_up(json::Value& value, bool inside, std::string_view list, std::string_view member, ListSum& sum) {
+  if (value.is(json::Type::kArray)) {
+    auto items = value.array();
+    while (items.ok() && items->next()) add_up(items->value(), inside, list, member, sum);
+  } else if (value.is(json::Type::kObject)) {
+    auto object = value.object();
+    while (object.ok() && object->next()) {
+      if (inside && object->key() == member) {
+        ++sum.entries;
+        sum.value += *object->value().number();
+      } else {
+        const bool begins = object->key() == list;
+        add_up(object->value(), inside || begins, list, member, sum);
+      }
+    }
+  }
+}
+
+ListSum sum_of(const std::string& text, std::string_view list, std::string_view member) {
+  auto document = json::Document::open(text);
+  REQUIRE(document.ok());
+  auto root = document->root();
+  REQUIRE(root.ok());
+  ListSum sum;
+  add_up(*root, false, list, member, sum);
+  return sum;
+}
+
 }  // namespace
 
 TEST_CASE("a project's statistics are sums of its rows, with the last day against the one before") {
@@ -91,6 +125,42 @@ TEST_CASE("the machine's statistics list projects and models with true sums") {
                        Contains(R"("models":[{"name":"m-1","calls":4,"inputTokens":560,"outputTokens":40,"cost":4)") &&
                        Contains(R"("chartData":{"costOverTime":[{"date":"2026-11-18","cost":1)") &&
                        Contains(R"("modelDistribution":[{"name":"m-1","calls":4}])"));
+}
+
+TEST_CASE("lists of more projects than are told one by one end with the rest, and add up to the totals") {
+  const Week week;
+  {
+    auto connection = Connection::open(week.path, Connection::Mode::kReadWrite, 0);
+    REQUIRE(connection.ok());
+    // p1 is the cheapest; a project may well be called as the rest is.
+    REQUIRE(connection
+                ->run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) INSERT INTO requests (id, at_us,"
+                      " project, model, provider, attempts, status, stream, usage_estimated, cache, duration_us, input_tokens, cost_nanousd)"
+                      " SELECT 'n' || i, 1795087800000000 - i, iif(i = 1100, '(other)', 'p' || i), 'm' || i, 'x', 1, 200, 0, 0, 'miss', 1,"
+                      " 10, i * 1000000 FROM n")
+                .ok());
+  }
+  const std::string machine = text_of(machine_stats_json(week.path, kNowUs));
+  // 1102 projects, among them "web" and "api"; the thousand dearest come first.
+  CHECK(sum_of(machine, "projects", "calls").entries == 1001);
+  CHECK(sum_of(machine, "projects", "calls").value == 1104);
+  CHECK(sum_of(machine, "models", "calls").value == 1104);
+  CHECK(sum_of(machine, "projects", "inputTokens").value + sum_of(machine, "projects", "outputTokens").value == 11'600);
+  for (const char* list : {"projects", "models", "costByProject"})
+    CHECK(sum_of(machine, list, "cost").value == Approx(609.55));
+  CHECK(sum_of(machine, "modelDistribution", "calls").value == 1104);
+  CHECK_THAT(machine, Contains(R"({"totalCost":609.55,"activeProjects":1102,"totalCalls":1104,"totalTokens":11600,)") &&
+                          Contains(R"x({"name":"(other)","calls":102,"inputTokens":1150,"outputTokens":10,"cost":6.15,)x"));
+
+  Export what;
+  const std::string exported = text_of(export_json(week.path, what, kNowUs));
+  CHECK_THAT(exported, Contains(R"("totalCost":609.55,"totalCalls":1104,"totalTokens":11600,)"));
+  for (const char* list : {"byModel", "byProject"}) {
+    CHECK(sum_of(exported, list, "calls").entries == 1001);
+    CHECK(sum_of(exported, list, "calls").value == 1104);
+    CHECK(sum_of(exported, list, "tokens").value == 11'600);
+    CHECK(sum_of(exported, list, "cost").value == Approx(609.55));
+  }
 }
 
 TEST_CASE("overrides are counted by what was asked for and what it became") {
