@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/utc.h"
 #include "ledger/sqlite.h"
+#include "ledger/unknown_costs.h"
 
 namespace ccrules::ledger {
 namespace {
@@ -97,20 +98,18 @@ Result<std::string> read(const Source& from, const std::function<Result<void>(Co
 }
 
 struct Sums {
-  std::int64_t calls = 0, tokens = 0, cost_nanousd = 0, duration_us = 0, hits = 0, savings_nanousd = 0;
+  std::int64_t calls = 0, tokens = 0, cost_nanousd = 0, duration_us = 0, hits = 0, savings_nanousd = 0, unknown_calls = 0;
 };
-constexpr char kSums[] =
-    "count(*), total(T), total(cost_nanousd), total(duration_us), total(cache = 'hit'), total(requested_cost_nanousd - cost_nanousd)";
-
 std::string sums_sql() {
-  std::string sql = kSums;
-  return sql.replace(sql.find("(T)"), 3, "(" + std::string(kTokens) + ")");
+  return std::string("count(*), total(") + kTokens +
+         "), total(cost_nanousd), total(duration_us), total(cache = 'hit'), total(requested_cost_nanousd - cost_nanousd), total(" +
+         kCostIsUnknown + ")";
 }
 
 Sums sums_at(const Statement& row, int column = 0) {
   Sums sums;
   for (std::int64_t* sum :
-       {&sums.calls, &sums.tokens, &sums.cost_nanousd, &sums.duration_us, &sums.hits, &sums.savings_nanousd}) {
+       {&sums.calls, &sums.tokens, &sums.cost_nanousd, &sums.duration_us, &sums.hits, &sums.savings_nanousd, &sums.unknown_calls}) {
     *sum = row.number(column++);
   }
   return sums;
@@ -134,6 +133,7 @@ double mean_ms(const Sums& sums) {
 struct Group {
   std::string name;
   std::int64_t calls = 0, input = 0, output = 0, nanousd = 0, last_us = 0;
+  std::int64_t unknown_calls = 0;  ///< whose cost is not known: `nanousd` is the least that all of them cost
   [[nodiscard]] std::int64_t tokens() const { return input + output; }
   void add(const Group& other) {
     calls += other.calls;
@@ -141,6 +141,7 @@ struct Group {
     output += other.output;
     nanousd += other.nanousd;
     last_us = std::max(last_us, other.last_us);
+    unknown_calls += other.unknown_calls;
   }
 };
 
@@ -171,14 +172,14 @@ Result<void> each_group(Connection& connection, const std::string& column, const
                         const std::vector<std::int64_t>& numbers, const std::string* text, const std::function<void(Group)>& take) {
   return each(connection,
               "SELECT coalesce(" + column + ", ''), count(*), total(" + kInput +
-                  "), total(output_tokens), total(cost_nanousd), max(at_us) FROM requests" + where +
+                  "), total(output_tokens), total(cost_nanousd), max(at_us), total(" + kCostIsUnknown + ") FROM requests" + where +
                   " GROUP BY 1 ORDER BY 5 DESC, 2 DESC, 1",
               numbers, text, [&take](const Statement& row) {
-                take({row.text(0), row.number(1), row.number(2), row.number(3), row.number(4), row.number(5)});
+                take({row.text(0), row.number(1), row.number(2), row.number(3), row.number(4), row.number(5), row.number(6)});
               });
 }
 
-/// {name: {calls, tokens, cost}}
+/// {name: {calls, tokens, cost, unknownCostCalls}}
 Result<void> write_groups(Connection& connection, json::Writer& writer, const std::string& column, const std::string& where,
                           std::int64_t since_us, const std::string* project) {
   Groups groups;
@@ -187,7 +188,7 @@ Result<void> write_groups(Connection& connection, json::Writer& writer, const st
   writer.begin_object();
   for (const Group& group : std::move(groups).all()) {
     writer.key(group.name).begin_object().member("calls", group.calls).member("tokens", group.tokens());
-    writer.member("cost", usd(group.nanousd)).end_object();
+    writer.member("cost", usd(group.nanousd)).member("unknownCostCalls", group.unknown_calls).end_object();
   }
   writer.end_object();
   return {};
@@ -220,7 +221,7 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
     CCR_CHECK(sum_up(now_us - kDayUs, now_us + kDayUs, today));
     CCR_CHECK(sum_up(now_us - 2 * kDayUs, now_us - kDayUs, yesterday));
     json::Writer writer(out);
-    writer.begin_object().member("cost", usd(all.cost_nanousd));
+    writer.begin_object().member("cost", usd(all.cost_nanousd)).member("unknownCostCalls", all.unknown_calls);
     write_trend(writer, "costTrend", usd(today.cost_nanousd), usd(yesterday.cost_nanousd));
     writer.member("tokens", all.tokens);
     write_trend(writer, "tokensTrend", static_cast<double>(today.tokens), static_cast<double>(yesterday.tokens));
@@ -265,27 +266,33 @@ Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) 
     const std::vector<Group> projects = std::move(listed_projects).all();
     const std::vector<Group> models = std::move(listed_models).all();
     json::Writer writer(out);
-    writer.begin_object().member("totalCost", usd(total.nanousd)).member("activeProjects", active);
+    writer.begin_object().member("totalCost", usd(total.nanousd)).member("totalUnknownCostCalls", total.unknown_calls);
+    writer.member("activeProjects", active);
     writer.member("totalCalls", total.calls).member("totalTokens", total.tokens()).key("projects").begin_array();
     for (const Group& group : projects) {
       writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
       writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd));
-      writer.member("lastActivity", rfc3339(group.last_us)).end_object();
+      writer.member("unknownCostCalls", group.unknown_calls).member("lastActivity", rfc3339(group.last_us)).end_object();
     }
     writer.end_array().key("models").begin_array();
     for (const Group& group : models) {
       writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls);
-      writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd)).end_object();
+      writer.member("inputTokens", group.input).member("outputTokens", group.output).member("cost", usd(group.nanousd));
+      writer.member("unknownCostCalls", group.unknown_calls).end_object();
     }
     writer.end_array().key("chartData").begin_object().key("costOverTime").begin_array();
     CCR_CHECK(each(connection,
-                   "SELECT date(at_us / 1000000, 'unixepoch'), total(cost_nanousd) FROM requests WHERE at_us >= ? GROUP BY 1 ORDER BY 1",
+                   std::string("SELECT date(at_us / 1000000, 'unixepoch'), total(cost_nanousd), total(") + kCostIsUnknown +
+                       ") FROM requests WHERE at_us >= ? GROUP BY 1 ORDER BY 1",
                    {now_us - kChartDays * kDayUs}, nullptr, [&](const Statement& row) {
-                     writer.begin_object().member("date", row.text(0)).member("cost", usd(row.number(1))).end_object();
+                     writer.begin_object().member("date", row.text(0)).member("cost", usd(row.number(1)));
+                     writer.member("unknownCostCalls", row.number(2)).end_object();
                    }));
     writer.end_array().key("costByProject").begin_array();
-    for (const Group& group : projects)
-      writer.begin_object().member("name", std::string_view(group.name)).member("cost", usd(group.nanousd)).end_object();
+    for (const Group& group : projects) {
+      writer.begin_object().member("name", std::string_view(group.name)).member("cost", usd(group.nanousd));
+      writer.member("unknownCostCalls", group.unknown_calls).end_object();
+    }
     writer.end_array().key("modelDistribution").begin_array();
     for (const Group& group : models)
       writer.begin_object().member("name", std::string_view(group.name)).member("calls", group.calls).end_object();
@@ -343,22 +350,24 @@ Result<std::string> export_json(const Source& from, const Export& what, std::int
                        ", total(CASE WHEN cache = 'hit' THEN requested_cost_nanousd - cost_nanousd END) FROM requests WHERE " + where,
                    {since_us}, only, [&](const Statement& row) {
                      sums = sums_at(row);
-                     cache_savings = row.number(6);
+                     cache_savings = row.number(7);
                    }));
     json::Writer writer(out);
     writer.begin_object().member("exportDate", rfc3339(now_us)).member("period", std::to_string(what.days) + " days").key("summary");
-    writer.begin_object().member("totalCost", usd(sums.cost_nanousd)).member("totalCalls", sums.calls);
-    writer.member("totalTokens", sums.tokens).member("cacheSavings", usd(cache_savings)).end_object().key("byModel");
+    writer.begin_object().member("totalCost", usd(sums.cost_nanousd)).member("totalUnknownCostCalls", sums.unknown_calls);
+    writer.member("totalCalls", sums.calls).member("totalTokens", sums.tokens).member("cacheSavings", usd(cache_savings)).end_object();
+    writer.key("byModel");
     CCR_CHECK(write_groups(connection, writer, "model", where, since_us, only));
     writer.key("byProject");
     CCR_CHECK(write_groups(connection, writer, "project", where, since_us, only));
     writer.key("hourlyTrend").begin_array();
     CCR_CHECK(each(connection,
-                   "SELECT at_us / 3600000000, count(*), total(" + std::string(kTokens) + "), total(cost_nanousd) FROM requests WHERE " +
-                       where + " GROUP BY 1 ORDER BY 1",
+                   std::string("SELECT at_us / 3600000000, count(*), total(") + kTokens + "), total(cost_nanousd), total(" +
+                       kCostIsUnknown + ") FROM requests WHERE " + where + " GROUP BY 1 ORDER BY 1",
                    {since_us}, only, [&](const Statement& row) {
                      writer.begin_object().member("hour", rfc3339(row.number(0) * 3600 * kSecondUs)).member("calls", row.number(1));
-                     writer.member("tokens", row.number(2)).member("cost", usd(row.number(3))).end_object();
+                     writer.member("tokens", row.number(2)).member("cost", usd(row.number(3)));
+                     writer.member("unknownCostCalls", row.number(4)).end_object();
                    }));
     writer.end_array().end_object();
     return {};

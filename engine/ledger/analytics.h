@@ -10,8 +10,8 @@
 
 /// What dashboards and exports ask of the ledger, as JSON whose names are an interface, and as CSV. Every function opens a
 /// connection of its own and may read the whole ledger: seconds with millions of rows, so not on a loop's thread. Costs are US
-/// dollars; requests whose price is not known add nothing to them. Projects and models that nobody named are "". Of more than 1000
-/// projects or models the cheapest are one, "(other)".
+/// dollars; requests whose price is not known add nothing to them, and are counted beside each (`unknownCostCalls`). Projects and
+/// models that nobody named are "". Of more than 1000 of them the cheapest are one, "(other)".
 namespace ccrules::ledger {
 
 /// What is read, and for how long at most. A reading that takes longer ends with kUnsupported (503): the caller should ask for
@@ -23,12 +23,13 @@ struct Source {
   const std::atomic<bool>* given_up = nullptr;   ///< becomes true when nobody wants the answer any more; null: somebody does
 };
 
-/// {cost, costTrend{value,period}, tokens, tokensTrend, calls, callsTrend, avgTime (ms), timeTrend, cacheHitRate, savings,
-/// recent[20]}. A trend's value is the change in per cent of the last 24 hours against the 24 before; null: nothing was there.
+/// {cost, unknownCostCalls, costTrend{value,period}, tokens, tokensTrend, calls, callsTrend, avgTime (ms), timeTrend, cacheHitRate,
+/// savings, recent[20]}. A trend's value is the change in per cent of the last 24 hours against the 24 before; null: nothing was there.
 /// @param project empty: all
 Result<std::string> project_stats_json(const Source& from, const std::string& project, std::int64_t now_us);
-/// {totalCost, activeProjects, totalCalls, totalTokens, projects[{name,calls,inputTokens,outputTokens,cost,lastActivity}],
-/// models[{name,calls,inputTokens,outputTokens,cost}], chartData{costOverTime[{date,cost}] (30 days), costByProject[{name,cost}],
+/// {totalCost, totalUnknownCostCalls, activeProjects, totalCalls, totalTokens, projects[{name,calls,inputTokens,outputTokens,cost,
+/// unknownCostCalls,lastActivity}], models[{name,calls,inputTokens,outputTokens,cost,unknownCostCalls}],
+/// chartData{costOverTime[{date,cost,unknownCostCalls}] (30 days), costByProject[{name,cost,unknownCostCalls}],
 /// modelDistribution[{name,calls}]}}
 Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us);
 /// {total_overrides, overrides_by_model{from: [to, count]} (the most frequent of each), savings,
@@ -40,8 +41,8 @@ struct Export {
   std::string project;  ///< only this one; see `one_project`
   bool one_project = false;
 };
-/// {exportDate, period, summary{totalCost,totalCalls,totalTokens,cacheSavings}, byModel{name: {calls,tokens,cost}}, byProject,
-/// hourlyTrend[{hour,calls,tokens,cost}]}
+/// {exportDate, period, summary{totalCost,totalUnknownCostCalls,totalCalls,totalTokens,cacheSavings},
+/// byModel{name: {calls,tokens,cost,unknownCostCalls}}, byProject, hourlyTrend[{hour,calls,tokens,cost,unknownCostCalls}]}
 Result<std::string> export_json(const Source& from, const Export& what, std::int64_t now_us);
 /// One line a request, oldest first, after a line of names (RFC 4180). Cells that a spreadsheet would take for a formula begin
 /// with an apostrophe. Every request, in portions, so that no more of it than one is ever in memory. What is recorded meanwhile is

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
+#include "ledger/unknown_costs.h"
 
 namespace ccrules::ledger {
 namespace {
@@ -28,19 +29,17 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kKeys = 
     {"client", "client"},
 }};
 
-constexpr std::string_view kSums =
+constexpr char kSums[] =
     "count(*), total(status >= 400), total(input_tokens), total(output_tokens), total(cache_read_tokens),"
     " total(cache_write_5m_tokens) + total(cache_write_1h_tokens), total(cost_nanousd),"
-    " total(cost_nanousd IS NULL AND coalesce(input_tokens, output_tokens, cache_read_tokens, "
-    "cache_write_5m_tokens) IS NOT NULL),"
-    " total(requested_cost_nanousd - cost_nanousd)";
+    " total(requested_cost_nanousd - cost_nanousd), total";
 
 StatsRow read_row(const Statement& statement, std::string key, int first) {
   StatsRow row;
   row.key = std::move(key);
   for (std::int64_t* sum :
        {&row.requests, &row.errors, &row.input_tokens, &row.output_tokens, &row.cache_read_tokens,
-        &row.cache_write_tokens, &row.cost_nanousd, &row.unknown_cost_requests, &row.savings_nanousd}) {
+        &row.cache_write_tokens, &row.cost_nanousd, &row.savings_nanousd, &row.unknown_cost_requests}) {
     *sum = statement.number(first++);
   }
   return row;
@@ -191,7 +190,7 @@ Result<Stats> stats(const StatsQuery& query) {
   const auto read = [&]() -> Result<Stats> {
     Stats stats;
     CCR_CHECK(connection->run("BEGIN"));  // the total and the rows see the same state
-    const std::string from = std::string(kSums) + " FROM requests WHERE at_us >= ?";
+    const std::string from = std::string(kSums) + kCostIsUnknown + " FROM requests WHERE at_us >= ?";
     CCR_TRY(total, Statement::prepare(*connection, "SELECT " + from));
     total.bind(1, query.since_us);
     CCR_CHECK(total.step());

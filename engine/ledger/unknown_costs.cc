@@ -11,8 +11,7 @@ namespace {
 
 constexpr char kRows[] =
     "SELECT coalesce(provider, ''), coalesce(model, ''), session, user, project, client, agent, requested_model, key, subagent, tags, payer"
-    " FROM requests WHERE at_us >= ? AND cost_nanousd IS NULL"
-    " AND coalesce(input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens) IS NOT NULL";
+    " FROM requests WHERE at_us >= ? AND ";
 
 /// A row of kRows, with what decides the scopes that it counts in.
 Record keys_at(const Statement& from) {
@@ -37,7 +36,7 @@ Result<UnknownCosts> unknown_costs(const std::string& path, std::string_view by,
   constexpr int kBusyMs = 2000;
   const auto read = [&]() -> Result<UnknownCosts> {
     CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
-    CCR_TRY(rows, Statement::prepare(connection, kRows));
+    CCR_TRY(rows, Statement::prepare(connection, std::string(kRows) + kCostIsUnknown));
     rows.bind(1, since_us);
     std::map<std::string, std::int64_t> requests_of;
     UnknownCosts found;

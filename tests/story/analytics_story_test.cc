@@ -89,11 +89,11 @@ TEST_CASE("dashboards get true sums by the names that they know") {
     CHECK(message.field("cache-control") == "no-store");
     return message.body;
   };
-  CHECK_THAT(body("/api/project/stats"), Catch::StartsWith(R"({"cost":0.00624,"costTrend":{"value":null,"period":"24h"},"tokens":84,)"));
+  CHECK_THAT(body("/api/project/stats"), Catch::StartsWith(R"({"cost":0.00624,"unknownCostCalls":0,"costTrend":{"value":null,"period":"24h"},"tokens":84,)"));
   CHECK_THAT(body("/api/project/stats?project=%2Fsrv%2Fweb"), Contains(R"("calls":2,)") && Contains(R"("cost":0.00416)"));
-  CHECK_THAT(body("/api/machine/stats"), Contains(R"("totalCost":0.00624,"activeProjects":2,"totalCalls":3,"totalTokens":84)"));
+  CHECK_THAT(body("/api/machine/stats"), Contains(R"("totalCost":0.00624,"totalUnknownCostCalls":0,"activeProjects":2,"totalCalls":3,"totalTokens":84)"));
   CHECK_THAT(body("/api/overrides/stats"), Catch::StartsWith(R"({"total_overrides":0,"overrides_by_model":{},"savings":0)"));
-  CHECK_THAT(body("/api/export/analytics?days=7"), Contains(R"("period":"7 days","summary":{"totalCost":0.00624,"totalCalls":3,)"));
+  CHECK_THAT(body("/api/export/analytics?days=7"), Contains(R"("period":"7 days","summary":{"totalCost":0.00624,"totalUnknownCostCalls":0,"totalCalls":3,)"));
   CHECK_THAT(body("/api/export/project/%2Fsrv%2Fweb"), Contains(R"("totalCalls":2)") && Contains(R"("byProject":{"/srv/web":{)"));
   CHECK_THAT(body("/api/budgets"), Contains(R"({"scope":"project:/srv/web","per":"day","mode":"hard","limit_nanousd":25000000000,)"
                                             R"("spent_nanousd":4160000,"left_nanousd":24995840000,"resets_at_us":)"));
@@ -116,18 +116,18 @@ TEST_CASE("every member that dashboards read is there, down to the last list") {
   const std::map<std::string, std::vector<std::string>> expected = {
       {"/api/cache/stats", {"hits", "misses", "hitRate", "size", "maxSize", "entries", "savedCost"}},
       {"/api/project/stats",
-       {"cost", "costTrend", "costTrend.value", "costTrend.period", "tokens", "tokensTrend", "tokensTrend.value", "tokensTrend.period", "calls",
+       {"cost", "unknownCostCalls", "costTrend", "costTrend.value", "costTrend.period", "tokens", "tokensTrend", "tokensTrend.value", "tokensTrend.period", "calls",
         "callsTrend", "callsTrend.value", "callsTrend.period", "avgTime", "timeTrend", "timeTrend.value", "timeTrend.period", "cacheHitRate",
         "savings", "recent"}},
       {"/api/machine/stats",
-       {"totalCost", "activeProjects", "totalCalls", "totalTokens", "projects", "projects.name", "projects.calls", "projects.inputTokens",
-        "projects.outputTokens", "projects.cost", "projects.lastActivity", "models", "models.name", "models.calls", "models.inputTokens",
-        "models.outputTokens", "models.cost", "chartData", "chartData.costOverTime", "chartData.costByProject", "chartData.modelDistribution"}},
+       {"totalCost", "totalUnknownCostCalls", "activeProjects", "totalCalls", "totalTokens", "projects", "projects.name", "projects.calls", "projects.inputTokens",
+        "projects.outputTokens", "projects.cost", "projects.unknownCostCalls", "projects.lastActivity", "models", "models.name", "models.calls", "models.inputTokens",
+        "models.outputTokens", "models.cost", "models.unknownCostCalls", "chartData", "chartData.costOverTime", "chartData.costByProject", "chartData.modelDistribution"}},
       {"/api/overrides/stats",
        {"total_overrides", "overrides_by_model", "overrides_by_model.x-old", "savings", "recent_overrides", "recent_overrides.original_model",
         "recent_overrides.override_to", "recent_overrides.agent", "recent_overrides.timestamp"}},
       {"/api/export/analytics",
-       {"exportDate", "period", "summary", "summary.totalCost", "summary.totalCalls", "summary.totalTokens", "summary.cacheSavings", "byModel",
+       {"exportDate", "period", "summary", "summary.totalCost", "summary.totalUnknownCostCalls", "summary.totalCalls", "summary.totalTokens", "summary.cacheSavings", "byModel",
         "byProject", "hourlyTrend"}}};
   for (const auto& [target, members] : expected) {
     const Message message = got(office.world, office.proxy, target);
@@ -162,15 +162,15 @@ TEST_CASE("what the cache saved is the same sum wherever dashboards read it, and
   CHECK(top == start + hash + R"(","hits":2,"savedCost":0.00416,"preview":""}])");
   CHECK_THAT(got(world, proxy, "/api/cache/stats").body, Catch::StartsWith(R"({"hits":2,"misses":1,"hitRate":0.66)") && Contains(R"("savedCost":0.00416)"));
   CHECK_THAT(got(world, proxy, "/api/project/stats").body, Contains(R"("calls":3,)") && Contains(R"("cacheHitRate":0.66)") && Contains(R"("savings":0.00416)"));
-  const std::string summary = R"("summary":{"totalCost":0.00208,"totalCalls":3,"totalTokens":84,"cacheSavings":0.00416},)";
+  const std::string summary = R"("summary":{"totalCost":0.00208,"totalUnknownCostCalls":0,"totalCalls":3,"totalTokens":84,"cacheSavings":0.00416},)";
   CHECK_THAT(got(world, proxy, "/api/export/analytics?days=1").body, Contains(summary));
 
   const std::string one = got(world, proxy, "/api/export/project/%2Fsrv%2Fweb?days=1").body;
-  const std::string sums = R"({"calls":3,"tokens":84,"cost":0.00208})";
+  const std::string sums = R"({"calls":3,"tokens":84,"cost":0.00208,"unknownCostCalls":0})";
   CHECK_THAT(one, Catch::StartsWith(R"({"exportDate":")") &&
                       Contains(R"(,"period":"1 days",)" + summary + R"("byModel":{"m-1":)" + sums + R"(},"byProject":{"/srv/web":)" + sums +
                                R"(},"hourlyTrend":[{"hour":")"));
-  CHECK_THAT(one, Catch::EndsWith(R"(,"calls":3,"tokens":84,"cost":0.00208}]})"));
+  CHECK_THAT(one, Catch::EndsWith(R"(,"calls":3,"tokens":84,"cost":0.00208,"unknownCostCalls":0}]})"));
   CHECK_THAT(got(world, proxy, "/api/export/project/nobody").body, Contains(R"("totalCalls":0)") && Contains(R"("byModel":{},"byProject":{},"hourlyTrend":[])"));
 
   CHECK(proxy.answer("/api/cache/clear", "{}").body == R"({"status":"ok","cleared":1,"freedMemory":"0.0MB"})");

@@ -107,11 +107,12 @@ ListSum sum_of(const std::string& text, std::string_view list, std::string_view 
 TEST_CASE("a project's statistics are sums of its rows, with the last day against the one before") {
   const Week week;
   const std::string json = text_of(project_stats_json(week.path, "web", kNowUs));
-  CHECK_THAT(json, Catch::StartsWith(R"({"cost":4.0,"costTrend":{"value":200.0,"period":"24h"},"tokens":450,)") ||
-                       Catch::StartsWith(R"({"cost":4,"costTrend":{"value":200,"period":"24h"},"tokens":450,)"));
+  CHECK_THAT(json, Catch::StartsWith(R"({"cost":4.0,"unknownCostCalls":0,"costTrend":{"value":200.0,"period":"24h"},"tokens":450,)") ||
+                       Catch::StartsWith(R"({"cost":4,"unknownCostCalls":0,"costTrend":{"value":200,"period":"24h"},"tokens":450,)"));
   CHECK_THAT(json, Contains(R"("calls":3,"callsTrend":{"value":100)") && Contains(R"("avgTime":2000)") &&
                        Contains(R"("cacheHitRate":0.333)") && Contains(R"("savings":11)") && Contains(R"("recent":[{"id":"req_3",)"));
   const std::string all = text_of(project_stats_json(week.path, "", kNowUs));
+  CHECK_THAT(all, Catch::StartsWith(R"({"cost":4,"unknownCostCalls":1,)"));
   CHECK_THAT(all, Contains(R"("calls":4)") && Contains(R"("cost":null)"));
   CHECK_THAT(text_of(project_stats_json(week.path, "nobody", kNowUs)), Contains(R"("costTrend":{"value":null,"period":"24h"})"));
 }
@@ -120,10 +121,14 @@ TEST_CASE("the machine's statistics list projects and models with true sums") {
   const Week week;
   const std::string json = text_of(machine_stats_json(week.path, kNowUs));
   CHECK_THAT(json, Contains(R"("activeProjects":2,"totalCalls":4,"totalTokens":600,)") &&
-                       Contains(R"({"name":"web","calls":3,"inputTokens":420,"outputTokens":30,"cost":4)") &&
+                       Contains(R"({"name":"web","calls":3,"inputTokens":420,"outputTokens":30,"cost":4,"unknownCostCalls":0,)") &&
                        Contains(R"("lastActivity":"2026-11-19T10:30:00Z"})") &&
-                       Contains(R"("models":[{"name":"m-1","calls":4,"inputTokens":560,"outputTokens":40,"cost":4)") &&
-                       Contains(R"("chartData":{"costOverTime":[{"date":"2026-11-18","cost":1)") &&
+                       Contains(R"("models":[{"name":"m-1","calls":4,"inputTokens":560,"outputTokens":40,"cost":4,"unknownCostCalls":1})") &&
+                       Contains(R"("totalUnknownCostCalls":1,)") &&
+                       Contains(R"({"name":"api","calls":1,"inputTokens":140,"outputTokens":10,"cost":0,"unknownCostCalls":1,)") &&
+                       Contains(R"("costByProject":[{"name":"web","cost":4,"unknownCostCalls":0},{"name":"api","cost":0,"unknownCostCalls":1}])") &&
+                       Contains(R"("chartData":{"costOverTime":[{"date":"2026-11-18","cost":1,"unknownCostCalls":0},)"
+                                R"({"date":"2026-11-19","cost":3,"unknownCostCalls":1}])") &&
                        Contains(R"("modelDistribution":[{"name":"m-1","calls":4}])"));
 }
 
@@ -149,12 +154,12 @@ TEST_CASE("lists of more projects than are told one by one end with the rest, an
   for (const char* list : {"projects", "models", "costByProject"})
     CHECK(sum_of(machine, list, "cost").value == Approx(609.55));
   CHECK(sum_of(machine, "modelDistribution", "calls").value == 1104);
-  CHECK_THAT(machine, Contains(R"({"totalCost":609.55,"activeProjects":1102,"totalCalls":1104,"totalTokens":11600,)") &&
+  CHECK_THAT(machine, Contains(R"({"totalCost":609.55,"totalUnknownCostCalls":1,"activeProjects":1102,"totalCalls":1104,"totalTokens":11600,)") &&
                           Contains(R"x({"name":"(other)","calls":102,"inputTokens":1150,"outputTokens":10,"cost":6.15,)x"));
 
   Export what;
   const std::string exported = text_of(export_json(week.path, what, kNowUs));
-  CHECK_THAT(exported, Contains(R"("totalCost":609.55,"totalCalls":1104,"totalTokens":11600,)"));
+  CHECK_THAT(exported, Contains(R"("totalCost":609.55,"totalUnknownCostCalls":1,"totalCalls":1104,"totalTokens":11600,)"));
   for (const char* list : {"byModel", "byProject"}) {
     CHECK(sum_of(exported, list, "calls").entries == 1001);
     CHECK(sum_of(exported, list, "calls").value == 1104);
@@ -175,9 +180,10 @@ TEST_CASE("an export has the sums of its period, and a table that no spreadsheet
   Export what;
   what.days = 1;
   const std::string json = text_of(export_json(week.path, what, kNowUs));
-  CHECK_THAT(json, Catch::StartsWith(R"({"exportDate":"2026-11-19T11:30:00Z","period":"1 days","summary":{"totalCost":3)"));
+  CHECK_THAT(json, Catch::StartsWith(R"({"exportDate":"2026-11-19T11:30:00Z","period":"1 days","summary":{"totalCost":3,"totalUnknownCostCalls":1,)"));
   CHECK_THAT(json, Contains(R"("totalCalls":3,"totalTokens":450,"cacheSavings":4)") && Contains(R"("byProject":{"web":{"calls":2,)") &&
-                       Contains(R"({"hour":"2026-11-19T10:00:00Z","calls":2,)"));
+                       Contains(R"({"hour":"2026-11-19T10:00:00Z","calls":2,"tokens":300,"cost":1,"unknownCostCalls":1})") &&
+                       Contains(R"("api":{"calls":1,"tokens":150,"cost":0,"unknownCostCalls":1})"));
   what.one_project = true;
   what.project = "api";
   what.days = 30;
