@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "ledger/cost.h"
 
 namespace ccrules::cli {
 namespace {
@@ -46,17 +47,27 @@ void write_rates(json::Writer& writer, const config::Rates& rates) {
   member("cache_write_1h", rates.cache_write_1h_picousd);
 }
 
-/// The configuration's prices over the table's.
-config::Rates rates_of(const Model& model, const config::Snapshot& config, bool& own) {
-  config::Rates rates = model.rates;
-  for (const config::Price& price : config.prices) {
-    const std::string name = price.model.find(',') == std::string::npos ? model.id : model.provider + "," + model.id;
-    if (!text::glob_match(price.model, name)) continue;
-    rates.overlay(price.rates);
-    own = true;
-    break;  // the most exact row decides
-  }
-  return rates;
+/// What a model costs: what requests are billed at, the configuration's prices over the table's.
+struct Prices {
+  config::Rates rates;
+  std::vector<config::Tier> tiers;  ///< as the model's own
+  bool are_configured = false;      ///< in part at least
+};
+
+Prices prices_of(const Model& model, const config::Snapshot& config) {
+  Prices prices;
+  prices.rates = ledger::rates_at(0, model.provider, model.id, config);
+  for (const config::Tier& tier : model.tiers)
+    prices.tiers.push_back({tier.above_input_tokens, ledger::rates_at(tier.above_input_tokens + 1, model.provider, model.id, config)});
+  prices.are_configured = ledger::has_configured_price(model.provider, model.id, config);
+  return prices;
+}
+
+/// A cell of the table; "+": a larger prompt pays another rate.
+std::string tiered_rate(const Prices& prices, std::optional<std::int64_t> config::Rates::*which) {
+  const bool differs = std::any_of(prices.tiers.begin(), prices.tiers.end(),
+                                   [&](const config::Tier& tier) { return tier.rates.*which != prices.rates.*which; });
+  return rate(prices.rates.*which) + (differs ? "+" : "");
 }
 
 void write_count(json::Writer& writer, const char* name, const std::optional<std::int64_t>& tokens) {
@@ -68,19 +79,19 @@ void write_count(json::Writer& writer, const char* name, const std::optional<std
   }
 }
 
-void write_json(json::Writer& writer, const Model& model, const config::Rates& rates, bool own) {
+void write_json(json::Writer& writer, const Model& model, const Prices& prices) {
   writer.begin_object().member("id", std::string_view(model.id)).member("provider", std::string_view(model.provider));
   write_count(writer, "context_tokens", model.context_tokens);
   write_count(writer, "max_output_tokens", model.max_output_tokens);
   writer.key("usd_per_million").begin_object();
-  write_rates(writer, rates);
+  write_rates(writer, prices.rates);
   writer.end_object().key("tiers").begin_array();
-  for (const config::Tier& tier : model.tiers) {
+  for (const config::Tier& tier : prices.tiers) {
     writer.begin_object().member("above_input_tokens", tier.above_input_tokens);
     write_rates(writer, tier.rates);
     writer.end_object();
   }
-  writer.end_array().member("from_configuration", own).member("source", std::string_view(model.source));
+  writer.end_array().member("from_configuration", prices.are_configured).member("source", std::string_view(model.source));
   writer.member("date", std::string_view(model.date)).end_object();
 }
 
@@ -188,13 +199,14 @@ Exit run_models(const Arguments& arguments, Io& io) {
   for (const Model& model : config->models().all()) {
     if (!text::glob_match(wanted, model.id) && model.provider != wanted) continue;
     ++found;
-    bool own = false;
-    const config::Rates rates = rates_of(model, *config, own);
-    write_json(writer, model, rates, own);
-    const std::string tiered = model.tiers.empty() ? "" : "+";
-    table.row({model.id, model.provider, count(model.context_tokens), count(model.max_output_tokens), rate(rates.input_picousd) + tiered,
-               rate(rates.cache_read_picousd) + tiered, rate(rates.cache_write_5m_picousd), rate(rates.cache_write_1h_picousd),
-               rate(rates.output_picousd) + tiered, own ? std::string("prices of ccrules.json") : model.source + ", " + model.date});
+    using config::Rates;
+    const Prices prices = prices_of(model, *config);
+    write_json(writer, model, prices);
+    table.row({model.id, model.provider, count(model.context_tokens), count(model.max_output_tokens),
+               tiered_rate(prices, &Rates::input_picousd), tiered_rate(prices, &Rates::cache_read_picousd),
+               tiered_rate(prices, &Rates::cache_write_5m_picousd), tiered_rate(prices, &Rates::cache_write_1h_picousd),
+               tiered_rate(prices, &Rates::output_picousd),
+               prices.are_configured ? std::string("prices of ccrules.json") : model.source + ", " + model.date});
   }
   writer.end_array().end_object();
   if (found == 0) return usage_error(io, "no model or provider is called '" + wanted + "'; ccrules models lists what is known");
@@ -203,7 +215,7 @@ Exit run_models(const Arguments& arguments, Io& io) {
     return Exit::kOk;
   }
   table.print(io.out);
-  io.out << paint.dim("US dollars per million tokens; ?: not known; +: dearer above a prompt size, see --json") << "\n";
+  io.out << paint.dim("US dollars per million tokens; ?: not known; +: another rate above a prompt size, see --json") << "\n";
   return Exit::kOk;
 }
 

@@ -178,6 +178,10 @@ config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::stri
   return is_free(provider, snapshot) ? kFree : rates_of(prompt, provider, model, snapshot, service_tier);
 }
 
+bool has_configured_price(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  return has_own_price(provider, model, snapshot);
+}
+
 std::vector<std::string_view> priced_tiers(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
   std::vector<std::string_view> tiers;
   for (const config::Price& price : snapshot.prices) {

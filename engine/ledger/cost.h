@@ -33,6 +33,8 @@ std::string unpriced_fees(const chat::Usage& usage, std::string_view provider, c
 /// @param service_tier of the answer (Usage::tier()); empty: the standard one
 config::Rates rates_at(std::int64_t prompt, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
                        std::string_view service_tier = {});
+/// True when a row of `prices` is for the model (at the standard tier).
+bool has_configured_price(std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
 /// The service tiers for which `prices` has a row for the model. Views into the snapshot.
 std::vector<std::string_view> priced_tiers(std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
 

@@ -21,6 +21,20 @@ TEST_CASE("models shows what is known of a model, with the configuration's price
   CHECK(run_cli({"models", "no-such-model", "--config", scratch.path("ccrules.json")}, 0).code == 2);
 }
 
+TEST_CASE("models shows the prices that requests are billed at: all of the configuration's, above a prompt size too") {
+  const test::Scratch scratch;
+  scratch.write("ccrules.json", R"({"prices":{"claude-*":{"output":99},"claude-haiku-5-5":{"input":0.2},"*,claude-haiku-*":{"cache_read":7}}})");
+  const CliResult json = run_cli({"models", "claude-haiku-5-5", "--json", "--config", scratch.path("ccrules.json")}, 0);
+  CHECK_THAT(json.out, Contains(R"("usd_per_million":{"input":0.2,"output":99,"cache_read":7,"cache_write_5m":0.125,"cache_write_1h":0.2},)") &&
+                           Contains(R"("tiers":[{"above_input_tokens":100000,"input":0.2,"output":99,"cache_read":7,)"
+                                    R"("cache_write_5m":0.625,"cache_write_1h":1}],"from_configuration":true)"));
+  const CliResult table = run_cli({"models", "claude-haiku-5-5", "--config", scratch.path("ccrules.json")}, 0);
+  CHECK_THAT(table.out, Contains("0.125+") && !Contains("99+") && !Contains("7+"));
+  scratch.write("ccrules.json", R"({"prices":{"claude-*@fast":{"output":99}}})");
+  CHECK_THAT(run_cli({"models", "claude-haiku-5-5", "--json", "--config", scratch.path("ccrules.json")}, 0).out,
+             Contains(R"("from_configuration":false)") && Contains(R"("output":0.5)"));
+}
+
 TEST_CASE("models takes newer prices from a file, says what changes, and costs follow") {
   const test::Scratch scratch;
   scratch.write("ccrules.json", R"({"models_dir":"kept"})");
