@@ -426,6 +426,10 @@ void Loader::check_provider(Provider& provider) {
   while (provider.base_url.ends_with("/")) provider.base_url.pop_back();
   if (!contains(kAuths, provider.auth))
     error(place_of("auth", provider), path + ".auth must be one of " + join(kAuths));
+  if (provider.auth == "none" && !provider.api_key.empty() && provider.dialect != kSimulator) {
+    const char* member = provider.api_keys.empty() ? "api_key" : "api_keys";
+    warning(place_of(member, provider), path + "." + member + " is not sent: auth is none", "leave out auth, or the key");
+  }
   check_cloud(provider);
   if (!contains(kCompressions, provider.compression))
     error(place_of("compression", provider), path + ".compression must be one of " + join(kCompressions));

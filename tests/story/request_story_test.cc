@@ -402,6 +402,20 @@ TEST_CASE("the proxy's own key never reaches a provider that gets the client's c
   CHECK_THAT(world.scripted_requests, !Contains("proxy-key") && Contains("Bearer theirs"));
 }
 
+TEST_CASE("a local server gets the key that is configured for it, and never the client's") {
+  for (const bool has_key : {true, false}) {
+    SimWorld world;
+    world.script("gpu", 80, http_reply(200, "application/json", kWholeReply));
+    const std::string key = has_key ? R"(,"api_key":"of-the-server")" : "";
+    ProxyWorld proxy(world, R"({"providers":{"vllm":{"dialect":"anthropic","base_url":"http://gpu:80")" + key + "}}}");
+    CHECK_THAT(proxy.answer("/v1/messages", messages("vllm,a-model", false), "x-api-key: theirs-1\r\nauthorization: Bearer theirs-2\r\n").first_line,
+               Contains("200"));
+    CHECK_THAT(world.scripted_requests, !Contains("theirs"));
+    CHECK((world.scripted_requests.find("authorization: Bearer of-the-server") != std::string::npos) == has_key);
+    CHECK((world.scripted_requests.find("authorization") != std::string::npos) == has_key);
+  }
+}
+
 TEST_CASE("a key in the query opens the proxy and goes no further") {
   SimWorld world;
   world.script("anth", 80, http_reply(200, "application/json", kWholeReply));

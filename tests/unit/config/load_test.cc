@@ -276,6 +276,27 @@ TEST_CASE("a provider named like a vendor inherits from it, and its key stays wi
   CHECK(only(R"("models":["deepseek-flash"])").models == std::vector<std::string>{"deepseek-flash"});
 }
 
+TEST_CASE("the key of a local server is sent the way its documentation says, and a key beside auth none is told") {
+  const auto auth = [](const std::string& vendor, const std::string& dialect) {
+    const config::Loaded loaded = load(R"({"providers":{")" + vendor + R"(":{"dialect":")" + dialect + R"(","api_key":"k"}}})");
+    INFO(all(loaded));
+    REQUIRE(loaded.snapshot);
+    CHECK(loaded.diagnostics.empty());
+    return loaded.snapshot->providers[0].auth;
+  };
+  for (const char* vendor : {"vllm", "lmstudio", "llamacpp", "localai", "tgi", "ollama"}) {
+    INFO(vendor);
+    CHECK(auth(vendor, "openai_chat") == "default");
+  }
+  CHECK(auth("lmstudio", "anthropic") == "default");
+  for (const char* vendor : {"vllm", "llamacpp", "localai", "ollama"}) CHECK(auth(vendor, "anthropic") == "bearer");
+
+  const std::string address = R"("base_url":"http://localhost/v1","auth":"none",)";
+  CHECK(mentions(said(provider(address + R"("api_key":"k")")), "warning: providers.p.api_key is not sent: auth is none"));
+  CHECK(mentions(said(provider(address + R"("api_keys":["k","l"])")), "warning: providers.p.api_keys is not sent: auth is none"));
+  CHECK(load(provider(address + R"("models":["m"])")).diagnostics.empty());
+}
+
 TEST_CASE("several keys and addresses make every pair of them a lane, empty keys are left out") {
   const auto only = [](const std::string& members, const Environment& environment = {}) {
     const config::Loaded loaded = load(R"({"providers":{"p":{"dialect":"openai_chat",)" + members + "}}}", environment);
