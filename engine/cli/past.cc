@@ -3,6 +3,8 @@
 #include "cli/load.h"
 #include "core/text.h"
 #include "core/utc.h"
+#include "ledger/days.h"
+#include "proxy/budget.h"
 
 namespace ccrules::cli {
 namespace {
@@ -17,9 +19,9 @@ bool is_date(std::string_view since) {
 
 }  // namespace
 
-std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us) {
+std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us, const ledger::Calendar& calendar) {
   if (since == "all") return 0;
-  if (const auto day = parse_day(since)) return *day * kDayUs;
+  if (const auto day = parse_day(since)) return ledger::day_begin_us(calendar, *day);
   if (since.size() < 2 || since.starts_with('-')) return std::nullopt;
   const auto count = text::to_int(since.substr(0, since.size() - 1));
   if (!count || *count > 100'000) return std::nullopt;
@@ -37,9 +39,9 @@ std::optional<std::int64_t> since_us(std::string_view since, std::int64_t now_us
   }
 }
 
-std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, std::string_view usual) {
+std::optional<std::int64_t> since_flag(const Arguments& arguments, Io& io, const config::Snapshot& config, std::string_view usual) {
   const std::string since = arguments.has("since") ? arguments.value("since") : std::string(usual);
-  const auto from = since_us(since, io.clock.wall_us());
+  const auto from = since_us(since, io.clock.wall_us(), proxy::calendar_of(config));
   if (!from && is_date(since)) {
     usage_error(io, "--since " + since + ": there is no such day");
   } else if (!from) {

@@ -167,7 +167,7 @@ Exit run_replay(const Arguments& arguments, Io& io) {
   options.dry_run = true;
   const auto found = load_config(options, io);
   if (!found) return Exit::kUsage;
-  const auto since = since_flag(arguments, io, "7d");
+  const auto since = since_flag(arguments, io, *found, "7d");
   if (!since) return Exit::kUsage;
   config::Snapshot config = *found;
   std::vector<std::string> wanted = arguments.values("rules");
@@ -221,7 +221,7 @@ Command replay_command() {
       "own, or with the configuration as it is now. Says how many would go elsewhere, from where to where, by which rule,\n"
       "and the difference in money at today's prices; what it assumes; and the share it cannot judge because the rules\n"
       "read texts, which the ledger does not keep. Exit code 1 when something changes.";
-  command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
+  command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a day like 2026-11-01", {}},
                    {"rules", "PATH", "these rules; the same as naming them without the flag, and may be repeated", {}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules replay rules/new.lua --since 24h", "a new rule file against yesterday's requests"},

@@ -101,7 +101,7 @@ Exit run_shadow(const Arguments& arguments, Io& io) {
   options.dry_run = true;
   const auto config = load_config(options, io);
   if (!config) return Exit::kUsage;
-  const auto since = since_flag(arguments, io, "7d");
+  const auto since = since_flag(arguments, io, *config, "7d");
   if (!since) return Exit::kUsage;
   const std::string path = arguments.has("ledger") ? arguments.value("ledger") : config->ledger.path;
   if (!io.files.exists(path)) return usage_error(io, "there is no ledger at " + path + " yet");
@@ -141,7 +141,7 @@ Command shadow_command() {
       "reply that those look at. They see all that those see, prompts included, and nothing of their decision reaches the request.\n"
       "This shows what they would have done otherwise, by how many requests. Only the newest candidate counts. Exit code 1 when\n"
       "something differs.";
-  command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
+  command.flags = {{"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a day like 2026-11-01", {}},
                    {"ledger", "FILE", "this ledger instead of the configuration's", {}}};
   command.examples = {{"ccrules shadow --since 24h", "since yesterday"},
                       {"ccrules shadow --json", "for scripts"}};

@@ -7,6 +7,7 @@
 #include "cli/paint.h"
 #include "cli/past.h"
 #include "ledger/queries.h"
+#include "proxy/budget.h"
 
 namespace ccrules::cli {
 namespace {
@@ -59,7 +60,8 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
   const Paint paint = paint_for_out(io);
   Table table({Align::kLeft, Align::kRight, Align::kRight, Align::kRight, Align::kRight, Align::kRight,
                Align::kRight, Align::kRight, Align::kRight});
-  std::vector<std::string> head = {query.by,     "requests",    "errors",     "input", "output",
+  std::vector<std::string> head = {query.by == "day" ? "day, " + query.calendar.name() : query.by,
+                                   "requests",    "errors",     "input", "output",
                                    "cache read", "cache write", "cost (USD)", "saved"};
   for (std::string& cell : head) cell = paint.bold(cell);
   table.row(std::move(head));
@@ -93,17 +95,14 @@ void print_table(Io& io, const ledger::StatsQuery& query, const ledger::Stats& s
 
 Exit run_stats(const Arguments& arguments, Io& io) {
   ledger::StatsQuery query;
-  const auto from = since_flag(arguments, io, "7d");
+  const auto config = load_config(config_options(arguments, io), io);
+  if (!config) return Exit::kUsage;
+  const auto from = since_flag(arguments, io, *config, "7d");
   if (!from) return Exit::kUsage;
   query.since_us = *from;
+  query.calendar = proxy::calendar_of(*config);
   if (arguments.has("by")) query.by = arguments.value("by");
-  if (arguments.has("ledger")) {
-    query.path = arguments.value("ledger");
-  } else {
-    const auto config = load_config(config_options(arguments, io), io);
-    if (!config) return Exit::kUsage;
-    query.path = config->ledger.path;
-  }
+  query.path = arguments.has("ledger") ? arguments.value("ledger") : config->ledger.path;
   if (!io.files.exists(query.path)) return usage_error(io, "there is no ledger at " + query.path + " yet");
   const Result<ledger::Stats> stats = ledger::stats(query);
   if (!stats.ok()) return usage_error(io, stats.error().message);
@@ -126,9 +125,9 @@ Command stats_command() {
   command.about =
       "Sums the ledger; works while the proxy runs. A cost with unknown prices in it is marked, never shown "
       "as zero. \"saved\"\n"
-      "is what the requested models would have cost more (or, negative, less).";
+      "is what the requested models would have cost more (or, negative, less). Days are those of `time_zone`, as in budgets.";
   command.flags = {
-      {"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a UTC day like 2026-11-01", {}},
+      {"since", "TIME", "how far back: 30m, 24h, 7d (default), 2w, all, or a day like 2026-11-01", {}},
       {"by",
        "KEY",
        "one row for each",

@@ -10,6 +10,7 @@
 
 #include "core/json.h"
 #include "core/utc.h"
+#include "ledger/days.h"
 #include "ledger/sqlite.h"
 #include "ledger/unknown_costs.h"
 
@@ -252,8 +253,9 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
   });
 }
 
-Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) {
+Result<std::string> machine_stats_json(const Source& from, const Calendar& calendar, std::int64_t now_us) {
   return read(from, [&](Connection& connection, std::string& out) -> Result<void> {
+    CCR_CHECK(add_local_day(connection, calendar));
     Groups listed_projects, listed_models;
     Group total;
     std::int64_t active = 0;
@@ -282,7 +284,7 @@ Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us) 
     }
     writer.end_array().key("chartData").begin_object().key("costOverTime").begin_array();
     CCR_CHECK(each(connection,
-                   std::string("SELECT date(at_us / 1000000, 'unixepoch'), total(cost_nanousd), total(") + kCostIsUnknown +
+                   std::string("SELECT local_day(at_us), total(cost_nanousd), total(") + kCostIsUnknown +
                        ") FROM requests WHERE at_us >= ? GROUP BY 1 ORDER BY 1",
                    {now_us - kChartDays * kDayUs}, nullptr, [&](const Statement& row) {
                      writer.begin_object().member("date", row.text(0)).member("cost", usd(row.number(1)));

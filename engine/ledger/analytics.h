@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "ledger/spend_sum.h"
 
 /// What dashboards and exports ask of the ledger, as JSON whose names are an interface, and as CSV. Every function opens a
 /// connection of its own and may read the whole ledger: seconds with millions of rows, so not on a loop's thread. Costs are US
@@ -31,7 +32,8 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
 /// unknownCostCalls,lastActivity}], models[{name,calls,inputTokens,outputTokens,cost,unknownCostCalls}],
 /// chartData{costOverTime[{date,cost,unknownCostCalls}] (30 days), costByProject[{name,cost,unknownCostCalls}],
 /// modelDistribution[{name,calls}]}}
-Result<std::string> machine_stats_json(const Source& from, std::int64_t now_us);
+/// @param calendar whose days the chart has
+Result<std::string> machine_stats_json(const Source& from, const Calendar& calendar, std::int64_t now_us);
 /// {total_overrides, overrides_by_model{from: [to, count]} (the most frequent of each), savings,
 /// recent_overrides[10]{original_model,override_to,agent,timestamp}}
 Result<std::string> override_stats_json(const Source& from);

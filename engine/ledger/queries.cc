@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "ledger/days.h"
 #include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
 #include "ledger/unknown_costs.h"
@@ -23,7 +24,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kKeys = 
     {"agent", "agent"},
     {"session", "session"},
     {"rule", "rule"},
-    {"day", "date(at_us / 1000000, 'unixepoch', 'localtime')"},
+    {"day", "local_day(at_us)"},
     {"status", "status"},
     {"user", "user"},
     {"client", "client"},
@@ -189,6 +190,7 @@ Result<Stats> stats(const StatsQuery& query) {
   if (!connection) return explain(std::move(connection).error());
   const auto read = [&]() -> Result<Stats> {
     Stats stats;
+    CCR_CHECK(add_local_day(*connection, query.calendar));
     CCR_CHECK(connection->run("BEGIN"));  // the total and the rows see the same state
     const std::string from = std::string(kSums) + kCostIsUnknown + " FROM requests WHERE at_us >= ?";
     CCR_TRY(total, Statement::prepare(*connection, "SELECT " + from));
@@ -222,7 +224,8 @@ std::string to_json(const StatsQuery& query, const Stats& stats) {
   writer.begin_object()
       .member("schema", "ccrules.stats/1")
       .member("by", query.by)
-      .member("since_us", query.since_us);
+      .member("since_us", query.since_us)
+      .member("time_zone", query.calendar.name());
   writer.key("total");
   write_row(writer, stats.total, false);
   writer.key("rows").begin_array();

@@ -71,6 +71,7 @@ struct StatsQuery {
   std::string path;
   std::int64_t since_us = 0;
   std::string by = "model";  ///< model | provider | project | agent | session | rule | day | status
+  Calendar calendar;         ///< whose days
 };
 Result<Stats> stats(const StatsQuery& query);
 std::string to_json(const StatsQuery& query, const Stats& stats);

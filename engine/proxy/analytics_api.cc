@@ -15,6 +15,7 @@
 #include "ledger/analytics.h"
 #include "ledger/queries.h"
 #include "proxy/board.h"
+#include "proxy/budget.h"
 #include "proxy/budget_lines.h"
 #include "proxy/ledger_reading.h"
 #include "proxy/news_stream.h"
@@ -210,7 +211,10 @@ Task<Result<void>> tell_analytics(Worker& worker, http::Exchange& exchange) {
   if (path.starts_with(kProjectExport)) co_return co_await export_project(worker, exchange);
   Reading reading;
   if (path == "/api/machine/stats") {
-    reading = [now_us](const ledger::Source& from) { return ledger::machine_stats_json(from, now_us); };
+    ledger::Calendar calendar = calendar_of(*worker.policy->config);
+    reading = [now_us, calendar = std::move(calendar)](const ledger::Source& from) {
+      return ledger::machine_stats_json(from, calendar, now_us);
+    };
   } else if (path == "/api/overrides/stats") {
     reading = [](const ledger::Source& from) { return ledger::override_stats_json(from); };
   } else if (path == "/api/project/stats") {

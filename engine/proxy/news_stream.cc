@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/limits.h"
 #include "ledger/analytics.h"
+#include "proxy/budget.h"
 #include "proxy/ledger_reading.h"
 
 namespace ccrules::proxy {
@@ -38,7 +39,10 @@ Task<Result<std::string>> sums_event(Worker& worker, StopToken stop, std::string
   Reading of_project = [project, now_us](const ledger::Source& from) { return ledger::project_stats_json(from, project, now_us); };
   std::string about_project = "stream project " + project;
   CCR_CO_TRY(first, co_await read_or_remember(worker, stop, std::move(about_project), std::move(of_project)));
-  Reading of_machine = [now_us](const ledger::Source& from) { return ledger::machine_stats_json(from, now_us); };
+  ledger::Calendar calendar = calendar_of(*worker.policy->config);
+  Reading of_machine = [now_us, calendar = std::move(calendar)](const ledger::Source& from) {
+    return ledger::machine_stats_json(from, calendar, now_us);
+  };
   std::string about_machine = "stream machine";
   CCR_CO_TRY(second, co_await read_or_remember(worker, stop, std::move(about_machine), std::move(of_machine)));
   co_return "event: analytics\ndata: {\"project\":" + *first + ",\"machine\":" + *second + "}\n\n";

@@ -68,6 +68,44 @@ TEST_CASE("stats counts only what is younger than --since") {
              Catch::Contains("old"));
 }
 
+TEST_CASE("days of stats and of --since are those of time_zone, whatever the machine's own is") {
+  const TestLedger ledger;
+  // In Berlin 2023-10-29 began at 22:00 UTC of the day before and had 25 hours.
+  constexpr std::int64_t kBeginS = 1'698'530'400;
+  constexpr std::int64_t kEndS = kBeginS + 25 * 3600;
+  constexpr std::int64_t kNowS = kNoonUs / 1'000'000;
+  ledger.write("req_1", "m", kNowS - kBeginS + 1, 1);
+  ledger.write("req_2", "m", kNowS - kBeginS, 1);
+  ledger.write("req_3", "m", kNowS - kEndS + 1, 1);
+  ledger.write("req_4", "m", kNowS - kEndS, 1);
+  ledger.scratch.write("berlin.json", R"({"time_zone":"Europe/Berlin"})");
+  ledger.scratch.write("utc.json", "{}");
+  const auto run = [&](const char* config, std::vector<std::string> line) {
+    line.insert(line.end(), {"--by", "day", "--ledger", ledger.path, "--config", ledger.scratch.path(config)});
+    return run_cli(line, kNoonUs);
+  };
+  const auto row = [](const char* day, int requests) {
+    return Catch::Contains(R"({"key":")" + std::string(day) + R"(","requests":)" + std::to_string(requests) + ",");
+  };
+  const CliResult berlin = run("berlin.json", {"stats", "--since", "all", "--json"});
+  CHECK_THAT(berlin.out, row("2023-10-28", 1) && row("2023-10-29", 2) && row("2023-10-30", 1));
+  CHECK_THAT(berlin.out, Catch::Contains(R"("time_zone":"Europe/Berlin")"));
+  CHECK_THAT(run("berlin.json", {"stats", "--since", "all"}).out, Catch::StartsWith("day, Europe/Berlin"));
+  CHECK_THAT(run("berlin.json", {"stats", "--since", "2023-10-29", "--json"}).out,
+             row("2023-10-29", 2) && row("2023-10-30", 1) && !Catch::Contains("2023-10-28"));
+  CHECK_THAT(run("berlin.json", {"stats", "--since", "2023-10-30", "--json"}).out, row("2023-10-30", 1) && !Catch::Contains("2023-10-29"));
+  const CliResult utc = run("utc.json", {"stats", "--since", "all", "--json"});
+  CHECK_THAT(utc.out, row("2023-10-28", 2) && row("2023-10-29", 2) && Catch::Contains(R"("time_zone":"UTC")"));
+  CHECK_THAT(run("utc.json", {"stats", "--since", "2023-10-29", "--json"}).out, row("2023-10-29", 2) && !Catch::Contains("2023-10-28"));
+  for (const char* zone : {"+14:00", "-12:00", "+18:00", "-18:00"}) {
+    ledger.scratch.write("far.json", R"({"time_zone":")" + std::string(zone) + R"("})");
+    const CliResult far = run("far.json", {"stats", "--since", "2023-10-28", "--json"});
+    INFO(far.out << far.err);
+    CHECK(far.code == 0);
+    CHECK_THAT(far.out, Catch::Contains(R"("total":{"requests":4,)"));
+  }
+}
+
 TEST_CASE("stats --json names its schema") {
   const TestLedger ledger;
   ledger.write("req_1", "m", 60, 1);

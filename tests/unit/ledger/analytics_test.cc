@@ -119,7 +119,7 @@ TEST_CASE("a project's statistics are sums of its rows, with the last day agains
 
 TEST_CASE("the machine's statistics list projects and models with true sums") {
   const Week week;
-  const std::string json = text_of(machine_stats_json(week.path, kNowUs));
+  const std::string json = text_of(machine_stats_json(week.path, Calendar(), kNowUs));
   CHECK_THAT(json, Contains(R"("activeProjects":2,"totalCalls":4,"totalTokens":600,)") &&
                        Contains(R"({"name":"web","calls":3,"inputTokens":420,"outputTokens":30,"cost":4,"unknownCostCalls":0,)") &&
                        Contains(R"("lastActivity":"2026-11-19T10:30:00Z"})") &&
@@ -145,7 +145,7 @@ TEST_CASE("lists of more projects than are told one by one end with the rest, an
                       " 10, i * 1000000 FROM n")
                 .ok());
   }
-  const std::string machine = text_of(machine_stats_json(week.path, kNowUs));
+  const std::string machine = text_of(machine_stats_json(week.path, Calendar(), kNowUs));
   // 1102 projects, among them "web" and "api"; the thousand dearest come first.
   CHECK(sum_of(machine, "projects", "calls").entries == 1001);
   CHECK(sum_of(machine, "projects", "calls").value == 1104);
@@ -166,6 +166,14 @@ TEST_CASE("lists of more projects than are told one by one end with the rest, an
     CHECK(sum_of(exported, list, "tokens").value == 11'600);
     CHECK(sum_of(exported, list, "cost").value == Approx(609.55));
   }
+}
+
+TEST_CASE("the days of the machine's chart are those of the calendar") {
+  const Week week;
+  const Calendar east(*TimeZone::parse_offset("+14:00"), "+14:00");
+  CHECK_THAT(text_of(machine_stats_json(week.path, east, kNowUs)),
+             Contains(R"("costOverTime":[{"date":"2026-11-18","cost":1,"unknownCostCalls":0},{"date":"2026-11-19","cost":2,)"
+                      R"("unknownCostCalls":0},{"date":"2026-11-20","cost":1,"unknownCostCalls":1}])"));
 }
 
 TEST_CASE("overrides are counted by what was asked for and what it became") {
@@ -196,7 +204,7 @@ TEST_CASE("an export has the sums of its period, and a table that no spreadsheet
 }
 
 TEST_CASE("a ledger that is not there is an error that names it") {
-  const auto none = machine_stats_json(std::string("/nowhere/ledger.db"), kNowUs);
+  const auto none = machine_stats_json(std::string("/nowhere/ledger.db"), Calendar(), kNowUs);
   REQUIRE_FALSE(none.ok());
   CHECK_THAT(none.error().message, Contains("cannot read the ledger /nowhere/ledger.db"));
 }
@@ -214,11 +222,11 @@ TEST_CASE("a reading that takes too long, or that nobody waits for any more, end
                       " attempts, status, stream, usage_estimated, cache, duration_us) SELECT 'n' || i, i, 1, 200, 0, 0, 'miss', 1 FROM n")
                 .ok());
   }
-  const auto nobody = machine_stats_json(from, kNowUs);
+  const auto nobody = machine_stats_json(from, Calendar(), kNowUs);
   REQUIRE_FALSE(nobody.ok());
   CHECK(nobody.error().code == ErrorCode::kCancelled);
   given_up = false;
-  CHECK(machine_stats_json(from, kNowUs).ok());
+  CHECK(machine_stats_json(from, Calendar(), kNowUs).ok());
   from.most_time = std::chrono::milliseconds(1);
   Export all;
   all.days = 36500;

@@ -469,7 +469,7 @@ TEST_CASE("statistics group by what is asked and say what is unknown") {
   CHECK(stats->rows[0].key == "web");
   CHECK(stats->rows[1].key.empty());
   CHECK(ledger::to_json(query, *stats)
-            .find(R"({"schema":"ccrules.stats/1","by":"project","since_us":2,"total":{"requests":2,)") == 0);
+            .find(R"({"schema":"ccrules.stats/1","by":"project","since_us":2,"time_zone":"UTC","total":{"requests":2,)") == 0);
   for (const char* by :
        {"model", "provider", "agent", "session", "rule", "day", "status", "user", "client"}) {
     query.by = by;
