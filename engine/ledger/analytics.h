@@ -34,8 +34,8 @@ Result<std::string> project_stats_json(const Source& from, const std::string& pr
 /// modelDistribution[{name,calls}]}}
 /// @param calendar whose days the chart has
 Result<std::string> machine_stats_json(const Source& from, const Calendar& calendar, std::int64_t now_us);
-/// {total_overrides, overrides_by_model{from: [to, count]} (the most frequent of each), savings,
-/// recent_overrides[10]{original_model,override_to,agent,timestamp}}
+/// Of requests with the reason "agent override": {total_overrides, overrides_by_model{from: [to, count]} (the most frequent of each),
+/// savings, recent_overrides[10]{original_model,override_to,agent,timestamp}}
 Result<std::string> override_stats_json(const Source& from);
 
 struct Export {

@@ -211,6 +211,25 @@ TEST_CASE("what is asked wrongly is told") {
   CHECK_THAT(got(office.world, office.proxy, "/api/nothing").first_line, Contains("404"));
 }
 
+TEST_CASE("a rule that gives an agent another model counts as an override when its reason says so") {
+  SimWorld world;
+  world.serve("a", 80, twenty_tokens());
+  std::string config = kConfig;
+  config.insert(config.rfind('}'), R"(, "rules": ["/r.lua"])");
+  ProxyWorld proxy(world, config, {{"/r.lua", R"lua(
+rule "reviewer" { when = { agent = "reviewer" }, to = "a,m-1", reason = "agent override" }
+rule "writer" { when = { agent = "writer" }, to = "a,m-1" }
+)lua"}});
+  for (const char* agent : {"tester", "reviewer", "reviewer", "writer"}) {
+    const std::string id = std::string("x-claude-code-agent-id: ") + agent + "\r\n";
+    const std::string who = id + "x-claude-code-agent-type: " + agent + "\r\n";
+    CHECK_THAT(proxy.answer("/v1/messages", asking("x-old"), who).first_line, Contains("200"));
+  }
+  proxy.ledger().flush();
+  CHECK_THAT(got(world, proxy, "/api/overrides/stats").body,
+             Contains(R"({"total_overrides":3,"overrides_by_model":{"x-old":["a,m-1",3]},)") && Contains(R"("agent":"reviewer")"));
+}
+
 TEST_CASE("only operators see what everybody has asked") {
   SimWorld world;
   ProxyWorld proxy(world, R"({"listen":{"api_key":"sk-client","admin_key":"sk-admin"},"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}}})");
