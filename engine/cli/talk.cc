@@ -6,6 +6,7 @@
 
 #include "async/uv_dialer.h"
 #include "async/uv_loop.h"
+#include "core/json.h"
 #include "core/limits.h"
 #include "http/client.h"
 
@@ -18,6 +19,19 @@ http::Origin origin_of(const config::Listen& listen) {
   origin.host = listen.host == "0.0.0.0" || listen.host.empty() ? "127.0.0.1" : listen.host == "::" ? "::1" : listen.host;
   origin.port = static_cast<std::uint16_t>(listen.port);
   return origin;
+}
+
+/// What a problem (RFC 9457) says in words, else all of it.
+std::string detail_of(const std::string& body) {
+  auto document = json::Document::open(body);
+  if (!document.ok()) return body;
+  auto problem = document->root_object();
+  while (problem.ok() && problem->next()) {
+    if (problem->key() != "detail") continue;
+    const auto detail = problem->value().string();
+    if (detail.ok()) return std::string(*detail);
+  }
+  return body;
 }
 
 struct Conversation {
@@ -51,7 +65,7 @@ Task<Result<std::string>> ask(http::Client& client, Conversation& conversation) 
   if (reply->status() == 200) co_return std::move(body);
   Error error;
   error.code = reply->status() == 401 ? ErrorCode::kUnauthorized : ErrorCode::kBadRequest;
-  error.message = "the proxy answered " + std::to_string(reply->status()) + ": " + body;
+  error.message = "the proxy answered " + std::to_string(reply->status()) + ": " + detail_of(body);
   co_return error;
 }
 

@@ -5,7 +5,7 @@
 
 #include "http/message.h"
 
-/// Writing heads; private to http/.
+/// Writing heads; but for reason_phrase() private to http/.
 namespace ccrules::http {
 
 /// Appends the fields, except those that the writer decides itself (content-length, transfer-encoding,

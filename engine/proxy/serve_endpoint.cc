@@ -8,6 +8,7 @@
 #include "proxy/endpoints.h"
 #include "proxy/gate.h"
 #include "proxy/health.h"
+#include "proxy/problem.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -36,6 +37,17 @@ bool is_served(const http::RequestHead& head) {
   const Endpoint endpoint = dialect::find(head.method, head.path()).endpoint;
   if (endpoint == Endpoint::kStored || endpoint == Endpoint::kWebSocket) return false;  // known, and never offered
   return endpoint != Endpoint::kNone || is_reload(head) || is_cache_call(head) || is_analytics(head);
+}
+
+/// True for paths of the API for operators, whatever the method.
+bool is_for_operators(const http::RequestHead& asked) {
+  http::RequestHead head;
+  head.target = asked.target;
+  for (const char* method : {"GET", "POST"}) {
+    head.method = method;
+    if (is_reload(head) || is_cache_call(head) || is_analytics(head)) return true;
+  }
+  return false;
 }
 
 /// What may be asked of the path of an OPTIONS request, as the field Allow lists it (RFC 9110, 10.2.1); empty: it is not served.
@@ -106,6 +118,16 @@ Task<Result<void>> simple_answer(Worker& worker, http::Exchange& exchange, const
   co_return error;
 }
 
+Task<void> tell(http::Exchange& exchange, const dialect::Dialect& spoken, const Error& error) {
+  if (is_for_operators(exchange.head())) {
+    co_await tell_problem(exchange, error);
+    co_return;
+  }
+  const http::Headers none;
+  const std::string no_id;
+  co_await tell_error(exchange, spoken, error, none, no_id);
+}
+
 }  // namespace
 
 Task<void> serve_endpoint(Worker& worker, http::Exchange& exchange, const dialect::Route& route) {
@@ -113,18 +135,16 @@ Task<void> serve_endpoint(Worker& worker, http::Exchange& exchange, const dialec
                                    : exchange.head().path().starts_with("/v1/chat") ? dialect::openai_chat()
                                    : exchange.head().path().starts_with("/v1beta/") ? dialect::gemini_dialect()
                                                                                     : dialect::anthropic();
-  const http::Headers none;
-  const std::string no_id;
   const config::Snapshot& config = *worker.policy->config;
   const bool analytics = route.endpoint == dialect::Endpoint::kNone && is_analytics(exchange.head());
   const bool for_admin = is_reload(exchange.head()) || changes_cache(exchange.head()) || analytics;
   if (auto refused = for_admin ? refuse_unless_admin(exchange, config)
                                : refuse(exchange, config, !answers_anyone(route.endpoint))) {
-    co_await tell_error(exchange, spoken, *refused, none, no_id);
+    co_await tell(exchange, spoken, *refused);
     co_return;
   }
   auto answered = co_await simple_answer(worker, exchange, route);
-  if (!answered.ok()) co_await tell_error(exchange, spoken, answered.error(), none, no_id);
+  if (!answered.ok()) co_await tell(exchange, spoken, answered.error());
 }
 
 }  // namespace ccrules::proxy

@@ -230,6 +230,31 @@ rule "writer" { when = { agent = "writer" }, to = "a,m-1" }
              Contains(R"({"total_overrides":3,"overrides_by_model":{"x-old":["a,m-1",3]},)") && Contains(R"("agent":"reviewer")"));
 }
 
+TEST_CASE("errors of the API for operators are problems, those of models speak their clients' dialect") {
+  SimWorld world;
+  ProxyWorld proxy(world, R"({"listen":{"api_key":"sk-client"},"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}}})");
+  const std::string key = "x-api-key: sk-client\r\n";
+  const Message wrong = got(world, proxy, "/api/requests?limit=0&key=sk-client", key);
+  CHECK_THAT(wrong.first_line, Contains("400"));
+  CHECK(wrong.field("content-type") == "application/problem+json");
+  CHECK(wrong.body == R"({"type":"about:blank","title":"Bad Request","status":400,)"
+                      R"x("detail":"limit must be a whole number from 1 to 1000 (got '0')","instance":"/api/requests"})x");
+  CHECK(got(world, proxy, "/api/requests/req_none", key).body ==
+        R"({"type":"about:blank","title":"Not Found","status":404,"detail":"there is no request 'req_none' in the ledger; GET /api/requests)"
+        R"( lists what there is","instance":"/api/requests/req_none"})");
+  for (const char* path : {"/api/machine/stats", "/api/cache/stats", "/api/stream", "/api/export/project/x"}) {
+    INFO(path);
+    const Message refused = got(world, proxy, path);
+    CHECK_THAT(refused.first_line, Contains("401"));
+    CHECK(refused.field("content-type") == "application/problem+json");
+    CHECK_THAT(refused.body, Contains(R"("title":"Unauthorized","status":401,"detail":")"));
+  }
+  CHECK(proxy.answer("/reload", "{}").field("content-type") == "application/problem+json");
+  CHECK(proxy.answer("/api/requests", "{}", key).field("content-type") == "application/problem+json");
+  CHECK_THAT(got(world, proxy, "/v1/models").body, Contains(R"({"type":"error","error":{"type":"authentication_error")"));
+  CHECK(got(world, proxy, "/api/tags").field("content-type") == "application/json");
+}
+
 TEST_CASE("only operators see what everybody has asked") {
   SimWorld world;
   ProxyWorld proxy(world, R"({"listen":{"api_key":"sk-client","admin_key":"sk-admin"},"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}}})");
