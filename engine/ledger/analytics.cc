@@ -510,10 +510,10 @@ Result<News> news(const Source& from, std::int64_t after_seq, std::int64_t most)
             return each(connection,
                         "SELECT " + request_columns() + " FROM requests WHERE seq > ? ORDER BY seq LIMIT " + std::to_string(most),
                         {after_seq}, nullptr, [&](const Statement& row) {
-                          std::string& text = found.requests.emplace_back();
-                          json::Writer writer(text);
+                          News::Request& request = found.requests.emplace_back();
+                          json::Writer writer(request.json);
                           write_request(writer, row);
-                          found.last_seq = row.number(0);
+                          found.last_seq = request.seq = row.number(0);
                         });
           }));
   (void)unused;  // it writes nothing

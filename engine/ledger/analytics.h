@@ -77,7 +77,11 @@ Result<std::string> requests_json(const Source& from, const RequestQuery& query)
 
 /// What was recorded since an earlier look, for streams.
 struct News {
-  std::vector<std::string> requests;  ///< each a REQUEST as above, oldest first
+  struct Request {
+    std::int64_t seq = 0;
+    std::string json;  ///< a REQUEST as above
+  };
+  std::vector<Request> requests;  ///< oldest first
   std::int64_t last_seq = 0;          ///< to be handed in next time
 };
 /// @param after_seq -1: nothing but the place to go on from

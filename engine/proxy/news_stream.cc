@@ -1,18 +1,24 @@
 #include "proxy/news_stream.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/json.h"
 #include "core/limits.h"
+#include "core/text.h"
 #include "ledger/analytics.h"
 #include "proxy/budget.h"
 #include "proxy/ledger_reading.h"
 
 namespace ccrules::proxy {
 namespace {
+
+constexpr auto kRetryTime = std::chrono::seconds(2);  ///< How long a browser waits before it comes again.
 
 /// What one look at the ledger brings.
 struct Look {
@@ -33,6 +39,24 @@ Task<Result<void>> look(Worker& worker, StopToken stop, Look& at) {
   co_return Result<void>();
 }
 
+/// The id of the last event that a client has had, when its stream broke off; -1: it had none.
+std::int64_t resumed_after(const http::RequestHead& head) {
+  const auto seq = text::to_int(head.headers.get("last-event-id"));
+  return seq && *seq >= 0 ? *seq : -1;
+}
+
+/// Where a stream goes on that has been away: not farther back than what a dashboard shows.
+std::int64_t place_after(std::int64_t had_seq, std::int64_t last_seq) {
+  constexpr std::int64_t kMostMissed = 5 * limits::kNewsRequests;
+  if (had_seq < 0 || had_seq > last_seq) return last_seq;  // none, or one of another ledger
+  return std::max(had_seq, last_seq - kMostMissed);
+}
+
+/// One event; its id is the last request that it, or an event before it, has told.
+void append_event(std::string& out, std::string_view name, std::int64_t seq, std::string_view data) {
+  out.append("event: ").append(name).append("\nid: ").append(std::to_string(seq)).append("\ndata: ").append(data).append("\n\n");
+}
+
 /// The sums of one project (empty: all), and of the machine.
 Task<Result<std::string>> sums_event(Worker& worker, StopToken stop, std::string project) {
   const std::int64_t now_us = worker.clock.wall_us();
@@ -45,7 +69,7 @@ Task<Result<std::string>> sums_event(Worker& worker, StopToken stop, std::string
   };
   std::string about_machine = "stream machine";
   CCR_CO_TRY(second, co_await read_or_remember(worker, stop, std::move(about_machine), std::move(of_machine)));
-  co_return "event: analytics\ndata: {\"project\":" + *first + ",\"machine\":" + *second + "}\n\n";
+  co_return "{\"project\":" + *first + ",\"machine\":" + *second + "}";
 }
 
 }  // namespace
@@ -65,17 +89,22 @@ Task<Result<void>> stream_news(Worker& worker, http::Exchange& exchange, std::st
   exchange.start(200, headers);
   const StopToken stop = exchange.stop();
   Look at;
+  const std::int64_t had_seq = resumed_after(exchange.head());
+  bool placed = false;
+  std::string begin = "retry: " + std::to_string(std::chrono::milliseconds(kRetryTime).count()) + "\n\n";
   std::int64_t sums_due_ms = worker.loop.now_ms();
   std::int64_t spoke_ms = worker.loop.now_ms();
   std::string told_problem;
   while (!stop.stopped() && !reads.stopping()) {
-    std::string events;
+    std::string events = std::exchange(begin, {});
     Result<void> looked = co_await look(worker, stop, at);
     if (looked.ok()) {
-      for (const std::string& request : at.news->requests) events.append("event: request\ndata: ").append(request).append("\n\n");
+      if (!placed) at.after_seq = place_after(had_seq, at.after_seq);
+      placed = true;
+      for (const ledger::News::Request& request : at.news->requests) append_event(events, "request", request.seq, request.json);
       if (worker.loop.now_ms() >= sums_due_ms) {
         auto sums = co_await sums_event(worker, stop, project);
-        if (sums.ok()) events.append(*sums);
+        if (sums.ok()) append_event(events, "analytics", at.after_seq, *sums);
         if (!sums.ok()) looked = sums.error();
         sums_due_ms = worker.loop.now_ms() + limits::kNewsStatsTime.count() * 1000;
       }

@@ -275,7 +275,7 @@ TEST_CASE("a stream tells sums at once and every five seconds, requests as they 
   office.world.loop.run_for(seconds(1));
   const std::string first = stream->take();
   CHECK_THAT(first, Contains("content-type: text/event-stream"));
-  CHECK_THAT(first, Contains("event: analytics\ndata: {\"project\":{\"cost\":0.00416,") && Contains("\"machine\":{\"totalCost\":0.00624,"));
+  CHECK_THAT(first, Contains("retry: 2000\n\nevent: analytics\nid: 3\ndata: {\"project\":{\"cost\":0.00416,") && Contains("\"machine\":{\"totalCost\":0.00624,"));
   CHECK_THAT(first, !Contains("event: request"));
 
   const auto client = office.proxy.ask("/v1/messages", asking(), "x-ccrules-project: /srv/web\r\n");
@@ -285,13 +285,30 @@ TEST_CASE("a stream tells sums at once and every five seconds, requests as they 
   }
   office.world.loop.run_for(seconds(1));
   const std::string second = stream->take();
-  CHECK_THAT(second, Contains("event: request\ndata: {\"seq\":4,\"id\":\"req_") && !Contains("event: analytics"));
+  CHECK_THAT(second, Contains("event: request\nid: 4\ndata: {\"seq\":4,\"id\":\"req_") && !Contains("event: analytics"));
   office.world.loop.run_for(seconds(4));
-  CHECK_THAT(stream->take(), Contains("event: analytics\ndata: {\"project\":{\"cost\":0.00624,"));
+  CHECK_THAT(stream->take(), Contains("event: analytics\nid: 4\ndata: {\"project\":{\"cost\":0.00624,"));
 
   office.proxy.vitals().ledger_reads().stop();
   office.world.loop.run_for(seconds(2));
   CHECK_THAT(stream->take(), Contains("\r\n0\r\n\r\n") || Catch::StartsWith("0\r\n\r\n"));
+}
+
+TEST_CASE("a stream that broke off goes on behind the last event that its client had") {
+  Office office;
+  const auto events_after = [&](const char* last_id) {
+    const auto stream = get(office.world, office.proxy, "/api/stream", std::string("last-event-id: ") + last_id + "\r\n");
+    office.world.loop.run_for(std::chrono::seconds(2));
+    return stream->take();
+  };
+  const std::string one_missed = events_after("2");
+  CHECK_THAT(one_missed, Contains("event: analytics\nid: 2\ndata: ") && Contains("event: request\nid: 3\ndata: {\"seq\":3,"));
+  CHECK_THAT(one_missed, !Contains("\"seq\":2,"));
+  CHECK_THAT(events_after("0"), Contains("id: 1\ndata: {\"seq\":1,") && Contains("id: 3\ndata: {\"seq\":3,"));
+  for (const char* nothing_missed : {"3", "4", "99999999999999999999", "-1", "x", ""}) {
+    INFO(nothing_missed);
+    CHECK_THAT(events_after(nothing_missed), Contains("event: analytics\nid: 3\n") && !Contains("event: request"));
+  }
 }
 
 TEST_CASE("more streams than anybody needs are refused, and those that leave make room") {

@@ -298,7 +298,8 @@ TEST_CASE("requests are listed newest first, page by page, and news are those th
   since = news(week.path, 2, 1);
   REQUIRE(since.ok());
   REQUIRE(since->requests.size() == 1);
-  CHECK_THAT(since->requests[0], Contains("req_3"));
+  CHECK_THAT(since->requests[0].json, Contains("req_3"));
+  CHECK(since->requests[0].seq == 3);
   CHECK(since->last_seq == 3);
 }
 
