@@ -9,6 +9,7 @@
 #include "core/assert.h"
 #include "core/limits.h"
 #include "core/text.h"
+#include "dialect/endings.h"
 
 namespace ccrules::proxy {
 namespace {
@@ -138,9 +139,13 @@ void Asking::failed(const Error& error) { answer_->fail(error); }
 bool Asking::worth_keeping(const Visit& visit) const {
   if (!ended_ || !kept_ || !recording_) return false;
   if (rules::Target{visit.row.provider, visit.row.model} != terms_.target) return false;
-  const std::string& reason = visit.row.stop_reason;
-  const std::vector<std::string>& wanted = terms_.policy.keep;
-  return reason == "end_turn" || reason == "stop_sequence" || std::find(wanted.begin(), wanted.end(), reason) != wanted.end();
+  const auto is_wanted = [&wanted = terms_.policy.keep](std::string_view reason) {
+    return reason == "end_turn" || reason == "stop_sequence" || std::find(wanted.begin(), wanted.end(), reason) != wanted.end();
+  };
+  if (!is_wanted(visit.row.stop_reason) || answer_->state() != cache::Answer::State::kComplete) return false;
+  // The row tells of the first choice only, and by its last word. What is given out again has to be good as a whole.
+  const std::vector<chat::StopReason> endings = dialect::endings(answer_->source().dialect, answer_->bytes());
+  return std::all_of(endings.begin(), endings.end(), [&is_wanted](chat::StopReason end) { return is_wanted(stop_reason_name(end)); });
 }
 
 Task<bool> Asking::read_on(FirstReply& reply, Visit& visit) {

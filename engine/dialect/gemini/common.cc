@@ -109,6 +109,8 @@ Finish finish_of(std::string_view reason, std::string_view message, bool called_
     finish.failed = true;
   } else if (called_tools) {
     finish.reason = chat::StopReason::kToolUse;
+  } else if (reason != "STOP") {
+    finish.reason = chat::StopReason::kOther;
   }
   return finish;
 }

@@ -18,7 +18,8 @@ std::string_view done_reason_of(chat::StopReason reason) {
 chat::StopReason stop_reason_of(std::string_view done_reason, bool called_tools) {
   if (done_reason == "length") return chat::StopReason::kMaxTokens;
   if (done_reason == kRefusal) return chat::StopReason::kRefusal;
-  return called_tools ? chat::StopReason::kToolUse : chat::StopReason::kEndTurn;
+  if (called_tools) return chat::StopReason::kToolUse;
+  return done_reason == "stop" ? chat::StopReason::kEndTurn : chat::StopReason::kOther;
 }
 
 void write_call(json::Writer& writer, const chat::ToolCall& call, std::size_t number) {

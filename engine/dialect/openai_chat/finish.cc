@@ -34,6 +34,8 @@ Finish finish_of(std::string_view finish_reason, bool called_tools, std::string_
     finish.reason = chat::StopReason::kToolUse;
   } else if (!stop_sequence.empty() && is_one_of(finish_reason, {"stop", "stop_sequence"})) {
     finish.reason = chat::StopReason::kStopSequence;
+  } else if (!is_one_of(finish_reason, {"stop", "stop_sequence", "end_turn", "eos", "eos_token", "tool_calls", "function_call"})) {
+    finish.reason = chat::StopReason::kOther;
   }
   return finish;
 }

@@ -14,7 +14,8 @@ struct Finish {
   std::string error_type;         ///< `failed` only: an Anthropic error type
 };
 
-/// `finish_reason` may be empty (servers that never send one). `called_tools`: the reply holds at least one
+/// `finish_reason` may be empty (servers that never send one): then, and where its word is not known, the reason is kOther, which
+/// every client is told as an end like any other. `called_tools`: the reply holds at least one
 /// call, whatever the reason says. `stop_sequence`: the one that matched, when the server names it.
 Finish finish_of(std::string_view finish_reason, bool called_tools, std::string_view stop_sequence);
 

@@ -476,9 +476,9 @@ TEST_CASE("a stream cut inside the arguments of a call is an error, after whole 
 }
 
 TEST_CASE("[DONE] or a final usage chunk without finish_reason is a clean end") {
-  CHECK(read(delta(R"("content":"x")") + kDone).ends_with("close 0\nend end_turn\n"));
+  CHECK(read(delta(R"("content":"x")") + kDone).ends_with("close 0\nend other\n"));
   CHECK(read(delta(R"("content":"x")") + usage_chunk(R"({"prompt_tokens":1,"completion_tokens":1})"))
-            .ends_with("end end_turn in=1 out=1\n"));
+            .ends_with("end other in=1 out=1\n"));
 }
 
 TEST_CASE("the last event counts without its closing blank line") {
