@@ -69,12 +69,16 @@ config::Rates rates_of(std::int64_t prompt, std::string_view provider, std::stri
   return rates;
 }
 
-/// What so many tokens cost at the model and the tier.
-std::optional<std::int64_t> tier_cost(const chat::Usage& counts, std::string_view provider, std::string_view model,
-                                      std::string_view tier, const config::Snapshot& snapshot) {
-  auto cost = cost_at(counts, rates_of(prompt_tokens(counts), provider, model, snapshot, tier));
-  if (cost && tier == kBatch && !has_tier_price(provider, model, tier, snapshot)) cost = *cost / 2 + *cost % 2;
-  return cost;
+/// Rates for some tokens at a model and a tier.
+struct TierRates {
+  config::Rates rates;
+  bool half = false;  ///< they cost half of what these say
+  [[nodiscard]] std::int64_t of(std::int64_t cost) const { return half ? cost / 2 + cost % 2 : cost; }
+};
+TierRates tier_rates(const chat::Usage& counts, std::string_view provider, std::string_view model, std::string_view tier,
+                     const config::Snapshot& snapshot) {
+  return {rates_of(prompt_tokens(counts), provider, model, snapshot, tier),
+          tier == kBatch && !has_tier_price(provider, model, tier, snapshot)};
 }
 
 bool has_own_price(std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
@@ -102,16 +106,22 @@ chat::Usage usage_of(const chat::Iteration& part) {
   return usage;
 }
 
+std::int64_t saturating_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
+}
+
 /// Each part of the bill at its own model. With `at_requested`, what the model that was asked did is at `model`, whichever did it.
-std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider, std::string_view model,
-                                       const config::Snapshot& snapshot, bool at_requested = false) {
+/// @param take bool(const chat::Usage& counts, std::string_view model); false: no more
+template <class Take>
+void each_part(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot,
+               bool at_requested, const Take& take) {
   if (usage.iterations.empty()) {
-    if (!usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens) return std::nullopt;
-    return tier_cost(usage, provider, model, usage.tier(), snapshot);
+    take(usage, model);
+    return;
   }
   const bool fell_back = std::any_of(usage.iterations.begin(), usage.iterations.end(),
                                      [](const chat::Iteration& part) { return part.type == "fallback_message"; });
-  std::int64_t sum = 0;
   for (const chat::Iteration& part : usage.billed()) {
     std::string_view at = model;
     if (!part.is_by_asked() || (fell_back && !at_requested)) {
@@ -119,11 +129,32 @@ std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_vie
     } else if (!at_requested) {
       at = priced_model(provider, model, part.model, snapshot);  // it may only call itself by another name
     }
-    const auto cost = tier_cost(usage_of(part), provider, at, usage.tier(), snapshot);
-    if (!cost) return std::nullopt;
-    if (__builtin_add_overflow(sum, *cost, &sum)) sum = std::numeric_limits<std::int64_t>::max();
+    if (!take(usage_of(part), at)) return;
   }
+}
+
+bool counts_nothing(const chat::Usage& usage) {
+  return usage.iterations.empty() && !usage.input_tokens && !usage.output_tokens && !usage.cache_read_tokens && !usage.cache_write_tokens;
+}
+
+std::optional<std::int64_t> list_price(const chat::Usage& usage, std::string_view provider, std::string_view model,
+                                       const config::Snapshot& snapshot, bool at_requested = false) {
+  if (counts_nothing(usage)) return std::nullopt;
+  std::optional<std::int64_t> sum = 0;
+  each_part(usage, provider, model, snapshot, at_requested, [&](const chat::Usage& counts, std::string_view at) {
+    const TierRates tier = tier_rates(counts, provider, at, usage.tier(), snapshot);
+    const auto cost = cost_at(counts, tier.rates);
+    sum = cost ? std::optional(saturating_sum(*sum, tier.of(*cost))) : std::nullopt;
+    return cost.has_value();
+  });
   return sum;
+}
+
+/// What is not known is taken for nothing.
+config::Rates rates_at_least(const config::Rates& rates) {
+  config::Rates known{0, 0, 0, 0, 0};
+  known.overlay(rates);
+  return known;
 }
 
 bool is_free(std::string_view provider, const config::Snapshot& snapshot) {
@@ -155,6 +186,38 @@ std::optional<std::int64_t> cost_nanousd(const chat::Usage& usage, std::string_v
   if (usage.cost_nanousd) return std::max<std::int64_t>(0, *usage.cost_nanousd);
   if (is_free(provider, snapshot)) return usage.empty() ? std::nullopt : std::optional<std::int64_t>(0);
   return list_price(usage, provider, model, snapshot);
+}
+
+config::Rates rates_at_most(config::Rates rates) noexcept {
+  std::optional<std::int64_t> dearest;
+  for (const auto& rate : {rates.input_picousd, rates.cache_read_picousd, rates.cache_write_5m_picousd, rates.cache_write_1h_picousd}) {
+    if (rate) dearest = std::max(dearest.value_or(0), *rate);
+  }
+  if (!rates.cache_read_picousd && rates.input_picousd) rates.cache_read_picousd = rates.input_picousd;
+  for (auto* rate : {&rates.input_picousd, &rates.cache_read_picousd, &rates.cache_write_5m_picousd, &rates.cache_write_1h_picousd}) {
+    if (!*rate) *rate = dearest;
+  }
+  return rates;
+}
+
+CostRange cost_range(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {
+  CostRange range;
+  if (usage.cost_nanousd || is_free(provider, snapshot)) {
+    range.most_nanousd = cost_nanousd(usage, provider, model, snapshot);
+    range.least_nanousd = range.most_nanousd.value_or(0);
+    return range;
+  }
+  if (counts_nothing(usage)) return range;
+  range.most_nanousd = 0;
+  each_part(usage, provider, model, snapshot, false, [&](const chat::Usage& counts, std::string_view at) {
+    const TierRates tier = tier_rates(counts, provider, at, usage.tier(), snapshot);
+    range.least_nanousd = saturating_sum(range.least_nanousd, tier.of(cost_at(counts, rates_at_least(tier.rates)).value_or(0)));
+    const auto most = cost_at(counts, rates_at_most(tier.rates));
+    if (!most) range.most_nanousd.reset();
+    if (range.most_nanousd) range.most_nanousd = saturating_sum(*range.most_nanousd, tier.of(*most));
+    return true;
+  });
+  return range;
 }
 
 std::string unpriced_tier(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot) {

@@ -52,6 +52,16 @@ std::optional<std::int64_t> requested_cost_nanousd(const chat::Usage& usage,
                                                    std::string_view requested_model,
                                                    const config::Snapshot& snapshot);
 
+/// What is known of a cost, whether all of it is or not: budgets go by it where cost_nanousd() is unset.
+struct CostRange {
+  std::int64_t least_nanousd = 0;            ///< of the counts whose rates are known
+  std::optional<std::int64_t> most_nanousd;  ///< with rates_at_most(); unset: not even then
+};
+CostRange cost_range(const chat::Usage& usage, std::string_view provider, std::string_view model, const config::Snapshot& snapshot);
+/// The same with a rate for each way of billing a prompt, where there is one at all: a missing one is no higher than that of plain input
+/// for what was read from a cache, than the dearest that is known for anything else. What no prompt is billed as stays unset.
+config::Rates rates_at_most(config::Rates rates) noexcept;
+
 /// Tokens times rates; pure. Unset as above.
 std::optional<std::int64_t> cost_at(const chat::Usage& usage, const config::Rates& rates);
 

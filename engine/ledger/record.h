@@ -26,6 +26,7 @@ struct Record {
   chat::Usage usage;
   bool usage_estimated = false;                        ///< cut before the provider said: output counted by us
   std::optional<std::int64_t> cost_nanousd;            ///< unset: the price is unknown
+  std::optional<std::int64_t> budget_nanousd;          ///< what budgets count in place of a cost that is unset
   std::string unpriced_tier;                           ///< that the provider served it at: the cost is the standard tier's
   std::string unpriced_fees;                           ///< ledger::unpriced_fees(): not in the cost
   std::optional<std::int64_t> requested_cost_nanousd;  ///< what the requested model would have cost
@@ -49,6 +50,9 @@ struct Record {
   bool held = false;        ///< Ledger::hold() has set money aside for it
   std::uint32_t held_slot = 0;  ///< so has Ledger::hold_at_once(), which gave this; 0: it has not
   std::string shadow_json;  ///< what candidate rules would have done, rules/shadow.h
+
+  /// What it adds to what was spent; 0 and less: nothing.
+  [[nodiscard]] std::int64_t counted_nanousd() const noexcept { return cost_nanousd.value_or(budget_nanousd.value_or(0)); }
 };
 
 }  // namespace ccrules::ledger

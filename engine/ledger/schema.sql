@@ -119,3 +119,6 @@ ALTER TABLE requests ADD COLUMN unpriced_tier TEXT;  -- priority, fast, flex ...
 
 -- version 8: what was billed beside the tokens
 ALTER TABLE requests ADD COLUMN unpriced_fees TEXT;  -- "web_search 3, cache_write_12h 1200": not in cost_nanousd, their prices are not known
+
+-- version 9: what budgets count where the cost is not known
+ALTER TABLE requests ADD COLUMN budget_nanousd INTEGER;  -- the most it can be, as far as that is known; NULL: cost_nanousd counts

@@ -55,8 +55,8 @@ Spend::Kept& Spend::kept_of(std::size_t scope, std::string_view key) {
 }
 
 void Spend::add(const Record& row) {
-  if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
-  const Sum spent = Sum::of(*row.cost_nanousd, row.at_us, row.at_us + row.duration_us, calendar_);
+  if (row.counted_nanousd() <= 0) return;
+  const Sum spent = Sum::of(row.counted_nanousd(), row.at_us, row.at_us + row.duration_us, calendar_);
   const std::lock_guard lock(mutex_);
   all_.go_on(spent, calendar_);
   each_scope(row, [&](std::size_t scope, std::string_view key) { kept_of(scope, key).sum.go_on(spent, calendar_); });

@@ -25,10 +25,10 @@ struct Cap {
   std::int64_t nanousd = 0;
 };
 
-/// What was spent in the running periods and in all, by everything in kScopes. In memory, so that rules may ask during a
-/// decision; a Ledger that is opened with it (Settings::spend) fills in what was spent before the start. Costs that are not
-/// known are not in it. Bounded memory: the least of many sessions are forgotten first; what they have spent is still in the
-/// ledger's table (spend_lookup.h). Any thread.
+/// What was spent in the running periods and in all, by everything in kScopes. In memory, so that rules may ask during a decision; a Ledger
+/// that is opened with it (Settings::spend) fills in what was spent before the start. A cost that is not known counts by its bound
+/// (Record::budget_nanousd). Bounded memory: the least of many sessions are forgotten first; what they have spent is still in the ledger's
+/// table (spend_lookup.h). Any thread.
 class Spend {
  public:
   static constexpr std::int64_t kAlways = std::numeric_limits<std::int64_t>::min();

@@ -214,7 +214,7 @@ void each_tag(const Record& row, std::string_view paying_tag,
 namespace {
 
 Sum sum_of_row(const Record& row, const Calendar& calendar) noexcept {
-  return Sum::of(*row.cost_nanousd, row.at_us, row.at_us + row.duration_us, calendar);
+  return Sum::of(row.counted_nanousd(), row.at_us, row.at_us + row.duration_us, calendar);
 }
 
 Sum& sum_at(SumMap& sums, std::string_view scope, std::string_view key) {
@@ -225,14 +225,14 @@ Sum& sum_at(SumMap& sums, std::string_view scope, std::string_view key) {
 }  // namespace
 
 void add_row(SumMap& sums, const Record& row, const Calendar& calendar) {
-  if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
+  if (row.counted_nanousd() <= 0) return;
   const Sum one = sum_of_row(row, calendar);
   sums[{}].go_on(one, calendar);
   each_scope(row, [&](std::size_t scope, std::string_view key) { sum_at(sums, kScopes[scope], key).go_on(one, calendar); });
 }
 
 void add_past_row(SumMap& sums, const Record& row, const Calendar& calendar) {
-  if (!row.cost_nanousd || *row.cost_nanousd <= 0) return;
+  if (row.counted_nanousd() <= 0) return;
   const Sum one = sum_of_row(row, calendar);
   sums[{}].add(one);
   each_scope(row, [&](std::size_t scope, std::string_view key) { sum_at(sums, kScopes[scope], key).add(one); });

@@ -116,7 +116,7 @@ struct NameLess {
 
 /// Sums of several rows, by the name of a scope (empty: all) and key.
 using SumMap = std::map<std::pair<std::string, std::string>, Sum, NameLess>;
-/// Adds what requests cost, in the order in which they ended. Costs that are not known or not positive add nothing.
+/// Adds what requests cost, in the order in which they ended. What does not count or is not positive adds nothing.
 void add_row(SumMap& sums, const Record& row, const Calendar& calendar);
 /// The same for requests of the past, in any order.
 void add_past_row(SumMap& sums, const Record& row, const Calendar& calendar);

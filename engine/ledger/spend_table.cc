@@ -23,9 +23,9 @@ Sum sum_at(const Statement& row, int column) {
 }
 
 constexpr char kRows[] =
-    "SELECT seq, at_us, cost_nanousd, session, user, project, client, agent, requested_model, key, subagent, tags, payer FROM requests";
+    "SELECT seq, at_us, coalesce(cost_nanousd, budget_nanousd), session, user, project, client, agent, requested_model, key, subagent, tags, payer FROM requests";
 
-/// What add_row() needs of a row of kRows; false: it cost nothing.
+/// What add_row() needs of a row of kRows, with what budgets count as its cost; false: that is nothing.
 bool read_row(const Statement& from, Record& row) {
   if (from.number(2) <= 0) return false;
   row.at_us = from.number(1);

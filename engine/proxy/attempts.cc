@@ -313,14 +313,14 @@ Task<Result<void>> Attempts::afford(const Next& next, bool answered) {
     if (!next.to) co_return Result<void>();
     co_return co_await reserve_more(worker_, visit_, *next.to, *ask_.decision, *ask_.outline);
   }
-  const std::int64_t wasted_before = visit_.wasted_nanousd;
+  const Visit::Waste wasted_before = visit_.wasted;
   visit_.waste(next.wasted);
   const rules::Target& then = next.to ? *next.to : targets_[next.same_target ? at_ : at_ + 1];
   Result<void> affordable = co_await reserve_more(worker_, visit_, then, *ask_.decision, *ask_.outline);
   if (affordable.ok()) {
     log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " answered, and a rule goes on", visit_.row.id);
   } else {
-    visit_.wasted_nanousd = wasted_before;
+    visit_.wasted = wasted_before;
   }
   co_return affordable;
 }
@@ -342,7 +342,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       if (!attempts.move_on()) co_return attempts.failure();
       continue;
     }
-    if (visit.wasted_nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
+    if (visit.wasted.nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
     std::unique_ptr<Try> second;
     attempts.begin(first);
     Task<Result<std::unique_ptr<FirstReply>>> trying = attempts.alone_for().count() > 0

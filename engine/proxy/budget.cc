@@ -1,7 +1,6 @@
 #include "proxy/budget.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
 #include "config/models.h"
@@ -190,21 +189,16 @@ std::int64_t MostBilled::prompt_tokens(const rules::Target& target, const config
 
 namespace {
 
-/// The dearest way of billing so many tokens; nullopt: their plain price is not known.
+/// The dearest way of billing so many tokens, a way without a known price as it is settled; nullopt: their plain price is not known.
 std::optional<std::int64_t> dearest_nanousd(std::int64_t input, std::int64_t output, bool kept_an_hour, const config::Rates& rates) {
-  std::array<chat::Usage, 3> ways;
-  ways[0].input_tokens = input;
-  ways[1].cache_write_tokens = input;
-  ways[2].cache_write_tokens = input;
-  ways[2].cache_write_1h_tokens = input;
-  std::int64_t dearest = 0;
-  for (std::size_t i = 0; i < (kept_an_hour ? ways.size() : ways.size() - 1); ++i) {
-    ways[i].output_tokens = output;
-    const auto cost = ledger::cost_at(ways[i], rates);
-    if (!cost && i == 0) return std::nullopt;
-    if (cost) dearest = std::max(dearest, *cost);
-  }
-  return dearest;
+  chat::Usage plain;
+  plain.input_tokens = input;
+  plain.output_tokens = output;
+  if (input > 0 && !rates.input_picousd) return std::nullopt;
+  config::Rates most = ledger::rates_at_most(rates);
+  most.input_picousd = std::max({most.input_picousd, most.cache_read_picousd, most.cache_write_5m_picousd});
+  if (kept_an_hour) most.input_picousd = std::max(most.input_picousd, most.cache_write_1h_picousd);
+  return ledger::cost_at(plain, most);
 }
 
 /// The same at the dearest of the tiers in which a provider may serve a model.

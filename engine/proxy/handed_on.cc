@@ -103,6 +103,10 @@ void ResultRows::take_line(std::string_view line) {
   reply.usage.speed.reset();  // batches have one price
   row.usage = reply.usage.total();
   row.cost_nanousd = ledger::cost_nanousd(reply.usage, row.provider, row.model, config_);
+  if (!row.cost_nanousd) {
+    const ledger::CostRange range = ledger::cost_range(reply.usage, row.provider, row.model, config_);
+    row.budget_nanousd = range.most_nanousd.value_or(range.least_nanousd);
+  }
   row.unpriced_fees = ledger::unpriced_fees(reply.usage, row.provider, config_);
   worker_.tallies.spend.add(row);
   if (worker_.ledger != nullptr) worker_.ledger->record(row);

@@ -214,7 +214,7 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
   if (!visit.reservation.active()) co_return Result<void>();
   const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, visit.most_billed, *visit.policy->config);
   if (!worst) co_return budget_unknown("the price of " + target.provider + "," + target.model + " is not known");
-  const std::int64_t more = visit.wasted_nanousd + *worst - visit.reservation.nanousd();
+  const std::int64_t more = visit.wasted.nanousd + *worst - visit.reservation.nanousd();
   if (more <= 0) co_return Result<void>();
   if (const auto cap = visit.reservation.grow(more, visit.row.at_us))
     co_return used_up(worker.tallies.spend.calendar(), *cap, visit.row.at_us, visit.more_headers);
@@ -229,7 +229,7 @@ Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& fir
   const auto other = worst_case_nanousd(std::span(&second, 1), decision, outline, visit.most_billed, config);
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 4;
   if (!one || !other || *one > kMost || *other > kMost) co_return false;
-  const std::int64_t more = visit.wasted_nanousd + *one + *other - visit.reservation.nanousd();
+  const std::int64_t more = visit.wasted.nanousd + *one + *other - visit.reservation.nanousd();
   if (more <= 0) co_return true;
   if (visit.reservation.grow(more, visit.row.at_us)) co_return false;
   const Result<void> kept = co_await keep(worker, visit);
@@ -245,10 +245,10 @@ bool overspends(Visit& visit) {
   if (!usage.input_tokens) usage.input_tokens = visit.estimated_input_tokens;
   const auto cost_of = [&](std::int64_t text_bytes) {
     usage.output_tokens = std::max(visit.row.usage.output_tokens.value_or(0), tokens::count_bytes(text_bytes, visit.row.model));
-    return visit.price_of(usage);
+    return visit.counted_price_of(usage);
   };
-  const std::int64_t spent = cost_of(bytes).value_or(0) + visit.wasted_nanousd;
-  const std::int64_t step = cost_of(visit.look_at_spending_at_bytes).value_or(0) + visit.wasted_nanousd - spent;
+  const std::int64_t spent = cost_of(bytes) + visit.wasted.nanousd;
+  const std::int64_t step = cost_of(visit.look_at_spending_at_bytes) + visit.wasted.nanousd - spent;
   const std::int64_t left = visit.reservation.nanousd() - spent;
   if (left >= 0) {  // the nearer the end of what is set aside, the closer it is watched
     if (left < step) visit.look_at_spending_at_bytes = bytes + 1 + kLookEveryBytes * (left / 1000) / (step / 1000 + 1);

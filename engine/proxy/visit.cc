@@ -1,5 +1,6 @@
 #include "proxy/visit.h"
 
+#include <algorithm>
 #include <coroutine>
 #include <utility>
 #include <variant>
@@ -163,8 +164,21 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
   row.cost_nanousd = price_of(row.usage);
   if (row.cost_nanousd) row.unpriced_tier = ledger::unpriced_tier(row.usage, row.provider, priced_model(), *policy->config);
   row.unpriced_fees = ledger::unpriced_fees(row.usage, row.provider, *policy->config);
-  if (wasted_nanousd > 0 && (row.cost_nanousd || row.usage.empty())) row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted_nanousd;
+  if (!wasted.known) {
+    row.cost_nanousd.reset();
+  } else if (wasted.nanousd > 0 && (row.cost_nanousd || row.usage.empty())) {
+    row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted.nanousd;
+  }
+  row.budget_nanousd.reset();
+  if (!row.cost_nanousd && (!row.usage.empty() || !wasted.known)) count_unknown_cost();
   return row.cost_nanousd;
+}
+
+void Visit::count_unknown_cost() {
+  const ledger::CostRange range = ledger::cost_range(row.usage, row.provider, priced_model(), *policy->config);
+  const bool bounded = wasted.bounded && (range.most_nanousd || row.usage.empty());
+  const std::int64_t spent = wasted.nanousd + range.most_nanousd.value_or(range.least_nanousd);
+  row.budget_nanousd = bounded ? spent : std::max(spent, reservation.nanousd());
 }
 
 std::string_view Visit::priced_model() const {
@@ -176,8 +190,22 @@ std::optional<std::int64_t> Visit::price_of(const chat::Usage& usage) const {
   return ledger::cost_nanousd(usage, row.provider, model, *policy->config);
 }
 
+std::int64_t Visit::counted_price_of(const chat::Usage& usage) const {
+  if (const auto cost = price_of(usage)) return *cost;
+  const ledger::CostRange range = ledger::cost_range(usage, row.provider, priced_model(), *policy->config);
+  return range.most_nanousd.value_or(range.least_nanousd);
+}
+
 void Visit::waste(const chat::Usage& usage) {
-  wasted_nanousd += ledger::cost_nanousd(usage, row.provider, row.model, *policy->config).value_or(0);
+  if (usage.empty()) return;
+  if (const auto cost = ledger::cost_nanousd(usage, row.provider, row.model, *policy->config)) {
+    wasted.nanousd += *cost;
+    return;
+  }
+  const ledger::CostRange range = ledger::cost_range(usage, row.provider, row.model, *policy->config);
+  wasted.nanousd += range.most_nanousd.value_or(range.least_nanousd);
+  wasted.known = false;
+  wasted.bounded = wasted.bounded && range.most_nanousd;
 }
 
 void Visit::waste_prompt() {
@@ -220,7 +248,7 @@ void Visit::estimate_usage() {
 void Visit::settle() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   estimate_usage();
-  if (row.usage.empty() && wasted_nanousd > 0) {
+  if (row.usage.empty() && (wasted.nanousd > 0 || !wasted.known)) {
     (void)cost_nanousd();  // for the row
     worker_.tallies.spend.add(row);
   }

@@ -46,9 +46,15 @@ class Visit {
   RateLease rate_lease;                ///< of rate limits; ends with the request
   std::vector<ledger::Cap> caps;       ///< all budgets that apply, soft ones too
   MostBilled most_billed;              ///< where a hard budget applies
-  std::int64_t wasted_nanousd = 0;     ///< what answers cost that the client did not get
+  /// What answers cost that the client did not get.
+  struct Waste {
+    std::int64_t nanousd = 0;  ///< at most; where `bounded` is false, at least
+    bool known = true;         ///< it is what they cost
+    bool bounded = true;       ///< not even that much is known: all that is set aside counts
+  };
+  Waste wasted;
   int answered = 0;                    ///< the status of the last attempt's answer, as the provider sent it; 0: none came
-  bool told_bill = false;              ///< the last attempt broke off, and what it had cost by then is in wasted_nanousd
+  bool told_bill = false;              ///< the last attempt broke off, and what it had cost by then is in `wasted`
   bool asked_provider = false;         ///< the last attempt's request was on its way to the provider
   bool cut = false;                    ///< by us: its budget is used up
   std::int64_t look_at_spending_at_bytes = 0;  ///< of output_text_bytes: the next time a stream's cost is worked out
@@ -68,6 +74,8 @@ class Visit {
   void observe(const chat::Reply& reply);
   /// What such usage costs at the model that answers; unset as in ledger/cost.h.
   [[nodiscard]] std::optional<std::int64_t> price_of(const chat::Usage& usage) const;
+  /// The same where budgets count it: what is not known is taken for as much as it can be, as far as that is known.
+  [[nodiscard]] std::int64_t counted_price_of(const chat::Usage& usage) const;
   /// A paid answer that the client does not get: its cost counts all the same.
   void waste(const chat::Usage& usage);
   /// The last attempt was given up while its provider was at work, and said nothing of a bill: its prompt was read.
@@ -94,6 +102,8 @@ class Visit {
   void close();
   void estimate_usage();
   void settle();
+  /// What budgets count for a cost that is not known.
+  void count_unknown_cost();
   void tag(const std::map<std::string, std::string>& tags);
   void tell_failed(const std::vector<std::string>& rules) const;
   std::map<std::string, std::string> tags_;

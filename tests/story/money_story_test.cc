@@ -286,6 +286,116 @@ TEST_CASE("a long conversation needs no more room than its beginning was billed 
   CHECK_THAT(ask(), Contains("429"));  // nothing is known of this one
 }
 
+TEST_CASE("tokens without a known price use up a hard budget all the same, and their row says that the cost is not known") {
+  // $1 of room, and what is asked for costs half of it at least: after two answers there is none, whatever rate is missing.
+  struct Case {
+    std::string prices, usage;
+    std::int64_t counted_nanousd;
+  };
+  const Case cases[] = {
+      {R"({"m-1":{"input":500,"output":2000}})", R"("input_tokens":20,"cache_read_input_tokens":1024,"output_tokens":5)", 1044 * 500'000 + 5 * 2'000'000},
+      {R"({"m-1":{"input":500,"output":2000}})", R"("input_tokens":20,"cache_creation_input_tokens":1024,"output_tokens":5)",
+       1044 * 500'000 + 5 * 2'000'000},
+      {R"({"m-1":{"input":500,"output":2000,"cache_write_5m":625}})",
+       R"("input_tokens":0,"cache_creation_input_tokens":1000,"cache_creation":{"ephemeral_1h_input_tokens":1000},"output_tokens":5)",
+       1000 * 625'000 + 5 * 2'000'000}};
+  for (const Case& each : cases) {
+    for (const bool stream : {false, true}) {
+      CAPTURE(each.prices, each.usage, stream);
+      SimWorld world;
+      world.serve("a", 80, [&world, &each](http::Exchange& exchange) {
+        ScriptedAnswer answer;
+        answer.whole = R"({"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[{"type":"text","text":"hello"}],)"
+                       R"("stop_reason":"end_turn","stop_sequence":null,"usage":{)" + each.usage + "}}";
+        answer.events = anthropic_events("hello");
+        std::string& last = answer.events[answer.events.size() - 2];
+        last.replace(last.find(R"("output_tokens":7)"), std::string_view(R"("output_tokens":7)").size(), each.usage);
+        return answer_with(world.loop, exchange, std::move(answer));
+      });
+      const std::string config = R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]}},"prices":)" +
+                                 each.prices + R"(,"budgets":[{"usd":1}]})";
+      ProxyWorld proxy(world, config);
+      int served = 0;
+      for (int i = 0; i < 20; ++i) served += proxy.answer("/v1/messages", asking(stream, 5, "hi")).first_line.find(" 200") != std::string::npos ? 1 : 0;
+      CHECK(served <= 2);
+      const auto rows = proxy.rows();
+      REQUIRE(rows.size() == 20);
+      CHECK(rows[0].at("cost_nanousd").empty());
+      CHECK(rows[0].at("budget_nanousd") == std::to_string(each.counted_nanousd));
+      CHECK(rows[19].at("budget_nanousd").empty());
+      const auto spent = proxy.tallies().spend.nanousd("", "", ledger::Span::kTotal, 0);
+      CHECK(spent == served * each.counted_nanousd);
+      ProxyWorld again(world, config, {}, proxy.crash());
+      CHECK(again.tallies().spend.nanousd("", "", ledger::Span::kTotal, 0) == spent);
+    }
+  }
+}
+
+TEST_CASE("a model of the table that has no price for cached tokens uses up a hard budget") {
+  // gpt-5.5-pro: $30 and $180 a million tokens.
+  SimWorld world;
+  world.script("o", 80, http_reply(200, "application/json",
+                                   R"({"id":"c1","object":"chat.completion","created":1,"model":"gpt-5.5-pro","choices":[{"index":0,"message":)"
+                                   R"({"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1030,)"
+                                   R"("completion_tokens":10,"prompt_tokens_details":{"cached_tokens":1024}}})"));
+  ProxyWorld proxy(world, R"({"providers":{"openai":{"dialect":"openai_chat","base_url":"http://o:80/v1","models":["gpt-*"]}},"budgets":[{"usd":0.035}]})");
+  const std::string body = R"({"model":"gpt-5.5-pro","max_completion_tokens":10,"messages":[{"role":"user","content":"hi"}]})";
+  CHECK_THAT(proxy.answer("/v1/chat/completions", body).first_line, Contains("200"));
+  CHECK_THAT(proxy.answer("/v1/chat/completions", body).first_line, Contains("429"));
+  const auto rows = proxy.rows();
+  CHECK(rows.at(0).at("cost_nanousd").empty());
+  CHECK(rows.at(0).at("budget_nanousd") == std::to_string(1030 * 30'000 + 10 * 180'000));
+}
+
+TEST_CASE("a stream whose prompt has no known price is cut where its budget ends") {
+  SimWorld world;
+  world.serve("a", 80, [&world](http::Exchange& exchange) {
+    ScriptedAnswer answer;
+    std::vector<std::string> events = anthropic_events(std::string(400, 'w'));
+    events[0] = with_number(events[0], "cache_read_input_tokens", 100);
+    answer.events = {events[0], events[1]};
+    for (int i = 0; i < 400; ++i) answer.events.push_back(events[2]);
+    answer.events.insert(answer.events.end(), events.begin() + 3, events.end());
+    answer.pause = std::chrono::milliseconds(1);
+    return answer_with(world.loop, exchange, std::move(answer));
+  });
+  ProxyWorld proxy(world, config_with(R"([{"usd":0.5}])"));
+  const Message answer = proxy.answer("/v1/messages", asking(true, 20, "hi"));
+  CHECK_THAT(answer.body, Contains("billing_error") && Contains("was cut here") && !Contains("message_stop"));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("cost_nanousd").empty());
+  CHECK(std::stoll(rows[0].at("budget_nanousd")) > 400'000'000);
+  CHECK(std::stoll(rows[0].at("budget_nanousd")) <= 500'000'000);
+}
+
+TEST_CASE("an answer without a known price that a rule threw away counts, and the cost of both is not known") {
+  SimWorld world;
+  world.serve("a", 80, [&world](http::Exchange& exchange) {
+    ScriptedAnswer answer;
+    answer.whole = R"({"id":"msg_1","type":"message","role":"assistant","model":"m-1","content":[],"stop_reason":"refusal","stop_sequence":null,)"
+                   R"("usage":{"input_tokens":20,"cache_read_input_tokens":30,"output_tokens":1}})";
+    return answer_with(world.loop, exchange, std::move(answer));
+  });
+  world.serve("b", 80, [&world](http::Exchange& exchange) {
+    ScriptedAnswer answer;
+    answer.whole = anthropic_reply("hello", 8, 5);
+    return answer_with(world.loop, exchange, std::move(answer));
+  });
+  ProxyWorld proxy(world,
+                   R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a:80","models":["m-*"]},)"
+                   R"("b":{"dialect":"anthropic","base_url":"http://b:80","models":["n-*"]}},"rules":["r.lua"],)"
+                   R"("prices":{"m-1":{"input":10,"output":100},"n-1":{"input":20,"output":200}},"fallbacks":{"m-1":["b,n-1"]},"budgets":[{"usd":1}]})",
+                   {{"/etc/ccrules/r.lua", "rule \"refused\" { on = \"response\", when = { stop_reason = \"refusal\" }, next_fallback = true }\n"}});
+  CHECK_THAT(proxy.answer("/v1/messages", asking(false, 20, "hi")).body, Contains("hello"));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].at("cost_nanousd").empty());
+  const std::int64_t counted = 50 * 10'000 + 100'000 + 8 * 20'000 + 5 * 200'000;
+  CHECK(rows[0].at("budget_nanousd") == std::to_string(counted));
+  CHECK(proxy.tallies().spend.nanousd("", "", ledger::Span::kTotal, 0) == counted);
+}
+
 TEST_CASE("embeddings need no price for output under a hard budget") {
   SimWorld world;
   world.script("o", 80, http_reply(200, "application/json",

@@ -126,6 +126,62 @@ TEST_CASE("what is unknown stays unknown and never becomes zero") {
   CHECK(cost({}, "gateway", "no-such-model") == 0);  // nothing was used, which costs nothing at any price
 }
 
+TEST_CASE("a cost that is not known is bounded from both sides by the rates that are, whichever are missing") {
+  // Each rate by itself is known or not: 32 price sheets. What is known is the least; a rate that is missing is no higher than the
+  // dearest that is known for a prompt.
+  using Rate = std::optional<std::int64_t> config::Rates::*;
+  constexpr Rate kRates[] = {&config::Rates::input_picousd, &config::Rates::output_picousd, &config::Rates::cache_read_picousd,
+                             &config::Rates::cache_write_5m_picousd, &config::Rates::cache_write_1h_picousd};
+  constexpr std::int64_t kPicousd[] = {3'000'000, 15'000'000, 300'000, 3'750'000, 6'000'000};
+  const Counts bills[] = {{}, {.input = 7}, {.output = 9}, {.read = 1024}, {.written = 50}, {.written = 50, .written_1h = 50}, {11, 13, 17, 29, 19}};
+  for (unsigned known = 0; known < 32; ++known) {
+    config::Price row = price("m-1", std::nullopt, std::nullopt);
+    for (std::size_t i = 0; i < std::size(kRates); ++i) {
+      if ((known >> i & 1u) != 0) row.rates.*kRates[i] = kPicousd[i];
+    }
+    for (const Counts& counts : bills) {
+      CAPTURE(known, counts.input, counts.output, counts.read, counts.written, counts.written_1h);
+      const config::Snapshot snapshot = snapshot_with({row});
+      const auto exact = ledger::cost_nanousd(usage(counts), "x", "m-1", snapshot);
+      const ledger::CostRange range = ledger::cost_range(usage(counts), "x", "m-1", snapshot);
+      const std::int64_t parts[] = {counts.input, counts.output, counts.read, counts.written - counts.written_1h, counts.written_1h};
+      std::int64_t least_picousd = 0;
+      for (std::size_t i = 0; i < std::size(parts); ++i) least_picousd += (known >> i & 1u) != 0 ? parts[i] * kPicousd[i] : 0;
+      CHECK(range.least_nanousd == (least_picousd + 500) / 1000);
+      if (range.most_nanousd) CHECK(*range.most_nanousd >= range.least_nanousd);
+      if (exact) CHECK((range.least_nanousd == *exact && range.most_nanousd == exact));
+      const bool prompt_known = (known & 0b11101u) != 0;
+      const bool has_prompt = counts.input + counts.read + counts.written > 0;
+      CHECK(range.most_nanousd.has_value() == ((prompt_known || !has_prompt) && ((known & 0b10u) != 0 || counts.output == 0)));
+      // An hour's writes are the dearest: what is bounded by them is no less than what it costs with all rates known.
+      if ((known & 0b10000u) == 0 || !range.most_nanousd) continue;
+      std::int64_t all_picousd = 0;
+      for (std::size_t i = 0; i < std::size(parts); ++i) all_picousd += parts[i] * kPicousd[i];
+      CHECK(*range.most_nanousd >= (all_picousd + 500) / 1000);
+    }
+  }
+  // A missing read is plain input, where that is known; a missing write the dearest there is.
+  config::Price own = price("m-1", 1'000'000, 5'000'000);
+  own.rates.cache_write_1h_picousd = 2'000'000;
+  const auto most = [&](const Counts& counts) { return ledger::cost_range(usage(counts), "x", "m-1", snapshot_with({own})).most_nanousd; };
+  CHECK(most({.input = 1, .output = 1, .read = 1000}) == 1'000 + 5'000 + 1000 * 1'000);
+  CHECK(most({.input = 1, .output = 1, .written = 1000}) == 1'000 + 5'000 + 1000 * 2'000);
+  chat::Usage batch = usage({.input = 1, .output = 1, .read = 1000});
+  batch.service_tier = "batch";
+  CHECK(ledger::cost_range(batch, "x", "m-1", snapshot_with({own})).most_nanousd == 503'000);
+  CHECK(ledger::cost_range(chat::Usage{}, "x", "m-1", snapshot_with({own})).most_nanousd == std::nullopt);
+  CHECK(ledger::cost_range(usage({.input = 5, .read = 5}), "ollama", "m-1", snapshot_with({own})).most_nanousd == 0);
+}
+
+TEST_CASE("OpenAI's models before gpt-5.6 store for free: what they store costs what other input does") {
+  for (const char* model : {"gpt-5.5", "gpt-5.4", "gpt-5", "gpt-4o", "gpt-5.5-pro"}) {
+    CAPTURE(model);
+    CHECK(cost({.input = 100, .output = 10, .written = 900}, "openai", model) == cost({.input = 1000, .output = 10}, "openai", model));
+    CHECK(cost({.input = 100, .written = 400'000}, "openai", model) == cost({.input = 400'100}, "openai", model));
+  }
+  CHECK(cost({.written = 1000}, "openai", "gpt-5.6-sol") == 1000 * 5'000);
+}
+
 TEST_CASE("each part of a bill has the price of the model that it names, and its own tier") {
   // Haiku 5.5: 0.1/0.5 up to 100 000 prompt tokens, 0.5/2.5 above. Opus 4.1: 15/75.
   const auto part = [](std::string type, std::string model, std::int64_t input, std::int64_t output) {

@@ -243,6 +243,18 @@ TEST_CASE("unknown and hostile costs add nothing, and a clock that goes back los
   CHECK(sums(spend, "project", "web", kNowUs - 40 * kDayUs) == "7 7 7 7 ");  // better too much than free for all
 }
 
+TEST_CASE("a cost that is not known counts as what budgets take it for, and a known one as it is") {
+  Spend spend;
+  Record unknown = row("web", 0, kNowUs);
+  unknown.cost_nanousd.reset();
+  unknown.budget_nanousd = 70;
+  spend.add(unknown);
+  Record known = row("web", 5, kNowUs);
+  known.budget_nanousd = 900;
+  spend.add(known);
+  CHECK(sums(spend, "project", "web", kNowUs) == "75 75 75 75 ");
+}
+
 TEST_CASE("of too many sessions those are forgotten that spent least") {
   Spend spend;
   spend.add(row("rich", 1'000'000, kNowUs));
@@ -318,6 +330,44 @@ TEST_CASE("after a restart the ledger knows what was spent, for everything it is
   CHECK(sums(spend, "tag", "experiment=gpt", kNowUs) == "6 6 6 6 ");
   spend.add(row("web", 1, kNowUs));
   CHECK(sums(spend, "project", "web", kNowUs) == "6 76 76 376 ");
+}
+
+TEST_CASE("what is counted for unknown costs is the same after a restart, from the sums and from the rows") {
+  Home home;
+  Spend before;
+  {
+    const auto ledger = home.open(&before);
+    for (int i = 0; i < 10; ++i) {
+      Record one = row("web", 3, kNowUs - (9 - i) * kHourUs);
+      one.duration_us = kSecondUs;
+      if (i % 2 == 0) one.budget_nanousd = std::exchange(one.cost_nanousd, std::nullopt).value_or(0) + i;
+      before.add(one);
+      ledger->record(one);
+    }
+  }
+  CHECK(before.nanousd("", "", Span::kTotal, kNowUs) == 10 * 3 + 2 + 4 + 6 + 8);
+  const auto all_as_before = [&](const Spend& spend) {
+    for (const Span span : {Span::kHour, Span::kDay, Span::kWeek, Span::kMonth, Span::kTotal}) {
+      CHECK(spend.nanousd("project", "web", span, kNowUs) == before.nanousd("project", "web", span, kNowUs));
+    }
+  };
+  {
+    Spend spend;
+    const auto ledger = home.open(&spend);
+    all_as_before(spend);
+  }
+  forget_sums(home);
+  {
+    Spend spend;
+    const auto ledger = home.open(&spend);
+    wait_until_known(spend);
+    all_as_before(spend);
+  }
+  home.settings.calendar = zone_of("CET-1CEST,M3.5.0,M10.5.0/3");
+  Spend elsewhere;
+  elsewhere.use(home.settings.calendar);
+  const auto ledger = home.open(&elsewhere);
+  CHECK(elsewhere.nanousd("project", "web", Span::kWeek, kNowUs) == before.nanousd("project", "web", Span::kWeek, kNowUs));
 }
 
 TEST_CASE("sums over several starts are the sums of the rows, each of which counts once") {

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "ledger/cost.h"
 #include "ledger/record.h"
 #include "proxy/rate_limit.h"
 
@@ -134,6 +135,7 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   price.model = "m";
   price.rates.input_picousd = 1'000'000;    // $1 per million
   price.rates.output_picousd = 10'000'000;  // $10
+  price.rates.cache_write_5m_picousd = 1'000'000;
   price.rates.cache_write_1h_picousd = 2'000'000;
   config.prices = {price};
   chat::Outline outline;
@@ -174,6 +176,40 @@ TEST_CASE("the worst case is all output asked for, and a prompt that is written 
   CHECK(worst() == 2 * 1101 * 1000 + 100 * 10'000);
   decision.targets.push_back({"x", "nobody-knows"});
   CHECK_FALSE(worst().has_value());
+}
+
+TEST_CASE("the worst case is what budgets count for any way of caching the prompt, whichever rates are missing") {
+  using Rate = std::optional<std::int64_t> config::Rates::*;
+  constexpr Rate kCaching[] = {&config::Rates::cache_read_picousd, &config::Rates::cache_write_5m_picousd, &config::Rates::cache_write_1h_picousd};
+  constexpr std::int64_t kPicousd[] = {1'500'000, 3'750'000, 6'000'000};
+  constexpr std::int64_t kTokens = 1000;
+  for (unsigned known = 0; known < 8; ++known) {
+    config::Snapshot config;
+    config::Price price;
+    price.model = "m";
+    price.rates.input_picousd = 1'000'000;
+    price.rates.output_picousd = 10'000'000;
+    for (std::size_t i = 0; i < std::size(kCaching); ++i) {
+      if ((known >> i & 1u) != 0) price.rates.*kCaching[i] = kPicousd[i];
+    }
+    config.prices = {price};
+    chat::Outline outline;
+    outline.max_tokens = 100;
+    rules::Decision decision;
+    decision.targets = {{"x", "m"}};
+    MostBilled most;
+    most.prompt.text_tokens = kTokens;
+    const auto worst = worst_case_nanousd(decision.targets, decision, outline, most, config);
+    REQUIRE(worst.has_value());
+    for (int way = 0; way < 4; ++way) {
+      CAPTURE(known, way);
+      chat::Usage usage;
+      usage.output_tokens = 100;
+      (way == 0 ? usage.input_tokens : way == 1 ? usage.cache_read_tokens : usage.cache_write_tokens) = kTokens;
+      if (way == 3) usage.cache_write_1h_tokens = kTokens;
+      CHECK(*worst >= ledger::cost_range(usage, "x", "m", config).most_nanousd.value_or(0));
+    }
+  }
 }
 
 TEST_CASE("the worst case is at the dearest tier that has a price and in which the request may be served") {
