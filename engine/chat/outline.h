@@ -31,6 +31,7 @@ struct Outline {
   std::int64_t text_bytes = 0;   ///< JSON-escaped bytes of all text that is billed as text, base64 excluded
   std::int64_t media_bytes = 0;  ///< base64 bytes
   bool own_reasoning = false;    ///< among the messages is reasoning that we signed (dialect/signature.h): no provider knows it
+  bool unsigned_call = false;    ///< gemini: the first call of a model's turn has no thoughtSignature
   bool json_schema_answer = false;          ///< output_config.format / response_format asks for a schema
   std::vector<std::string_view> tool_names; ///< escaped as in the body (names need no escapes)
   std::vector<std::string> custom_tools;  ///< names of tools that are called with a text (OpenAI responses)

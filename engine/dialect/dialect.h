@@ -141,6 +141,9 @@ class Dialect {
   /// whoever knows the path.
   [[nodiscard]] virtual bool model_in_path() const { return false; }
 
+  /// True when this model refuses a history with a model's turn whose first call is not signed (chat::Outline::unsigned_call).
+  [[nodiscard]] virtual bool wants_signed_calls(std::string_view /*model*/) const { return false; }
+
   /// True when its requests are never translated: they go as they are to a provider of OpenAI's format. Then only outline(),
   /// peek_reply(), stream_listener(), stream_writer() (for errors and pings) and the errors are asked for.
   [[nodiscard]] virtual bool passes_on() const { return false; }

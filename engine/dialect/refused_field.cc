@@ -261,7 +261,9 @@ bool refuses_reasoning(const UpstreamFailure& failure) {
   const auto says = [&lower](std::string_view words) { return lower.find(words) != std::string::npos; };
   if (says("encrypted content") && (says("could not be verified") || says("could not be decrypted"))) return true;
   if (says("item 'rs_") || says("item with id 'rs_")) return says("not found") || says("without its required");
-  if (says("thought signature") || says("thought_signature")) return says("invalid") || says("not valid") || says("corrupt");
+  if (says("thought signature") || says("thought_signature")) {
+    return says("invalid") || says("not valid") || says("corrupt") || says("missing");
+  }
   return says("signature") && says("thinking") && says("invalid");
 }
 

@@ -229,10 +229,31 @@ bool asks_too_much(const OutgoingRequest& outgoing) {
   return forced == "\"any\"" || forced == "\"tool\"";
 }
 
-/// What was thought in the first messages.
+/// Google's clients keep what a model signed beside its calls and texts, OpenAI's beside their calls.
+bool take_signature(std::string& extra_json) {
+  for (const char* const member : {"thoughtSignature", "extra_content"}) {
+    if (extra_json.find(member) == std::string::npos) continue;
+    auto rest = json::splice(extra_json, {json::Edit{{member}, {}}});
+    if (!rest || rest->empty()) continue;
+    extra_json = *rest == "{}" ? std::string() : *std::move(rest);
+    return true;
+  }
+  return false;
+}
+
+bool take_signature(chat::Block& block) {
+  if (auto* call = std::get_if<chat::ToolCall>(&block.value)) return take_signature(call->extra_json);
+  if (auto* text = std::get_if<chat::Text>(&block.value)) return take_signature(text->extra_json);
+  return false;
+}
+
+/// What was thought in the first messages, and what is signed of it.
 void leave_out_reasoning(std::size_t messages, chat::Request& request, chat::LossNotes& losses) {
   std::size_t left_out = 0;
   for (std::size_t i = 0; i < std::min(messages, request.messages.size()); ++i) {
+    for (chat::Block& block : request.messages[i].blocks) {
+      if (take_signature(block)) ++left_out;
+    }
     left_out += std::erase_if(request.messages[i].blocks, [](const chat::Block& block) {
       return std::holds_alternative<chat::Thinking>(block.value);
     });
@@ -245,6 +266,11 @@ void leave_out_reasoning(std::size_t messages, chat::Request& request, chat::Los
 /// Thinking that another of Anthropic's models signed.
 bool holds_foreign_thinking(const OutgoingRequest& outgoing) {
   return outgoing.foreign_messages > 0 && outgoing.body.find("\"signature\"") != std::string_view::npos;
+}
+
+/// Calls of another model, in a history that goes to one that wants its own back signed.
+bool lacks_signature(const OutgoingRequest& outgoing) {
+  return outgoing.outline->unsigned_call && outgoing.spoken->wants_signed_calls(outgoing.model);
 }
 
 /// True when the body names this very model: a client may have put more around it (dialect/discovery.h).
@@ -348,7 +374,8 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   const bool translatable = !outgoing.spoken->passes_on();
   const bool as_it_is = !translatable ||
                         (&upstream == outgoing.spoken && !outgoing.without_reasoning &&
-                         !outgoing.outline->own_reasoning && !asks_too_much(outgoing) && !holds_foreign_thinking(outgoing));
+                         !outgoing.outline->own_reasoning && !lacks_signature(outgoing) && !asks_too_much(outgoing) &&
+                         !holds_foreign_thinking(outgoing));
   if (as_it_is) {
     NativeRequest request;
     request.body = outgoing.body;

@@ -1,6 +1,7 @@
 #include "dialect/gemini/contents_writer.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -159,24 +160,26 @@ class ContentsWriter {
     }
   }
 
-  /// Thoughts are not sent back; what Google signed goes to the part behind them.
+  /// Thoughts are not sent back but to a Gemini client's own; what Google signed goes to the part behind them. A signature that the
+  /// reader found in a thought was never Google's: those stay with their parts (parts.h, unwrap_signature).
   void take_thinking(const chat::Thinking& thinking) {
-    if (same_format_ && !thinking.redacted && !signature::is_ours(thinking.signature)) {
+    if (same_format_ && thinking.signature.empty()) {
       begin_part("model");
       out_ += "{\"text\":";
       json::append_string(out_, thinking.text);
-      out_ += ",\"thought\":true";
-      if (!thinking.signature.empty()) append_signature(wrap_signature(thinking.signature));
-      out_ += '}';
+      out_ += ",\"thought\":true}";
       return;
     }
     const auto origin = signature::decode(thinking.signature);
-    const bool same = origin && origin->provider == target_.provider && origin->model == target_.model;
-    if (same) {
+    if (is_target(origin)) {
       if (!origin->payload.empty()) pending_signature_ = origin->payload;
     } else if (thinking.redacted || !thinking.text.empty() || (origin && !origin->payload.empty())) {
       losses_.add("thinking", "reasoning of another model cannot be sent to this one");
     }
+  }
+
+  [[nodiscard]] bool is_target(const std::optional<signature::Origin>& origin) const {
+    return origin && origin->provider == target_.provider && origin->model == target_.model;
   }
 
   void write_call(const chat::ToolCall& call) {
@@ -189,7 +192,7 @@ class ContentsWriter {
     out_.append(",\"args\":").append(call_arguments(call.arguments_json)).append("}");
     std::string signature = signature_for(call.extra_json);
     // One of another model's history, or lost by the client: without the sentinel the whole request is refused.
-    if (signature.empty() && third_ && !called_ && !same_format_) signature = kNoSignature;
+    if (signature.empty() && third_ && !called_) signature = kNoSignature;
     called_ = true;
     append_signature(signature);
     out_ += '}';
@@ -225,7 +228,12 @@ class ContentsWriter {
 
   [[nodiscard]] std::string own_signature(const std::string& extra_json) const {
     const std::string literal = own_member(extra_json, "thoughtSignature");
-    return literal.size() > 2 ? literal.substr(1, literal.size() - 2) : std::string();  // base64 has no escapes
+    std::string own = literal.size() > 2 ? literal.substr(1, literal.size() - 2) : std::string();  // base64 has no escapes
+    // Some clients move a thought's signature to the part behind it, another model's too.
+    const auto wrapped = unwrap_signature(own);
+    if (!wrapped) return own;
+    auto origin = signature::decode(*wrapped);
+    return is_target(origin) ? std::move(origin->payload) : std::string();
   }
 
   std::string signature_for(const std::string& extra_json) {

@@ -17,6 +17,10 @@ class Gemini final : public Dialect {
   }
   [[nodiscard]] bool model_in_path() const override { return true; }
 
+  [[nodiscard]] bool wants_signed_calls(std::string_view model) const override {
+    return gemini::generation_of(model) == gemini::Generation::k3;
+  }
+
   Result<chat::Outline> outline(json::Document& body) const override { return gemini::read_outline(body); }
   Result<chat::Request> read_request(json::Document& body) const override { return gemini::read_request(body); }
   Result<std::string> write_request(const chat::Request& request, const Capabilities& target,

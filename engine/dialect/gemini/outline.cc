@@ -24,6 +24,8 @@ struct TurnFacts {
   std::string_view role = "user";
   std::string_view last_text;
   bool has_result = false;
+  bool called = false;
+  bool unsigned_call = false;  ///< the first of its calls is
 };
 
 class OutlineReader {
@@ -177,6 +179,7 @@ class OutlineReader {
     }
     CCR_CHECK(turn.done());
     ++outline_.messages;
+    note_calls(facts);
     last_ = facts;
     if (facts.role != "model" && !facts.last_text.empty()) {
       if (outline_.first_user_json.empty()) outline_.first_user_json = facts.last_text;
@@ -185,7 +188,19 @@ class OutlineReader {
     return {};
   }
 
+  /// Contents of the model that stand side by side are one turn of it.
+  void note_calls(const TurnFacts& facts) {
+    if (facts.role != "model") {
+      called_ = false;
+    } else if (facts.called) {
+      outline_.unsigned_call = outline_.unsigned_call || (!called_ && facts.unsigned_call);
+      called_ = true;
+    }
+  }
+
   Result<void> read_part(json::Value& value, TurnFacts& facts) {
+    bool is_call = false;
+    bool is_signed = false;
     CCR_TRY(part, value.object());
     while (part.next()) {
       std::string room;
@@ -198,7 +213,8 @@ class OutlineReader {
       } else if ((key == "inlineData" || key == "fileData") && member.is(Type::kObject)) {
         CCR_CHECK(read_media(member));
       } else if (key == "functionCall" || key == "functionResponse") {
-        if (key == "functionResponse") {
+        is_call = key == "functionCall";
+        if (!is_call) {
           ++outline_.tool_results;
           facts.has_result = true;
           const auto parts = member.is(Type::kObject) ? member.peek("parts") : std::nullopt;
@@ -209,7 +225,12 @@ class OutlineReader {
       } else if (key == "thoughtSignature" && member.is(Type::kString)) {
         CCR_TRY(literal, member.raw());
         outline_.own_reasoning = outline_.own_reasoning || literal.starts_with(kOwnSignatureStart);
+        is_signed = literal != "\"\"";
       }
+    }
+    if (is_call && !facts.called) {
+      facts.called = true;
+      facts.unsigned_call = !is_signed;
     }
     return part.done();
   }
@@ -253,7 +274,8 @@ class OutlineReader {
   }
 
   chat::Outline outline_;
-  TurnFacts last_;  ///< of the last turn
+  TurnFacts last_;       ///< of the last turn
+  bool called_ = false;  ///< the model's turn that is not over holds a call
   unsigned seen_ = 0;
 };
 

@@ -66,3 +66,27 @@ TEST_CASE("reasoning that we signed is found in all places of a dialect that hav
   CHECK(gemini(R"({"functionCall":{"name":"f","args":{}},"thoughtSignature":")" + wrapped + R"("})"));
   CHECK_FALSE(gemini(R"({"functionCall":{"name":"f","args":{"thoughtSignature":")" + wrapped + R"("}}})"));
 }
+
+TEST_CASE("gemini: a model's turn whose first call is not signed is found, and only that") {
+  const auto is_unsigned = [](const std::string& contents) {
+    const auto outline = dialect::gemini_dialect().outline(R"({"contents":[{"parts":[{"text":"hi"}]},)" + contents + "]}");
+    REQUIRE(outline.ok());
+    return outline->unsigned_call;
+  };
+  const std::string call = R"({"functionCall":{"name":"f","args":{"thoughtSignature":"U0lH"}}})";
+  const std::string signed_call = R"({"functionCall":{"name":"f","args":{}},"thoughtSignature":"U0lH"})";
+  const auto model = [](const std::string& parts) { return R"({"role":"model","parts":[)" + parts + "]}"; };
+  const std::string answered = R"({"role":"user","parts":[{"functionResponse":{"name":"f","response":{}}}]})";
+  CHECK(is_unsigned(model(call)));
+  CHECK(is_unsigned(model(R"({"text":"so","thoughtSignature":"U0lH"},)" + call)));
+  CHECK(is_unsigned(model(signed_call) + "," + answered + "," + model(call)));
+  CHECK(is_unsigned(model(call) + "," + answered + "," + model(signed_call)));
+  CHECK(is_unsigned(R"({"parts":[)" + call + R"(],"role":"model"})"));
+  CHECK(is_unsigned(model(R"({"thought_signature":"","function_call":{"name":"f"}})")));
+  CHECK_FALSE(is_unsigned(model(R"({"text":"ho"})")));
+  CHECK_FALSE(is_unsigned(model(signed_call)));
+  CHECK_FALSE(is_unsigned(model(R"({"thought_signature":"U0lH","function_call":{"name":"f"}})")));
+  CHECK_FALSE(is_unsigned(model(R"({"text":"so","thought":true},)" + signed_call + "," + call)));  // several calls at once: the first holds it
+  CHECK_FALSE(is_unsigned(model(signed_call) + "," + model(call)));                                 // the same in contents of their own
+  CHECK_FALSE(is_unsigned(model(signed_call) + "," + answered + "," + model(R"({"text":"ho"})")));
+}

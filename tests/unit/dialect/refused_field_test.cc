@@ -117,6 +117,9 @@ TEST_CASE("a provider that cannot read back earlier reasoning is understood") {
   CHECK(refuses(openai("Item 'rs_123' of type 'reasoning' was provided without its required following item. not found"), 404));
   CHECK(refuses(openai("Item with id 'rs_123' not found. Items are not persisted when `store` is set to false."), 404));
   CHECK(refuses(R"({"error":{"code":400,"message":"Thought signature is not valid","status":"INVALID_ARGUMENT"}})"));
+  CHECK(refuses(R"({"error":{"code":400,"message":"Function call is missing a thought_signature in functionCall parts. This is required for )"
+                R"(tools to work correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call )"
+                R"(`default_api:now` , position 2.","status":"INVALID_ARGUMENT"}})"));
   CHECK_FALSE(refuses(openai("max_tokens is too large")));
   CHECK_FALSE(refuses(openai("The encrypted content could not be verified."), 500));
 }
