@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, 3> kCompressions = {"auto", "on", "off"};
 constexpr std::array<std::string_view, 8> kAuths = {"default", "bearer", "x-api-key",   "x-goog-api-key",
                                                     "api-key", "sigv4",  "none",        "passthrough"};
 constexpr std::array<std::string_view, 3> kClouds = {"", "vertex", "bedrock"};
-constexpr std::array<std::string_view, 3> kReplays = {"", "reasoning_content", "reasoning_details"};
+constexpr std::array<std::string_view, 4> kReplays = {"", "reasoning_content", "reasoning_details", "thought_signature"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
     "host", "content-length", "transfer-encoding", "connection", "upgrade", "expect"};

@@ -47,7 +47,7 @@ struct Capabilities {
   bool user_identifiers =
       false;  ///< openai_*: safety_identifier and prompt_cache_key are understood (OpenAI itself)
   bool encrypted_reasoning = true;  ///< openai_responses: reasoning.encrypted_content may be asked for
-  std::string reasoning_replay;      ///< "" drop | "reasoning_content" | "reasoning_details"
+  std::string reasoning_replay;      ///< "" drop | "reasoning_content" | "reasoning_details" | "thought_signature"
   std::vector<std::string> efforts;  ///< accepted effort words; empty: all
   bool thinking_enabled = true;      ///< anthropic: {type:"enabled", budget_tokens} is accepted
   bool thinking_adaptive = true;     ///< anthropic: {type:"adaptive"} is accepted

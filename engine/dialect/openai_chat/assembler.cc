@@ -163,6 +163,10 @@ void Assembler::take_tool(ToolDelta delta, std::size_t position, std::vector<cha
     Tool& tool = tools_[number];
     if (tool.wire_id.empty()) tool.wire_id = delta.id;
     if (tool.name.empty()) tool.name = delta.name;
+    if (tool.thought_signature.empty() && !tool.opened) {
+      tool.thought_signature = delta.thought_signature;
+      held_bytes_ += delta.thought_signature.size();
+    }
     if (!tool.opened && !tool.listed && !tool.name.empty()) {
       if (must_wait()) {
         tool.listed = true;
@@ -175,7 +179,10 @@ void Assembler::take_tool(ToolDelta delta, std::size_t position, std::vector<cha
     open_waiting(false, out);
     if (rest.empty()) return;
     // A complete object followed by another one: the next call, its index and name not repeated.
-    delta = ToolDelta{delta.index, {}, {}, rest};
+    const std::optional<std::int64_t> index = delta.index;
+    delta = ToolDelta();
+    delta.index = index;
+    delta.arguments = rest;
     position = 0;
   }
 }
@@ -274,10 +281,11 @@ void Assembler::open_waiting(bool everything, std::vector<chat::Event>& out) {
 }
 
 void Assembler::open_tool(std::size_t number, std::vector<chat::Event>& out) {
+  Tool& tool = tools_[number];
+  if (!tool.thought_signature.empty()) sign(std::move(tool.thought_signature), out);
   close_block(out);
   show_details(out);
   blank_.clear();
-  Tool& tool = tools_[number];
   tool.opened = true;
   open_ = Open::kTool;
   open_tool_ = number;
@@ -350,6 +358,18 @@ void Assembler::show_details(std::vector<chat::Event>& out) {
   close_block(out);
 }
 
+/// Keeps the signature of the call that follows in the thinking before it, as the gemini dialect does: that is what clients send
+/// back unchanged.
+void Assembler::sign(std::string thought_signature, std::vector<chat::Event>& out) {
+  if (open_ != Open::kThinking || !details_.empty()) {
+    close_block(out);
+    show_details(out);
+    out.emplace_back(chat::BlockStart{next_index_++, chat::Block{chat::Thinking{}}});
+    open_ = Open::kThinking;
+  }
+  thought_signature_ = std::move(thought_signature);
+}
+
 /// Pieces of one detail arrive in many chunks, as the text does: same type and index continue each other.
 void Assembler::take_detail(std::string_view json) {
   auto document = json::Document::open(json);
@@ -402,8 +422,9 @@ void Assembler::take_detail(std::string_view json) {
 }
 
 std::string Assembler::signature() {
-  signature::Origin origin{options_.provider, options_.model, {}};
+  signature::Origin origin{options_.provider, options_.model, std::exchange(thought_signature_, {})};
   if (!details_.empty()) {
+    origin.payload.clear();
     json::Writer writer(origin.payload);
     writer.begin_array();
     for (const Detail& detail : details_) {

@@ -55,7 +55,8 @@ class Assembler {
     std::optional<std::int64_t> index;
     std::string wire_id;
     std::string name;
-    std::string waiting;  ///< arguments not handed out yet
+    std::string thought_signature;  ///< Google's, not handed out yet
+    std::string waiting;            ///< arguments not handed out yet
     JsonScan scan;
     bool has_arguments = false;
     bool passing = false;  ///< the arguments are a JSON object: fragments go out as they come
@@ -92,6 +93,7 @@ class Assembler {
   void pass_arguments(Tool& tool, std::vector<chat::Event>& out);
   void close_block(std::vector<chat::Event>& out);
   void show_details(std::vector<chat::Event>& out);
+  void sign(std::string thought_signature, std::vector<chat::Event>& out);
   [[nodiscard]] std::string signature();
   [[nodiscard]] std::string client_id(const Tool& tool) const;
   [[nodiscard]] std::string client_name(std::string_view sent) const;
@@ -110,6 +112,7 @@ class Assembler {
   std::size_t held_bytes_ =
       0;  ///< all that was ever held back, so that a hostile provider cannot fill our memory
   std::vector<Detail> details_;  ///< reasoning_details not handed out yet
+  std::string thought_signature_;  ///< of the call behind the open thinking block
   std::string finish_reason_;
   std::string stop_sequence_;
   bool final_usage_seen_ = false;

@@ -84,6 +84,21 @@ void read_function(json::Value& value, ToolDelta& tool, Chunk& chunk) {
   }
 }
 
+/// What Google's address for OpenAI clients says of a call besides: {"google":{"thought_signature":"..."}}.
+std::string_view thought_signature_in(json::Value& value) {
+  std::string_view signature;
+  if (!value.is(json::Type::kObject)) return signature;
+  auto vendors = value.object();
+  while (vendors && vendors->next()) {
+    if (vendors->key() != "google" || !vendors->value().is(json::Type::kObject)) continue;
+    auto google = vendors->value().object();
+    while (google && google->next()) {
+      if (google->key() == "thought_signature") signature = text_of(google->value());
+    }
+  }
+  return signature;
+}
+
 void read_tool(json::Value& value, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   ToolDelta tool;
@@ -99,6 +114,8 @@ void read_tool(json::Value& value, Chunk& chunk) {
       tool.id = text_of(member);
     } else if (key == "function" || key == "custom") {
       read_function(member, tool, chunk);
+    } else if (key == "extra_content") {
+      tool.thought_signature = thought_signature_in(member);
     }
   }
   chunk.tools.push_back(tool);

@@ -16,6 +16,7 @@ struct ToolDelta {
   std::optional<std::int64_t> index;
   std::string_view id;
   std::string_view name;
+  std::string_view thought_signature;  ///< Google's, extra_content.google.thought_signature
   std::string_view
       arguments;  ///< text of the arguments string, or the raw JSON when the server sent an object
 };

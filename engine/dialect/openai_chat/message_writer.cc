@@ -3,17 +3,22 @@
 #include <algorithm>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/json.h"
 #include "core/text.h"
 #include "dialect/call_ids.h"
+#include "dialect/gemini/parts.h"
 #include "dialect/signature.h"
 #include "dialect/tools.h"
 #include "dialect/words.h"
 
 namespace ccrules::dialect::openai {
 namespace {
+
+/// The reasoning_replay of Google's address for OpenAI clients.
+constexpr std::string_view kThoughtSignature = "thought_signature";
 
 /// A tool call of the last assistant turn and the id it was sent with.
 struct Call {
@@ -34,6 +39,7 @@ class MessageWriter {
         losses_(losses),
         same_format_(request.dialect == "openai_chat"),
         keeps_cache_control_(same_format_ || target.cache_control),
+        wants_signed_calls_(target.reasoning_replay == kThoughtSignature && gemini_dialect().wants_signed_calls(target.model)),
         ids_(target.nine_character_tool_ids ? CallIds::Form::kNine : CallIds::Form::kUpTo40) {}
 
   Result<void> write() {
@@ -284,6 +290,7 @@ class MessageWriter {
     const bool as_content =
         target_.reasoning_replay == "reasoning_content" || (same_format_ && target_.reasoning_replay.empty());
     const bool as_details = target_.reasoning_replay == "reasoning_details";
+    const bool as_signature = target_.reasoning_replay == kThoughtSignature;
     std::string text;
     std::string details;
     bool dropped = false;
@@ -295,7 +302,10 @@ class MessageWriter {
         const bool same_provider =
             thinking->signature.empty() || (origin && origin->provider == target_.provider);
         const bool same_model = origin && origin->model == target_.model;
-        if (thinking->redacted || !same_provider || (!as_content && !as_details)) {
+        const bool only_signs = thinking->text.empty() && !thought_signature(*thinking).empty();
+        if (!thinking->redacted && (as_signature ? same_provider && same_model : only_signs)) {
+          continue;  // write_calls() has what is signed; summaries of Google's thoughts do not go back
+        } else if (thinking->redacted || !same_provider || (!as_content && !as_details)) {
           dropped = true;
         } else if (as_details && same_model && is_array(origin->payload)) {
           const std::string_view items(origin->payload.data() + 1, origin->payload.size() - 2);
@@ -322,15 +332,36 @@ class MessageWriter {
     return payload.starts_with('[') && json::is_valid(payload);
   }
 
+  /// What Google signed of the call behind this thinking; empty when it is another model's or none of Google's.
+  [[nodiscard]] std::string thought_signature(const chat::Thinking& thinking) const {
+    auto origin = signature::decode(thinking.signature);
+    const bool same = origin && origin->provider == target_.provider && origin->model == target_.model;
+    return same && !is_array(origin->payload) ? std::move(origin->payload) : std::string();
+  }
+
+  void append_thought_signature(std::string_view signature) {
+    if (signature.empty()) return;
+    out_ += R"(,"extra_content":{"google":{"thought_signature":)";
+    json::append_string(out_, signature);
+    out_ += "}}";
+  }
+
   void write_calls(Messages turn) {
     out_ += ",\"tool_calls\":[";
     bool first = true;
+    std::string signed_before;
     for (const chat::Message& message : turn) {
       for (const chat::Block& block : message.blocks) {
+        if (const auto* thinking = std::get_if<chat::Thinking>(&block.value)) {
+          if (auto found = thought_signature(*thinking); !found.empty()) signed_before = std::move(found);
+          continue;
+        }
         const auto* call = std::get_if<chat::ToolCall>(&block.value);
         if (call == nullptr) continue;
         note_cache_control(call->cache_control_json);
         calls_.push_back({call->id, sent_id(call->id), false});
+        // One of another model's history, or lost by the client: without the sentinel the whole request is refused.
+        if (first && signed_before.empty() && wants_signed_calls_) signed_before = gemini::kNoSignature;
         if (!first) out_ += ',';
         first = false;
         out_ += "{\"id\":";
@@ -340,6 +371,9 @@ class MessageWriter {
         out_ += ",\"arguments\":";
         append_arguments(call->arguments_json);
         out_ += '}';
+        const bool has_own = same_format_ && call->extra_json.find("\"extra_content\"") != std::string::npos;
+        if (!has_own) append_thought_signature(signed_before);
+        signed_before.clear();
         if (same_format_) append_extra(call->extra_json);
         out_ += '}';
       }
@@ -662,6 +696,7 @@ class MessageWriter {
   chat::LossNotes& losses_;
   bool same_format_;  ///< the request came in this dialect: its own members go back out
   bool keeps_cache_control_;
+  bool wants_signed_calls_;  ///< the target is a Gemini model that refuses a turn whose first call is not signed
   bool wrote_message_ = false;
   bool noted_cache_control_ = false;
   std::vector<Call> calls_;                       ///< of the last assistant turn

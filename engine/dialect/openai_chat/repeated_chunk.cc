@@ -89,7 +89,10 @@ void RepeatedChunk::learn(std::string_view json, const Chunk& chunk) {
   const bool says_more = !chunk.finish_reason.empty() || !chunk.stop_sequence.empty() ||
                          !chunk.details.empty() || !chunk.usage.empty() || !chunk.error_json.empty();
   if (!says_one_string || says_more) return;
-  if (!chunk.tools.empty() && (!chunk.tools[0].id.empty() || !chunk.tools[0].name.empty())) return;
+  if (!chunk.tools.empty()) {
+    const ToolDelta& tool = chunk.tools[0];
+    if (!tool.id.empty() || !tool.name.empty() || !tool.thought_signature.empty()) return;
+  }
   const std::size_t begin = *chunk.literal_at + 1;
   if (begin > json.size() || json[begin - 1] != '"') return;
   const auto literal = scan_literal(json.substr(begin));
