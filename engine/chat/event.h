@@ -61,6 +61,7 @@ struct StreamError {
   std::string type;  ///< an Anthropic error type: overloaded_error, api_error, rate_limit_error ...
   std::string message;
   bool cut = false;  ///< the provider said nothing: its stream ended before its answer did
+  std::int64_t retry_after_ms = -1;  ///< what the provider said of it in the stream; -1: nothing
 };
 
 struct Ping {};

@@ -98,7 +98,7 @@ void Decoder::skip_byte_order_mark(std::string_view& line) {
 void Decoder::take_field(std::string_view line) {
   const std::size_t colon = line.find(':');
   const std::string_view field = line.substr(0, colon);
-  if (field != "data" && field != "event") return;
+  if (field != "data" && field != "event") return keep_stray(line);
   std::string_view value = colon == kNone ? std::string_view() : line.substr(colon + 1);
   if (!value.empty() && value.front() == ' ') value.remove_prefix(1);
   // A line that was put together from two feeds lives in a buffer that the next such line overwrites.
@@ -120,6 +120,12 @@ void Decoder::take_field(std::string_view line) {
   data_owned_ = joined_line_;
   if (joined_line_) data_bytes_.assign(value);
   data_ = joined_line_ ? std::string_view(data_bytes_) : value;
+}
+
+void Decoder::keep_stray(std::string_view line) {
+  if (stray_json_.empty() && line.front() != '{' && line.front() != '[') return;
+  if (line.front() == ':' || stray_json_.size() + line.size() >= limits::kErrorBodyBytes) return;
+  stray_json_.append(line) += '\n';
 }
 
 void Decoder::begin_event() {

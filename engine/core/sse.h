@@ -38,12 +38,16 @@ class Decoder {
   /// The bytes ended. True when an event was left without its closing blank line (Event::terminated is false
   /// then).
   bool finish(Event& event);
+  /// Lines that are no fields, from the first one that begins as a JSON object or array does, each with its end: what some servers
+  /// say of a failure in the middle of a stream. At most limits::kErrorBodyBytes.
+  [[nodiscard]] std::string_view stray_json() const { return stray_json_; }
 
  private:
   bool next_line(std::string_view& line);
   std::string_view whole_line_from_parts();
   void skip_byte_order_mark(std::string_view& line);
   void take_field(std::string_view line);
+  void keep_stray(std::string_view line);
   void begin_event();
   void keep_unfinished();
 
@@ -52,6 +56,7 @@ class Decoder {
   std::size_t line_feed_ = 0;        ///< Next LF at or after position_; npos when the input has none.
   std::size_t carriage_return_ = 0;  ///< Next CR, likewise.
   std::string line_;                 ///< Start of a line whose end has not arrived.
+  std::string stray_json_;
   std::string whole_line_;           ///< The line that line_ became, while its views are in use.
   std::string data_bytes_;           ///< Backs data_ when it is not a view into the input.
   std::string name_bytes_;           ///< Backs name_, likewise.

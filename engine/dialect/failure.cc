@@ -537,7 +537,9 @@ chat::StreamError stream_error(std::string_view error_json, std::string_view pro
   failure.status = 200;
   failure.provider = provider;
   const Error error = classify_failure(failure, parse_failure(error_json));
-  return chat::StreamError{std::string(error_type(error)), error.message};
+  chat::StreamError event{std::string(error_type(error)), error.message};
+  event.retry_after_ms = error.retry_after_ms;
+  return event;
 }
 
 Error error_of(const chat::StreamError& event, const UpstreamFailure& whose) {
@@ -546,6 +548,7 @@ Error error_of(const chat::StreamError& event, const UpstreamFailure& whose) {
   FailureText text;
   text.message = event.message;
   text.type = event.type;
+  text.retry_after_ms = event.retry_after_ms;
   Error error = classify_failure(failure, std::move(text));
   if (error.code != ErrorCode::kContextExceeded) error.message = event.message;
   if (event.cut) {

@@ -12,6 +12,7 @@
 #include "dialect/failure.h"
 #include "dialect/refused_field.h"
 #include "http/coding.h"
+#include "http/rate_limit_reset.h"
 #include "provider/cloud.h"
 #include "proxy/asking.h"
 #include "proxy/gate.h"
@@ -198,6 +199,8 @@ Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, st
   }
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
+  if (error.code == ErrorCode::kUpstreamRateLimited && error.retry_after_ms < 0 && !error.should_retry_false)
+    error.retry_after_ms = http::rate_limit_reset_ms(reply.headers(), worker.clock.wall_us());
   const bool our_key_refused =
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
   error.should_retry_false |=

@@ -32,6 +32,9 @@ class Reader final : public StreamReader {
     if (!assembler_.ended() && decoder_.finish(event)) {
       if (const auto read = read_json(text::trim(event.data), out); !read.ok() && !assembler_.started()) return read;
     }
+    // Google may say why in a body of its own behind the events.
+    const std::string_view stray = text::trim(decoder_.stray_json());
+    if (!assembler_.finish_seen() && tells_error(stray)) assembler_.fail(stream_error(stray, provider_), out);
     assembler_.end(body_, out);
     return {};
   }
