@@ -316,9 +316,10 @@ bool says_overflow(std::string_view lower) {
 std::string overflow_message(const Overflow& overflow, const UpstreamFailure& failure,
                              const std::string& words) {
   const std::string lower = text::lower(words);
-  if (contains_any(lower, {"prompt is too long", "input length and `max_tokens` exceed context limit"}))
-    return words;
   const auto limit = overflow.limit_tokens ? overflow.limit_tokens : failure.context_tokens;
+  const bool tells_numbers = overflow.limit_tokens || overflow.input_tokens || !limit;
+  if (contains(lower, "input length and `max_tokens` exceed context limit") || (contains(lower, "prompt is too long") && tells_numbers))
+    return words;
   std::string message;
   if (overflow.input_tokens && overflow.output_tokens && limit) {
     message =

@@ -289,6 +289,10 @@ Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& 
       attempt.reply = *std::move(reply);
       co_return Result<void>();
     }
+    if (reply.error().code == ErrorCode::kContextExceeded && !dialect::tells_error(*body)) {  // told by what is missing (G-1)
+      const chat::StreamError overflow{"invalid_request_error", reply.error().message};
+      co_return dialect::error_of(overflow, failure_at(attempt, visit));
+    }
   }
   if (!dialect::tells_error(*body)) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,

@@ -471,6 +471,12 @@ void Assembler::end(std::vector<chat::Event>& out) {
          out);
     return;
   }
+  // MiMo cuts a prompt that fills the window to what fits and has no room left to answer (G-1).
+  if (finish.reason == chat::StopReason::kMaxTokens && !content_seen() && waiting_.empty() && details_.empty() &&
+      usage_.output_tokens == 0) {
+    fail({"invalid_request_error", "the provider broke off for length before it wrote anything: the prompt is too long"}, out);
+    return;
+  }
   const bool unnamed = std::any_of(tools_.begin(), tools_.end(),
                                    [](const Tool& tool) { return tool.name.empty() && tool.has_arguments; });
   const bool half = finish_reason_.empty() && std::any_of(tools_.begin(), tools_.end(), [](const Tool& tool) {
