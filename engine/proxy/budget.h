@@ -39,6 +39,7 @@ struct MostBilled {
   std::vector<std::pair<rules::Target, std::int64_t>> closely;  ///< where a close count leaves fewer tokens
   bool kept_an_hour = true;  ///< false: nothing asks for the dearest way of caching a prompt
   std::int64_t choices = 1;  ///< answers asked for at once; 0: none (embeddings)
+  bool runs_on = false;  ///< the provider works on when nobody waits: until it tells its bill, all that is set aside is spent
   /// @param model what is known of the target's model; null: nothing
   [[nodiscard]] std::int64_t prompt_tokens(const rules::Target& target, const config::Model* model) const;
 };

@@ -55,6 +55,21 @@ std::string fingerprint(std::string_view credential) {
   return last_fingerprint;
 }
 
+/// True when the provider shall answer at once and go on by itself (`background` of OpenAI's responses), or may be asked to.
+bool may_run_on(const Plan& plan, std::string_view body, json::Document& document) {
+  if (plan.spoken != &dialect::openai_responses()) return false;
+  constexpr std::string_view kMember = "background";
+  if (!holds_rare(body, kMember) && !holds_rare(body, "\\u00")) return false;
+  document.rewind(json::Escapes::kUnchecked);
+  auto root = document.root_object();
+  while (root.ok() && root->next()) {
+    if (root->key() != kMember) continue;
+    const std::string_view asked = root->value().peek_raw();
+    if (asked != "false" && asked != "null") return true;
+  }
+  return false;
+}
+
 MostBilled most_billed(Plan& plan) {
   MostBilled most;
   const std::string_view body = *plan.body;
@@ -68,6 +83,7 @@ MostBilled most_billed(Plan& plan) {
   }
   most.prompt = tokens::ceiling_of(plan.outline, *plan.document);
   most.prompt.each_alone = plan.spoken->passes_on();
+  most.runs_on = may_run_on(plan, body, *plan.document);
   for (const rules::FieldEdit& edit : plan.decision.edits) {
     most.prompt.text_tokens += static_cast<std::int64_t>(edit.value_json.size());
     if (edit.field == "service_tier") most.prompt.standard_tier = false;

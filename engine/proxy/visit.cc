@@ -164,19 +164,24 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
   row.cost_nanousd = price_of(row.usage);
   if (row.cost_nanousd) row.unpriced_tier = ledger::unpriced_tier(row.usage, row.provider, priced_model(), *policy->config);
   row.unpriced_fees = ledger::unpriced_fees(row.usage, row.provider, *policy->config);
-  if (!wasted.known) {
+  if (!wasted.known || runs_on()) {
     row.cost_nanousd.reset();
   } else if (wasted.nanousd > 0 && (row.cost_nanousd || row.usage.empty())) {
     row.cost_nanousd = row.cost_nanousd.value_or(0) + wasted.nanousd;
   }
   row.budget_nanousd.reset();
-  if (!row.cost_nanousd && (!row.usage.empty() || !wasted.known)) count_unknown_cost();
+  if (!row.cost_nanousd && (!row.usage.empty() || !wasted.known || runs_on())) count_unknown_cost();
   return row.cost_nanousd;
+}
+
+bool Visit::runs_on() const noexcept {
+  const bool may_have_begun = asked_provider && (answered == 0 || answered / 100 == 2);
+  return most_billed.runs_on && may_have_begun && (!row.usage.output_tokens || row.usage_estimated);
 }
 
 void Visit::count_unknown_cost() {
   const ledger::CostRange range = ledger::cost_range(row.usage, row.provider, priced_model(), *policy->config);
-  const bool bounded = wasted.bounded && (range.most_nanousd || row.usage.empty());
+  const bool bounded = wasted.bounded && !runs_on() && (range.most_nanousd || row.usage.empty());
   const std::int64_t spent = wasted.nanousd + range.most_nanousd.value_or(range.least_nanousd);
   row.budget_nanousd = bounded ? spent : std::max(spent, reservation.nanousd());
 }
@@ -197,6 +202,11 @@ std::int64_t Visit::counted_price_of(const chat::Usage& usage) const {
 }
 
 void Visit::waste(const chat::Usage& usage) {
+  if (most_billed.runs_on && !usage.output_tokens) {  // nobody waits for it, and it is written all the same
+    wasted.nanousd = std::max(wasted.nanousd, reservation.nanousd());
+    wasted.known = false;
+    return;
+  }
   if (usage.empty()) return;
   if (const auto cost = ledger::cost_nanousd(usage, row.provider, row.model, *policy->config)) {
     wasted.nanousd += *cost;
@@ -231,6 +241,7 @@ void Visit::close() {
 
 /// What the provider has not said.
 void Visit::estimate_usage() {
+  if (runs_on()) return;
   // A stream that was cut before the provider reported: what went out is billed as far as it is known.
   // What it reported so far (Anthropic: a token or so, at the start) is not what it had sent by then.
   const std::int64_t sent = output_text_bytes > 0 ? tokens::count_bytes(output_text_bytes, row.model) : 0;
@@ -248,7 +259,7 @@ void Visit::estimate_usage() {
 void Visit::settle() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
   estimate_usage();
-  if (row.usage.empty() && (wasted.nanousd > 0 || !wasted.known)) {
+  if (row.usage.empty() && (wasted.nanousd > 0 || !wasted.known || runs_on())) {
     (void)cost_nanousd();  // for the row
     worker_.tallies.spend.add(row);
   }

@@ -102,6 +102,8 @@ class Visit {
   void close();
   void estimate_usage();
   void settle();
+  /// The provider is at work in the background and has not said what that costs.
+  [[nodiscard]] bool runs_on() const noexcept;
   /// What budgets count for a cost that is not known.
   void count_unknown_cost();
   void tag(const std::map<std::string, std::string>& tags);
