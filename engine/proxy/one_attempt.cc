@@ -16,6 +16,7 @@
 #include "provider/cloud.h"
 #include "proxy/asking.h"
 #include "proxy/gate.h"
+#include "proxy/lost_reply.h"
 #include "proxy/native.h"
 #include "proxy/plan.h"
 #include "proxy/strict.h"
@@ -30,15 +31,6 @@ constexpr std::string_view kUserAgent = "ccrules/" CCR_VERSION;
 bool is_content(const std::vector<chat::Event>& events) {
   return std::any_of(events.begin(), events.end(),
                      [](const chat::Event& event) { return chat::is_content(event); });
-}
-
-/// What an answer that broke off behind these events has cost so far.
-chat::Usage begun(const std::vector<chat::Event>& events) {
-  chat::Usage usage;
-  for (const chat::Event& event : events) {
-    if (const auto* start = std::get_if<chat::MessageStart>(&event)) usage.merge(start->usage);
-  }
-  return usage;
 }
 
 const chat::StreamError* stream_error(const std::vector<chat::Event>& events) {
@@ -267,42 +259,63 @@ std::optional<chat::Reply> look_at(std::string_view body, const Ask& ask, const 
   return *std::move(read);
 }
 
+/// Reads what is left of a reply; what came before an error stays in `body`.
+Task<Result<void>> read_body(http::ReplyStream& reply, StopToken stop, std::string& body) {
+  if (const auto length = text::to_int(reply.headers().get("content-length")); length && *length > 0)
+    body.reserve(std::min(static_cast<std::size_t>(*length), limits::kReadAheadBytes) + 64);
+  for (;;) {
+    CCR_CO_TRY(chunk, co_await reply.read(milliseconds(0), stop));
+    body.append(chunk.bytes.substr(0, limits::kReplyBytes + 1 - body.size()));
+    if (body.size() > limits::kReplyBytes) {
+      Error error;
+      error.code = ErrorCode::kTooLarge;
+      error.origin = Origin::kUpstream;
+      error.retry = Retry::kNextTarget;
+      error.http_status = 502;
+      error.message = "the upstream's reply is larger than " + std::to_string(limits::kReplyBytes) + " bytes";
+      co_return error;
+    }
+    if (chunk.end) co_return Result<void>();
+  }
+}
+
 /// Reads a reply that does not stream and makes sure that it is one: a page of HTML with status 200 is a
 /// failure.
 Task<Result<void>> read_whole(const Ask& ask, FirstReply& attempt, const Visit& visit) {
   const bool pass = attempt.native && !ask.outline->stream && ask.exchange->accepts(attempt.stream->coding());
   if (pass) attempt.stream->keep_encoded(attempt.encoded);
-  auto body = co_await http::read_all(*attempt.stream, limits::kReplyBytes, attempt.clock->stop.token());
-  if (!body)
-    co_return explain_stop(std::move(body).error(), *attempt.clock, *attempt.provider,
+  std::string& body = attempt.whole;
+  auto read = co_await read_body(*attempt.stream, attempt.clock->stop.token(), body);
+  if (!read)
+    co_return explain_stop(std::move(read).error(), *attempt.clock, *attempt.provider,
                            "the rest of its answer");
   attempt.upstream_ended = true;
   if (attempt.native) {
-    if (auto looked_at = look_at(*body, ask, attempt)) {
+    if (auto looked_at = look_at(body, ask, attempt)) {
       attempt.reply = *std::move(looked_at);
-      attempt.whole = *std::move(body);
       co_return Result<void>();
     }
   } else {
-    auto reply = attempt.upstream->read_reply(*body, attempt.reading);
+    auto reply = attempt.upstream->read_reply(body, attempt.reading);
     if (reply) {
       attempt.reply = *std::move(reply);
+      text::give_back(body);
       co_return Result<void>();
     }
-    if (reply.error().code == ErrorCode::kContextExceeded && !dialect::tells_error(*body)) {  // told by what is missing (G-1)
+    if (reply.error().code == ErrorCode::kContextExceeded && !dialect::tells_error(body)) {  // told by what is missing (G-1)
       const chat::StreamError overflow{"invalid_request_error", reply.error().message};
       co_return dialect::error_of(overflow, failure_at(attempt, visit));
     }
   }
-  if (!dialect::tells_error(*body)) {
+  if (!dialect::tells_error(body)) {
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
                              "provider '" + attempt.provider->id + "' answered " + std::to_string(attempt.stream->status()) + " with " +
-                                 dialect::described(*body) + ", which is no reply; is providers." + attempt.provider->id +
+                                 dialect::described(body) + ", which is no reply; is providers." + attempt.provider->id +
                                  ".base_url the address of its API?",
                              *attempt.provider);
   }
   dialect::UpstreamFailure failure = failure_at(attempt, visit);  // some send their errors with status 200
-  failure.body = *body;
+  failure.body = body;
   co_return attempt.upstream->read_error(failure);
 }
 
@@ -407,6 +420,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
     co_return co_await read_failure(worker, ask, attempt, outgoing.body, visit, tried);
   text::give_back(written);
   if (http::content_coding(attempt.stream->headers()) == http::Coding::kUnknown) {
+    tried.lost = true;
     const std::string how(attempt.stream->headers().get("content-encoding").substr(0, 40));
     co_return upstream_error(ErrorCode::kUpstreamProtocol, 502, Retry::kNextTarget,
                              "provider '" + attempt.provider->id + "' compressed its answer in a way that was not asked for (" +
@@ -421,7 +435,7 @@ Task<Result<std::unique_ptr<FirstReply>>> try_target(Worker& worker, const Ask& 
   }
   auto received = co_await receive(worker, ask, attempt, visit);
   if (!received) {
-    tried.wasted = begun(attempt.events);
+    note_lost(attempt, received.error(), tried);
     co_return std::move(received).error();
   }
   co_return made;

@@ -145,8 +145,10 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
                                   Visit& visit, http::Exchange& to) {
   chat::Reply reply = *std::move(from.reply);
   if (from.native) {
-    CCR_CO_TRY(read, from.upstream->read_reply(from.whole, from.reading));
-    reply = std::move(read);
+    auto read = from.upstream->read_reply(from.whole, from.reading);
+    if (!read) visit.row.usage.merge(reply.usage);  // it is billed, read or not
+    if (!read) co_return std::move(read).error();
+    reply = *std::move(read);
   }
   auto writer = spoken.stream_writer(writer_options(worker, visit));
   std::string bytes;

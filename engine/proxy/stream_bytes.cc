@@ -202,6 +202,7 @@ std::string_view StreamBytes::fail(std::string type, std::string message) {
   broken_ = true;
   whole_.drop_rest();
   if (over_) return out_;  // the client knows how the message ended
+  visit_.abandon();
   chat::StreamError failed;
   failed.type = std::move(type);
   failed.message = provider::without_key(std::move(message), *lane_.provider);

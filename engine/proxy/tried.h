@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -26,7 +27,9 @@ struct Tried {
   std::optional<VerbatimFailure> verbatim;
   int answered = 0;             ///< the status of the answer, as the provider sent it; 0: none came
   bool asked_provider = false;  ///< the request was on its way to the provider
-  chat::Usage wasted;           ///< of an answer that broke off before its first content
+  chat::Usage wasted;           ///< what an answer has told of its bill that is of no use
+  bool lost = false;            ///< such an answer began well and was not told to have failed: its prompt was read, at the least
+  std::int64_t lost_text_bytes = 0;  ///< of it, where `wasted` does not speak of its output
 };
 
 }  // namespace ccrules::proxy

@@ -84,8 +84,18 @@ void Visit::tried(Tried attempt) {
   verbatim = std::move(attempt.verbatim);
   answered = attempt.answered;
   asked_provider = attempt.asked_provider;
-  told_bill = !attempt.wasted.empty();
-  if (told_bill) waste(attempt.wasted);
+  const chat::Usage bill = bill_of(attempt);
+  told_bill = !bill.empty();
+  if (told_bill) waste(bill);
+}
+
+chat::Usage Visit::bill_of(Tried& attempt) const {
+  chat::Usage bill = std::move(attempt.wasted);
+  if (!attempt.lost) return bill;
+  const std::int64_t sent = attempt.lost_text_bytes > 0 ? tokens::count_bytes(attempt.lost_text_bytes, row.model) : 0;
+  if (sent > bill.output_tokens.value_or(0)) bill.output_tokens = sent;
+  if (!bill.input_tokens) bill.input_tokens = estimated_input_tokens;
+  return bill;
 }
 
 void Visit::tag(const std::map<std::string, std::string>& tags) {

@@ -98,6 +98,8 @@ class Visit {
   /// The model whose price the answer has; lives as long as the row.
   [[nodiscard]] std::string_view priced_model() const;
   void first_content();
+  /// What is known of the bill of an attempt whose answer is of no use; empty: nothing.
+  [[nodiscard]] chat::Usage bill_of(Tried& attempt) const;
   /// Works out cost and duration.
   void close();
   void estimate_usage();
