@@ -140,6 +140,16 @@ Result<void> read_feedback(json::Value& value, Chunk& chunk) {
   return {};
 }
 
+/// Bytes of what a candidate says that is no part of the answer, and billed all the same. Reads nothing that could be refused.
+std::int64_t text_bytes_of(const json::Value& candidate) {
+  const auto content = candidate.is(Type::kObject) ? candidate.peek("content") : std::nullopt;
+  const auto parts = content && content->is(Type::kObject) ? content->peek("parts") : std::nullopt;
+  if (!parts) return 0;
+  constexpr std::string_view kAround = R"([{"text":""}])";
+  const std::size_t bytes = parts->peek_raw().size();
+  return static_cast<std::int64_t>(std::max(bytes, kAround.size()) - kAround.size());
+}
+
 bool is_first(const json::Value& candidate) {
   const std::optional<json::Value> index = candidate.peek("index");
   return !index || index->peek_raw() == "0" || index->is_null();
@@ -175,6 +185,8 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
         if (first && candidates.value().is(Type::kObject) && is_first(candidates.value())) {
           chunk.is_answer = true;
           CCR_CHECK(read_candidate(candidates.value(), chunk));
+        } else {
+          chunk.other_text_bytes += text_bytes_of(candidates.value());
         }
         first = false;
       }

@@ -25,7 +25,7 @@ struct Part {
   std::string_view json;       ///< kOther: the whole part
 };
 
-/// One GenerateContentResponse; of its candidates the first.
+/// One GenerateContentResponse; of its candidates the first, and how much there is of the others.
 struct Chunk {
   std::string_view id;
   std::string_view model;
@@ -36,6 +36,7 @@ struct Chunk {
   std::string_view block_message;
   chat::Usage usage;
   std::int64_t searches = 0;  ///< queries of the web
+  std::int64_t other_text_bytes = 0;  ///< of the other candidates' parts, as JSON
   bool is_error = false;   ///< it has an `error` instead
   bool is_answer = false;  ///< it has candidates or says why not
 };

@@ -41,6 +41,7 @@ class Reader final : public StreamReader {
 
   [[nodiscard]] bool ended() const override { return assembler_.ended(); }
   [[nodiscard]] bool awaiting_usage() const override { return assembler_.finish_seen() && !assembler_.ended(); }
+  [[nodiscard]] std::int64_t passed_over_bytes() const override { return passed_over_bytes_; }
 
  private:
   Result<void> read_json(std::string_view json, std::vector<chat::Event>& out) {
@@ -52,6 +53,7 @@ class Reader final : public StreamReader {
       assembler_.fail(stream_error(json, provider_), out);
       return {};
     }
+    passed_over_bytes_ += chunk_.other_text_bytes;
     return assembler_.apply(chunk_, out);
   }
 
@@ -82,6 +84,7 @@ class Reader final : public StreamReader {
   Chunk chunk_;
   std::string provider_;
   UnstreamedBody body_;
+  std::int64_t passed_over_bytes_ = 0;
 };
 
 }  // namespace

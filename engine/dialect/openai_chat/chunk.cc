@@ -186,6 +186,13 @@ class Mark {
     chunk.tools.resize(tools_);
     chunk.details.resize(details_);
   }
+  /// Bytes of what has come since.
+  [[nodiscard]] std::int64_t text_bytes(const Chunk& chunk) const {
+    std::size_t bytes = 0;
+    for (std::size_t i = texts_; i < chunk.texts.size(); ++i) bytes += chunk.texts[i].text.size();
+    for (std::size_t i = tools_; i < chunk.tools.size(); ++i) bytes += chunk.tools[i].name.size() + chunk.tools[i].arguments.size();
+    return static_cast<std::int64_t>(bytes);
+  }
 
  private:
   std::size_t texts_, tools_, details_;
@@ -201,7 +208,8 @@ std::string_view stop_sequence_in(json::Value& value) {
   return text;
 }
 
-/// Only choice 0 is read: the neutral reply has one answer, and requests for more are never sent translated.
+/// Only choice 0 is read: the neutral reply has one answer, and requests for more are never sent translated. The others are
+/// billed all the same, so their texts are counted.
 void read_choice(json::Value& value, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   const Mark before(chunk);
@@ -241,6 +249,7 @@ void read_choice(json::Value& value, Chunk& chunk) {
     }
   }
   if (index != 0) {
+    chunk.other_text_bytes += before.text_bytes(chunk) + (delta_seen ? 0 : static_cast<std::int64_t>(text.text.size()));
     before.restore(chunk);
     return;
   }
@@ -276,6 +285,7 @@ void read_groq(json::Value& value, Chunk& chunk) {
 void Chunk::clear() {
   id = model = finish_reason = stop_sequence = error_json = {};
   has_choice = false;
+  other_text_bytes = 0;
   literal_at.reset();
   texts.clear();
   tools.clear();

@@ -26,7 +26,7 @@ struct TextPiece {
   bool reasoning = false;
 };
 
-/// Everything of choice 0. Views point into the Document it was read from.
+/// Everything of choice 0, and how much there is of the others. Views point into the Document it was read from.
 struct Chunk {
   std::string_view id;
   std::string_view model;
@@ -38,6 +38,7 @@ struct Chunk {
   std::string_view stop_sequence;         ///< vLLM's and SGLang's name of the stop sequence that matched
   std::optional<std::size_t>
       literal_at;               ///< where in the JSON the last text or arguments string that counts begins
+  std::int64_t other_text_bytes = 0;  ///< of texts and arguments of the other choices
   std::string_view error_json;  ///< raw; empty: none
   chat::Usage usage;
   bool whole_reply = false;  ///< set by the caller, kept by clear(): a message beats a delta beside it

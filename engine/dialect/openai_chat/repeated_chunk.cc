@@ -87,7 +87,7 @@ void RepeatedChunk::learn(std::string_view json, const Chunk& chunk) {
   const bool says_one_string =
       chunk.texts.size() + chunk.tools.size() == 1 && chunk.literal_at && chunk.has_choice;
   const bool says_more = !chunk.finish_reason.empty() || !chunk.stop_sequence.empty() ||
-                         !chunk.details.empty() || !chunk.usage.empty() || !chunk.error_json.empty();
+                         !chunk.details.empty() || !chunk.usage.empty() || !chunk.error_json.empty() || chunk.other_text_bytes > 0;
   if (!says_one_string || says_more) return;
   if (!chunk.tools.empty()) {
     const ToolDelta& tool = chunk.tools[0];

@@ -84,6 +84,7 @@ class Reader final : public StreamReader {
       return {};
     }
     CCR_CHECK(assembler_.apply(chunk_, out));
+    passed_over_bytes_ += chunk_.other_text_bytes;
     repeated_.learn(json, chunk_);
     return {};
   }
