@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/paint.h"
+#include "config/model_name.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "ledger/queries.h"
@@ -64,7 +65,7 @@ struct Question {
 };
 
 /// From the flags; nullopt when they say nothing that can be judged, which is told.
-std::optional<Question> question_of(const Arguments& arguments, Io& io) {
+std::optional<Question> question_of(const Arguments& arguments, Io& io, const config::Snapshot& config) {
   if (!arguments.has("max-usd")) {
     usage_error(io, "ccrules budget gate needs --max-usd: how many US dollars may have been spent");
     return std::nullopt;
@@ -95,6 +96,7 @@ std::optional<Question> question_of(const Arguments& arguments, Io& io) {
     return std::nullopt;
   }
   question.most.key = question.scope.substr(colon + 1);
+  if (question.most.by == "model") question.most.key = std::string(config::asked_model_name(config.models(), std::string_view(question.scope).substr(colon + 1)));
   return question;
 }
 
@@ -144,8 +146,8 @@ void print_judgement(const Arguments& arguments, Io& io, const Question& questio
 
 /// For CI: fails when more was spent than --max-usd, and when that cannot be known.
 /// @param path of the ledger, for keys that are not among the most recent thousands, and for requests of unknown cost
-Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const std::string& path, const ledger::Calendar& calendar) {
-  const auto question = question_of(arguments, io);
+Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, const std::string& path, const config::Snapshot& config) {
+  const auto question = question_of(arguments, io, config);
   if (!question) return Exit::kUsage;
   const ledger::Cap& most = question->most;
   ledger::Sum sum;
@@ -162,6 +164,7 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
                                "=42\"");
   }
   const std::int64_t now_us = io.clock.wall_us();
+  const ledger::Calendar calendar = proxy::calendar_of(config);
   auto unknown = ledger::unknown_costs(path, most.by, most.key, calendar.begin_us(most.span, now_us));
   if (!unknown.ok()) return usage_error(io, unknown.error().message);
   Judgement judged;
@@ -201,7 +204,7 @@ Exit run_budget(const Arguments& arguments, Io& io) {
            << ": restart the proxy, it adds them up again\n";
     spending.complete = false;
   }
-  if (is_gate) return spending.complete ? gate(arguments, io, spending, path, proxy::calendar_of(*config)) : Exit::kFailed;
+  if (is_gate) return spending.complete ? gate(arguments, io, spending, path, *config) : Exit::kFailed;
   const std::vector<BudgetLine> lines = proxy::budget_lines(*config, spending, io.clock.wall_us());
   if (arguments.json()) {
     print_json(io, lines, spending.complete);

@@ -90,6 +90,7 @@ Loaded Loader::run() {
     finish_paths();
     load_zone();
     load_models();
+    name_models();
     check_listen();
     check_retry();
     check_variable_names();

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "config/loader.h"
+#include "config/model_name.h"
 #include "core/text.h"
 
 /// What can be settled and judged only when everything is set.
@@ -116,6 +117,26 @@ void Loader::load_models() {
   const std::vector<std::string_view> views(texts.begin(), texts.end());
   Result<ModelTable> table = ModelTable::newer(views);
   if (table) s.newer_models = std::make_shared<const ModelTable>(*std::move(table));
+}
+
+/// Budgets and limits of a model are those of the model, however it is spelt.
+void Loader::name_models() {
+  const auto name = [this](auto& rows, const std::string& section) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      std::string& key = rows[i].key;
+      if (rows[i].by != "model" || key.empty()) continue;
+      const auto route = snapshot_->routes.find(key);
+      std::string named(asked_model_name(snapshot_->models(), key));
+      if (route != snapshot_->routes.end() && asked_model_name(snapshot_->models(), route->second.model) != named) {
+        warning(set_place(section + "[" + std::to_string(i) + "].scope"),
+                "'" + key + "' is the name of a route; what is counted is the model that answers",
+                "write \"model:" + route->second.model + "\"");
+      }
+      key = std::move(named);
+    }
+  };
+  name(snapshot_->budgets, "budgets");
+  name(snapshot_->rate_limits, "rate_limits");
 }
 
 void Loader::check_listen() {

@@ -81,6 +81,7 @@ void Loader::read_scope(const std::string& text, const Place& at, const std::str
   const bool whose = colon == std::string::npos || (!key.empty() && (by != "tag" || key.front() != '='));
   const bool known = std::find(kGroupings.begin(), kGroupings.end(), by) != kGroupings.end();
   if (text == "all") return;
+  set_at_.emplace(path + ".scope", at);
   if (known && key == "*") return key.clear();
   if (known && whose && text::is_glob(key)) {
     // Taken as it is written it would be nobody's, and let everything pass.

@@ -70,6 +70,7 @@ class Loader {
   void finish_paths();
   void load_zone();
   void load_models();
+  void name_models();
   void check_listen();
   void check_retry();
   /// $XDG_STATE_HOME or ~/.local/state; empty when neither is known.

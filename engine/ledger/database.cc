@@ -32,8 +32,8 @@ constexpr char kInsert[] =
     "cost_nanousd,"
     " requested_cost_nanousd, cache, ttft_us, duration_us, error, tags, ruleset, facts,"
     " counted_tokens, counted_grade, estimate_tokens, estimate_key, shadow, key, subagent, payer,"
-    " cache_break, cache_break_tokens, cache_break_nanousd, unpriced_tier, unpriced_fees, budget_nanousd)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+    " cache_break, cache_break_tokens, cache_break_nanousd, unpriced_tier, unpriced_fees, budget_nanousd, billed_model)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 Database::Trouble trouble_of(int code) {
   switch (code & 0xff) {
@@ -332,6 +332,7 @@ Result<void> Database::insert(const Record& row, const Record* before) {
   bind([](const Record& of) { return of.cache_break_nanousd; });
   bind_texts({&Record::unpriced_tier, &Record::unpriced_fees});
   bind([](const Record& of) { return of.budget_nanousd; });
+  bind_texts({&Record::billed_model});
   Result<bool> stepped = to.step();
   to.reset();
   if (!stepped) return std::move(stepped).error();

@@ -29,12 +29,13 @@ struct SlotHead {
 constexpr std::uint64_t kVersion = 1;
 constexpr std::uint64_t kSumSeed = 0x686f6c6473;  // of what a torn write leaves; nobody else writes the file
 
-/// The texts of a row that its own place in the ledger will need, in the order of the file.
+/// The texts of a row that its own place in the ledger will need, in the order of the file. New ones come last: a slot of an older
+/// version ends before them, and an older version leaves them unread.
 template <class Row, class Each>
 void each_text(Row& row, Each&& each) {
   for (auto* text : {&row.id, &row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project, &row.agent,
                      &row.request_class, &row.requested_model, &row.decision_id, &row.rule, &row.reason, &row.provider, &row.model,
-                     &row.tags_json, &row.key, &row.subagent, &row.payer}) {
+                     &row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model}) {
     each(*text);
   }
 }
@@ -91,6 +92,7 @@ std::optional<Record> read(std::string_view slot) {
   row.cost_nanousd = nanousd;
   row.stream = stream != 0;
   each_text(row, [&](std::string& text) {
+    if (slot.empty()) return;
     std::uint32_t size = 0;
     whole = whole && take(slot, size) && size <= slot.size();
     if (!whole) return;

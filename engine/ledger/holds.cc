@@ -34,10 +34,11 @@ bool is_running(const std::string& owner) {
 constexpr char kRecover[] =
     "INSERT INTO requests (id, at_us, client, dialect, path, session, user, project, agent, request_class, requested_model,"
     " decision_id, rule, reason, provider, model, attempts, status, stream, usage_estimated, cost_nanousd, cache, duration_us,"
-    " error, tags, key, subagent, payer)"
+    " error, tags, key, subagent, payer, billed_model)"
     " SELECT id, at_us, client, dialect, path, session, user, project, agent, request_class, requested_model, decision_id, rule,"
     " reason, provider, model, 1, 500, stream, 1, nanousd, 'bypass', 0, 'internal: the proxy was killed while this request was"
-    " under way; its cost is what it may have cost at most', tags, key, subagent, payer FROM holds WHERE owner = ?";
+    " under way; its cost is what it may have cost at most', tags, key, subagent, payer, billed_model FROM holds"
+    " WHERE owner = ?";
 
 }  // namespace
 
@@ -50,7 +51,8 @@ Result<HoldTable> HoldTable::prepare(Connection& connection) {
   CCR_TRY(insert, Statement::prepare(connection,
                                      "INSERT OR REPLACE INTO holds (id, owner, at_us, nanousd, client, dialect, path, session, user,"
                                      " project, agent, request_class, requested_model, decision_id, rule, reason, provider, model,"
-                                     " stream, tags, key, subagent, payer) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+                                     " stream, tags, key, subagent, payer, billed_model)"
+                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   CCR_TRY(erase, Statement::prepare(connection, "DELETE FROM holds WHERE id = ?"));
   return HoldTable(std::move(insert), std::move(erase));
 }
@@ -67,7 +69,7 @@ Result<void> HoldTable::put(const Record& row, const std::string& owner) {
     insert_.bind(++at, *text);
   }
   insert_.bind(++at, std::int64_t{row.stream ? 1 : 0});
-  for (const std::string* text : {&row.tags_json, &row.key, &row.subagent, &row.payer}) insert_.bind(++at, *text);
+  for (const std::string* text : {&row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model}) insert_.bind(++at, *text);
   const Result<bool> done = insert_.step();
   insert_.reset();
   if (!done) return done.error();
@@ -125,7 +127,7 @@ Result<int> HoldTable::recover(Connection& connection, SpendTable& spend, const 
     int count = 0;
     CCR_TRY(rows, Statement::prepare(connection,
                                      "SELECT at_us, nanousd, session, user, project, client, agent, requested_model, key, subagent,"
-                                     " tags, payer FROM holds WHERE owner = ?"));
+                                     " tags, payer, billed_model FROM holds WHERE owner = ?"));
     rows.bind_always(1, owner);
     for (;;) {
       CCR_TRY(more, rows.step());
@@ -135,7 +137,7 @@ Result<int> HoldTable::recover(Connection& connection, SpendTable& spend, const 
       row.cost_nanousd = rows.number(1);
       int column = 2;
       for (std::string* text : {&row.session, &row.user, &row.project, &row.client, &row.agent, &row.requested_model, &row.key,
-                                &row.subagent, &row.tags_json, &row.payer}) {
+                                &row.subagent, &row.tags_json, &row.payer, &row.billed_model}) {
         *text = rows.text(column++);
       }
       add_past_row(sums, row, spend.calendar());

@@ -17,6 +17,8 @@ struct Record {
   std::string subagent;  ///< the subagent run, or the outermost one of several nested ones
   std::string payer;     ///< whose budget pays in place of the request's own: "project:web"
   std::string requested_model;
+  /// Whose budgets of scope `model` pay, config::model_name() of the target's; empty: `requested_model` is called so.
+  std::string billed_model;
   std::string decision_id, rule, reason;
   std::string provider, model;  ///< the target that answered (or failed last)
   int attempts = 0;

@@ -122,3 +122,7 @@ ALTER TABLE requests ADD COLUMN unpriced_fees TEXT;  -- "web_search 3, cache_wri
 
 -- version 9: what budgets count where the cost is not known
 ALTER TABLE requests ADD COLUMN budget_nanousd INTEGER;  -- the most it can be, as far as that is known; NULL: cost_nanousd counts
+
+-- version 10: the model whose budget pays
+ALTER TABLE requests ADD COLUMN billed_model TEXT;  -- what the target's model is called however it is spelt; NULL: as requested_model says
+ALTER TABLE holds    ADD COLUMN billed_model TEXT;

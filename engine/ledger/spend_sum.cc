@@ -187,9 +187,10 @@ bool is_one_sum(std::string_view by, std::string_view key) noexcept {
   return by.empty() || (!key.empty() && (by != kScopes.back() || key.find('=') != std::string_view::npos));
 }
 
+std::string_view model_key(const Record& row) noexcept { return row.billed_model.empty() ? row.requested_model : row.billed_model; }
+
 RowKeys::RowKeys(const Record& row) noexcept
-    : keys{row.session,         row.user, row.project, row.client, row.agent,
-           row.requested_model, row.key,  row.subagent} {
+    : keys{row.session, row.user, row.project, row.client, row.agent, model_key(row), row.key, row.subagent} {
   const std::string_view payer = row.payer;
   const std::size_t colon = payer.find(':');
   if (colon == std::string_view::npos) return;

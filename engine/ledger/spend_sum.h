@@ -80,6 +80,9 @@ inline constexpr std::size_t kSessionScope = 0;
 /// True when a scope means one sum: everybody's, or that of one key. False: each key that it takes in has its own.
 [[nodiscard]] bool is_one_sum(std::string_view by, std::string_view key) noexcept;
 
+/// Its own key in the scope `model`.
+[[nodiscard]] std::string_view model_key(const Record& row) noexcept;
+
 /// The keys of a row in the scopes of which it has one; empty: it has none. Record::payer stands in place of
 /// its own key in its scope.
 struct RowKeys {

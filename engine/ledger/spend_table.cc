@@ -23,7 +23,8 @@ Sum sum_at(const Statement& row, int column) {
 }
 
 constexpr char kRows[] =
-    "SELECT seq, at_us, coalesce(cost_nanousd, budget_nanousd), session, user, project, client, agent, requested_model, key, subagent, tags, payer FROM requests";
+    "SELECT seq, at_us, coalesce(cost_nanousd, budget_nanousd), session, user, project, client, agent, requested_model, key, subagent,"
+    " tags, payer, billed_model FROM requests";
 
 /// What add_row() needs of a row of kRows, with what budgets count as its cost; false: that is nothing.
 bool read_row(const Statement& from, Record& row) {
@@ -32,7 +33,7 @@ bool read_row(const Statement& from, Record& row) {
   row.cost_nanousd = from.number(2);
   int column = 3;
   for (std::string* text : {&row.session, &row.user, &row.project, &row.client, &row.agent, &row.requested_model, &row.key,
-                            &row.subagent, &row.tags_json, &row.payer}) {
+                            &row.subagent, &row.tags_json, &row.payer, &row.billed_model}) {
     *text = from.text(column++);
   }
   return true;

@@ -10,15 +10,15 @@ namespace ccrules::ledger {
 namespace {
 
 constexpr char kRows[] =
-    "SELECT coalesce(provider, ''), coalesce(model, ''), session, user, project, client, agent, requested_model, key, subagent, tags, payer"
-    " FROM requests WHERE at_us >= ? AND ";
+    "SELECT coalesce(provider, ''), coalesce(model, ''), session, user, project, client, agent, requested_model, key, subagent, tags, payer,"
+    " billed_model FROM requests WHERE at_us >= ? AND ";
 
 /// A row of kRows, with what decides the scopes that it counts in.
 Record keys_at(const Statement& from) {
   Record row;
   int column = 2;
   for (std::string* text : {&row.session, &row.user, &row.project, &row.client, &row.agent, &row.requested_model, &row.key,
-                            &row.subagent, &row.tags_json, &row.payer}) {
+                            &row.subagent, &row.tags_json, &row.payer, &row.billed_model}) {
     *text = from.text(column++);
   }
   return row;

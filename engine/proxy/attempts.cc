@@ -48,8 +48,9 @@ class Attempts {
   /// The attempt, and another one beside it where it is slow: the first that answers wins.
   /// @param second the one beside it, when what is returned is its outcome, which the attempts then have come to
   Task<Result<std::unique_ptr<FirstReply>>> race(Try& first, std::unique_ptr<Try>& second, StopToken stop);
-  /// The target is not asked: its provider is left alone.
-  void pass_by(Error reason);
+  /// The target is not asked.
+  /// @return true: `reason` is what failure() tells
+  bool pass_by(Error reason);
   /// Gives the attempt its lane where the provider has several. False, and the target passed by, when all rest.
   bool take_lane(Try& attempt);
   /// A try after a while may take every lane again.
@@ -231,12 +232,13 @@ void Attempts::note_loser(Try& loser, bool called_off) {
   loser.result.reset();
 }
 
-void Attempts::pass_by(Error reason) {
+bool Attempts::pass_by(Error reason) {
   log::info(target_name() + " is not asked: " + reason.message, visit_.row.id);
-  if (failure_) return;
+  if (failure_) return false;
   visit_.row.provider = target().provider;
   visit_.row.model = target().model;
   failure_ = std::move(reason);
+  return true;
 }
 
 void Attempts::note_answer(Try& attempt, const FirstReply& answer) {
@@ -321,6 +323,7 @@ Task<Result<void>> Attempts::afford(const Next& next, bool answered) {
     log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " answered, and a rule goes on", visit_.row.id);
   } else {
     visit_.wasted = wasted_before;
+    settle_model(visit_);
   }
   co_return affordable;
 }
@@ -342,7 +345,19 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
       if (!attempts.move_on()) co_return attempts.failure();
       continue;
     }
-    if (visit.wasted.nanousd > 0) CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
+    if (asks_another_model(visit, attempts.target())) {
+      http::Headers before = visit.more_headers;
+      const Result<void> affordable = co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline);
+      if (!affordable.ok()) {
+        const bool is_told = attempts.pass_by(affordable.error());
+        const bool goes_on = attempts.move_on();
+        if (goes_on || !is_told) visit.more_headers = std::move(before);
+        if (!goes_on) co_return attempts.failure();
+        continue;
+      }
+    } else if (visit.wasted.nanousd > 0) {
+      CCR_CO_CHECK(co_await reserve_more(worker, visit, attempts.target(), *ask.decision, *ask.outline));
+    }
     std::unique_ptr<Try> second;
     attempts.begin(first);
     Task<Result<std::unique_ptr<FirstReply>>> trying = attempts.alone_for().count() > 0
@@ -351,6 +366,7 @@ Task<Result<std::unique_ptr<FirstReply>>> first_reply(Worker& worker, const Ask&
     auto attempt = co_await std::move(trying);
     Try& it = second ? *second : first;
     visit.tried(std::move(it.tried));
+    settle_model(visit);
     if (stop.stopped()) {
       if (!attempt.ok()) visit.abandon();
       co_return attempt;

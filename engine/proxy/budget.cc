@@ -1,8 +1,11 @@
 #include "proxy/budget.h"
 
 #include <algorithm>
+#include <array>
+#include <memory>
 #include <string>
 
+#include "config/model_name.h"
 #include "config/models.h"
 #include "core/limits.h"
 #include "core/text.h"
@@ -96,6 +99,31 @@ std::vector<ledger::Spend::Name> named_in(const std::vector<config::Budget>& bud
     if (!budget.by.empty() && ledger::is_one_sum(budget.by, budget.key)) names.emplace_back(budget.by, budget.key);
   }
   return names;
+}
+
+bool budgets_by_model(const config::Snapshot& config) noexcept {
+  return std::any_of(config.budgets.begin(), config.budgets.end(), [](const config::Budget& budget) { return budget.by == "model"; });
+}
+
+std::string_view billed_name(std::string_view model, const config::Snapshot& config) {
+  // Requests for the same model come one after the other; a name that is not the table's own takes a microsecond to find.
+  static thread_local std::shared_ptr<const config::ModelTable> last_table;
+  static thread_local std::string last_model, last_name;
+  if (model != last_model || config.newer_models != last_table) {
+    last_table = config.newer_models;
+    last_model = model;
+    last_name = config::model_name(config.models(), model);
+  }
+  return last_name;
+}
+
+void bill_to(ledger::Record& row, std::string_view model, const config::Snapshot& config) {
+  const std::string_view name = billed_name(model, config);
+  if (name == row.requested_model) {
+    row.billed_model.clear();
+  } else {
+    row.billed_model = name;
+  }
 }
 
 ledger::Span span_named(std::string_view per) {
@@ -258,6 +286,40 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
 void Reservation::release() noexcept {
   if (spend_ != nullptr) spend_->release(caps_, nanousd_);
   spend_ = nullptr;
+}
+
+namespace {
+
+bool same_sum(const ledger::Cap& left, const ledger::Cap& right) noexcept {
+  return left.span == right.span && left.by == right.by && left.key == right.key;
+}
+
+bool contains(const std::vector<ledger::Cap>& caps, const ledger::Cap& cap) noexcept {
+  return std::any_of(caps.begin(), caps.end(), [&cap](const ledger::Cap& each) { return same_sum(each, cap); });
+}
+
+}  // namespace
+
+bool Reservation::covers(const ledger::Cap& cap) const noexcept { return active() && contains(caps_, cap); }
+
+void Reservation::join(Reservation more) noexcept {
+  if (!active()) {
+    *this = std::move(more);
+    return;
+  }
+  caps_.insert(caps_.end(), std::make_move_iterator(more.caps_.begin()), std::make_move_iterator(more.caps_.end()));
+  more.spend_ = nullptr;
+}
+
+void Reservation::keep_only(const std::vector<ledger::Cap>& caps) {
+  if (!active()) return;
+  const auto rest =
+      std::stable_partition(caps_.begin(), caps_.end(), [&caps](const ledger::Cap& cap) { return contains(caps, cap); });
+  if (rest == caps_.end()) return;
+  const std::vector<ledger::Cap> others(rest, caps_.end());
+  caps_.erase(rest, caps_.end());
+  spend_->release(others, nanousd_);
+  if (caps_.empty()) spend_ = nullptr;
 }
 
 std::optional<ledger::Cap> Reservation::grow(std::int64_t more_nanousd, std::int64_t wall_us) {

@@ -26,6 +26,13 @@ ledger::Span span_named(std::string_view per);
 /// The keys that budgets name.
 std::vector<ledger::Spend::Name> named_in(const std::vector<config::Budget>& budgets);
 
+/// config::model_name() of a target's model; until the next call on this thread.
+[[nodiscard]] std::string_view billed_name(std::string_view model, const config::Snapshot& config);
+/// Notes whose budgets of scope `model` pay from now on: those of a target's model, however it is spelt.
+void bill_to(ledger::Record& row, std::string_view model, const config::Snapshot& config);
+/// True when which model is asked makes a difference: some budget is one of models.
+[[nodiscard]] bool budgets_by_model(const config::Snapshot& config) noexcept;
+
 enum class BudgetMode : std::uint8_t { kHard, kAll };
 /// The budgets that a request falls under.
 /// @param row who asks for what; its `payer` stands in place of its own key
@@ -65,6 +72,11 @@ class Reservation {
   void release() noexcept;
   [[nodiscard]] bool active() const noexcept { return spend_ != nullptr; }
   [[nodiscard]] std::int64_t nanousd() const noexcept { return nanousd_; }
+  [[nodiscard]] bool covers(const ledger::Cap& cap) const noexcept;
+  /// Takes over what the same was set aside under more caps.
+  void join(Reservation more) noexcept;
+  /// Gives back what is set aside under all other caps.
+  void keep_only(const std::vector<ledger::Cap>& caps);
   /// Sets more aside, all of it or nothing.
   /// @return the cap in the way; nothing: it is reserved
   [[nodiscard]] std::optional<ledger::Cap> grow(std::int64_t more_nanousd, std::int64_t wall_us);

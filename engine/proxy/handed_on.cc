@@ -96,6 +96,7 @@ void ResultRows::take_line(std::string_view line) {
   row.provider = provider_.id;
   row.model = std::string(message->peek_string("model").value_or(""));
   row.requested_model = row.model;
+  bill_to(row, row.model, config_);
   row.attempts = 1;
   row.status = 200;
   row.stop_reason = stop_reason_name(reply.reason);

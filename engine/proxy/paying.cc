@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "config/model_name.h"
 #include "core/digest.h"
 #include "core/json.h"
 #include "core/limits.h"
@@ -180,6 +181,72 @@ Task<Result<void>> set_aside(Worker& worker, Visit& visit, const Plan& plan, con
   co_return Result<void>();
 }
 
+Result<void> can_know(const Worker& worker, const Visit& visit, const std::vector<ledger::Cap>& caps) {
+  if (worker.ledger == nullptr || worker.ledger->in_trouble()) return ledger_trouble(worker);
+  const ledger::Spend& spend = worker.tallies.spend;
+  if (std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) return {};
+  return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
+}
+
+Task<Result<void>> recall_all(Worker& worker, const std::vector<ledger::Cap>& caps) {
+  for (const ledger::Cap& cap : caps) {
+    if (!worker.tallies.spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
+  }
+  co_return Result<void>();
+}
+
+bool all_remembered(const ledger::Spend& spend, const std::vector<ledger::Cap>& caps) {
+  return std::all_of(caps.begin(), caps.end(), [&spend](const ledger::Cap& cap) { return spend.remembers(cap); });
+}
+
+Error forgotten_again() { return budget_unknown("what was spent is being added up from the ledger; try again soon"); }
+
+/// What the request may cost at most at its targets and at one more.
+std::optional<std::int64_t> worst_with(const Visit& visit, const rules::Target& target, const rules::Decision& decision,
+                                       const chat::Outline& outline) {
+  const config::Snapshot& config = *visit.policy->config;
+  const auto planned = worst_case_nanousd(decision.targets, decision, outline, visit.most_billed, config);
+  const auto there = worst_case_nanousd(std::span(&target, 1), decision, outline, visit.most_billed, config);
+  if (!planned || !there) return std::nullopt;
+  std::int64_t worst = 0;
+  const bool over = __builtin_add_overflow(std::max(*planned, *there), visit.wasted.nanousd, &worst);
+  return over ? std::numeric_limits<std::int64_t>::max() : worst;
+}
+
+/// What is set aside is so under the hard budgets of the row's model as well; where nothing is, what the request may cost at most.
+Task<Result<void>> set_aside_by_model(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
+                                      const chat::Outline& outline) {
+  constexpr int kTries = 3;
+  ledger::Spend& spend = worker.tallies.spend;
+  std::vector<ledger::Cap> caps = caps_for(*visit.policy->config, visit.row, BudgetMode::kHard);
+  std::erase_if(caps, [&visit](const ledger::Cap& cap) { return visit.reservation.covers(cap); });
+  if (caps.empty()) {
+    if (visit.reservation.active()) co_return co_await keep(worker, visit);  // it is this model's on the disk, too
+    co_return Result<void>();
+  }
+  CCR_CO_CHECK(can_know(worker, visit, caps));
+  std::optional<std::int64_t> worst = visit.reservation.nanousd();
+  if (!visit.reservation.active()) worst = worst_with(visit, target, decision, outline);
+  for (int tries = 0; tries < kTries; ++tries) {
+    CCR_CO_CHECK(co_await recall_all(worker, caps));
+    CCR_CO_TRY(more, reserve(spend, caps, worst, visit.row.at_us, visit.more_headers));
+    if (!all_remembered(spend, caps)) continue;
+    visit.reservation.join(std::move(more));
+    co_return co_await keep(worker, visit);
+  }
+  co_return forgotten_again();
+}
+
+/// The budgets of the target's model pay from now on, beside those of the models before until settle_model().
+Task<Result<void>> cover_model(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
+                               const chat::Outline& outline) {
+  std::string before = visit.row.billed_model;
+  bill_to(visit.row, target.model, *visit.policy->config);
+  Result<void> covered = co_await set_aside_by_model(worker, visit, target, decision, outline);
+  if (!covered.ok()) visit.row.billed_model = std::move(before);
+  co_return covered;
+}
+
 }  // namespace
 
 std::string fingerprint(const http::RequestHead& head, const config::Listen& listen) {
@@ -187,8 +254,15 @@ std::string fingerprint(const http::RequestHead& head, const config::Listen& lis
 }
 
 void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
+  const config::Snapshot& config = *visit.policy->config;
   visit.row.payer = decision.budget;
-  if (visit.row.key.empty()) visit.row.key = fingerprint(head, visit.policy->config->listen);
+  constexpr std::string_view kModel = "model:";
+  if (decision.budget.starts_with(kModel)) {
+    const std::string_view asked = std::string_view(decision.budget).substr(kModel.size());
+    visit.row.payer = std::string(kModel).append(config::asked_model_name(config.models(), asked));
+  }
+  if (!decision.targets.empty()) bill_to(visit.row, decision.targets.front().model, config);
+  if (visit.row.key.empty()) visit.row.key = fingerprint(head, config.listen);
   constexpr std::size_t kLongestId = 200;
   const std::string_view agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
   const std::string_view parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);
@@ -204,29 +278,26 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   std::vector<ledger::Cap> hard;
   if (!all_hard) hard = caps_for(config, visit.row, BudgetMode::kHard);
   const std::vector<ledger::Cap>& caps = all_hard ? visit.caps : hard;
+  if (!caps.empty() || budgets_by_model(config)) visit.most_billed = most_billed(plan);  // another target may have a budget
   if (caps.empty()) co_return Result<void>();
-  if (worker.ledger == nullptr || worker.ledger->in_trouble()) co_return ledger_trouble(worker);
-  ledger::Spend& spend = worker.tallies.spend;
-  if (!std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.knows(cap, visit.row.at_us); })) {
-    co_return budget_unknown("what was spent before this start is still being added up from the ledger; try again soon");
-  }
-  const auto all_remembered = [&spend, &caps] {
-    return std::all_of(caps.begin(), caps.end(), [&](const ledger::Cap& cap) { return spend.remembers(cap); });
-  };
-  visit.most_billed = most_billed(plan);
+  CCR_CO_CHECK(can_know(worker, visit, caps));
   for (int tries = 0; tries < kTries; ++tries) {
-    for (const ledger::Cap& cap : caps) {
-      if (!spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
-    }
+    CCR_CO_CHECK(co_await recall_all(worker, caps));
     CCR_CO_CHECK(co_await set_aside(worker, visit, plan, caps));
-    if (all_remembered()) co_return co_await keep(worker, visit);
+    if (all_remembered(worker.tallies.spend, caps)) co_return co_await keep(worker, visit);
     visit.reservation = Reservation();  // another thread has forgotten what was spent, for the sake of other keys
   }
-  co_return budget_unknown("what was spent is being added up from the ledger; try again soon");
+  co_return forgotten_again();
+}
+
+bool asks_another_model(const Visit& visit, const rules::Target& target) {
+  const config::Snapshot& config = *visit.policy->config;
+  return budgets_by_model(config) && billed_name(target.model, config) != ledger::model_key(visit.row);
 }
 
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
                                 const chat::Outline& outline) {
+  if (asks_another_model(visit, target)) CCR_CO_CHECK(co_await cover_model(worker, visit, target, decision, outline));
   if (!visit.reservation.active()) co_return Result<void>();
   const auto worst = worst_case_nanousd(std::span(&target, 1), decision, outline, visit.most_billed, *visit.policy->config);
   if (!worst) co_return budget_unknown("the price of " + target.provider + "," + target.model + " is not known");
@@ -239,6 +310,10 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
 
 Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& first, const rules::Target& second,
                           const rules::Decision& decision, const chat::Outline& outline) {
+  if (asks_another_model(visit, second)) {
+    const Result<void> covered = co_await cover_model(worker, visit, second, decision, outline);
+    if (!covered.ok()) co_return false;
+  }
   if (!visit.reservation.active()) co_return true;
   const config::Snapshot& config = *visit.policy->config;
   const auto one = worst_case_nanousd(std::span(&first, 1), decision, outline, visit.most_billed, config);
@@ -250,6 +325,14 @@ Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& fir
   if (visit.reservation.grow(more, visit.row.at_us)) co_return false;
   const Result<void> kept = co_await keep(worker, visit);
   co_return kept.ok();
+}
+
+void settle_model(Visit& visit) {
+  const config::Snapshot& config = *visit.policy->config;
+  if (!budgets_by_model(config)) return;
+  bill_to(visit.row, visit.row.model, config);
+  visit.caps = caps_for(config, visit.row, BudgetMode::kAll);
+  visit.reservation.keep_only(visit.caps);
 }
 
 bool overspends(Visit& visit) {

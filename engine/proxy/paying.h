@@ -26,8 +26,11 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
 /// it does not fit, 503 when what is left cannot be known.
 Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan);
 
-/// Before an attempt at a target that the decision does not name, and after an answer that was paid for and is not used: sets
-/// more aside where it takes more.
+/// True when the next attempt is at another model than the last one, and budgets go by models: reserve_more() first.
+[[nodiscard]] bool asks_another_model(const Visit& visit, const rules::Target& target);
+
+/// Before an attempt at a target that the decision does not name or whose model has budgets of its own, and after an answer that was
+/// paid for and is not used: sets more aside where it takes more.
 Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Target& target, const rules::Decision& decision,
                                 const chat::Outline& outline);
 
@@ -35,6 +38,9 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
 /// room for it, or that cannot be kept.
 Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& first, const rules::Target& second,
                           const rules::Decision& decision, const chat::Outline& outline);
+
+/// The attempt at the row's target is over and no other one is under way: no other model's budgets pay.
+void settle_model(Visit& visit);
 
 /// True when a stream has cost more than is set aside for it, and its budgets have no room for more.
 bool overspends(Visit& visit);

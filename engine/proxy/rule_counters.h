@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cache/store.h"
+#include "config/model_name.h"
 #include "ledger/spend.h"
 #include "proxy/budget.h"
 #include "proxy/cache_breaks.h"
@@ -52,14 +53,14 @@ class RuleCounters final : public rules::Counters {
     return tallies_.rates.count(scope, window, wall_us_);
   }
   [[nodiscard]] std::optional<double> spend_usd(rules::Scope scope, rules::Period period) const override {
-    const auto nanousd = tallies_.spend.nanousd(scope.by, scope.key, span_of(period), wall_us_);
+    const auto nanousd = tallies_.spend.nanousd(scope.by, key_of(scope), span_of(period), wall_us_);
     if (!nanousd) return std::nullopt;
     return static_cast<double>(*nanousd) / kNanousdPerUsd;
   }
   [[nodiscard]] std::optional<double> budget_left_usd(rules::Scope scope) const override {
     std::optional<std::int64_t> least;
     if (config_ == nullptr) return std::nullopt;
-    for (const ledger::Cap& cap : caps_of(*config_, scope.by, scope.key)) {
+    for (const ledger::Cap& cap : caps_of(*config_, scope.by, key_of(scope))) {
       if (!tallies_.spend.knows(cap, wall_us_)) return std::nullopt;
       const std::int64_t left = tallies_.spend.left_nanousd(cap, wall_us_);
       least = std::min(least.value_or(left), left);
@@ -82,6 +83,10 @@ class RuleCounters final : public rules::Counters {
   }
 
  private:
+  /// What is kept of a model is kept by what it is called, however it is spelt.
+  [[nodiscard]] std::string_view key_of(rules::Scope scope) const {
+    return scope.by == "model" && config_ != nullptr ? config::asked_model_name(config_->models(), scope.key) : scope.key;
+  }
   static ledger::Span span_of(rules::Period period) {
     switch (period) {
       case rules::Period::kHour:

@@ -79,6 +79,7 @@ void Visit::decided(const rules::AttemptDecision& decision) {
 void Visit::tried(Tried attempt) {
   row.provider = std::move(attempt.target.provider);
   row.model = std::move(attempt.target.model);
+  bill_to(row, row.model, *policy->config);
   without_reasoning = attempt.without_reasoning;
   refused = std::move(attempt.refused);
   verbatim = std::move(attempt.verbatim);

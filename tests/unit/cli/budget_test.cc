@@ -195,6 +195,29 @@ TEST_CASE("a budget gate knows what was spent by one of more projects than are k
   CHECK(spent.run({"budget", "gate", "--max-usd", "3", "--scope", "project:api", "--per", "total"}).code == 3);
 }
 
+TEST_CASE("a budget gate for a model takes it by any spelling") {
+  Spent spent;
+  ledger::Settings settings;
+  settings.path = spent.path;
+  settings.keep_days = 0;
+  {
+    auto opened = ledger::Ledger::open(settings);
+    REQUIRE(opened.ok());
+    ledger::Record row;
+    row.id = "req_3";
+    row.requested_model = "fast";
+    row.billed_model = "claude-opus-5-5";
+    row.at_us = kNowUs;
+    row.cost_nanousd = 2'000'000'000;
+    (*opened)->record(row);
+  }
+  for (const char* scope : {"model:claude-opus-5-5", "model:anthropic,claude-opus-5-5", "model:claude-opus-5.5[1m]"}) {
+    CHECK(spent.run({"budget", "gate", "--max-usd", "1.9", "--scope", scope}).code == 3);
+    CHECK(spent.run({"budget", "gate", "--max-usd", "2", "--scope", scope}).code == 0);
+  }
+  CHECK(spent.run({"budget", "gate", "--max-usd", "0", "--scope", "model:fast"}).code == 0);
+}
+
 TEST_CASE("a budget gate that cannot be judged is no pass") {
   const Spent spent;
   CHECK(spent.run({"budget", "gate"}).code == 2);

@@ -633,6 +633,23 @@ TEST_CASE("a scope such as project:* means each project, and another pattern in 
   CHECK(mentions(said(R"({"rate_limits":[{"scope":"user:*x","requests":1}]})"), "rate_limits[0].scope 'user:*x' is a pattern"));
 }
 
+TEST_CASE("budgets and limits of a model are kept by what the model is called, and one for a route's name is warned of") {
+  const config::Loaded loaded =
+      load(R"({"providers":{"a":{"dialect":"anthropic","base_url":"http://a"}},"routes":{"fast":"a,claude-haiku-5-5","claude-opus-5.5":"a,claude-opus-5-5"},)"
+           R"("budgets":[{"scope":"model:a,claude-opus-5.5","usd":1},{"scope":"model:fast","usd":1},{"scope":"model:claude-opus-5.5","usd":1}],)"
+           R"("rate_limits":[{"scope":"model:my-own[1m]","requests":1}]})");
+  INFO(all(loaded));
+  REQUIRE(loaded.snapshot);
+  CHECK(loaded.snapshot->budgets[0].key == "claude-opus-5-5");
+  CHECK(loaded.snapshot->budgets[1].key == "fast");
+  CHECK(loaded.snapshot->budgets[2].key == "claude-opus-5-5");
+  CHECK(loaded.snapshot->rate_limits[0].key == "my-own");
+  REQUIRE(loaded.diagnostics.size() == 1);
+  CHECK(loaded.diagnostics[0].warning);
+  CHECK(mentions(all(loaded), "'fast' is the name of a route; what is counted is the model that answers"));
+  CHECK(mentions(all(loaded), "write \"model:claude-haiku-5-5\""));
+}
+
 TEST_CASE("paths in the file are relative to it, those of flags to where the user stands") {
   const test::MemoryFiles files(
       {{"/c/f.json",
