@@ -96,7 +96,7 @@ std::optional<Question> question_of(const Arguments& arguments, Io& io, const co
     return std::nullopt;
   }
   question.most.key = question.scope.substr(colon + 1);
-  if (question.most.by == "model") question.most.key = std::string(config::asked_model_name(config.models(), std::string_view(question.scope).substr(colon + 1)));
+  if (question.most.by == "model") question.most.key = std::string(config::asked_model_name(config.models(), question.most.key));
   return question;
 }
 
@@ -154,7 +154,7 @@ Exit gate(const Arguments& arguments, Io& io, const ledger::Spending& spending, 
   if (const auto found = spending.sums.find({most.by, most.key}); found != spending.sums.end()) {
     sum = found->second;
   } else {
-    const auto stored = ledger::spent_before(path, most);
+    const auto stored = ledger::spent_before(path, {most.by, most.key});
     if (!stored.ok()) return usage_error(io, stored.error().message);
     sum = *stored;
   }

@@ -154,11 +154,11 @@ void Spend::forgets(std::string_view by) {
   if (const auto scope = scope_index(by)) forgot_[*scope] = true;
 }
 
-bool Spend::remembers(const Cap& cap) const {
-  const auto scope = scope_index(cap.by);
+bool Spend::remembers(std::string_view by, std::string_view key) const {
+  const auto scope = scope_index(by);
   if (!scope || !forgot_[*scope]) return true;
   const std::lock_guard lock(mutex_);
-  const auto found = scopes_[*scope].find(cap.key);
+  const auto found = scopes_[*scope].find(key);
   return found != scopes_[*scope].end() && !found->second.partial;
 }
 

@@ -66,7 +66,8 @@ class Spend {
   /// Not everything of a scope has been added: there was too much of it.
   void forgets(std::string_view by);
   /// False when a cap's key may have spent more than is remembered here: recall() it first.
-  [[nodiscard]] bool remembers(const Cap& cap) const;
+  [[nodiscard]] bool remembers(const Cap& cap) const { return remembers(cap.by, cap.key); }
+  [[nodiscard]] bool remembers(std::string_view by, std::string_view key) const;
   /// What is remembered of a key: of one that was forgotten, what was added since.
   [[nodiscard]] Sum remembered(std::string_view by, std::string_view key) const;
   /// What the ledger's table says of a key, read once all that was added by then had been written; `before`: remembered() at that

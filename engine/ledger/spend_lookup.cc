@@ -4,11 +4,15 @@
 #include "ledger/sqlite.h"
 
 namespace ccrules::ledger {
+namespace {
 
-Result<Sum> spent_before(const std::string& path, const Cap& cap) {
-  constexpr int kBusyMs = 1000;
+constexpr int kBusyMs = 1000;
+
+}  // namespace
+
+Result<Sum> spent_before(const std::string& path, const Spend::Name& whose) {
   CCR_TRY(connection, Connection::open(path, Connection::Mode::kReadOnly, kBusyMs));
-  return SpendTable::find(connection, cap.by, cap.key);
+  return SpendTable::find(connection, whose.first, whose.second);
 }
 
 }  // namespace ccrules::ledger

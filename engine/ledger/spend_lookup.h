@@ -6,8 +6,7 @@
 
 namespace ccrules::ledger {
 
-/// What the ledger's table says that a cap's key has spent, for Spend::recall(). Reads the file: on the pool. Error: it cannot be
-/// read.
-Result<Sum> spent_before(const std::string& path, const Cap& cap);
+/// What the ledger's table says that someone has spent, for Spend::recall(). Reads the file: on the pool. Error: it cannot be read.
+Result<Sum> spent_before(const std::string& path, const Spend::Name& whose);
 
 }  // namespace ccrules::ledger

@@ -128,24 +128,6 @@ Error ledger_trouble(const Worker& worker) {
   return budget_unknown(problem.empty() ? "the ledger could not be written" : problem);
 }
 
-/// What a key spent that was forgotten for the sake of others.
-Task<Result<void>> recall(Worker& worker, const ledger::Cap& cap) {
-  constexpr int kTries = 3;  // its own requests may come to their end meanwhile
-  ledger::Spend& spend = worker.tallies.spend;
-  for (int i = 0; i < kTries; ++i) {
-    const ledger::Sum before = spend.remembered(cap.by, cap.key);
-    Result<ledger::Sum> stored = ledger::Sum();
-    std::function<void()> work = [&stored, &cap, &ledger = *worker.ledger] {
-      ledger.flush();  // what was spent a moment ago is in the table then
-      stored = ledger::spent_before(ledger.path(), cap);
-    };
-    co_await on_pool(worker.loop, std::move(work));
-    if (!stored.ok()) co_return budget_unknown(stored.error().message);
-    if (spend.recall(cap.by, cap.key, *stored, before)) break;
-  }
-  co_return Result<void>();
-}
-
 Task<Result<void>> keep(Worker& worker, Visit& visit) {
   if (const std::uint32_t slot = worker.ledger->hold_at_once(visit.row, visit.reservation.nanousd()); slot != 0) {
     visit.row.held_slot = slot;
@@ -190,7 +172,9 @@ Result<void> can_know(const Worker& worker, const Visit& visit, const std::vecto
 
 Task<Result<void>> recall_all(Worker& worker, const std::vector<ledger::Cap>& caps) {
   for (const ledger::Cap& cap : caps) {
-    if (!worker.tallies.spend.remembers(cap)) CCR_CO_CHECK(co_await recall(worker, cap));
+    if (worker.tallies.spend.remembers(cap)) continue;
+    const ledger::Spend::Name whose(cap.by, cap.key);
+    CCR_CO_CHECK(co_await recall(worker, whose));
   }
   co_return Result<void>();
 }
@@ -269,6 +253,24 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
   if (!agent.empty()) visit.row.subagent = worker.tallies.subagents.root(agent, parent);
 }
 
+Task<Result<void>> recall(Worker& worker, const ledger::Spend::Name& whose) {
+  constexpr int kTries = 3;  // its own requests may come to their end meanwhile
+  if (worker.ledger == nullptr || worker.ledger->in_trouble()) co_return ledger_trouble(worker);
+  ledger::Spend& spend = worker.tallies.spend;
+  for (int i = 0; i < kTries; ++i) {
+    const ledger::Sum before = spend.remembered(whose.first, whose.second);
+    Result<ledger::Sum> stored = ledger::Sum();
+    std::function<void()> work = [&stored, &whose, &ledger = *worker.ledger] {
+      ledger.flush();  // what was spent a moment ago is in the table then
+      stored = ledger::spent_before(ledger.path(), whose);
+    };
+    co_await on_pool(worker.loop, std::move(work));
+    if (!stored.ok()) co_return budget_unknown(stored.error().message);
+    if (spend.recall(whose.first, whose.second, *stored, before)) break;
+  }
+  co_return Result<void>();
+}
+
 Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   constexpr int kTries = 3;
   const config::Snapshot& config = *visit.policy->config;
@@ -279,6 +281,7 @@ Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan) {
   if (!all_hard) hard = caps_for(config, visit.row, BudgetMode::kHard);
   const std::vector<ledger::Cap>& caps = all_hard ? visit.caps : hard;
   if (!caps.empty() || budgets_by_model(config)) visit.most_billed = most_billed(plan);  // another target may have a budget
+  if (!all_hard) (void)co_await recall_all(worker, visit.caps);  // soft ones only warn
   if (caps.empty()) co_return Result<void>();
   CCR_CO_CHECK(can_know(worker, visit, caps));
   for (int tries = 0; tries < kTries; ++tries) {

@@ -22,6 +22,9 @@ std::string fingerprint(const http::RequestHead& head, const config::Listen& lis
 /// Notes who pays: the decision's `budget`, the fingerprint of the client's credential, the tree of subagents.
 void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit);
 
+/// Reads from the ledger what someone has spent who was forgotten for the sake of others. Error: it cannot be read.
+Task<Result<void>> recall(Worker& worker, const ledger::Spend::Name& whose);
+
 /// Sets aside what the request may cost, where a hard budget applies to it, and waits until that is on the disk. Error: 429 when
 /// it does not fit, 503 when what is left cannot be known.
 Task<Result<void>> reserve_budget(Worker& worker, Visit& visit, Plan& plan);

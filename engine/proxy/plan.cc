@@ -7,6 +7,7 @@
 #include "dialect/discovery.h"
 #include "proxy/gate.h"
 #include "proxy/identity.h"
+#include "proxy/paying.h"
 #include "proxy/session_models.h"
 #include "proxy/token_count.h"
 #include "tokens/counter.h"
@@ -108,9 +109,30 @@ Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect
   facts.tokens_use = &plan.tokens_use;
   plan.tokens_use.low = std::max<std::int64_t>(0, count.tokens - count.p95);
   plan.tokens_use.high = count.tokens + count.p95;
+  worker.live_counters.note_forgotten();
   plan.decision = visit.policy->rules->decide(facts);
+  plan.forgotten = worker.live_counters.forgotten();
   facts.tokens_use = nullptr;
   return {};
+}
+
+Task<void> decide_knowing(Worker& worker, Visit& visit, Plan& plan) {
+  constexpr int kTries = 3;  // what is known now may let rules ask for more, and others may take its place
+  for (int tries = 1; !plan.forgotten.empty(); ++tries) {
+    const std::vector<ledger::Spend::Name> forgotten = std::exchange(plan.forgotten, {});
+    bool known = true;
+    for (const ledger::Spend::Name& whose : forgotten) {
+      const Result<void> recalled = co_await recall(worker, whose);
+      known = known && recalled.ok();
+    }
+    worker.live_counters.go_on(visit.row.at_us, worker.loop.now_ms(), visit.policy->config);
+    // What cannot be read is taken for what is remembered of it: rather too little than nothing at all.
+    if (known && tries < kTries) worker.live_counters.note_forgotten();
+    plan.facts.tokens_use = &plan.tokens_use;
+    plan.decision = visit.policy->rules->decide(plan.facts);
+    plan.facts.tokens_use = nullptr;
+    plan.forgotten = worker.live_counters.forgotten();
+  }
 }
 
 Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, Plan& plan) {
@@ -125,6 +147,7 @@ Task<void> decide_closely(Worker& worker, std::string_view body, Visit& visit, P
   if (!close) co_return;
   visit.counted = std::move(close->prompt);
   set_tokens(close->count, visit, plan.facts);
+  worker.live_counters.go_on(visit.row.at_us, worker.loop.now_ms(), visit.policy->config);
   plan.decision = visit.policy->rules->decide(plan.facts);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "async/frame_pool.h"
 #include "async/task.h"
@@ -29,6 +30,7 @@ struct Plan : Pooled {
   rules::FactRecorder recorder;
   rules::TokensUse tokens_use;
   rules::Decision decision;
+  std::vector<ledger::Spend::Name> forgotten;  ///< whose spending the rules asked for, in vain
   const dialect::Dialect* spoken = nullptr;
   const std::string* body = nullptr;  ///< with json::kPadding spare bytes behind it
   std::optional<chat::Request> whole;  ///< once a rule asked for the messages
@@ -41,6 +43,9 @@ struct Plan : Pooled {
 /// files. `body` must live as long as the plan. Error: the client's mistake.
 Result<void> decide(Worker& worker, const http::RequestHead& head, const dialect::Route& route, std::string& body,
                     Visit& visit, Plan& plan);
+
+/// Reads from the ledger what rules asked for and memory has forgotten, and decides again.
+Task<void> decide_knowing(Worker& worker, Visit& visit, Plan& plan);
 
 /// Counts block by block and decides again where the decision could be another one within what the cheap count leaves open.
 /// A body that cannot be counted so is for the provider to judge.

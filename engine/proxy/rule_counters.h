@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cache/store.h"
 #include "config/model_name.h"
@@ -44,15 +47,27 @@ class RuleCounters final : public rules::Counters {
   /// @param now_ms of the loop's clock
   void begin(const rules::Identity& who, std::string_view model, std::int64_t wall_us, std::int64_t now_ms,
              const std::shared_ptr<const config::Snapshot>& config) {
+    go_on(wall_us, now_ms, config);
+    tallies_.rates.arrived(who, model, wall_us);
+  }
+  /// The same for one that was counted, and decided about others meanwhile.
+  void go_on(std::int64_t wall_us, std::int64_t now_ms, const std::shared_ptr<const config::Snapshot>& config) {
     wall_us_ = wall_us;
     now_ms_ = now_ms;
     config_ = config;
-    tallies_.rates.arrived(who, model, wall_us);
+  }
+  /// From now on, until forgotten() is called, what is not remembered of someone's spending is not known (nil), and noted.
+  void note_forgotten() { notes_forgotten_ = true; }
+  /// Whose spending was asked for and is not remembered: Spend::recall() it and decide again.
+  [[nodiscard]] std::vector<ledger::Spend::Name> forgotten() {
+    notes_forgotten_ = false;
+    return std::exchange(forgotten_, {});
   }
   [[nodiscard]] std::optional<double> requests(rules::Scope scope, std::chrono::milliseconds window) const override {
     return tallies_.rates.count(scope, window, wall_us_);
   }
   [[nodiscard]] std::optional<double> spend_usd(rules::Scope scope, rules::Period period) const override {
+    if (is_forgotten(scope.by, key_of(scope))) return std::nullopt;
     const auto nanousd = tallies_.spend.nanousd(scope.by, key_of(scope), span_of(period), wall_us_);
     if (!nanousd) return std::nullopt;
     return static_cast<double>(*nanousd) / kNanousdPerUsd;
@@ -61,7 +76,7 @@ class RuleCounters final : public rules::Counters {
     std::optional<std::int64_t> least;
     if (config_ == nullptr) return std::nullopt;
     for (const ledger::Cap& cap : caps_of(*config_, scope.by, key_of(scope))) {
-      if (!tallies_.spend.knows(cap, wall_us_)) return std::nullopt;
+      if (!tallies_.spend.knows(cap, wall_us_) || is_forgotten(cap.by, cap.key)) return std::nullopt;
       const std::int64_t left = tallies_.spend.left_nanousd(cap, wall_us_);
       least = std::min(least.value_or(left), left);
     }
@@ -87,6 +102,12 @@ class RuleCounters final : public rules::Counters {
   [[nodiscard]] std::string_view key_of(rules::Scope scope) const {
     return scope.by == "model" && config_ != nullptr ? config::asked_model_name(config_->models(), scope.key) : scope.key;
   }
+  [[nodiscard]] bool is_forgotten(std::string_view by, std::string_view key) const {
+    if (!notes_forgotten_ || tallies_.spend.remembers(by, key)) return false;
+    forgotten_.emplace_back(by, key);
+    return true;
+  }
+
   static ledger::Span span_of(rules::Period period) {
     switch (period) {
       case rules::Period::kHour:
@@ -107,6 +128,8 @@ class RuleCounters final : public rules::Counters {
   std::int64_t wall_us_ = 0;
   std::int64_t now_ms_ = 0;
   std::shared_ptr<const config::Snapshot> config_;  ///< of the request that began last
+  bool notes_forgotten_ = false;
+  mutable std::vector<ledger::Spend::Name> forgotten_;  ///< asking is all that rules do
 };
 
 }  // namespace ccrules::proxy

@@ -29,6 +29,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   CCR_CO_CHECK(decide(worker, exchange.head(), route, body, visit, *plan));
   visit.as_array =
       spoken.model_in_path() && route.stream && exchange.head().query().find("alt=sse") == std::string_view::npos;
+  if (!plan->forgotten.empty()) co_await decide_knowing(worker, visit, *plan);
   co_await decide_closely(worker, body, visit, *plan);
   if (spoken.passes_on()) keep_takers(*visit.policy->config, plan->outline.model, plan->decision);
   CCR_CO_CHECK(settle(visit, *plan));

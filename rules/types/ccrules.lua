@@ -207,13 +207,13 @@
 ---@field body table
 ---The messages, for functions: #req.messages, req.messages[1].role.
 ---@field messages table[]
----US dollars spent this hour (UTC).
+---US dollars spent this hour (of UTC).
 ---@field spend_hour number|nil
----US dollars spent today (UTC).
+---US dollars spent today (in `time_zone`).
 ---@field spend_today number|nil
----US dollars spent since Monday (UTC).
+---US dollars spent since Monday (in `time_zone`).
 ---@field spend_week number|nil
----US dollars spent this month (UTC).
+---US dollars spent this month (in `time_zone`).
 ---@field spend_month number|nil
 ---US dollars spent by the request's own session, project, user ...: spend = { by = "project", per = "day", gte =
 ---5 }.
@@ -329,13 +329,13 @@
 ---@field body? table<string, any>
 ---The messages, for functions: #req.messages, req.messages[1].role.
 ---@field messages? ccrules.ListCondition
----US dollars spent this hour (UTC).
+---US dollars spent this hour (of UTC).
 ---@field spend_hour? ccrules.NumberCondition
----US dollars spent today (UTC).
+---US dollars spent today (in `time_zone`).
 ---@field spend_today? ccrules.NumberCondition
----US dollars spent since Monday (UTC).
+---US dollars spent since Monday (in `time_zone`).
 ---@field spend_week? ccrules.NumberCondition
----US dollars spent this month (UTC).
+---US dollars spent this month (in `time_zone`).
 ---@field spend_month? ccrules.NumberCondition
 ---US dollars spent by the request's own session, project, user ...: spend = { by = "project", per = "day", gte =
 ---5 }.

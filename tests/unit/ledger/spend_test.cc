@@ -537,7 +537,7 @@ TEST_CASE("what a forgotten key has spent is what the table says and what came s
   const Cap cap{"project", "web", Span::kDay, 100};
   const auto stored = [&] {
     ledger->flush();
-    const Result<Sum> found = spent_before(ledger->path(), cap);
+    const Result<Sum> found = spent_before(ledger->path(), {cap.by, cap.key});
     REQUIRE(found.ok());
     return *found;
   };
