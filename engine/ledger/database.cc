@@ -166,6 +166,8 @@ std::optional<Database::Failure> Database::ensure_open() {
   if (!spend) return fail(spend.error().message, connection->last_code());
   auto holds = HoldTable::prepare(*connection);
   if (!holds) return fail(holds.error().message, connection->last_code());
+  auto subagents = SubagentTable::prepare(*connection);
+  if (!subagents) return fail(subagents.error().message, connection->last_code());
   if (!recovered_) {
     for (const HoldFile::Left& left : HoldFile::left_behind(settings_.path)) {
       if (Result<void> taken = holds->take_over(*connection, left); !taken) return fail(taken.error().message, connection->last_code());
@@ -179,7 +181,7 @@ std::optional<Database::Failure> Database::ensure_open() {
   }
   if (Result<void> known = remember_spending(*connection); !known) return fail(known.error().message, connection->last_code());
   open_.emplace(Open{*std::move(connection), *std::move(begin), *std::move(commit), *std::move(insert), *std::move(spend),
-                     *std::move(holds), inode_of(settings_.path)});
+                     *std::move(holds), *std::move(subagents), inode_of(settings_.path)});
   return std::nullopt;
 }
 
@@ -193,6 +195,7 @@ std::optional<Database::Failure> Database::write(std::span<const std::span<const
       before = &row;
       if (inserted) {
         add_row(spent, row, settings_.calendar);
+        CCR_CHECK(open_->subagents.put(row));
         if (row.held) CCR_CHECK(open_->holds.remove(row.id));
         continue;
       }
@@ -253,6 +256,7 @@ Result<std::int64_t> Database::prune(std::int64_t before_us, std::int64_t limit)
   CCR_CHECK(statement.step());
   const std::int64_t deleted = sqlite3_changes(open_->connection.get());
   CCR_CHECK(open_->spend.prune(open_->connection, before_us));
+  CCR_CHECK(SubagentTable::prune(open_->connection, before_us));
   return deleted;
 }
 

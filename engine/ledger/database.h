@@ -13,6 +13,7 @@
 #include "ledger/spend.h"
 #include "ledger/spend_table.h"
 #include "ledger/sqlite.h"
+#include "ledger/subagent_table.h"
 
 namespace ccrules::ledger {
 
@@ -59,6 +60,7 @@ class Database {
     Statement begin, commit, insert;
     SpendTable spend;
     HoldTable holds;
+    SubagentTable subagents;
     ino_t inode = 0;
   };
   std::optional<Failure> fail(const std::string& what, int code);

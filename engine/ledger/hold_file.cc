@@ -35,7 +35,7 @@ template <class Row, class Each>
 void each_text(Row& row, Each&& each) {
   for (auto* text : {&row.id, &row.client, &row.dialect, &row.path, &row.session, &row.user, &row.project, &row.agent,
                      &row.request_class, &row.requested_model, &row.decision_id, &row.rule, &row.reason, &row.provider, &row.model,
-                     &row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model}) {
+                     &row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model, &row.nested_run}) {
     each(*text);
   }
 }

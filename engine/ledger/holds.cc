@@ -40,6 +40,11 @@ constexpr char kRecover[] =
     " under way; its cost is what it may have cost at most', tags, key, subagent, payer, billed_model FROM holds"
     " WHERE owner = ?";
 
+constexpr char kRecoverRuns[] =
+    "INSERT INTO subagent_runs (run, root, at_us) SELECT nested_run, subagent, max(at_us) FROM holds"
+    " WHERE owner = ? AND nested_run IS NOT NULL AND subagent IS NOT NULL GROUP BY nested_run"
+    " ON CONFLICT (run) DO UPDATE SET root = excluded.root, at_us = max(at_us, excluded.at_us)";
+
 }  // namespace
 
 std::string process_name() {
@@ -51,8 +56,8 @@ Result<HoldTable> HoldTable::prepare(Connection& connection) {
   CCR_TRY(insert, Statement::prepare(connection,
                                      "INSERT OR REPLACE INTO holds (id, owner, at_us, nanousd, client, dialect, path, session, user,"
                                      " project, agent, request_class, requested_model, decision_id, rule, reason, provider, model,"
-                                     " stream, tags, key, subagent, payer, billed_model)"
-                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+                                     " stream, tags, key, subagent, payer, billed_model, nested_run)"
+                                     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   CCR_TRY(erase, Statement::prepare(connection, "DELETE FROM holds WHERE id = ?"));
   return HoldTable(std::move(insert), std::move(erase));
 }
@@ -69,7 +74,9 @@ Result<void> HoldTable::put(const Record& row, const std::string& owner) {
     insert_.bind(++at, *text);
   }
   insert_.bind(++at, std::int64_t{row.stream ? 1 : 0});
-  for (const std::string* text : {&row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model}) insert_.bind(++at, *text);
+  for (const std::string* text : {&row.tags_json, &row.key, &row.subagent, &row.payer, &row.billed_model, &row.nested_run}) {
+    insert_.bind(++at, *text);
+  }
   const Result<bool> done = insert_.step();
   insert_.reset();
   if (!done) return done.error();
@@ -144,7 +151,7 @@ Result<int> HoldTable::recover(Connection& connection, SpendTable& spend, const 
       ++count;
     }
     CCR_CHECK(spend.add(sums, SpendTable::When::kPast));
-    for (const char* sql : {kRecover, "DELETE FROM holds WHERE owner = ?"}) {
+    for (const char* sql : {kRecover, kRecoverRuns, "DELETE FROM holds WHERE owner = ?"}) {
       CCR_TRY(statement, Statement::prepare(connection, sql));
       statement.bind_always(1, owner);
       CCR_CHECK(statement.step());

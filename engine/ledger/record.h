@@ -15,6 +15,7 @@ struct Record {
   std::string client, dialect, path, session, user, project, agent, request_class;
   std::string key;       ///< fingerprint of the credential that the client came with, never the credential
   std::string subagent;  ///< the subagent run, or the outermost one of several nested ones
+  std::string nested_run;  ///< the run itself, where `subagent` is another one that started it; no column of its own
   std::string payer;     ///< whose budget pays in place of the request's own: "project:web"
   std::string requested_model;
   /// Whose budgets of scope `model` pay, config::model_name() of the target's; empty: `requested_model` is called so.

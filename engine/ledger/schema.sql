@@ -126,3 +126,11 @@ ALTER TABLE requests ADD COLUMN budget_nanousd INTEGER;  -- the most it can be, 
 -- version 10: the model whose budget pays
 ALTER TABLE requests ADD COLUMN billed_model TEXT;  -- what the target's model is called however it is spelt; NULL: as requested_model says
 ALTER TABLE holds    ADD COLUMN billed_model TEXT;
+
+-- version 10: which tree a subagent's run belongs to
+CREATE TABLE subagent_runs (
+  run   TEXT    PRIMARY KEY,  -- of a subagent that another one started
+  root  TEXT    NOT NULL,     -- the outermost of those that started it: its requests' `subagent`
+  at_us INTEGER NOT NULL      -- its last request
+) STRICT, WITHOUT ROWID;
+ALTER TABLE holds ADD COLUMN nested_run TEXT;  -- whose `subagent` is another one

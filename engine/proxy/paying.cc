@@ -128,6 +128,30 @@ Error ledger_trouble(const Worker& worker) {
   return budget_unknown(problem.empty() ? "the ledger could not be written" : problem);
 }
 
+/// What the client says of the subagent that asks.
+struct Run {
+  std::string_view agent;   ///< empty: it is none
+  std::string_view parent;  ///< the run that started it; empty: the main loop did
+};
+
+Run run_of(const http::RequestHead& head) {
+  constexpr std::size_t kLongestId = 200;
+  Run run;
+  run.agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
+  run.parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);
+  return run;
+}
+
+/// False: the run that started it is not remembered.
+bool note_tree(Worker& worker, const Run& run, ledger::Record& row) {
+  if (run.agent.empty()) return true;
+  std::optional<std::string> root = worker.tallies.subagents.root(run.agent, run.parent);
+  if (!root) return false;
+  row.subagent = *std::move(root);
+  if (row.subagent != run.agent) row.nested_run = run.agent;
+  return true;
+}
+
 Task<Result<void>> keep(Worker& worker, Visit& visit) {
   if (const std::uint32_t slot = worker.ledger->hold_at_once(visit.row, visit.reservation.nanousd()); slot != 0) {
     visit.row.held_slot = slot;
@@ -237,7 +261,7 @@ std::string fingerprint(const http::RequestHead& head, const config::Listen& lis
   return fingerprint(credential_of(head, listen));
 }
 
-void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
+bool note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit) {
   const config::Snapshot& config = *visit.policy->config;
   visit.row.payer = decision.budget;
   constexpr std::string_view kModel = "model:";
@@ -247,10 +271,23 @@ void note_payer(Worker& worker, const http::RequestHead& head, const rules::Deci
   }
   if (!decision.targets.empty()) bill_to(visit.row, decision.targets.front().model, config);
   if (visit.row.key.empty()) visit.row.key = fingerprint(head, config.listen);
-  constexpr std::size_t kLongestId = 200;
-  const std::string_view agent = head.headers.get("x-claude-code-agent-id").substr(0, kLongestId);
-  const std::string_view parent = head.headers.get("x-claude-code-parent-agent-id").substr(0, kLongestId);
-  if (!agent.empty()) visit.row.subagent = worker.tallies.subagents.root(agent, parent);
+  return note_tree(worker, run_of(head), visit.row);
+}
+
+Task<void> recall_tree(Worker& worker, const http::RequestHead& head, Visit& visit) {
+  const Run run = run_of(head);
+  const std::string parent(run.parent);
+  Result<std::string> root = parent;
+  if (worker.ledger != nullptr) {
+    std::function<void()> work = [&root, &parent, &ledger = *worker.ledger] {
+      ledger.flush();
+      root = ledger::subagent_root(ledger.path(), parent);
+    };
+    co_await on_pool(worker.loop, std::move(work));
+  }
+  // Where the ledger cannot be read a hard budget refuses the request; all others are served.
+  worker.tallies.subagents.remember(parent, root.ok() ? *root : parent);
+  if (!note_tree(worker, run, visit.row)) visit.row.subagent = parent;  // thousands of others came meanwhile
 }
 
 Task<Result<void>> recall(Worker& worker, const ledger::Spend::Name& whose) {

@@ -20,7 +20,11 @@ namespace ccrules::proxy {
 std::string fingerprint(const http::RequestHead& head, const config::Listen& listen);
 
 /// Notes who pays: the decision's `budget`, the fingerprint of the client's credential, the tree of subagents.
-void note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit);
+/// @return false: to which tree it belongs is not remembered; recall_tree() first
+[[nodiscard]] bool note_payer(Worker& worker, const http::RequestHead& head, const rules::Decision& decision, Visit& visit);
+
+/// Reads from the ledger which tree of subagents the request belongs to.
+Task<void> recall_tree(Worker& worker, const http::RequestHead& head, Visit& visit);
 
 /// Reads from the ledger what someone has spent who was forgotten for the sake of others. Error: it cannot be read.
 Task<Result<void>> recall(Worker& worker, const ledger::Spend::Name& whose);

@@ -33,7 +33,7 @@ Task<Result<void>> answer(Worker& worker, http::Exchange& exchange, const dialec
   co_await decide_closely(worker, body, visit, *plan);
   if (spoken.passes_on()) keep_takers(*visit.policy->config, plan->outline.model, plan->decision);
   CCR_CO_CHECK(settle(visit, *plan));
-  note_payer(worker, exchange.head(), plan->decision, visit);
+  if (!note_payer(worker, exchange.head(), plan->decision, visit)) co_await recall_tree(worker, exchange.head(), visit);
   CCR_CO_CHECK(co_await pass_rate_limits(worker, visit, exchange.stop()));
   Sending sending(worker, exchange, visit);
   if (may_cache(visit, plan->decision)) {

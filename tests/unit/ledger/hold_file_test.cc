@@ -1,6 +1,7 @@
 #include "ledger/hold_file.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -9,6 +10,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "core/digest.h"
 #include "core/ids.h"
 #include "core/limits.h"
 #include "core/world.h"
@@ -96,6 +98,44 @@ std::int64_t number(const Folder& folder, const char* sql) {
 }
 
 }  // namespace
+
+TEST_CASE("what a version that knew fewer columns held is read, and what those columns say is kept") {
+  const Folder alive, after;
+  const auto file = HoldFile::create(alive.ledger());
+  REQUIRE(file);
+  ledger::Record row = request("req_new");
+  row.billed_model = "m-2";
+  row.nested_run = "B";
+  CHECK(file->put(row, 7, HoldFile::kNone) != HoldFile::kNone);
+  std::string rest;  // as versions before billed_model wrote it: 19 texts behind three numbers
+  const auto add = [&rest](const auto& number) { rest.append(reinterpret_cast<const char*>(&number), sizeof(number)); };
+  add(std::int64_t{5});
+  add(std::int64_t{9});
+  add(std::uint8_t{0});
+  for (int i = 0; i < 19; ++i) {
+    const std::string text = i == 0 ? "req_old" : i == 12 ? "reason" : "";
+    add(static_cast<std::uint32_t>(text.size()));
+    rest += text;
+  }
+  const std::array<std::uint64_t, 3> head = {1, rest.size(), digest::hash64(rest, 0x686f6c6473)};
+  CHECK(file->put(request("req_over"), 1, HoldFile::kNone) != HoldFile::kNone);
+  kill(alive, after);
+  {
+    std::fstream slot(after.holds().at(0), std::ios::in | std::ios::out | std::ios::binary);
+    slot.seekp(HoldFile::kSlotBytes);
+    slot.write(reinterpret_cast<const char*>(head.data()), sizeof(head));
+    slot.write(rest.data(), static_cast<std::streamsize>(rest.size()));
+  }
+  const auto left = HoldFile::left_behind(after.ledger());
+  REQUIRE(left.size() == 1);
+  REQUIRE(left[0].rows.size() == 2);
+  CHECK(left[0].rows[0].billed_model == "m-2");
+  CHECK(left[0].rows[0].nested_run == "B");
+  CHECK(left[0].rows[1].id == "req_old");
+  CHECK(left[0].rows[1].reason == "reason");
+  CHECK(left[0].rows[1].cost_nanousd == 9);
+  CHECK(left[0].rows[1].billed_model.empty());
+}
 
 TEST_CASE("what is held is there for whoever comes after a killed process, as it was put last") {
   const Folder alive;
