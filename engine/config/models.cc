@@ -185,9 +185,9 @@ Result<void> read_member(std::string_view name, json::Value& value, Model& model
   } else if (name == "chat_tools_need_no_effort") {
     CCR_TRY(set, value.boolean());
     model.chat_tools_need_no_effort = set;
-  } else if (name == "source" || name == "id") {
+  } else if (name == "source" || name == "id" || name == "effort_when_disabled") {
     CCR_TRY(text, value.string());
-    (name == "id" ? model.id : model.source) = text;
+    (name == "id" ? model.id : name == "source" ? model.source : model.effort_when_disabled) = text;
   } else if (name != "note") {
     return wrong("unknown member '" + std::string(name) + "' of a model");
   }

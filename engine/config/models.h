@@ -40,6 +40,7 @@ struct Model {
   // Behaviour that writers must respect; unset: not known.
   std::optional<bool> vision, sampling, forced_tool_choice;
   std::optional<bool> thinking_enabled, thinking_adaptive, thinking_disabled, thinking_between_tools;
+  std::string effort_when_disabled;  ///< the strongest effort beside disabled thinking; empty: any
   std::optional<bool> reasoning;  ///< takes an effort word at all
   bool chat_tools_need_no_effort =
       false;                         ///< openai_chat: function tools only with reasoning_effort "none" (G-35)

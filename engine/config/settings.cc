@@ -93,7 +93,7 @@ const std::array kProviderSettings = {
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},
 };
 
-constexpr std::array<std::string_view, 24> kSwitches = {"vision",
+constexpr std::array<std::string_view, 26> kSwitches = {"vision",
                                                         "documents",
                                                         "tool_message_images",
                                                         "developer_role",
@@ -108,6 +108,8 @@ constexpr std::array<std::string_view, 24> kSwitches = {"vision",
                                                         "thinking_enabled",
                                                         "thinking_adaptive",
                                                         "thinking_disabled",
+                                                        "thinking_between_tools",
+                                                        "effort_when_disabled",
                                                         "nine_character_tool_ids",
                                                         "cache_control",
                                                         "user_identifiers",

@@ -25,7 +25,7 @@ struct Capabilities {
   std::optional<std::int64_t> max_output_tokens;
   std::int64_t estimated_input_tokens = 0;  ///< our count of this request, for the max_tokens clamp (G-2)
   bool vision = true;
-  bool documents = true;             ///< openai_chat: `file` parts are understood
+  bool documents = true;             ///< PDFs are understood (openai_chat: `file` parts)
   bool tool_message_images = false;  ///< openai_chat: image parts are allowed inside role tool (G-12)
   bool developer_role = false;       ///< openai_chat: system prompt goes as role developer
   bool mid_system =
@@ -52,6 +52,8 @@ struct Capabilities {
   bool thinking_enabled = true;      ///< anthropic: {type:"enabled", budget_tokens} is accepted
   bool thinking_adaptive = true;     ///< anthropic: {type:"adaptive"} is accepted
   bool thinking_disabled = true;     ///< anthropic: {type:"disabled"} is accepted
+  bool thinking_between_tools = false;  ///< anthropic: {type:"between_tools"} is accepted
+  std::string effort_when_disabled;  ///< anthropic: the strongest effort beside {type:"disabled"}; "none": none; empty: any
   std::string provider;              ///< provider id, for our own signatures and messages
   std::string model;                 ///< the model id to write
 };

@@ -39,6 +39,12 @@ std::string_view accepted_effort(std::string_view wanted, const std::vector<std:
   return below.empty() ? above : below;
 }
 
+bool effort_exceeds(std::string_view effort, std::string_view most) {
+  if (most.empty() || effort.empty()) return false;
+  const auto rank = [](std::string_view word) { return std::find(kEfforts.begin(), kEfforts.end(), word) - kEfforts.begin(); };
+  return rank(effort) > rank(most);
+}
+
 std::int64_t allowed_max_tokens(std::int64_t wanted, const Capabilities& target, chat::LossNotes& losses) {
   std::int64_t most = wanted;
   if (target.max_output_tokens) most = std::min(most, *target.max_output_tokens);

@@ -15,6 +15,7 @@ namespace ccrules::provider {
 namespace {
 
 constexpr std::string_view kAnthropicVersion = "2023-06-01";
+constexpr std::string_view kVersionWithoutSampling = "2026-10-21";
 
 bool is_secret(std::string_view key) { return key.size() >= limits::kSecretBytes; }
 
@@ -33,6 +34,8 @@ void apply_model(const config::Model& model, dialect::Capabilities& target) {
   target.thinking_enabled = model.thinking_enabled.value_or(target.thinking_enabled);
   target.thinking_adaptive = model.thinking_adaptive.value_or(target.thinking_adaptive);
   target.thinking_disabled = model.thinking_disabled.value_or(target.thinking_disabled);
+  target.thinking_between_tools = model.thinking_between_tools.value_or(target.thinking_between_tools);
+  target.effort_when_disabled = model.effort_when_disabled;
   target.reasoning_effort = model.reasoning.value_or(target.reasoning_effort);
   target.tools_need_no_effort = model.chat_tools_need_no_effort;
   target.efforts = model.efforts;
@@ -62,6 +65,29 @@ void apply_switches(const config::Provider& provider, dialect::Capabilities& tar
   apply(switches, "thinking_enabled", target.thinking_enabled);
   apply(switches, "thinking_adaptive", target.thinking_adaptive);
   apply(switches, "thinking_disabled", target.thinking_disabled);
+  apply(switches, "thinking_between_tools", target.thinking_between_tools);
+  if (const auto effort = switches.find("effort_when_disabled"); effort != switches.end())
+    target.effort_when_disabled = effort->second ? "" : "none";
+}
+
+/// Anthropic's second API version has no temperature, top_p and top_k any more.
+bool version_refuses_sampling(const config::Provider& provider) {
+  if (provider.headers.empty() || dialect_of(provider).name() != "anthropic") return false;
+  return std::any_of(provider.headers.begin(), provider.headers.end(), [](const auto& header) {
+    return text::equals_ignore_case(header.first, "anthropic-version") && header.second >= kVersionWithoutSampling;
+  });
+}
+
+dialect::Capabilities make_capabilities(const config::Provider& provider, std::string_view model, const config::Model* known) {
+  dialect::Capabilities target;
+  target.provider = provider.id;
+  target.model = model;
+  target.mid_system = dialect_of(provider).name() != "openai_chat";
+  if (known != nullptr) apply_model(*known, target);
+  if (version_refuses_sampling(provider)) target.sampling = false;
+  apply_switches(provider, target);
+  target.reasoning_replay = provider.reasoning_replay;
+  return target;
 }
 
 /// Puts in the provider's own credential. The client's key is only passed on when the provider says
@@ -153,14 +179,17 @@ const dialect::Dialect& dialect_for(const config::Provider& provider, const dial
 }
 
 dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model, const config::ModelTable& models) {
-  dialect::Capabilities target;
-  target.provider = provider.id;
-  target.model = model;
-  target.mid_system = dialect_of(provider).name() != "openai_chat";
-  if (const config::Model* known = models.find(model, provider.id))
-    apply_model(*known, target);
-  apply_switches(provider, target);
-  target.reasoning_replay = provider.reasoning_replay;
+  return make_capabilities(provider, model, models.find(model, provider.id));
+}
+
+bool has_own_capabilities(const config::Provider& provider) {
+  return !provider.switches.empty() || version_refuses_sampling(provider);
+}
+
+dialect::Capabilities own_capabilities(const config::Provider& provider, std::string_view model) {
+  dialect::Capabilities target = make_capabilities(provider, model, nullptr);
+  const auto& switches = provider.switches;
+  target.thinking_between_tools = !switches.contains("thinking_between_tools") || target.thinking_between_tools;
   return target;
 }
 

@@ -24,6 +24,10 @@ const dialect::Dialect& dialect_for(const config::Provider& provider, const dial
 /// What `model` at `provider` takes: the model table, then the provider's switches.
 /// @param models config::Snapshot::models()
 dialect::Capabilities capabilities(const config::Provider& provider, std::string_view model, const config::ModelTable& models);
+/// What the provider's own row says, without the model table: for a client that names its model itself and knows what that takes.
+dialect::Capabilities own_capabilities(const config::Provider& provider, std::string_view model);
+/// False when own_capabilities() are the usual ones, whatever the model.
+[[nodiscard]] bool has_own_capabilities(const config::Provider& provider);
 
 /// `text` with every copy of the provider's keys taken out: what a provider says may repeat it. Keys shorter than
 /// limits::kSecretBytes stay, here and below: taking them out would break words, and JSON.

@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/splice.h"
 #include "core/text.h"
+#include "dialect/fit.h"
 #include "dialect/spent_request.h"
 #include "http/name_set.h"
 #include "provider/provider.h"
@@ -197,36 +198,88 @@ bool has_member(std::string_view body, const std::string& name) {
   return !value.empty() && value != "null";
 }
 
-/// A client that names its model knows what it takes. Where the rules chose another one, the request may ask for what
-/// that model refuses: its writer then rewrites it, with a loss note for each change (G-10, G-18).
+/// Which of the members that some models refuse stand in the body.
+void read_members(const OutgoingRequest& outgoing, chat::Request& request) {
+  const auto read = [&request](json::Document& document) {
+    auto members = document.root_object();
+    while (members.ok() && members->next()) {
+      const std::string_view name = members->key();
+      if (members->value().is_null()) continue;
+      if (name == "temperature") request.temperature = 1.0;
+      if (name == "top_p") request.top_p = 1.0;
+      if (name == "top_k") request.top_k = 1;
+      if (name != "tool_choice" || !members->value().is(json::Type::kObject)) continue;
+      const std::string_view type = members->value().peek_string("type").value_or(std::string_view());
+      request.tool_choice.emplace().kind = type == "any"    ? chat::ToolChoiceKind::kAny
+                                           : type == "tool" ? chat::ToolChoiceKind::kTool
+                                                            : chat::ToolChoiceKind::kAuto;
+    }
+  };
+  if (outgoing.document != nullptr) {  // still indexed: nothing is searched for twice
+    outgoing.document->rewind(json::Escapes::kUnchecked);
+    return read(*outgoing.document);
+  }
+  auto document = json::Document::open_view(outgoing.body, json::Escapes::kUnchecked);
+  if (document) read(*document);
+}
+
+/// How a request asks for its answer, as far as targets differ in what they take of it, with what the rules change. Of temperature,
+/// top_p, top_k and tool_choice only whether they are there: `with_members` costs a pass over the body.
+chat::Request asked(const OutgoingRequest& outgoing, bool with_members) {
+  chat::Request request;
+  request.thinking = outgoing.outline->thinking;
+  request.effort = outgoing.outline->effort;
+  request.max_tokens = outgoing.outline->max_tokens;
+  if (with_members) read_members(outgoing, request);
+  apply_edits(*outgoing.edits, request);
+  return request;
+}
+
+bool takes(const chat::Request& request, const dialect::Capabilities& target) {
+  using chat::ThinkingKind;
+  const auto& efforts = target.efforts;
+  const bool known_effort = efforts.empty() || request.effort.empty() ||
+                            std::find(efforts.begin(), efforts.end(), request.effort) != efforts.end();
+  if (!known_effort) return false;
+  if (target.max_output_tokens && request.max_tokens > target.max_output_tokens) return false;
+  if (!target.sampling && (request.temperature || request.top_p || request.top_k)) return false;
+  const bool forced = request.tool_choice && (request.tool_choice->kind == chat::ToolChoiceKind::kAny ||
+                                              request.tool_choice->kind == chat::ToolChoiceKind::kTool);
+  if (forced && !target.forced_tool_choice) return false;
+  switch (request.thinking.kind) {
+    case ThinkingKind::kEnabled:
+      return target.thinking_enabled;
+    case ThinkingKind::kAdaptive:
+      return target.thinking_adaptive;
+    case ThinkingKind::kDisabled:
+      return target.thinking_disabled && !dialect::effort_exceeds(request.effort, target.effort_when_disabled);
+    case ThinkingKind::kBetweenTools:
+      return target.thinking_between_tools;
+    case ThinkingKind::kAbsent:
+      break;
+  }
+  return true;
+}
+
+/// What the target takes. A client that names its model knows what that takes (and its limits: G-2); what the provider's own row says
+/// holds whatever the model. Where the rules chose another one, the request may ask for what that model refuses: its writer then
+/// rewrites it, with a loss note for each change (G-10, G-18).
+dialect::Capabilities capabilities_of(const OutgoingRequest& outgoing) {
+  const bool named = outgoing.spoken == &dialect::anthropic() && outgoing.spoken == &provider::dialect_of(*outgoing.provider) &&
+                     outgoing.model == outgoing.outline->model;
+  return named ? provider::own_capabilities(*outgoing.provider, outgoing.model)
+               : provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models);
+}
+
 bool asks_too_much(const OutgoingRequest& outgoing) {
-  if (outgoing.spoken != &dialect::anthropic() || outgoing.model == outgoing.outline->model) return false;
-  const dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models);
-  switch (outgoing.outline->thinking.kind) {
-    case chat::ThinkingKind::kEnabled:
-      if (!target.thinking_enabled) return true;
-      break;
-    case chat::ThinkingKind::kAdaptive:
-      if (!target.thinking_adaptive) return true;
-      break;
-    case chat::ThinkingKind::kDisabled:
-      if (!target.thinking_disabled) return true;
-      break;
-    case chat::ThinkingKind::kAbsent:
-    case chat::ThinkingKind::kBetweenTools:
-      break;
-  }
-  const std::string& effort = outgoing.outline->effort;
-  const bool known_effort = target.efforts.empty() || effort.empty() ||
-                            std::find(target.efforts.begin(), target.efforts.end(), effort) != target.efforts.end();
-  if (!known_effort) return true;
-  if (!target.sampling && (has_member(outgoing.body, "temperature") || has_member(outgoing.body, "top_p") ||
-                           has_member(outgoing.body, "top_k"))) {
-    return true;
-  }
-  if (target.forced_tool_choice) return false;
-  const std::string forced = current_json(outgoing.body, {"tool_choice", "type"});
-  return forced == "\"any\"" || forced == "\"tool\"";
+  const chat::Outline& outline = *outgoing.outline;
+  if (outgoing.spoken != &dialect::anthropic()) return false;
+  if (outgoing.model == outline.model && !provider::has_own_capabilities(*outgoing.provider)) return false;
+  const dialect::Capabilities target = capabilities_of(outgoing);
+  if (!target.vision && outline.images > 0) return true;
+  if (!target.documents && outline.documents > 0) return true;
+  if (!target.mid_system && !outline.mid_system_json.empty()) return true;
+  return !takes(asked(outgoing, !target.sampling || !target.forced_tool_choice), target);
 }
 
 /// Google's clients keep what a model signed beside its calls and texts, OpenAI's beside their calls.
@@ -393,7 +446,7 @@ Result<std::string> outgoing_body(const OutgoingRequest& outgoing, std::vector<d
   const auto foreign = static_cast<std::size_t>(outgoing.foreign_messages);
   const std::size_t unread = outgoing.without_reasoning ? request.messages.size() : foreign;
   if (unread > 0) leave_out_reasoning(unread, request, losses);
-  dialect::Capabilities target = provider::capabilities(*outgoing.provider, outgoing.model, *outgoing.models);
+  dialect::Capabilities target = capabilities_of(outgoing);
   target.estimated_input_tokens = outgoing.estimated_input_tokens;
   request.model = outgoing.model;
   request.stream = outgoing.stream;

@@ -61,6 +61,7 @@ void set_capability(dialect::Capabilities& target, const std::string& name, cons
       {"thinking_enabled", &target.thinking_enabled},
       {"thinking_adaptive", &target.thinking_adaptive},
       {"thinking_disabled", &target.thinking_disabled},
+      {"thinking_between_tools", &target.thinking_between_tools},
       {"encrypted_reasoning", &target.encrypted_reasoning},
       {"user_identifiers", &target.user_identifiers},
   };
@@ -74,6 +75,8 @@ void set_capability(dialect::Capabilities& target, const std::string& name, cons
     target.estimated_input_tokens = std::stoll(value.text);
   } else if (name == "reasoning_replay") {
     target.reasoning_replay = value.text;
+  } else if (name == "effort_when_disabled") {
+    target.effort_when_disabled = value.text;
   } else if (name == "efforts") {
     for (const Tree& one : value.items) target.efforts.push_back(one.text);
   } else if (name == "model") {

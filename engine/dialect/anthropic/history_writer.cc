@@ -130,6 +130,12 @@ bool HistoryWriter::carry(chat::Block& block) {
     return true;
   }
   if (auto* document = std::get_if<chat::Document>(&block.value)) {
+    const bool words = document->kind == chat::SourceKind::kText || document->kind == chat::SourceKind::kBlocks;
+    if (!target_.documents && !words) {
+      losses_.add("document", "the provider takes no documents");
+      block = text_block("[document omitted: " + (document->title.empty() ? "document.pdf" : document->title) + "]");
+      return true;
+    }
     if (document->kind == chat::SourceKind::kFile && !own_) {
       losses_.add("document", "an uploaded file is known to its own provider only");
       block = text_block(

@@ -10,6 +10,7 @@
 #include "dialect/anthropic/history_writer.h"
 #include "dialect/anthropic/parts.h"
 #include "dialect/expected_bytes.h"
+#include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
 #include "dialect/unknown_members.h"
@@ -71,6 +72,23 @@ std::string accepted_effort(const std::string& wanted, const Capabilities& targe
   return best;
 }
 
+/// No thinking, or what comes nearest to it.
+void write_off(Thought& thought, const Capabilities& target, chat::LossNotes& losses) {
+  if (!target.thinking_disabled) {
+    thought.effort = accepted_effort("low", target, losses);
+    return;
+  }
+  thought.type = "disabled";
+  if (thought.effort.empty()) return;
+  if (!target.thinking_adaptive || target.effort_when_disabled == "none") {
+    thought.effort.clear();
+    losses.add("effort", "not taken beside disabled thinking");
+  } else if (effort_exceeds(thought.effort, target.effort_when_disabled)) {
+    thought.effort = target.effort_when_disabled;
+    losses.add("effort", "the strongest that is taken beside disabled thinking");
+  }
+}
+
 /// Claude models differ in the kinds of thinking they take; a wrong kind is a 400 (G-10).
 Thought thought_for(const chat::Request& request, const Capabilities& target, std::int64_t max_tokens,
                     chat::LossNotes& losses) {
@@ -79,18 +97,25 @@ Thought thought_for(const chat::Request& request, const Capabilities& target, st
   thought.effort = accepted_effort(request.effort, target, losses);
   ThinkingKind kind = request.thinking.kind;
   std::int64_t budget = request.thinking.budget_tokens.value_or(budget_of(request.effort));
-  if (kind == ThinkingKind::kBetweenTools) {
-    thought.type = "between_tools";
+  if (kind == ThinkingKind::kBetweenTools || (kind == ThinkingKind::kDisabled && !target.thinking_disabled)) {
+    // Where one of the two is not taken, the other one comes nearest.
+    if (target.thinking_between_tools) {
+      thought.type = "between_tools";
+      if (kind == ThinkingKind::kDisabled) losses.add("thinking.disabled", "the model thinks at least between tools");
+      return thought;
+    }
+    write_off(thought, target, losses);
+    if (kind == ThinkingKind::kDisabled) {
+      losses.add("thinking.disabled", "the model always thinks; its effort is set to low");
+    } else if (thought.type.empty()) {
+      losses.add("thinking.between_tools", "the model always thinks; its effort is set to low");
+    } else {
+      losses.add("thinking.between_tools", "the model does not take it; thinking is off");
+    }
     return thought;
   }
   if (kind == ThinkingKind::kDisabled) {
-    if (target.thinking_disabled) {
-      thought.type = "disabled";
-      thought.effort.clear();
-    } else {
-      thought.effort = accepted_effort("low", target, losses);
-      losses.add("thinking.disabled", "the model always thinks; its effort is set to low");
-    }
+    write_off(thought, target, losses);
     return thought;
   }
   if (kind == ThinkingKind::kEnabled && !target.thinking_enabled) {
@@ -104,7 +129,10 @@ Thought thought_for(const chat::Request& request, const Capabilities& target, st
   }
   if (kind == ThinkingKind::kAdaptive) thought.type = "adaptive";
   if (kind == ThinkingKind::kEnabled) {
-    budget = std::min(budget, max_tokens - 1);
+    if (budget >= max_tokens) {
+      budget = max_tokens - 1;
+      if (request.thinking.budget_tokens) losses.add("thinking.budget_tokens", "lowered below max_tokens");
+    }
     if (budget < kLeastBudgetTokens) {
       losses.add("thinking", "max_tokens leaves no room for the smallest thinking budget");
       return thought;
@@ -130,8 +158,7 @@ class RequestWriter {
     if (history.empty()) return nothing_to_send();
     out_.reserve(room);
     json::Writer writer(out_);
-    const std::int64_t max_tokens =
-        request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
+    const std::int64_t max_tokens = most_output();
     Thought thought = thought_for(request_, target_, max_tokens, losses_);
     if (thought.type == "enabled" && history.continues_unthought_call()) {
       thought.type.clear();
@@ -156,6 +183,14 @@ class RequestWriter {
   }
 
  private:
+  /// Not lowered to what the window leaves (G-2): Anthropic counts that better, and clients recover from its own words.
+  std::int64_t most_output() {
+    const std::int64_t asked = request_.max_tokens.value_or(target_.max_output_tokens.value_or(kDefaultMaxTokens));
+    if (!target_.max_output_tokens || asked <= *target_.max_output_tokens) return asked;
+    losses_.add("max_tokens", "lowered to the most that the model writes");
+    return *target_.max_output_tokens;
+  }
+
   void write_system(json::Writer& writer) {
     if (request_.system.empty()) return;
     const auto* only =

@@ -287,14 +287,67 @@ TEST_CASE("reasoning of another provider is not replayed to Anthropic (G-8)") {
 }
 
 TEST_CASE(
-    "max_tokens that nobody gave is the model's own limit, else 4096; a given one is not clamped (G-2)") {
+    "max_tokens that nobody gave is the model's own limit, else 4096; a given one is at most what the model writes") {
   auto request = foreign({message(kUser, {text("Hi")})});
   CHECK(member_of(write(request), "max_tokens") == "64000");
   auto unknown = claude();
   unknown.max_output_tokens.reset();
   CHECK(member_of(write(request, unknown), "max_tokens") == "4096");
   request.max_tokens = 128000;
-  CHECK(member_of(write(request), "max_tokens") == "128000");
+  CHECK(member_of(write(request, unknown), "max_tokens") == "128000");
+  const auto lowered = write(request);
+  CHECK(member_of(lowered, "max_tokens") == "64000");
+  CHECK(lowered.losses.header_value() == "max_tokens");
+  auto window = claude();
+  window.context_tokens = 200000;
+  window.estimated_input_tokens = 190000;
+  CHECK(member_of(write(request, window), "max_tokens") == "64000");  // what the window leaves is Anthropic's to say (G-2)
+
+  request.thinking = {chat::ThinkingKind::kEnabled, 100000, {}};
+  const auto both = write(request);
+  CHECK(member_of(both, "thinking") == R"({"type":"enabled","budget_tokens":63999})");
+  CHECK(both.losses.header_value() == "max_tokens, thinking.budget_tokens");
+}
+
+TEST_CASE("no thinking and thinking between tools stand in for each other where a model takes only one") {
+  auto request = foreign({message(kUser, {text("Hi")})});
+  request.max_tokens = 9000;
+  const auto sent = [&request](const dialect::Capabilities& target) {
+    const auto written = write(request, target);
+    return member_of(written, "thinking") + member_of(written, "output_config") + " " + written.losses.header_value();
+  };
+  auto sonnet_55 = claude();
+  sonnet_55.thinking_enabled = sonnet_55.thinking_disabled = false;
+  sonnet_55.thinking_between_tools = true;
+  auto opus_55 = sonnet_55;
+  opus_55.thinking_between_tools = false;
+
+  request.thinking = {chat::ThinkingKind::kBetweenTools, {}, {}};
+  CHECK(sent(sonnet_55) == R"({"type":"between_tools"} )");
+  CHECK(sent(claude()) == R"({"type":"disabled"} thinking.between_tools)");
+  CHECK(sent(opus_55) == R"({"effort":"low"} thinking.between_tools)");
+  request.thinking = {chat::ThinkingKind::kDisabled, {}, {}};
+  CHECK(sent(sonnet_55) == R"({"type":"between_tools"} thinking.disabled)");
+}
+
+TEST_CASE("beside disabled thinking stands an effort that the model takes there, or none (G-11)") {
+  auto request = foreign({message(kUser, {text("Hi")})});
+  request.thinking = {chat::ThinkingKind::kDisabled, {}, {}};
+  const auto sent = [&request](const std::string& effort, const dialect::Capabilities& target) {
+    request.effort = effort;
+    const auto written = write(request, target);
+    CHECK(member_of(written, "thinking") == R"({"type":"disabled"})");
+    return member_of(written, "output_config") + " " + written.losses.header_value();
+  };
+  auto opus_5 = claude();
+  opus_5.effort_when_disabled = "high";
+  auto deepseek = claude();
+  deepseek.effort_when_disabled = "none";
+  CHECK(sent("max", claude()) == R"({"effort":"max"} )");
+  CHECK(sent("xhigh", opus_5) == R"({"effort":"high"} effort)");
+  CHECK(sent("high", opus_5) == R"({"effort":"high"} )");
+  CHECK(sent("high", deepseek) == " effort");
+  CHECK(sent("", deepseek) == " ");
 }
 
 TEST_CASE("each Claude model gets the kind of thinking it takes (G-10)") {

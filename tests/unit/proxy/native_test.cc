@@ -36,7 +36,119 @@ using Kind = rules::FieldEdit::Kind;
 const std::string kAsk =
     R"({"model":"m", "max_tokens": 100 ,"messages":[{"role":"user","content":"h\u00e9 1e3"}],"x":12345678901234567890})";
 
+/// What goes to `provider` for a client that asks an Anthropic model for `members`; nothing when its own bytes can go.
+struct Outgoing {
+  std::string body;
+  std::string losses;
+};
+Outgoing outgoing(const config::Provider& provider, const std::string& asked_model, const std::string& model, const std::string& members,
+                  std::vector<rules::FieldEdit> edits = {}) {
+  const bool has_messages = members.find("\"messages\"") != std::string::npos;
+  const std::string messages = has_messages ? "" : R"("messages":[{"role":"user","content":"hi"}],)";
+  std::string body = R"({"model":")" + asked_model + "\"," + messages + members + "}";
+  body.reserve(body.size() + 64);
+  auto outline = dialect::anthropic().outline(body);
+  REQUIRE(outline.ok());
+  proxy::OutgoingRequest request;
+  request.body = body;
+  request.outline = &*outline;
+  request.spoken = &dialect::anthropic();
+  request.provider = &provider;
+  request.model = model;
+  request.models = &config::ModelTable::built_in();
+  request.edits = &edits;
+  std::vector<dialect::RenamedTool> renamed;
+  chat::LossNotes losses;
+  auto out = proxy::outgoing_body(request, renamed, losses);
+  REQUIRE(out.ok());
+  return {*std::move(out), losses.header_value()};
+}
+
+config::Provider anthropic_like(const std::string& id, std::map<std::string, bool, std::less<>> switches = {}) {
+  config::Provider provider;
+  provider.id = id;
+  provider.dialect = "anthropic";
+  provider.switches = std::move(switches);
+  return provider;
+}
+
+bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
 }  // namespace
+
+TEST_CASE("max_tokens is lowered to what a chosen model writes, not what one writes that the client named") {
+  const config::Provider provider = anthropic_like("anthropic");
+  const std::string asked = R"("max_tokens":128000,"thinking":{"type":"enabled","budget_tokens":100000})";
+  const Outgoing chosen = outgoing(provider, "claude-opus-5", "claude-haiku-4-5", asked);
+  CHECK(holds(chosen.body, R"("max_tokens":64000)"));
+  CHECK(holds(chosen.body, R"("budget_tokens":63999)"));
+  CHECK(chosen.losses == "max_tokens, thinking.budget_tokens");
+  CHECK(holds(outgoing(provider, "claude-opus-5", "claude-opus-4-1", R"("max_tokens":128000)").body, R"("max_tokens":32000)"));
+  const Outgoing by_rule = outgoing(provider, "claude-opus-5", "claude-haiku-4-5", R"("max_tokens":9)", {edit("max_tokens", Kind::kSet, "100000")});
+  CHECK(holds(by_rule.body, R"("max_tokens":64000)"));
+
+  const Outgoing named = outgoing(provider, "claude-haiku-4-5", "claude-haiku-4-5", asked);
+  CHECK(named.body.empty());
+  CHECK(named.losses.empty());
+  CHECK(outgoing(provider, "claude-opus-5", "claude-haiku-4-5", R"("max_tokens":64000)").losses.empty());
+}
+
+TEST_CASE("thinking that a chosen Claude model refuses becomes what it takes") {
+  const config::Provider provider = anthropic_like("anthropic");
+  const std::string between = R"("max_tokens":900,"thinking":{"type":"between_tools"})";
+  const Outgoing off = outgoing(provider, "claude-sonnet-5-5", "claude-opus-5", between);
+  CHECK(holds(off.body, R"("thinking":{"type":"disabled"})"));
+  CHECK(off.losses == "thinking.between_tools");
+  CHECK(outgoing(provider, "claude-sonnet-5-5", "claude-fable-5", between).losses == "thinking.between_tools");
+  CHECK(outgoing(provider, "claude-opus-5", "claude-sonnet-5-5", between).losses.empty());
+  CHECK(outgoing(provider, "claude-sonnet-5-5", "claude-sonnet-5-5", between).body.empty());
+
+  const Outgoing strong = outgoing(provider, "claude-sonnet-4-5", "claude-opus-5",
+                                   R"("max_tokens":900,"thinking":{"type":"disabled"},"output_config":{"effort":"xhigh"})");
+  CHECK(holds(strong.body, R"("effort":"high")"));
+  CHECK(strong.losses == "effort");
+}
+
+TEST_CASE("an Anthropic-compatible provider's switches hold whatever the model is called") {
+  const config::Provider provider = anthropic_like(
+      "own", {{"mid_system", false}, {"vision", false}, {"documents", false}, {"sampling", false}, {"forced_tool_choice", false}});
+  const auto losses = [&provider](const std::string& members) { return outgoing(provider, "m", "m", R"("max_tokens":900,)" + members).losses; };
+  CHECK(losses(R"("temperature":0.5)") == "sampling");
+  CHECK(losses(R"("top_k":3)") == "sampling");
+  CHECK(losses(R"("tools":[{"name":"f","input_schema":{"type":"object"}}],"tool_choice":{"name":"f","type":"tool"})") == "tool_choice");
+  CHECK(losses(R"("messages":[{"role":"user","content":"q"},{"role":"system","content":"S"}])") == "messages[].role_system");
+  const std::string media = R"("messages":[{"role":"user","content":[{"type":"text","text":"q"},{"type":"KIND","source":{"type":"base64",)"
+                            R"("media_type":"MIME","data":"AAAA"}}]}])";
+  const auto with = [&media](const std::string& kind, const std::string& mime) {
+    std::string members = media;
+    members.replace(members.find("KIND"), 4, kind);
+    return members.replace(members.find("MIME"), 4, mime);
+  };
+  CHECK(losses(with("image", "image/png")) == "image");
+  CHECK(losses(with("document", "application/pdf")) == "document");
+  CHECK(outgoing(provider, "m", "m", R"("max_tokens":900,"temperature":null,"tool_choice":{"type":"auto"})").body.empty());
+  CHECK(outgoing(anthropic_like("own"), "m", "m", R"("max_tokens":900,"temperature":0.5)").body.empty());
+}
+
+TEST_CASE("disabled thinking goes without an effort to a provider that refuses both together") {
+  const config::Provider provider = anthropic_like("deepseek", {{"effort_when_disabled", false}});
+  for (const char* asked : {"deepseek-flash", "claude-haiku-5-5"}) {
+    const Outgoing off =
+        outgoing(provider, asked, "deepseek-flash", R"("max_tokens":900,"thinking":{"type":"disabled"},"output_config":{"effort":"high"})");
+    CHECK(holds(off.body, R"("thinking":{"type":"disabled"})"));
+    CHECK_FALSE(holds(off.body, "effort"));
+    CHECK(off.losses == "effort");
+  }
+  CHECK(outgoing(provider, "deepseek-flash", "deepseek-flash", R"("max_tokens":900,"thinking":{"type":"disabled"})").body.empty());
+}
+
+TEST_CASE("Anthropic's second API version, set for a provider, gets no sampling") {
+  config::Provider provider = anthropic_like("anthropic");
+  provider.headers = {{"Anthropic-Version", "2026-10-21"}};
+  CHECK(outgoing(provider, "claude-haiku-4-5", "claude-haiku-4-5", R"("max_tokens":900,"temperature":0.5)").losses == "sampling");
+  provider.headers = {{"anthropic-version", "2023-06-01"}};
+  CHECK(outgoing(provider, "claude-haiku-4-5", "claude-haiku-4-5", R"("max_tokens":900,"temperature":0.5)").body.empty());
+}
 
 TEST_CASE("a request that nothing changes leaves as the very same bytes") {
   CHECK(sent(dialect::anthropic(), kAsk, "m") == kAsk);
