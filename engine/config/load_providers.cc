@@ -17,6 +17,8 @@ constexpr std::array<std::string_view, 3> kCompressions = {"auto", "on", "off"};
 constexpr std::array<std::string_view, 8> kAuths = {"default", "bearer", "x-api-key",   "x-goog-api-key",
                                                     "api-key", "sigv4",  "none",        "passthrough"};
 constexpr std::array<std::string_view, 3> kClouds = {"", "vertex", "bedrock"};
+constexpr std::array<std::string_view, 8> kStyles = {
+    "", "effort", "thinking", "thinking_kept", "enable_thinking", "reasoning", "reasoning_enabled", "chat_template"};
 constexpr std::array<std::string_view, 4> kReplays = {"", "reasoning_content", "reasoning_details", "thought_signature"};
 /// Headers that frame the message or carry the credential: not the configuration's to set.
 constexpr std::array<std::string_view, 6> kFixedHeaders = {
@@ -159,6 +161,7 @@ Provider Loader::made_from(const Vendor& vendor, const std::string& dialect, Pla
     provider.auth = endpoint->second.auth;
     provider.switches = endpoint->second.switches;
     provider.reasoning_replay = endpoint->second.reasoning_replay;
+    provider.reasoning_style = endpoint->second.reasoning_style;
     provider.cloud = endpoint->second.cloud;
   }
   return provider;
@@ -438,6 +441,10 @@ void Loader::check_provider(Provider& provider) {
   if (!contains(kReplays, provider.reasoning_replay)) {
     error(place_of("reasoning_replay", provider),
           path + ".reasoning_replay must be one of " + join(kReplays) + " or empty");
+  }
+  if (!contains(kStyles, provider.reasoning_style)) {
+    error(place_of("reasoning_style", provider),
+          path + ".reasoning_style must be one of " + join(kStyles) + " or empty");
   }
   if (has_control(provider.api_key))
     error(place_of("api_key", provider), path + ".api_key must be one line without control characters");

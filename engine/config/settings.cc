@@ -88,6 +88,7 @@ const std::array kProviderSettings = {
     OfProvider{"http2", [](Provider& p) -> Slot { return &p.http2; }},
     OfProvider{"proxy", [](Provider& p) -> Slot { return &p.proxy; }},
     OfProvider{"reasoning_replay", [](Provider& p) -> Slot { return &p.reasoning_replay; }},
+    OfProvider{"reasoning_style", [](Provider& p) -> Slot { return &p.reasoning_style; }},
     OfProvider{"cloud", [](Provider& p) -> Slot { return &p.cloud; }},
     OfProvider{"aws_scope", [](Provider& p) -> Slot { return &p.aws_scope; }},
     OfProvider{"enabled", [](Provider& p) -> Slot { return &p.enabled; }},

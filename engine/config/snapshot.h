@@ -79,6 +79,7 @@ struct Provider {
   std::map<std::string, bool, std::less<>>
       switches;  ///< capability switches: "vision", "developer_role", "stream_usage", ...
   std::string reasoning_replay;
+  std::string reasoning_style;  ///< dialect::Capabilities::reasoning_style
   std::string cloud;      ///< whose paths and envelope the dialect wears there: "vertex"; empty: its own
   std::string aws_scope;  ///< auth "sigv4": "region/service" to sign for
   bool enabled = true;

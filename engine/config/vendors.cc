@@ -46,6 +46,8 @@ Result<Endpoint> read_endpoint(json::Value& value) {
       endpoint.auth = text;
     else if (name == "reasoning_replay")
       endpoint.reasoning_replay = text;
+    else if (name == "reasoning_style")
+      endpoint.reasoning_style = text;
     else if (name == "cloud")
       endpoint.cloud = text;
     else

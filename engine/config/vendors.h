@@ -15,6 +15,7 @@ struct Endpoint {
   std::string auth = "default";
   std::map<std::string, bool, std::less<>> switches;
   std::string reasoning_replay;
+  std::string reasoning_style;
   std::string cloud;  ///< config::Provider::cloud
 };
 
@@ -27,7 +28,7 @@ struct Vendor {
   std::map<std::string, Endpoint, std::less<>> endpoints;  ///< by dialect
   std::vector<std::string> models;                         ///< globs
   std::string big, small;  ///< models that stand in for opus and sonnet, and for haiku
-  /// Why each switch and reasoning_replay of its endpoints stands as it does: the document or the fault that shows it.
+  /// Why each switch, reasoning_replay and reasoning_style of its endpoints stands as it does: the document or the fault that shows it.
   std::map<std::string, std::string, std::less<>> evidence;
   /// True when an address names a resource or region of the user's own: base_url holds YOUR- and must be set.
   [[nodiscard]] bool needs_address(const std::string& dialect) const;

@@ -48,6 +48,11 @@ struct Capabilities {
       false;  ///< openai_*: safety_identifier and prompt_cache_key are understood (OpenAI itself)
   bool encrypted_reasoning = true;  ///< openai_responses: reasoning.encrypted_content may be asked for
   std::string reasoning_replay;      ///< "" drop | "reasoning_content" | "reasoning_details" | "thought_signature"
+  /// openai_chat: how reasoning is asked for and switched off. "" and "effort": reasoning_effort | "thinking": thinking.type with
+  /// reasoning_effort | "thinking_kept": the same, and the reasoning of earlier turns stays | "enable_thinking": that and
+  /// thinking_budget | "reasoning": reasoning.{effort,max_tokens,enabled} | "reasoning_enabled": reasoning.enabled with
+  /// reasoning_effort | "chat_template": chat_template_kwargs.enable_thinking with reasoning_effort
+  std::string reasoning_style;
   std::vector<std::string> efforts;  ///< accepted effort words; empty: all
   bool thinking_enabled = true;      ///< anthropic: {type:"enabled", budget_tokens} is accepted
   bool thinking_adaptive = true;     ///< anthropic: {type:"adaptive"} is accepted

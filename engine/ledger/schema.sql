@@ -127,7 +127,7 @@ ALTER TABLE requests ADD COLUMN budget_nanousd INTEGER;  -- the most it can be, 
 ALTER TABLE requests ADD COLUMN billed_model TEXT;  -- what the target's model is called however it is spelt; NULL: as requested_model says
 ALTER TABLE holds    ADD COLUMN billed_model TEXT;
 
--- version 10: which tree a subagent's run belongs to
+-- version 11: which tree a subagent's run belongs to
 CREATE TABLE subagent_runs (
   run   TEXT    PRIMARY KEY,  -- of a subagent that another one started
   root  TEXT    NOT NULL,     -- the outermost of those that started it: its requests' `subagent`

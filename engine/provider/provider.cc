@@ -87,6 +87,7 @@ dialect::Capabilities make_capabilities(const config::Provider& provider, std::s
   if (version_refuses_sampling(provider)) target.sampling = false;
   apply_switches(provider, target);
   target.reasoning_replay = provider.reasoning_replay;
+  target.reasoning_style = provider.reasoning_style;
   return target;
 }
 

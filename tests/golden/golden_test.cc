@@ -75,6 +75,8 @@ void set_capability(dialect::Capabilities& target, const std::string& name, cons
     target.estimated_input_tokens = std::stoll(value.text);
   } else if (name == "reasoning_replay") {
     target.reasoning_replay = value.text;
+  } else if (name == "reasoning_style") {
+    target.reasoning_style = value.text;
   } else if (name == "effort_when_disabled") {
     target.effort_when_disabled = value.text;
   } else if (name == "efforts") {

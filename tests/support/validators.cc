@@ -802,8 +802,14 @@ std::vector<std::string> check_openai_chat_request(std::string_view json) {
     return faults;
   }
   for (const char* foreign :
-       {"system", "thinking", "top_k", "stop_sequences", "context_management", "output_config"}) {
+       {"system", "top_k", "stop_sequences", "context_management", "output_config"}) {
     fault_if(faults, tree->get(foreign) != nullptr, std::string(foreign) + " is no member of this dialect");
+  }
+  if (const Tree* thinking = tree->get("thinking")) {  // DeepSeek's and others', not Anthropic's
+    const std::string type = thinking->string("type");
+    fault_if(faults, (type != "enabled" && type != "disabled") || thinking->get("budget_tokens") != nullptr,
+             "thinking is not as a chat vendor takes it");
+    fault_if(faults, type == "disabled" && tree->get("reasoning_effort") != nullptr, "an effort beside disabled thinking");
   }
   std::set<std::string> open;
   for (std::size_t i = 0; i < messages->items.size(); ++i) {

@@ -264,6 +264,7 @@ class RequestWriter {
     writer.key("thinkingConfig").begin_object();
     if (on && thinking.display != "omitted") writer.member("includeThoughts", true);
     if (generation_ == Generation::k25) {
+      if (off && is_pro()) losses_.add("thinking", "this model cannot be kept from thinking; it was asked for the least");
       writer.member("thinkingBudget", off ? least_budget() : budget());
     } else {
       write_level(writer, off);

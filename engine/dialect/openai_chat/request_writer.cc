@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "dialect/kept_state.h"
 #include "dialect/misplaced_blocks.h"
 #include "dialect/openai_chat/message_writer.h"
+#include "dialect/openai_chat/reasoning_writer.h"
 #include "dialect/openai_chat/tool_writer.h"
 #include "dialect/tools.h"
 #include "dialect/unknown_members.h"
@@ -117,8 +119,8 @@ class RequestWriter {
 
   void write_max_tokens() {
     if (!request_.max_tokens) return;
-    const std::int64_t most = allowed_max_tokens(*request_.max_tokens, target_, losses_);
-    write_integer(target_.max_completion_tokens ? "max_completion_tokens" : "max_tokens", most);
+    sent_max_tokens_ = allowed_max_tokens(*request_.max_tokens, target_, losses_);
+    write_integer(target_.max_completion_tokens ? "max_completion_tokens" : "max_tokens", *sent_max_tokens_);
   }
 
   void write_sampling() {
@@ -150,7 +152,6 @@ class RequestWriter {
   }
 
   void write_thinking() {
-    const chat::ThinkingMode& thinking = request_.thinking;
     if (same_format_) {
       // The vendor's own thinking members are among the extra ones.
       if (!request_.effort.empty() && request_.extra_json.find("\"reasoning\":") == std::string::npos) {
@@ -158,30 +159,9 @@ class RequestWriter {
       }
       return;
     }
-    if (!thinking.display.empty())
+    if (!request_.thinking.display.empty())
       losses_.add("thinking.display", "chat completions cannot choose how reasoning is shown");
-    std::string_view wanted = request_.effort;
-    if (thinking.kind == chat::ThinkingKind::kDisabled) {
-      wanted = "none";
-    } else if (wanted.empty() && thinking.kind == chat::ThinkingKind::kEnabled && thinking.budget_tokens) {
-      wanted = effort_for_budget(*thinking.budget_tokens, target_.efforts);
-    }
-    const std::string_view slug = request_.effort.empty() ? "thinking" : "effort";
-    if (target_.tools_need_no_effort &&
-        !request_.tools.empty()) {  // silence would mean the model's default effort
-      if (!wanted.empty() && wanted != "none")
-        losses_.add(std::string(slug), "this model does not reason with tools");
-      return write_string("reasoning_effort", "none");
-    }
-    if (thinking.budget_tokens) losses_.add("thinking.budget_tokens", "sent as a reasoning effort");
-    if (wanted.empty()) return;
-    if (!target_.reasoning_effort) {
-      losses_.add(std::string(slug), "this model takes no reasoning effort");
-      return;
-    }
-    const std::string_view accepted = accepted_effort(wanted, target_.efforts);
-    if (accepted != wanted) losses_.add(std::string(slug), "changed to the nearest effort this model takes");
-    if (!accepted.empty()) write_string("reasoning_effort", accepted);
+    append_reasoning(out_, request_, sent_max_tokens_, target_, losses_);
   }
 
   void write_response_format() {
@@ -238,6 +218,7 @@ class RequestWriter {
   chat::LossNotes& losses_;
   bool same_format_;
   std::string out_;
+  std::optional<std::int64_t> sent_max_tokens_;
   std::string extra_;  ///< unmodelled top-level members of a chat request, with their leading comma
 };
 

@@ -268,6 +268,8 @@ TEST_CASE("a provider named like a vendor inherits from it, and its key stays wi
   };
   CHECK(only("").base_url == "https://api.deepseek.com");
   CHECK(only("").reasoning_replay == "reasoning_content");
+  CHECK(only("").reasoning_style == "thinking");
+  CHECK(only(R"("reasoning_style":"effort")").reasoning_style == "effort");
   CHECK(only("").api_key == "secret");
   CHECK(only(R"("dialect":"anthropic")").base_url == "https://api.deepseek.com/anthropic");
   CHECK(only(R"("dialect":"anthropic")").auth == "x-api-key");
@@ -364,6 +366,8 @@ TEST_CASE("providers are checked one by one") {
                  "providers.p.auth must be one of default, bearer, x-api-key, x-goog-api-key, api-key, sigv4, none, passthrough"));
   CHECK(mentions(said(provider(rest + R"("reasoning_replay":"all")")),
                  "providers.p.reasoning_replay must be one of"));
+  CHECK(mentions(said(provider(rest + R"("reasoning_style":"deepseek")")),
+                 "providers.p.reasoning_style must be one of effort, thinking, thinking_kept, enable_thinking"));
   CHECK(mentions(said(provider(rest + R"("switches":{"visoin":true})")), "did you mean 'vision'?"));
   CHECK(mentions(said(provider(rest + R"("switches":{"vision":1})")),
                  "providers.p.switches.vision must be true or false"));

@@ -48,6 +48,7 @@ TEST_CASE("a vendor's quirks all say what shows them") {
         CHECK(vendor.evidence.contains(name));
       }
       if (!endpoint.cloud.empty()) CHECK(vendor.evidence.contains("cloud"));
+      if (!endpoint.reasoning_style.empty()) CHECK(vendor.evidence.contains("reasoning_style"));
       if (!endpoint.reasoning_replay.empty()) CHECK(vendor.evidence.contains("reasoning_replay"));
     }
   }

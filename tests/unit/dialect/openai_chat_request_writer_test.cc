@@ -583,6 +583,69 @@ TEST_CASE("thinking becomes an effort the model takes") {
   CHECK(write(asked, target).losses == "thinking.display, effort");
 }
 
+TEST_CASE("reasoning is asked for and switched off in the words of its vendor") {
+  using Kind = chat::ThinkingKind;
+  struct Wish {
+    chat::ThinkingMode thinking;
+    std::string effort;
+    bool takes_effort = true;
+    bool takes_off = true;
+  };
+  /// What follows max_tokens in the body, and the losses.
+  const auto sent = [](const std::string& style, const Wish& wish, std::vector<std::string> accepted = {}) {
+    chat::Request asked = request({user({text("hi")})});
+    asked.max_tokens = 30000;
+    asked.thinking = wish.thinking;
+    asked.effort = wish.effort;
+    dialect::Capabilities target = plain_target();
+    target.reasoning_style = style;
+    target.efforts = std::move(accepted);
+    target.reasoning_effort = wish.takes_effort;
+    target.thinking_disabled = wish.takes_off;
+    const Written written = write(asked, target);
+    constexpr std::string_view kBefore = R"("max_tokens":30000)";
+    const std::size_t at = written.body.find(kBefore) + kBefore.size();
+    return written.body.substr(at, written.body.size() - at - 1) + " " + written.losses;
+  };
+  const Wish off{{Kind::kDisabled, {}, {}}, ""};
+  CHECK(sent("", off) == R"(,"reasoning_effort":"none" )");
+  CHECK(sent("effort", off) == R"(,"reasoning_effort":"none" )");
+  CHECK(sent("thinking", off) == R"(,"thinking":{"type":"disabled"} )");
+  CHECK(sent("thinking_kept", off) == R"(,"thinking":{"type":"disabled"} )");
+  CHECK(sent("enable_thinking", off) == R"(,"enable_thinking":false )");
+  CHECK(sent("reasoning", off) == R"(,"reasoning":{"enabled":false} )");
+  CHECK(sent("reasoning_enabled", off) == R"(,"reasoning":{"enabled":false} )");
+  CHECK(sent("chat_template", off) == R"(,"chat_template_kwargs":{"enable_thinking":false} )");
+  // Disabled thinking and an effort together are refused by DeepSeek: only the switch is said.
+  CHECK(sent("thinking", {{Kind::kDisabled, {}, {}}, "high"}) == R"(,"thinking":{"type":"disabled"} )");
+
+  const Wish budget{{Kind::kEnabled, 20000, {}}, ""};
+  CHECK(sent("thinking", budget, {"high", "max"}) == R"(,"thinking":{"type":"enabled"},"reasoning_effort":"high" thinking.budget_tokens)");
+  CHECK(sent("enable_thinking", budget) == R"(,"enable_thinking":true,"thinking_budget":20000 )");
+  CHECK(sent("reasoning", budget) == R"(,"reasoning":{"max_tokens":20000} )");
+  CHECK(sent("reasoning", {{Kind::kEnabled, 40000, {}}, ""}) == R"(,"reasoning":{"max_tokens":29999} thinking.budget_tokens)");
+  CHECK(sent("reasoning_enabled", budget) == R"(,"reasoning":{"enabled":true},"reasoning_effort":"high" thinking.budget_tokens)");
+  CHECK(sent("chat_template", budget) ==
+        R"(,"chat_template_kwargs":{"enable_thinking":true},"reasoning_effort":"high" thinking.budget_tokens)");
+
+  const Wish effort{{Kind::kAdaptive, {}, {}}, "medium"};
+  CHECK(sent("thinking", effort, {"high", "max"}) == R"(,"thinking":{"type":"enabled"},"reasoning_effort":"high" effort)");
+  CHECK(sent("thinking_kept", effort) == R"(,"thinking":{"type":"enabled","clear_thinking":false},"reasoning_effort":"medium" )");
+  CHECK(sent("thinking_kept", {{Kind::kAdaptive, {}, {}}, "high", false}) == R"(,"thinking":{"type":"enabled","clear_thinking":false} effort)");
+  CHECK(sent("enable_thinking", effort) == R"(,"enable_thinking":true effort)");
+  CHECK(sent("reasoning", effort) == R"(,"reasoning":{"effort":"medium"} )");
+  CHECK(sent("reasoning", {{Kind::kEnabled, {}, {}}, ""}) == R"(,"reasoning":{"enabled":true} )");
+  CHECK(sent("reasoning", {{Kind::kAdaptive, {}, {}}, "high", false}) == " effort");
+
+  for (const char* style : {"", "thinking", "enable_thinking", "reasoning", "chat_template"}) {
+    CHECK(sent(style, {{Kind::kAdaptive, {}, {}}, ""}) == " ");  // as the model sees fit
+    CHECK(sent(style, {{Kind::kBetweenTools, {}, {}}, ""}) == " thinking.between_tools");
+  }
+  const Wish never_off{{Kind::kDisabled, {}, {}}, "", true, false};
+  CHECK(sent("reasoning", never_off) == R"(,"reasoning":{"effort":"low"} thinking.disabled)");
+  CHECK(sent("", never_off) == R"(,"reasoning_effort":"low" thinking.disabled)");
+}
+
 TEST_CASE("a structured answer, a stream and the user's id") {
   chat::Request asked = request({user({text("hi")})});
   asked.response_schema_json = R"({"type":"object"})";
