@@ -126,6 +126,18 @@ struct ReaderOptions {
   std::uint64_t seed = 0;  ///< random; makes ids for tool calls that come without one
 };
 
+/// A model that clients can ask for.
+struct ListedModel {
+  std::string id;
+  std::optional<std::int64_t> context_tokens, max_output_tokens;  ///< absent: not known
+};
+/// Some of them, in order.
+struct ModelPage {
+  std::vector<ListedModel> models;
+  bool has_more = false;   ///< others follow
+  std::string next_token;  ///< what asks for them, where a dialect asks by a token
+};
+
 class Dialect {
  public:
   virtual ~Dialect() = default;
@@ -196,7 +208,9 @@ class Dialect {
   [[nodiscard]] virtual std::string write_error(const Error& error, std::string_view request_id) const = 0;
   /// The HTTP status for this dialect's clients (529 is only known to Anthropic's).
   [[nodiscard]] virtual int error_status(const Error& error) const = 0;
-  [[nodiscard]] virtual std::string write_models(const std::vector<std::string>& ids) const = 0;
+  [[nodiscard]] virtual std::string write_models(const ModelPage& page) const = 0;
+  /// The answer to a question about one model.
+  [[nodiscard]] virtual std::string write_model(const ListedModel& model) const = 0;
   /// The answer to a request for its number of input tokens.
   [[nodiscard]] virtual std::string write_token_count(std::int64_t tokens) const {
     return "{\"input_tokens\":" + std::to_string(tokens) + "}";

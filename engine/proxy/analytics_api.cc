@@ -20,6 +20,7 @@
 #include "proxy/ledger_reading.h"
 #include "proxy/news_stream.h"
 #include "proxy/past_request.h"
+#include "proxy/query.h"
 #include "rules/ruleset.h"
 
 namespace ccrules::proxy {
@@ -28,19 +29,7 @@ namespace {
 constexpr std::string_view kProjectExport = "/api/export/project/";
 constexpr std::string_view kRequests = "/api/requests/";
 
-/// The value of a parameter of the query, decoded; nullopt: it is not there.
-std::optional<std::string> parameter(const http::RequestHead& head, std::string_view name) {
-  for (const std::string_view part : text::split(head.query(), '&')) {
-    const std::size_t equals = part.find('=');
-    if (part.substr(0, equals) != name) continue;
-    std::string value(equals == std::string_view::npos ? std::string_view() : part.substr(equals + 1));
-    for (char& c : value) {
-      if (c == '+') c = ' ';
-    }
-    return dialect::decoded_segment(value);
-  }
-  return std::nullopt;
-}
+std::optional<std::string> parameter(const http::RequestHead& head, std::string_view name) { return query_parameter(head.query(), name); }
 
 /// A whole number between two bounds.
 Result<std::int64_t> number(const http::RequestHead& head, std::string_view name, std::int64_t usual, std::int64_t most) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <coroutine>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,42 +11,84 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "dialect/discovery.h"
+#include "provider/provider.h"
 #include "proxy/board.h"
+#include "proxy/query.h"
 #include "tokens/counter.h"
 
 namespace ccrules::proxy {
 namespace {
 
-/// The ids a client can ask for: what providers list without a wildcard, and the direct routes.
-std::vector<std::string> model_ids(const config::Snapshot& config) {
-  std::vector<std::string> ids;
+/// What a client can ask for: what providers list without a wildcard, and the direct routes; in order, each once, with the limits of
+/// the first that has it.
+std::vector<dialect::ListedModel> listed_models(const config::Snapshot& config) {
+  std::vector<dialect::ListedModel> models;
+  const auto add = [&](const std::string& id, const config::Provider& provider, std::string_view model) {
+    const dialect::Capabilities known = provider::capabilities(provider, model, config.models());
+    models.push_back({id, known.context_tokens, known.max_output_tokens});
+  };
   for (const config::Provider& provider : config.providers) {
     if (!provider.enabled) continue;
     for (const std::string& model : provider.models) {
       if (!text::is_glob(model)) {
-        ids.push_back(model);
+        add(model, provider, model);
         continue;
       }
       for (const config::Model& known : config.models().all()) {
-        if (known.provider == provider.id && text::glob_match(model, known.id)) ids.push_back(known.id);
+        if (known.provider == provider.id && text::glob_match(model, known.id)) add(known.id, provider, known.id);
       }
     }
   }
   for (const auto& [name, route] : config.routes) {
-    if (name != "default" && name != "longContext" && name != "background" && name != "think")
-      ids.push_back(name);
+    if (name == "default" || name == "longContext" || name == "background" || name == "think") continue;
+    const config::Provider* provider = config.provider(route.provider);
+    if (provider != nullptr) add(name, *provider, route.model);
   }
-  std::sort(ids.begin(), ids.end());
-  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  return ids;
+  const auto before = [](const dialect::ListedModel& one, const dialect::ListedModel& other) { return one.id < other.id; };
+  const auto same = [](const dialect::ListedModel& one, const dialect::ListedModel& other) { return one.id == other.id; };
+  std::stable_sort(models.begin(), models.end(), before);
+  models.erase(std::unique(models.begin(), models.end(), same), models.end());
+  return models;
 }
 
 /// As Claude Code's list of models must have them.
-void name_for_discovery(std::vector<std::string>& ids) {
-  for (std::string& id : ids) {
-    if (text::contains_ignore_case(id, "claude") || text::contains_ignore_case(id, "anthropic")) continue;
-    id.insert(0, dialect::kDiscoveryPrefix);
+void name_for_discovery(std::vector<dialect::ListedModel>& models) {
+  for (dialect::ListedModel& model : models) {
+    if (text::contains_ignore_case(model.id, "claude") || text::contains_ignore_case(model.id, "anthropic")) continue;
+    model.id.insert(0, dialect::kDiscoveryPrefix);
   }
+}
+
+/// The part of the list that the query asks for: Anthropic's `limit`, `after_id` and `before_id`, Gemini's `pageSize` and `pageToken`
+/// (the last id of the page before). Without a number, or with one that is none, it is all of it.
+dialect::ModelPage page_of(std::vector<dialect::ListedModel> models, std::string_view query) {
+  const auto place = [&models](std::string_view id) {
+    return std::find_if(models.begin(), models.end(), [id](const dialect::ListedModel& model) { return model.id == id; });
+  };
+  auto first = models.begin();
+  auto end = models.end();
+  for (const std::string_view name : {"after_id", "pageToken"}) {
+    const auto after = query_parameter(query, name);
+    if (!after) continue;
+    if (const auto found = place(*after); found != models.end()) first = found + 1;
+  }
+  bool backwards = false;
+  if (const auto before = query_parameter(query, "before_id")) {
+    const auto found = place(*before);
+    backwards = found != models.end() && found >= first;
+    if (backwards) end = found;
+  }
+  dialect::ModelPage page;
+  for (const std::string_view name : {"limit", "pageSize"}) {
+    const auto asked = query_parameter(query, name);
+    const auto most = asked ? text::to_int(*asked) : std::nullopt;
+    if (!most || *most < 1 || *most >= end - first) continue;
+    page.has_more = true;
+    (backwards ? first : end) = backwards ? end - *most : first + *most;
+  }
+  page.models.assign(std::make_move_iterator(first), std::make_move_iterator(end));
+  if (page.has_more) page.next_token = page.models.back().id;
+  return page;
 }
 
 /// The `model` (older clients: `name`) of a request about one model.
@@ -77,41 +120,28 @@ Task<Result<void>> list_models(Worker& worker, http::Exchange& exchange, const d
                                    : anthropic             ? dialect::anthropic()
                                                            : dialect::openai_chat();
   const auto policy = worker.policy;
-  std::vector<std::string> ids = model_ids(*policy->config);
+  std::vector<dialect::ListedModel> models = listed_models(*policy->config);
   const std::string_view agent = exchange.head().headers.get("user-agent");
-  if (anthropic && agent.starts_with("claude-code/")) name_for_discovery(ids);
+  if (anthropic && agent.starts_with("claude-code/")) name_for_discovery(models);
   if (route.endpoint == dialect::Endpoint::kModels) {
-    const std::string body = spoken.write_models(ids);
+    const bool by_pages = &spoken == &dialect::anthropic() || &spoken == &dialect::gemini_dialect();
+    const dialect::ModelPage page = page_of(std::move(models), by_pages ? exchange.head().query() : std::string_view());
+    const std::string body = spoken.write_models(page);
     co_return co_await send_json(exchange, body);
   }
-  const std::string model = dialect::decoded_segment(route.model);
-  if (std::find(ids.begin(), ids.end(), model) == ids.end()) {
+  const std::string id = dialect::decoded_segment(route.model);
+  const auto found = std::find_if(models.begin(), models.end(), [&id](const dialect::ListedModel& model) { return model.id == id; });
+  if (found == models.end()) {
     Error error;
     error.code = ErrorCode::kNotFound;
     error.origin = Origin::kClient;
     error.http_status = 404;
-    error.message = "no model '" + model + "' here; GET /v1/models lists what there is";
+    error.message = "no model '" + id + "' here; GET /v1/models lists what there is";
     const http::Headers none;
     co_await tell_error(exchange, spoken, error, none, std::string_view());
     co_return Result<void>();
   }
-  std::string body;
-  json::Writer writer(body);
-  if (spoken.model_in_path()) {
-    // One entry of Gemini's list is what it answers for one model.
-    body = spoken.write_models({model});
-    body = body.substr(body.find('[') + 1, body.rfind(']') - body.find('[') - 1);
-    co_return co_await send_json(exchange, body);
-  }
-  writer.begin_object().member("id", model);
-  if (anthropic) {
-    writer.member("type", "model")
-        .member("display_name", model)
-        .member("created_at", "1970-01-01T00:00:00Z");
-  } else {
-    writer.member("object", "model").member("created", 0).member("owned_by", "ccrules");
-  }
-  writer.end_object();
+  const std::string body = spoken.write_model(*found);
   co_return co_await send_json(exchange, body);
 }
 

@@ -46,9 +46,8 @@ class Anthropic final : public Dialect {
     return messages::write_error(error, request_id);
   }
   [[nodiscard]] int error_status(const Error& error) const override { return messages::error_status(error); }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override {
-    return messages::write_models(ids);
-  }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return messages::write_models(page); }
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return messages::write_model(model); }
 };
 
 }  // namespace

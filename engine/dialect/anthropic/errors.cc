@@ -43,25 +43,41 @@ int error_status(const Error& error) {
   return error.http_status >= 400 && error.http_status <= 599 ? error.http_status : 500;
 }
 
-std::string write_models(const std::vector<std::string>& ids) {
+namespace {
+
+void append_model(json::Writer& writer, const ListedModel& model) {
+  writer.begin_object().member("type", "model").member("id", model.id).member("display_name", meant_model(model.id));
+  // Anthropic's own value for a model whose release date is not known.
+  writer.member("created_at", "1970-01-01T00:00:00Z");
+  if (model.context_tokens) writer.member("max_input_tokens", *model.context_tokens);
+  if (model.max_output_tokens) writer.member("max_tokens", *model.max_output_tokens);
+  writer.end_object();
+}
+
+}  // namespace
+
+std::string write_models(const ModelPage& page) {
   std::string out;
   json::Writer writer(out);
   writer.begin_object().key("data").begin_array();
-  for (const std::string& id : ids) {
-    writer.begin_object().member("type", "model").member("id", id).member("display_name", meant_model(id));
-    // Anthropic's own value for a model whose release date is not known.
-    writer.member("created_at", "1970-01-01T00:00:00Z").end_object();
-  }
-  writer.end_array().member("has_more", false);
+  for (const ListedModel& model : page.models) append_model(writer, model);
+  writer.end_array().member("has_more", page.has_more);
   for (const char* end : {"first_id", "last_id"}) {
     writer.key(end);
-    if (ids.empty()) {
+    if (page.models.empty()) {
       writer.null();
     } else {
-      writer.string(end[0] == 'f' ? ids.front() : ids.back());
+      writer.string(end[0] == 'f' ? page.models.front().id : page.models.back().id);
     }
   }
   writer.end_object();
+  return out;
+}
+
+std::string write_model(const ListedModel& model) {
+  std::string out;
+  json::Writer writer(out);
+  append_model(writer, model);
   return out;
 }
 

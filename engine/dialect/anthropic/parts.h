@@ -31,7 +31,8 @@ std::unique_ptr<StreamReader> make_stream_listener();
 std::unique_ptr<StreamWriter> make_stream_writer(const StreamWriterOptions& options);
 std::string write_error(const Error& error, std::string_view request_id);
 int error_status(const Error& error);
-std::string write_models(const std::vector<std::string>& ids);
+std::string write_models(const ModelPage& page);
+std::string write_model(const ListedModel& model);
 
 // --- shared by requests, replies and streams
 

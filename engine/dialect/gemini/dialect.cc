@@ -49,7 +49,8 @@ class Gemini final : public Dialect {
     return gemini::write_error(error, request_id);
   }
   [[nodiscard]] int error_status(const Error& error) const override { return gemini::error_status(error); }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override { return gemini::write_models(ids); }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return gemini::write_models(page); }
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return gemini::write_model(model); }
   [[nodiscard]] std::string write_token_count(std::int64_t tokens) const override {
     return "{\"totalTokens\":" + std::to_string(tokens) + "}";
   }

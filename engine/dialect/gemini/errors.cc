@@ -60,18 +60,33 @@ std::string write_error(const Error& error, std::string_view request_id) {
 
 int error_status(const Error& error) { return error.http_status == 529 ? 503 : error.http_status; }
 
-std::string write_models(const std::vector<std::string>& ids) {
+namespace {
+
+void append_model(json::Writer& writer, const ListedModel& model) {
+  writer.begin_object().member("name", "models/" + model.id).member("displayName", model.id);
+  if (model.context_tokens) writer.member("inputTokenLimit", *model.context_tokens);
+  if (model.max_output_tokens) writer.member("outputTokenLimit", *model.max_output_tokens);
+  writer.key("supportedGenerationMethods").begin_array().string("generateContent").string("countTokens").end_array().end_object();
+}
+
+}  // namespace
+
+std::string write_models(const ModelPage& page) {
   std::string body;
   json::Writer writer(body);
   writer.begin_object().key("models").begin_array();
-  for (const std::string& id : ids) write_model(writer, id);
-  writer.end_array().end_object();
+  for (const ListedModel& model : page.models) append_model(writer, model);
+  writer.end_array();
+  if (page.has_more) writer.member("nextPageToken", page.next_token);
+  writer.end_object();
   return body;
 }
 
-void write_model(json::Writer& writer, std::string_view id) {
-  writer.begin_object().member("name", "models/" + std::string(id)).member("displayName", id).key("supportedGenerationMethods");
-  writer.begin_array().string("generateContent").string("countTokens").end_array().end_object();
+std::string write_model(const ListedModel& model) {
+  std::string body;
+  json::Writer writer(body);
+  append_model(writer, model);
+  return body;
 }
 
 }  // namespace ccrules::dialect::gemini

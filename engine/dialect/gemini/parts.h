@@ -31,7 +31,8 @@ std::string write_error(const Error& error, std::string_view request_id);
 /// The body of an error for an Anthropic error type and its HTTP status.
 std::string error_body(std::string_view message, std::string_view anthropic_type);
 int error_status(const Error& error);
-std::string write_models(const std::vector<std::string>& ids);
+std::string write_models(const ModelPage& page);
+std::string write_model(const ListedModel& model);
 
 // --- shared by requests, replies and streams
 
@@ -69,9 +70,6 @@ std::string_view finish_reason_of(chat::StopReason reason);
 
 /// `thinkingConfig` as the neutral request has it.
 Result<void> read_thinking_config(json::Value& value, chat::ThinkingMode& thinking, std::string& effort);
-
-/// One entry of the list of models.
-void write_model(json::Writer& writer, std::string_view id);
 
 /// A part with a functionCall.
 void write_function_call(json::Writer& writer, const chat::ToolCall& call);

@@ -48,9 +48,9 @@ class Ollama final : public Dialect {
     return ollama::error_body(error.message);
   }
   [[nodiscard]] int error_status(const Error& error) const override { return ollama::error_status(error); }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override {
-    return ollama::tags_body(ids);
-  }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return ollama::tags_body(page); }
+  /// It has no question about one: POST /api/show is another.
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return ollama::tags_body({{model}, false, {}}); }
 };
 
 }  // namespace

@@ -47,12 +47,12 @@ std::string error_body(std::string_view message) {
 
 int error_status(const Error& error) { return error.http_status == 529 ? 503 : error.http_status; }
 
-std::string tags_body(const std::vector<std::string>& ids) {
+std::string tags_body(const ModelPage& page) {
   std::string body;
   json::Writer writer(body);
   writer.begin_object().key("models").begin_array();
-  for (const std::string& id : ids) {
-    writer.begin_object().member("name", id).member("model", id).member("modified_at", "1970-01-01T00:00:00Z");
+  for (const ListedModel& model : page.models) {
+    writer.begin_object().member("name", model.id).member("model", model.id).member("modified_at", "1970-01-01T00:00:00Z");
     writer.member("size", 0).member("digest", "").key("details").begin_object();
     writer.member("format", "").member("family", "").key("families").null();
     writer.member("parameter_size", "").member("quantization_level", "").end_object().end_object();

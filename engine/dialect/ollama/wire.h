@@ -3,11 +3,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "chat/event.h"
 #include "core/error.h"
 #include "core/json.h"
+#include "dialect/dialect.h"
 
 /// What whole replies and streams of Ollama have in common.
 namespace ccrules::dialect::ollama {
@@ -25,6 +25,6 @@ void write_end(json::Writer& writer, chat::StopReason reason, const chat::Usage&
 std::string error_body(std::string_view message);
 int error_status(const Error& error);
 /// The body of GET /api/tags.
-std::string tags_body(const std::vector<std::string>& ids);
+std::string tags_body(const ModelPage& page);
 
 }  // namespace ccrules::dialect::ollama

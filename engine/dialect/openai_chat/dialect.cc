@@ -60,9 +60,8 @@ class OpenAiChat final : public Dialect {
     return openai::error_body(error, request_id);
   }
   [[nodiscard]] int error_status(const Error& error) const override { return openai::error_status(error); }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override {
-    return openai::models_body(ids);
-  }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return openai::models_body(page); }
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return openai::model_body(model); }
 };
 
 }  // namespace

@@ -70,19 +70,27 @@ int error_status(const Error& error) {
   return error.http_status == 529 ? 503 : error.http_status;
 }
 
-std::string models_body(const std::vector<std::string>& ids) {
+namespace {
+
+void append_model(json::Writer& writer, const ListedModel& model) {
+  writer.begin_object().member("id", model.id).member("object", "model").member("created", 0).member("owned_by", "ccrules").end_object();
+}
+
+}  // namespace
+
+std::string models_body(const ModelPage& page) {
   std::string body;
   json::Writer writer(body);
   writer.begin_object().member("object", "list").key("data").begin_array();
-  for (const std::string& id : ids) {
-    writer.begin_object()
-        .member("id", id)
-        .member("object", "model")
-        .member("created", 0)
-        .member("owned_by", "ccrules")
-        .end_object();
-  }
+  for (const ListedModel& model : page.models) append_model(writer, model);
   writer.end_array().end_object();
+  return body;
+}
+
+std::string model_body(const ListedModel& model) {
+  std::string body;
+  json::Writer writer(body);
+  append_model(writer, model);
   return body;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/error.h"
+#include "dialect/dialect.h"
 
 /// Errors as OpenAI's clients read them.
 namespace ccrules::dialect::openai {
@@ -17,6 +17,8 @@ std::string error_body(const Error& error, std::string_view request_id);
 int error_status(const Error& error);
 
 /// GET /v1/models.
-std::string models_body(const std::vector<std::string>& ids);
+std::string models_body(const ModelPage& page);
+/// GET /v1/models/{id}.
+std::string model_body(const ListedModel& model);
 
 }  // namespace ccrules::dialect::openai

@@ -56,9 +56,8 @@ class OpenAiResponses final : public Dialect {
   [[nodiscard]] std::string write_token_count(std::int64_t tokens) const override {
     return R"({"object":"response.input_tokens","input_tokens":)" + std::to_string(tokens) + "}";
   }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override {
-    return openai::models_body(ids);
-  }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return openai::models_body(page); }
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return openai::model_body(model); }
 };
 
 }  // namespace

@@ -124,7 +124,8 @@ class OpenAiText : public Dialect {
     return openai_chat().write_error(error, request_id);
   }
   [[nodiscard]] int error_status(const Error& error) const override { return openai_chat().error_status(error); }
-  [[nodiscard]] std::string write_models(const std::vector<std::string>& ids) const override { return openai_chat().write_models(ids); }
+  [[nodiscard]] std::string write_models(const ModelPage& page) const override { return openai_chat().write_models(page); }
+  [[nodiscard]] std::string write_model(const ListedModel& model) const override { return openai_chat().write_model(model); }
 };
 
 /// POST /v1/completions. Wire format: npm openai 7.55.0 (2026-11-10).

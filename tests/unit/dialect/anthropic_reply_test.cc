@@ -268,10 +268,13 @@ TEST_CASE("decisions of rules have error types of their own") {
 
 TEST_CASE("the model list has Anthropic's shape") {
   CHECK(
-      anthropic().write_models({"a", "b"}) ==
+      anthropic().write_models({{{"a", {}, {}}, {"b", {}, {}}}, false, {}}) ==
       R"({"data":[{"type":"model","id":"a","display_name":"a","created_at":"1970-01-01T00:00:00Z"},)"
       R"({"type":"model","id":"b","display_name":"b","created_at":"1970-01-01T00:00:00Z"}],"has_more":false,"first_id":"a","last_id":"b"})");
   CHECK(anthropic().write_models({}) == R"({"data":[],"has_more":false,"first_id":null,"last_id":null})");
+  CHECK(anthropic().write_models({{{"a", 200'000, 64'000}}, true, "a"}) ==
+        R"({"data":[{"type":"model","id":"a","display_name":"a","created_at":"1970-01-01T00:00:00Z","max_input_tokens":200000,)"
+        R"("max_tokens":64000}],"has_more":true,"first_id":"a","last_id":"a"})");
 }
 
 TEST_CASE("what an answer's list of iterations says is read within bounds, whatever stands there") {

@@ -261,7 +261,7 @@ TEST_CASE("a stream's error event has the Error it would have been as an answer"
 }
 
 TEST_CASE("the list of models has OpenAI's shape") {
-  CHECK(dialect::openai_chat().write_models({"a", "b"}) ==
+  CHECK(dialect::openai_chat().write_models({{{"a", {}, {}}, {"b", {}, {}}}, false, {}}) ==
         R"({"object":"list","data":[{"id":"a","object":"model","created":0,"owned_by":"ccrules"},)"
         R"({"id":"b","object":"model","created":0,"owned_by":"ccrules"}]})");
 }
