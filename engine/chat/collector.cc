@@ -78,6 +78,7 @@ void Collector::add(const Event& event) {
     reply_.reason = end->reason;
     reply_.stop_sequence = end->stop_sequence;
     reply_.stop_details_json = end->stop_details_json;
+    reply_.losses = end->losses;
     reply_.usage.merge(end->usage);
     complete_ = true;
   } else if (const auto* error = std::get_if<StreamError>(&event)) {

@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "chat/loss.h"
 #include "chat/request.h"
 #include "chat/usage.h"
 
@@ -54,6 +55,7 @@ struct MessageEnd {
   std::string stop_sequence;      ///< which one, when reason is kStopSequence and the provider says
   std::string stop_details_json;  ///< Anthropic stop_details, verbatim
   Usage usage;                    ///< cumulative, final
+  LossNotes losses;               ///< parts of the answer that no event carries
 };
 
 /// The provider failed after it had started to answer. The reply is incomplete and must not look complete.
@@ -80,6 +82,7 @@ struct Reply {
   std::string stop_sequence;
   std::string stop_details_json;
   Usage usage;
+  LossNotes losses;  ///< parts of the provider's answer that have no place here
 };
 
 /// events -> whole message. Feed every event in order; take() after MessageEnd.

@@ -82,6 +82,7 @@ std::vector<Event> unroll(const Reply& reply) {
   end.stop_sequence = reply.stop_sequence;
   end.stop_details_json = reply.stop_details_json;
   end.usage = reply.usage;
+  end.losses = reply.losses;
   out.emplace_back(std::move(end));
   return out;
 }

@@ -140,6 +140,11 @@ Task<Result<void>> relay_stream(Worker& worker, FirstReply& from, const dialect:
   co_return Result<void>();
 }
 
+/// What of the provider's answer did not fit into the neutral one is lost, too.
+void add_losses(const chat::Reply& reply, chat::LossNotes& losses) {
+  for (const chat::Loss& loss : reply.losses.all()) losses.add(loss.what, loss.why);
+}
+
 /// A reply that came whole for a client that asked for a stream.
 Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialect::Dialect& spoken,
                                   Visit& visit, http::Exchange& to) {
@@ -150,6 +155,8 @@ Task<Result<void>> relay_unrolled(Worker& worker, FirstReply& from, const dialec
     if (!read) co_return std::move(read).error();
     reply = *std::move(read);
   }
+  add_losses(reply, from.losses);
+  visit.loss = from.losses.header_value();
   auto writer = spoken.stream_writer(writer_options(worker, visit));
   std::string bytes;
   for (const chat::Event& event : chat::unroll(reply)) {
@@ -268,6 +275,7 @@ Task<Result<void>> relay_whole(Worker& worker, FirstReply& from, const dialect::
   visit.observe(*from.reply);
   if (!from.reply->usage.output_tokens) visit.output_text_bytes = unbilled_bytes(from, spoken, visit);
   if (from.native && !from.reader) co_return co_await send_whole(worker, from, visit, to, from.whole);
+  add_losses(*from.reply, from.losses);
   const std::string body = spoken.write_reply(*from.reply, writer_options(worker, visit), from.losses);
   visit.loss = from.losses.header_value();
   co_return co_await send_whole(worker, from, visit, to, body);

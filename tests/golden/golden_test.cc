@@ -228,6 +228,7 @@ void run_reply(const Case& one) {
   const auto reply = one.from->read_reply(read_file(one.path("input.json")), one.reader);
   if (!reply) return compare_json(one, "expected.json", error_json(reply.error()));
   chat::LossNotes losses;
+  for (const chat::Loss& loss : reply->losses.all()) losses.add(loss.what, loss.why);
   const std::string written = one.to->write_reply(*reply, one.options, losses);
   compare_json(one, "expected.json", written);
   compare_losses(one, losses);

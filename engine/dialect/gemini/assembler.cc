@@ -88,6 +88,12 @@ Result<void> read_content(json::Value& value, std::vector<Part>& parts) {
   return content.done();
 }
 
+/// Whether the value is an object that says something.
+bool says_something(const json::Value& value) {
+  const std::string_view raw = value.peek_raw();
+  return raw.starts_with('{') && raw.find('"') != std::string_view::npos;
+}
+
 /// How many queries Google made for an answer: `webSearchQueries`.
 Result<std::int64_t> searches_of(json::Value& value) {
   std::int64_t count = 0;
@@ -119,7 +125,10 @@ Result<void> read_candidate(json::Value& value, Chunk& chunk) {
       CCR_CHECK(take_string(candidate.value(), chunk.finish_reason));
     } else if (key == "finishMessage") {
       CCR_CHECK(take_string(candidate.value(), chunk.finish_message));
+    } else if (key == "citationMetadata") {
+      chunk.cites = chunk.cites || says_something(candidate.value());
     } else if (key == "groundingMetadata") {
+      chunk.grounded = chunk.grounded || says_something(candidate.value());
       CCR_TRY(searches, searches_of(candidate.value()));
       chunk.searches = searches;
     }
@@ -187,6 +196,7 @@ Result<void> read_chunk(json::Document& document, Chunk& chunk) {
           CCR_CHECK(read_candidate(candidates.value(), chunk));
         } else {
           chunk.other_text_bytes += text_bytes_of(candidates.value());
+          chunk.other_candidate = true;
         }
         first = false;
       }
@@ -237,6 +247,9 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
     block_reason_ = chunk.block_reason;
     block_message_ = chunk.block_message;
   }
+  grounded_ = grounded_ || chunk.grounded;
+  cites_ = cites_ || chunk.cites;
+  other_candidate_ = other_candidate_ || chunk.other_candidate;
   if (ids_.size() > limits::kToolCalls) return too_many_calls();
   return {};
 }
@@ -368,6 +381,12 @@ std::string Assembler::client_name(std::string_view sent) const {
   return std::string(sent);
 }
 
+void Assembler::add_losses(chat::LossNotes& losses) const {
+  if (grounded_) losses.add("groundingMetadata", "what Google found for the answer has no place in it elsewhere");
+  if (cites_) losses.add("citationMetadata", "the answer's citations are not carried into another dialect");
+  if (other_candidate_) losses.add("candidates[1]", "only the first of several answers is sent");
+}
+
 void Assembler::fail(chat::StreamError error, std::vector<chat::Event>& out) {
   if (ended_) return;
   ended_ = true;
@@ -401,6 +420,7 @@ void Assembler::end(const UnstreamedBody& start, std::vector<chat::Event>& out) 
   event.reason = finish.reason;
   event.stop_details_json = std::move(finish.stop_details_json);
   event.usage = usage_;
+  add_losses(event.losses);
   out.emplace_back(std::move(event));
   ended_ = true;
 }

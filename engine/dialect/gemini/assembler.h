@@ -37,6 +37,9 @@ struct Chunk {
   chat::Usage usage;
   std::int64_t searches = 0;  ///< queries of the web
   std::int64_t other_text_bytes = 0;  ///< of the other candidates' parts, as JSON
+  bool grounded = false;         ///< says what Google found
+  bool cites = false;            ///< says what it cites
+  bool other_candidate = false;  ///< holds another candidate than the first
   bool is_error = false;   ///< it has an `error` instead
   bool is_answer = false;  ///< it has candidates or says why not
 };
@@ -71,6 +74,7 @@ class Assembler {
   void sign(std::string_view signature, std::vector<chat::Event>& out);
   void open_thinking(std::vector<chat::Event>& out);
   void close_block(std::vector<chat::Event>& out);
+  void add_losses(chat::LossNotes& losses) const;
   void delta(chat::DeltaKind kind, std::string_view text, std::vector<chat::Event>& out) const;
   [[nodiscard]] std::string client_id(std::string_view id);
   [[nodiscard]] std::string client_name(std::string_view sent) const;
@@ -89,6 +93,7 @@ class Assembler {
   std::string block_reason_;
   std::string block_message_;
   chat::Usage usage_;
+  bool grounded_ = false, cites_ = false, other_candidate_ = false;  ///< of all chunks
 };
 
 }  // namespace ccrules::dialect::gemini

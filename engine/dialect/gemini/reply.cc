@@ -5,6 +5,8 @@
 #include "dialect/failure.h"
 #include "dialect/gemini/assembler.h"
 #include "dialect/gemini/parts.h"
+#include "dialect/stop_losses.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::gemini {
 namespace {
@@ -117,6 +119,7 @@ std::string call_arguments(std::string_view arguments_json) {
 }
 
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) {
+  note_stop(reply, losses);
   std::string body;
   json::Writer writer(body);
   writer.begin_object().key("candidates").begin_array().begin_object();

@@ -6,6 +6,7 @@
 #include "dialect/failure.h"
 #include "dialect/ollama/assembler.h"
 #include "dialect/ollama/wire.h"
+#include "dialect/stop_losses.h"
 
 namespace ccrules::dialect::ollama {
 namespace {
@@ -56,6 +57,7 @@ chat::Reply peek_reply(std::string_view body) {
 }
 
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) {
+  note_stop(reply, losses);
   std::string text, thinking;
   std::vector<const chat::ToolCall*> calls;
   for (const chat::Block& block : reply.blocks) {

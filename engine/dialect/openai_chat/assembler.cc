@@ -83,6 +83,7 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
   } else if (chunk.usage.service_tier) {
     usage_.service_tier = chunk.usage.service_tier;  // the chunk of the counts may not say it again
   }
+  note(chunk.extras);
   if (!chunk.stop_sequence.empty()) stop_sequence_ = chunk.stop_sequence;
   if (!chunk.finish_reason.empty()) {
     finish_reason_ = chunk.finish_reason;
@@ -94,6 +95,19 @@ Result<void> Assembler::apply(const Chunk& chunk, std::vector<chat::Event>& out)
   if (held_bytes_ > limits::kReplyBytes)
     return too_much("more than " + std::to_string(limits::kReplyBytes >> 20) + " MiB out of order");
   return {};
+}
+
+void Assembler::note(const Extras& extras) {
+  extras_.refusal = extras_.refusal || extras.refusal;
+  extras_.audio = extras_.audio || extras.audio;
+  extras_.annotations = extras_.annotations || extras.annotations;
+  extras_.other_choice = extras_.other_choice || extras.other_choice;
+}
+
+void Assembler::add_losses(chat::LossNotes& losses) const {
+  if (extras_.audio) losses.add("audio", "of a spoken answer the words are sent, not the sound");
+  if (extras_.annotations) losses.add("annotations", "the answer's citations are not carried into another dialect");
+  if (extras_.other_choice) losses.add("choices[1]", "only the first of several answers is sent");
 }
 
 void Assembler::start(const Chunk& chunk, std::vector<chat::Event>& out) {
@@ -499,6 +513,8 @@ void Assembler::end(std::vector<chat::Event>& out) {
   }
   chat::MessageEnd event;
   event.reason = finish.reason;
+  if (event.reason == chat::StopReason::kEndTurn && extras_.refusal) event.reason = chat::StopReason::kRefusal;
+  add_losses(event.losses);
   if (finish.reason == chat::StopReason::kStopSequence) event.stop_sequence = stop_sequence_;
   event.stop_details_json = finish.stop_details_json;
   event.usage = usage_;

@@ -97,6 +97,8 @@ class Assembler {
   [[nodiscard]] std::string signature();
   [[nodiscard]] std::string client_id(const Tool& tool) const;
   [[nodiscard]] std::string client_name(std::string_view sent) const;
+  void note(const Extras& extras);
+  void add_losses(chat::LossNotes& losses) const;
   void delta(chat::DeltaKind kind, std::string_view text, std::vector<chat::Event>& out) const;
 
   ReaderOptions options_;
@@ -115,6 +117,7 @@ class Assembler {
   std::string thought_signature_;  ///< of the call behind the open thinking block
   std::string finish_reason_;
   std::string stop_sequence_;
+  Extras extras_;  ///< of all chunks
   bool final_usage_seen_ = false;
   chat::Usage usage_;
 };

@@ -47,6 +47,7 @@ void read_part(json::Value& value, bool reasoning, Chunk& chunk) {
   while (object && object->next()) {
     const std::string_view key = object->key();
     if (key == "text" || key == "refusal") {
+      chunk.extras.refusal = chunk.extras.refusal || key == "refusal";
       if (const std::string_view text = text_of(object->value()); !text.empty())
         chunk.texts.push_back({text, reasoning});
     } else if (key == "thinking") {
@@ -121,12 +122,30 @@ void read_tool(json::Value& value, Chunk& chunk) {
   chunk.tools.push_back(tool);
 }
 
+/// What was said in sound: its words. @return none when there is no sound
+Words read_audio(json::Value& value, Chunk& chunk) {
+  Words words;
+  if (!value.is(json::Type::kObject)) return words;
+  chunk.extras.audio = true;
+  auto object = value.object();
+  while (object && object->next()) {
+    if (object->key() == "transcript") words = words_of(object->value());
+  }
+  return words;
+}
+
+bool holds_any(json::Value& value) {
+  const auto raw = value.raw();
+  return raw && raw->starts_with('[') && *raw != "[]";
+}
+
 /// A delta, or the message of a whole reply: the same members.
 void read_delta(json::Value& value, Chunk& chunk) {
   if (!value.is(json::Type::kObject)) return;
   Reasoning reasoning;
   Words content;
   Words refusal;
+  Words spoken;
   const std::size_t first_part = chunk.texts.size();
   auto object = value.object();
   while (object && object->next()) {
@@ -145,6 +164,10 @@ void read_delta(json::Value& value, Chunk& chunk) {
       reasoning.reasoning_text = words_of(member);
     } else if (key == "refusal") {
       refusal = words_of(member);
+    } else if (key == "audio") {
+      spoken = read_audio(member, chunk);
+    } else if (key == "annotations") {
+      chunk.extras.annotations = holds_any(member) || chunk.extras.annotations;
     } else if (key == "tool_calls") {
       if (!member.is(json::Type::kArray)) continue;
       auto calls = member.array();
@@ -169,7 +192,9 @@ void read_delta(json::Value& value, Chunk& chunk) {
                        TextPiece{thought.text, true});
     chunk.literal_at = thought.at;
   }
-  for (const Words& words : {content, refusal}) {
+  chunk.extras.refusal = chunk.extras.refusal || !refusal.text.empty();
+  if (!content.text.empty()) spoken = {};  // the same words
+  for (const Words& words : {content, refusal, spoken}) {
     if (words.text.empty()) continue;
     chunk.texts.push_back({words.text, false});
     chunk.literal_at = words.at;
@@ -180,11 +205,12 @@ void read_delta(json::Value& value, Chunk& chunk) {
 class Mark {
  public:
   explicit Mark(const Chunk& chunk)
-      : texts_(chunk.texts.size()), tools_(chunk.tools.size()), details_(chunk.details.size()) {}
+      : texts_(chunk.texts.size()), tools_(chunk.tools.size()), details_(chunk.details.size()), extras_(chunk.extras) {}
   void restore(Chunk& chunk) const {
     chunk.texts.resize(texts_);
     chunk.tools.resize(tools_);
     chunk.details.resize(details_);
+    chunk.extras = extras_;
   }
   /// Bytes of what has come since.
   [[nodiscard]] std::int64_t text_bytes(const Chunk& chunk) const {
@@ -196,6 +222,7 @@ class Mark {
 
  private:
   std::size_t texts_, tools_, details_;
+  Extras extras_;
 };
 
 /// vLLM says which sequence stopped it; others put a reason of their own there, or a token number.
@@ -249,8 +276,10 @@ void read_choice(json::Value& value, Chunk& chunk) {
     }
   }
   if (index != 0) {
-    chunk.other_text_bytes += before.text_bytes(chunk) + (delta_seen ? 0 : static_cast<std::int64_t>(text.text.size()));
+    const std::int64_t said = before.text_bytes(chunk) + (delta_seen ? 0 : static_cast<std::int64_t>(text.text.size()));
+    chunk.other_text_bytes += said;
     before.restore(chunk);
+    chunk.extras.other_choice = chunk.extras.other_choice || said > 0;
     return;
   }
   chunk.has_choice = true;
@@ -286,6 +315,7 @@ void Chunk::clear() {
   id = model = finish_reason = stop_sequence = error_json = {};
   has_choice = false;
   other_text_bytes = 0;
+  extras = {};
   literal_at.reset();
   texts.clear();
   tools.clear();

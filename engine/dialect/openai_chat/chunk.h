@@ -26,6 +26,14 @@ struct TextPiece {
   bool reasoning = false;
 };
 
+/// What an answer may hold besides texts and calls.
+struct Extras {
+  bool refusal = false;       ///< some of the texts are a refusal
+  bool audio = false;         ///< spoken: its words are among the texts
+  bool annotations = false;   ///< citations
+  bool other_choice = false;  ///< a choice other than the first said something
+};
+
 /// Everything of choice 0, and how much there is of the others. Views point into the Document it was read from.
 struct Chunk {
   std::string_view id;
@@ -39,6 +47,7 @@ struct Chunk {
   std::optional<std::size_t>
       literal_at;               ///< where in the JSON the last text or arguments string that counts begins
   std::int64_t other_text_bytes = 0;  ///< of texts and arguments of the other choices
+  Extras extras;
   std::string_view error_json;  ///< raw; empty: none
   chat::Usage usage;
   bool whole_reply = false;  ///< set by the caller, kept by clear(): a message beats a delta beside it

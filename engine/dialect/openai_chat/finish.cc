@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "core/text.h"
+#include "dialect/stop_losses.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -25,8 +26,7 @@ Finish finish_of(std::string_view finish_reason, bool called_tools, std::string_
     finish.reason = chat::StopReason::kMaxTokens;
   } else if (is_one_of(finish_reason, {"content_filter", "sensitive", "safety"})) {
     finish.reason = chat::StopReason::kRefusal;
-    finish.stop_details_json =
-        R"({"type":"refusal","category":null,"explanation":"the provider's content filter ended this answer"})";
+    finish.stop_details_json = kFilteredDetails;
   } else if (is_one_of(finish_reason, {"model_context_window_exceeded"})) {
     finish.reason = chat::StopReason::kContextExceeded;
   } else if (called_tools) {

@@ -70,6 +70,7 @@ chat::Reply peek_reply(std::string_view body) {
   reply.usage = chunk.usage;
   const Finish finish = finish_of(chunk.finish_reason, !chunk.tools.empty(), chunk.stop_sequence);
   reply.reason = finish.failed ? chat::StopReason::kOther : finish.reason;
+  if (reply.reason == chat::StopReason::kEndTurn && chunk.extras.refusal) reply.reason = chat::StopReason::kRefusal;
   reply.stop_sequence = chunk.stop_sequence;
   return reply;
 }

@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "dialect/openai_chat/finish.h"
 #include "dialect/openai_chat/usage.h"
+#include "dialect/stop_losses.h"
 
 namespace ccrules::dialect::openai {
 namespace {
@@ -50,6 +51,7 @@ void write_call(json::Writer& writer, const chat::ToolCall& call) {
 
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,
                         chat::LossNotes& losses) {
+  note_stop(reply, losses);
   const Message message = sort_blocks(reply, losses);
   std::string body;
   body.reserve(message.content.size() + message.reasoning.size() + 1024);

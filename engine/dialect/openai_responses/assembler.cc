@@ -6,6 +6,7 @@
 #include "core/limits.h"
 #include "core/text.h"
 #include "dialect/broken.h"
+#include "dialect/stop_losses.h"
 #include "dialect/tools.h"
 
 namespace ccrules::dialect::responses {
@@ -63,10 +64,10 @@ void Assembler::end(const Envelope& envelope, std::vector<chat::Event>& out) {
   chat::MessageEnd event;
   event.reason = stop_reason_of(envelope, called_, refused_);
   if (event.reason == chat::StopReason::kRefusal && envelope.incomplete_reason == "content_filter") {
-    event.stop_details_json =
-        R"({"type":"refusal","category":null,"explanation":"the provider's content filter ended this answer"})";
+    event.stop_details_json = kFilteredDetails;
   }
   event.usage = envelope.usage;
+  event.losses = std::move(losses_);
   ended_ = true;
   out.emplace_back(std::move(event));
 }
@@ -125,6 +126,7 @@ void Assembler::describe(Entry& entry, const Item& item) {
   if (!item.call_id.empty()) entry.call_id = item.call_id;
   if (!item.name.empty()) entry.name = item.name;
   if (!item.extra_json.empty()) entry.extra_json = item.extra_json;
+  note_losses(item, losses_);
 }
 
 void Assembler::add(const Wire& wire, std::vector<chat::Event>& out) {

@@ -107,6 +107,7 @@ class Assembler {
   std::vector<Entry> entries_;  ///< in the order they are told
   std::size_t current_ = 0;     ///< the first that is not over
   std::uint32_t next_index_ = 0;
+  chat::LossNotes losses_;      ///< of the items so far
   std::size_t held_bytes_ = 0;  ///< all that was ever held back
   CallIds ids_{CallIds::Form::kUpTo64};
   bool started_ = false;

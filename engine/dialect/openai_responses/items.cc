@@ -19,6 +19,12 @@ std::string text_of(json::Value& value) {
   return text ? std::string(*text) : std::string();
 }
 
+/// Whether the value is a list of something.
+bool holds_any(json::Value& value) {
+  const auto raw = value.raw();
+  return raw && raw->starts_with('[') && *raw != "[]";
+}
+
 /// The texts of `content` or `summary`: [{type, text}, ...], or one string.
 void read_parts(json::Value& value, std::vector<Part>& parts) {
   if (value.is(Type::kString)) {
@@ -33,6 +39,7 @@ void read_parts(json::Value& value, std::vector<Part>& parts) {
     bool has_text = false;
     auto members = array->value().object();
     while (members && members->next()) {
+      if (members->key() == "annotations") annotations = holds_any(members->value()) || annotations;
       if (members->key() != "text" && members->key() != "refusal") continue;
       part.refusal = members->key() == "refusal";
       part.text = text_of(members->value());
@@ -101,11 +108,13 @@ Item read_item(json::Object& members, std::string* unknown_json) {
     else if (key == "arguments" || key == "input")
       item.arguments = arguments_of(value);
     else if (key == "content")
-      read_parts(value, content);
+      read_parts(value, content, item.has_annotations);
     else if (key == "summary")
-      read_parts(value, summary);
+      read_parts(value, summary, item.has_annotations);
     else if (key == "encrypted_content")
       item.has_encrypted = value.is(Type::kString) && value.peek_raw().size() > 2;
+    else if (key == "phase" && value.is(Type::kString) && unknown_json == nullptr)
+      item.has_phase = true;
     else if (key == "namespace" && value.is(Type::kString)) {
       if (const auto raw = value.raw()) keep_member(item.extra_json, "namespace", *raw);
     } else if (unknown_json != nullptr && key != "status") {
@@ -119,6 +128,12 @@ Item read_item(json::Object& members, std::string* unknown_json) {
     item.parts = std::move(content);
   if (item.kind == Item::Kind::kCustomCall) keep_member(item.extra_json, "type", "\"custom_tool_call\"");
   return item;
+}
+
+void note_losses(const Item& item, chat::LossNotes& losses) {
+  if (item.kind != Item::Kind::kMessage) return;
+  if (item.has_phase) losses.add("phase", "no other dialect tells comments from answers");
+  if (item.has_annotations) losses.add("annotations", "the answer's citations are not carried into another dialect");
 }
 
 std::string reasoning_signature(std::string_view item_json, const ReaderOptions& options) {

@@ -72,7 +72,11 @@ struct Item {
   std::vector<Part> parts;  ///< of a message
   std::string reasoning;    ///< summaries, or else the reasoning itself, joined by blank lines
   bool has_encrypted = false;
+  bool has_phase = false;        ///< a message says whether it comments or answers
+  bool has_annotations = false;  ///< a message cites
 };
+/// Notes what an item of an answer says that no other dialect has a place for.
+void note_losses(const Item& item, chat::LossNotes& losses);
 Item read_item(std::string_view item_json);
 /// The same of the members of an item; what is malformed shows in their done().
 /// @param unknown_json  takes the members that Item has no place for, as one object text; null: they are passed over

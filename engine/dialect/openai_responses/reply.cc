@@ -5,6 +5,7 @@
 #include "dialect/broken.h"
 #include "dialect/failure.h"
 #include "dialect/openai_responses/parts.h"
+#include "dialect/stop_losses.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -40,6 +41,7 @@ void add_item(std::string_view item_json, const ReaderOptions& options, chat::Re
   Item item = read_item(item_json);
   switch (item.kind) {
     case Item::Kind::kMessage:
+      note_losses(item, reply.losses);
       for (Part& part : item.parts) {
         refused = refused || part.refusal;
         if (!part.text.empty()) reply.blocks.push_back({chat::Text{std::move(part.text), {}, {}}});
@@ -111,19 +113,22 @@ chat::Reply peek_reply(std::string_view body) {
   const auto envelope = read_envelope(*root);
   if (!envelope || is_failed(*envelope)) return reply;
   bool called = false;
+  bool refused = false;
   for (const std::string_view json : envelope->items) {
-    const Item::Kind kind = read_item(json).kind;
-    called = called || kind == Item::Kind::kCall || kind == Item::Kind::kCustomCall;
+    const Item item = read_item(json);
+    called = called || item.kind == Item::Kind::kCall || item.kind == Item::Kind::kCustomCall;
+    for (const Part& part : item.parts) refused = refused || part.refusal;
   }
   reply.id = envelope->id;
   reply.model = envelope->model;
   reply.usage = envelope->usage;
-  reply.reason = stop_reason_of(*envelope, called, false);
+  reply.reason = stop_reason_of(*envelope, called, refused);
   return reply;
 }
 
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,
                         chat::LossNotes& losses) {
+  note_stop(reply, losses);
   const ItemWriter items(options);
   const std::string id = items.response_id(reply.id);
   std::string output = "[";
