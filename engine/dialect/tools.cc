@@ -107,6 +107,25 @@ std::string unwrapped_arguments(std::string_view text) {
   return starts_object(*inner) ? std::string(*inner) : std::string(text);
 }
 
+std::string argument_object(std::string_view arguments_json) {
+  std::string_view text = text::trim(arguments_json);
+  std::string inner;
+  if (text.starts_with('"')) {
+    auto document = json::Document::open(text);
+    auto root = document ? document->root() : Result<json::Value>(document.error());
+    const auto string = root ? root->string() : Result<std::string_view>(root.error());
+    if (string && document->at_end().ok()) {
+      inner = text::trim(*string);
+      text = inner;
+    }
+  }
+  if (text.empty() || text == "null") return "{}";
+  if (text.starts_with('{') && json::is_valid(text)) return std::string(text);
+  std::string out;
+  json::Writer(out).begin_object().member("_raw", text).end_object();
+  return out;
+}
+
 bool is_tool_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= kLongestName && std::all_of(name.begin(), name.end(), [](char c) { return is_name_char(c); });
 }

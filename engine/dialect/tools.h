@@ -28,6 +28,9 @@ void append_tool_name(std::string& out, std::string_view name);
 /// The object the model meant when a server sent null, nothing, or the object inside a string (G-7); other
 /// text stays as it is.
 std::string unwrapped_arguments(std::string_view text);
+/// A call's arguments as the object that they must be where they are no text: the model's own, also when it stands in a string;
+/// {} for nothing; of anything else {"_raw": what the model wrote}.
+std::string argument_object(std::string_view arguments_json);
 
 /// A tool that the client runs itself and whose inputs it knows: other models must be told them.
 struct KnownTool {

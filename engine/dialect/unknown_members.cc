@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kCustomCall = R"({"type":"custom_tool_call"})";
 
 struct Found {
-  bool messages = false, texts = false, calls = false, results = false, images = false;
+  bool names = false, messages = false, texts = false, calls = false, results = false, images = false;
 };
 
 void look_at(const std::vector<chat::Block>& blocks, Found& found) {
@@ -35,9 +35,11 @@ void note_unknown_members(const chat::Request& request, chat::LossNotes& losses)
   Found found;
   look_at(request.system, found);
   for (const chat::Message& message : request.messages) {
+    found.names |= !message.name.empty();
     found.messages |= !message.extra_json.empty();
     look_at(message.blocks, found);
   }
+  if (found.names) losses.add("messages[].name", "only chat completions have participant names");
   if (found.messages) losses.add("messages[] members", "unknown members of another dialect");
   if (found.texts) losses.add("messages[].content members", "unknown members of another dialect");
   if (found.calls) losses.add("tool_use members", "unknown members of another dialect");

@@ -4,8 +4,9 @@
 
 namespace ccrules::dialect {
 
-/// Notes that messages and their blocks have members which only the dialect of the request knows (extra_json), for a writer of
-/// another one. Not those of a Gemini client's parts, which are signatures, and not documents', which writers name themselves.
+/// Notes what messages and their blocks say that only the dialect of the request knows (their members in extra_json, the names of
+/// participants), for a writer of another one. Not the members of a Gemini client's parts, which are signatures, and not documents',
+/// which writers name themselves.
 void note_unknown_members(const chat::Request& request, chat::LossNotes& losses);
 
 }  // namespace ccrules::dialect

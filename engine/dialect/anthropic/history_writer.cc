@@ -84,7 +84,7 @@ void HistoryWriter::add(chat::Message message) {
     plain_string = false;
     losses_.add("messages[].role system", "sent as a user message in a <system-reminder>");
   }
-  if (!message.name.empty()) losses_.add("messages[].name", "Anthropic has no participant names");
+  if (!message.name.empty()) losses_.add("messages[].name", "only chat completions have participant names");
 
   Turn& turn = turn_of(role);
   turn.plain_string = turn.plain_string && turn.blocks.empty() && plain_string;

@@ -4,6 +4,7 @@
 #include "dialect/broken.h"
 #include "dialect/call_ids.h"
 #include "dialect/failure.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::anthropic_messages {
 namespace {
@@ -154,34 +155,12 @@ std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& opt
 }
 
 std::string tool_input(std::string arguments_json) {
-  const auto wrapped = [](std::string_view text) {
-    std::string out;
-    json::Writer(out).begin_object().member("_raw", text).end_object();
-    return out;
-  };
   auto document = json::Document::open_view(arguments_json);
-  if (!document.ok()) return arguments_json.find_first_not_of(" \t\r\n") == std::string_view::npos ? "{}" : wrapped(arguments_json);
-  auto root = document->root();
-  switch (root->type()) {
-    case Type::kObject: {
-      const auto raw = root->raw();
-      if (!raw.ok() || !document->at_end().ok()) return wrapped(arguments_json);
-      return raw->size() == arguments_json.size() ? std::move(arguments_json) : std::string(*raw);
-    }
-    case Type::kNull: return "{}";
-    case Type::kString: {
-      // Encoded twice: some servers do.
-      const auto inner = root->string();
-      if (!inner.ok() || !document->at_end().ok()) return wrapped(arguments_json);
-      auto nested = json::Document::open_view(*inner);
-      if (!nested.ok()) return inner->empty() ? "{}" : wrapped(*inner);
-      auto nested_root = nested->root();
-      if (!nested_root->is(Type::kObject)) return wrapped(*inner);
-      const auto raw = nested_root->raw();
-      return raw.ok() && nested->at_end().ok() ? std::string(*raw) : wrapped(*inner);
-    }
-    default: return wrapped(arguments_json);
-  }
+  auto root = document ? document->root() : Result<json::Value>(document.error());
+  if (!root || !root->is(Type::kObject)) return argument_object(arguments_json);
+  const auto raw = root->raw();
+  if (!raw.ok() || !document->at_end().ok()) return argument_object(arguments_json);
+  return raw->size() == arguments_json.size() ? std::move(arguments_json) : std::string(*raw);
 }
 
 void write_stop_details(json::Writer& writer, chat::StopReason reason, std::string_view stop_details_json) {

@@ -331,8 +331,7 @@ class RequestWriter {
     }
     if (request_.json_object_mode && request_.response_schema_json.empty())
       losses_.add("response_format json_object", "Anthropic takes a schema only");
-    if (request_.response_schema_extra_json.find("\"description\":") != std::string::npos)
-      losses_.add("response_format.json_schema.description", "Anthropic takes the schema alone");
+    if (!own_) note_schema_settings(request_, "Anthropic takes the schema alone", losses_);
     const std::string others = others_in("output_config");
     if (thought.effort.empty() && request_.response_schema_json.empty() && others.empty()) return;
     writer.key("output_config").begin_object();

@@ -105,17 +105,8 @@ void write_function_call(json::Writer& writer, const chat::ToolCall& call) {
 }
 
 std::string call_arguments(std::string_view arguments_json) {
-  const std::string_view text = text::trim(arguments_json);
-  if (text.starts_with('{') && json::is_valid(text)) {
-    return text.find_first_of("\r\n") == std::string_view::npos ? std::string(text) : json::compact(text);
-  }
-  std::string out;
-  if (text.empty() || text == "null") {
-    out = "{}";
-  } else {
-    json::Writer(out).begin_object().member("_raw", text).end_object();  // what the model wrote, in an object (G-7)
-  }
-  return out;
+  std::string object = argument_object(arguments_json);
+  return object.find_first_of("\r\n") == std::string::npos ? object : json::compact(object);
 }
 
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options, chat::LossNotes& losses) {

@@ -235,6 +235,7 @@ class RequestWriter {
     if (request_.response_schema_json.empty() && !request_.json_object_mode) return;
     writer.member("responseMimeType", "application/json");
     if (request_.response_schema_json.empty()) return;
+    if (!same_format_) note_schema_settings(request_, "Gemini takes the schema alone", losses_);
     if (target_.json_schema) {
       writer.member_raw("responseJsonSchema", google_json_schema(request_.response_schema_json));
     } else {

@@ -227,21 +227,10 @@ class MessageWriter {
       out_ += ",\"function\":{\"name\":";
       append_tool_name(out_, call->name);
       out_ += ",\"arguments\":";
-      append_arguments(call->arguments_json);
+      out_ += argument_object(call->arguments_json);  // the server refuses anything else
       out_ += "}}";
     }
     out_ += ']';
-  }
-
-  /// An object, whatever the model wrote: the server refuses anything else.
-  void append_arguments(std::string_view arguments) {
-    arguments = text::trim(arguments);
-    if (arguments.starts_with('{') && json::is_valid(arguments)) {
-      out_ += arguments;
-      return;
-    }
-    if (!arguments.empty()) losses_.add("tool_use.input", "arguments that are no JSON object were sent as {}");
-    out_ += "{}";
   }
 
   // --- what stands between two assistant messages

@@ -147,6 +147,7 @@ class RequestWriter {
   void write_format() {
     if (!request_.response_schema_json.empty()) {
       out_.append(",\"format\":").append(request_.response_schema_json);
+      note_schema_settings(request_, "Ollama takes the schema alone", losses_);
     } else if (request_.json_object_mode) {
       out_ += ",\"format\":\"json\"";
     }

@@ -382,7 +382,10 @@ class MessageWriter {
   }
 
   void append_arguments(const std::string& arguments) {
-    if (is_blank(arguments)) {
+    if (!same_format_ && arguments.starts_with('"')) {  // encoded twice, as some servers do
+      const std::string object = unwrapped_arguments(arguments);
+      json::append_string(out_, object.empty() ? std::string_view("{}") : std::string_view(object));
+    } else if (is_blank(arguments)) {
       out_ += "\"{}\"";
     } else if (is_spaced(arguments) && json::is_valid(arguments)) {
       json::append_string(out_, json::compact(arguments));

@@ -81,6 +81,9 @@ class RequestReader {
     } else if (key == "n") {
       CCR_TRY(n, value.raw());
       if (n != "1") keep_member(request_.extra_json, "n", n);
+    } else if (key == "web_search_options") {  // asks for a search even when it says no more
+      CCR_TRY(options, value.raw());
+      keep_member(request_.extra_json, "web_search_options", options);
     } else {
       return keep_unknown(request_.extra_json, key, value);
     }
@@ -162,6 +165,7 @@ class RequestReader {
     CCR_CHECK(format.done());
     request_.json_object_mode = type == "json_object";
     if (type != "json_schema") request_.response_schema_json.clear();
+    if (request_.response_schema_json.empty()) request_.response_schema_extra_json.clear();
     return {};
   }
 

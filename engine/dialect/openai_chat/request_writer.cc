@@ -171,9 +171,8 @@ class RequestWriter {
                                     ? std::string_view("answer")
                                     : std::string_view(request_.response_schema_name));
       out_.append(",\"schema\":").append(request_.response_schema_json);
-      const std::string_view extra = request_.response_schema_extra_json;
-      if (request_.dialect == "openai_chat" && !extra.empty())
-        out_.append(",").append(extra.substr(1, extra.size() - 2));
+      const std::string extra = schema_settings(request_, "openai_chat", "chat completions have no such member", losses_);
+      if (!extra.empty()) out_.append(",").append(extra, 1, extra.size() - 2);
       out_ += "}}";
     } else if (request_.json_object_mode) {
       out_ += R"(,"response_format":{"type":"json_object"})";

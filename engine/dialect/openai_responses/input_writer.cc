@@ -205,7 +205,10 @@ class InputWriter {
       json::append_string(out_, unwrapped_input(call.arguments_json));
     } else {
       out_ += ",\"arguments\":";
-      if (is_blank(call.arguments_json)) {
+      if (!own_ && call.arguments_json.starts_with('"')) {  // encoded twice, as some servers do
+        const std::string object = unwrapped_arguments(call.arguments_json);
+        json::append_string(out_, object.empty() ? std::string_view("{}") : std::string_view(object));
+      } else if (is_blank(call.arguments_json)) {
         out_ += "\"{}\"";
       } else {
         const bool tidy = !own_ && is_spaced(call.arguments_json) && json::is_valid(call.arguments_json);
@@ -333,7 +336,6 @@ class InputWriter {
   }
 
   void write_message(std::string_view role, const chat::Message& message, bool as_reminder) {
-    if (!message.name.empty()) losses_.add("messages[].name", "responses have no participant names");
     if (own_) write_opaque_outputs(message);
     const std::size_t start = out_.size();
     const bool separated = wrote_item_;

@@ -153,9 +153,12 @@ class RequestReader {
       } else if (format.key() == "schema" && format.value().is(Type::kObject)) {
         CCR_TRY(schema, format.value().raw());
         if (type == "json_schema") request_.response_schema_json = schema;
+      } else if (format.key() != "type") {
+        CCR_CHECK(keep_unknown(request_.response_schema_extra_json, format.key(), format.value()));
       }
     }
     CCR_CHECK(format.done());
+    if (request_.response_schema_json.empty()) request_.response_schema_extra_json.clear();
     request_.json_object_mode = type == "json_object";
     return {};
   }

@@ -239,7 +239,9 @@ class RequestWriter {
       writer_.key("format").begin_object().member("type", "json_schema");
       writer_.member("name",
                      request_.response_schema_name.empty() ? "answer" : request_.response_schema_name);
-      writer_.member_raw("schema", request_.response_schema_json).end_object();
+      writer_.member_raw("schema", request_.response_schema_json);
+      append_members(schema_settings(request_, kName, "responses have no such member", losses_));
+      writer_.end_object();
     } else if (request_.json_object_mode) {
       writer_.key("format").begin_object().member("type", "json_object").end_object();
     }

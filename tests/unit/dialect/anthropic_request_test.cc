@@ -250,6 +250,11 @@ TEST_CASE("tool arguments become the object they mean (G-7)") {
   CHECK(input(R"("{\"a\":1}")") == R"({"a":1})");
   CHECK(input(R"({"a":)") == R"({"_raw":"{\"a\":"})");
   CHECK(input("[1]") == R"({"_raw":"[1]"})");
+  CHECK(input("not json") == R"({"_raw":"not json"})");
+  CHECK(input("null and void") == R"({"_raw":"null and void"})");
+  CHECK(input("true") == R"({"_raw":"true"})");
+  CHECK(input("\"null\"") == "{}");
+  CHECK(input("\"words\"") == R"({"_raw":"words"})");
 }
 
 TEST_CASE(

@@ -141,3 +141,27 @@ TEST_CASE("ollama names a tool's members that it does not have, and pictures of 
       kHi + R"(,{"role":"assistant","content":[{"type":"input_image","image_url":"https://e/x"},{"type":"input_text","text":"t"}]},)" + kHi);
   CHECK(sent("openai_responses", "ollama", pictured).losses == "assistant.image");
 }
+
+TEST_CASE("the names of participants, and searches that are asked for with no more words, are named by every other dialect") {
+  check_named("openai_chat", completions(R"({"role":"user","name":"KEY","content":"hi"})"), "messages[].name");
+  const std::string search = R"({"model":"m","messages":[)" + kHi + R"(],"web_search_options":{}})";
+  check_named("openai_chat", search, "web_search_options");
+  CHECK(sent("openai_chat", "openai_chat", search).body.find(R"("web_search_options":{})") != std::string::npos);
+}
+
+TEST_CASE("what stands beside the schema of an answer goes where it is known, and is named elsewhere") {
+  const std::string settings = R"("name":"n","strict":true,"description":"KEY","schema":{"type":"object"})";
+  const std::string chat = R"({"model":"m","messages":[)" + kHi + R"(],"response_format":{"type":"json_schema","json_schema":{)" + settings + "}}}";
+  const std::string responses = R"({"model":"m","input":"hi","text":{"format":{"type":"json_schema",)" + settings + "}}}";
+  for (const auto& [from, body] : {std::pair("openai_chat", chat), std::pair("openai_responses", responses)}) {
+    for (const std::string_view to : {"openai_chat", "openai_responses"}) {
+      const Sent out = sent(from, to, body);
+      CAPTURE(from, to, out.body);
+      CHECK(out.body.find(R"("strict":true,"description":"KEY")") != std::string::npos);
+      CHECK(out.losses.empty());
+    }
+    for (const std::string_view to : {"anthropic", "gemini", "ollama"}) {
+      CHECK(sent(from, to, body).losses == "response_format.json_schema.description");
+    }
+  }
+}
