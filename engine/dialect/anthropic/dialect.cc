@@ -52,8 +52,48 @@ class Anthropic final : public Dialect {
 
 }  // namespace
 
+namespace {
+
+/// The summary in a block of the beta compaction, in place of all that came before it; empty: it has none.
+std::string summary_of(const chat::Opaque& opaque) {
+  if (opaque.dialect != messages::kName || opaque.type != "compaction") return {};
+  auto document = json::Document::open(opaque.json);
+  auto root = document ? document->root() : Result<json::Value>(document.error());
+  return root ? std::string(root->peek_string("content").value_or(std::string_view())) : std::string();
+}
+
+/// Others know the earlier conversation by its summary alone: it is sent as the text that it is.
+void tell_summaries(chat::Request& request, chat::LossNotes& losses) {
+  for (chat::Message& message : request.messages) {
+    for (chat::Block& block : message.blocks) {
+      const auto* opaque = std::get_if<chat::Opaque>(&block.value);
+      std::string summary = opaque == nullptr ? std::string() : summary_of(*opaque);
+      if (summary.empty()) continue;
+      losses.add("content.compaction", "the summary was sent as text, without what is encrypted");
+      chat::Text text;
+      text.text = std::move(summary);
+      block.value = std::move(text);
+    }
+  }
+}
+
+/// Tools that an item of a Responses client's input brings are offered like all others: the item says no more.
+void drop_tool_items(chat::Request& request) {
+  for (chat::Message& message : request.messages) {
+    std::erase_if(message.blocks, [](const chat::Block& block) {
+      const auto* opaque = std::get_if<chat::Opaque>(&block.value);
+      return opaque != nullptr && opaque->type == "additional_tools";
+    });
+  }
+  std::erase_if(request.messages, [](const chat::Message& message) { return message.blocks.empty(); });
+}
+
+}  // namespace
+
 Result<std::string> write_spent_request(const Dialect& to, chat::Request request, const Capabilities& target, chat::LossNotes& losses) {
+  if (request.dialect == openai_responses().name() && &to != &openai_responses()) drop_tool_items(request);
   if (&to == &anthropic()) return messages::write_request(std::move(request), target, losses);
+  if (request.dialect == messages::kName) tell_summaries(request, losses);
   return to.write_request(request, target, losses);
 }
 

@@ -5,6 +5,7 @@
 #include "chat/loss.h"
 #include "dialect/call_ids.h"
 #include "dialect/dialect.h"
+#include "dialect/spent_request.h"
 
 using namespace ccrules;
 using Catch::Contains;
@@ -88,4 +89,25 @@ TEST_CASE("thousands of calls with one id get thousands of ids, each the same ev
       CHECK(seen.size() == 20'000);
     }
   }
+}
+
+TEST_CASE("the summary that stands for an earlier conversation is sent to every other dialect as text") {
+  const std::string body =
+      R"({"model":"m","max_tokens":99,"messages":[{"role":"assistant","content":[{"type":"compaction","content":"They agreed on \"blue\".",)"
+      R"("encrypted_content":"xyz"}]},{"role":"user","content":"Which colour?"}]})";
+  for (const dialect::Dialect* to : {&dialect::openai_chat(), &dialect::openai_responses(), &dialect::gemini_dialect(), &dialect::ollama_chat()}) {
+    auto request = dialect::anthropic().read_request(body);
+    REQUIRE(request.ok());
+    chat::LossNotes losses;
+    const auto sent = dialect::write_spent_request(*to, *std::move(request), {}, losses);
+    CAPTURE(to->name());
+    REQUIRE(sent.ok());
+    CHECK_THAT(*sent, Contains(R"(They agreed on \"blue\".)") && !Contains("xyz"));
+    CHECK_THAT(losses.header_value(), Contains("content.compaction"));
+  }
+  auto own = dialect::anthropic().read_request(body);
+  REQUIRE(own.ok());
+  chat::LossNotes losses;
+  CHECK_THAT(*dialect::write_spent_request(dialect::anthropic(), *std::move(own), {}, losses), Contains(R"("encrypted_content":"xyz")"));
+  CHECK(losses.empty());
 }
