@@ -141,12 +141,39 @@ std::string shortened_tool_name(std::string_view name) {
   return sent;
 }
 
+namespace {
+
+/// Stands between a namespace and a name in it: no name that a client or a model writes holds it.
+constexpr char kSpaceEnd = '\x1f';
+
+}  // namespace
+
+std::string spaced_name(std::string_view space, std::string_view inner) {
+  std::string name(space);
+  name += kSpaceEnd;
+  name += inner;
+  return name;
+}
+
+std::optional<SpacedName> split_name(std::string_view name) noexcept {
+  const std::size_t end = name.find(kSpaceEnd);
+  if (end == std::string_view::npos) return std::nullopt;
+  return SpacedName{name.substr(0, end), name.substr(end + 1)};
+}
+
+bool stands_inside(const chat::Tool& tool) noexcept { return tool.type == kBroughtTool || split_name(tool.name).has_value(); }
+
 std::vector<RenamedTool> shortened_tools(const chat::Request& request) {
   std::vector<RenamedTool> renamed;
   for (const chat::Tool& tool : request.tools) {
     if (!is_tool_name(tool.name)) renamed.push_back({shortened_tool_name(tool.name), tool.name});
   }
   return renamed;
+}
+
+void restore_name(const std::vector<RenamedTool>& renamed, std::string& name) {
+  const auto found = std::find_if(renamed.begin(), renamed.end(), [&name](const RenamedTool& tool) { return tool.sent == name; });
+  if (found != renamed.end()) name = found->original;
 }
 
 void append_tool_name(std::string& out, std::string_view name) {
@@ -160,10 +187,10 @@ Result<std::vector<std::size_t>> tools_to_send(const chat::Request& request, con
                                                const FormatName& format, chat::LossNotes& losses) {
   const bool deferring = std::any_of(request.tools.begin(), request.tools.end(),
                                      [](const chat::Tool& tool) { return tool.defer_loading; });
-  // Without Anthropic's own tool search nothing could ever load the deferred ones: all are sent then.
-  const bool searched_by_server =
-      std::any_of(request.tools.begin(), request.tools.end(),
-                  [](const chat::Tool& tool) { return tool.type.starts_with("tool_search_tool_"); });
+  // Without its own provider's tool search nothing could ever load the deferred ones: all are sent then.
+  const bool searched_by_server = std::any_of(request.tools.begin(), request.tools.end(), [](const chat::Tool& tool) {
+    return tool.type.starts_with("tool_search_tool_") || tool.type == "openai_tool_search";
+  });
   std::unordered_set<std::string_view> mentioned;
   if (deferring && !searched_by_server) mentioned = mentioned_tools(request);
 
@@ -171,7 +198,13 @@ Result<std::vector<std::size_t>> tools_to_send(const chat::Request& request, con
   sent.reserve(request.tools.size());
   for (std::size_t i = 0; i < request.tools.size(); ++i) {
     const chat::Tool& tool = request.tools[i];
-    const bool same_format = request.dialect == format.dialect && !tool.original_json.empty();
+    const bool own = request.dialect == format.dialect;
+    const bool same_format = own && !tool.original_json.empty();
+    if (own && stands_inside(tool)) continue;
+    if (!own && tool.type == kNamespaceTool) {
+      if (!tool.description.empty()) losses.add("tools[].namespace.description", "the functions of a namespace are sent by themselves");
+      continue;
+    }
     if (!is_function(tool) && known_tool(tool.type) == nullptr && !same_format && tool.schema_json.empty()) {
       if (starts_with_any(tool.type, kUncarriedTools)) {
         return bad_request("the tool \"" + tool.name + "\" (" + tool.type +

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +19,24 @@ namespace ccrules::dialect {
 /// A name that is_tool_name(), made from one that is not: its start and a hash. The same name always gives
 /// the same (G-33).
 std::string shortened_tool_name(std::string_view name);
+/// The name of a function inside a namespace (OpenAI responses), whose calls name both. It is no tool name: formats that have no
+/// namespaces are sent a shortened one, and replies name this one again.
+std::string spaced_name(std::string_view space, std::string_view inner);
+struct SpacedName {
+  std::string_view space, inner;
+};
+/// The parts of such a name; nullopt for all others.
+std::optional<SpacedName> split_name(std::string_view name) noexcept;
+/// Responses: the tool stands inside another one, or in an item of the input, and goes out with that.
+bool stands_inside(const chat::Tool& tool) noexcept;
+/// chat::Tool::type of a function that an item of the input brings (OpenAI responses' additional_tools).
+inline constexpr std::string_view kBroughtTool = "function";
+/// chat::Tool::type of a namespace (OpenAI responses); its functions follow it.
+inline constexpr std::string_view kNamespaceTool = "openai_namespace";
 /// The tools of the request whose names have to be shortened.
 std::vector<RenamedTool> shortened_tools(const chat::Request& request);
+/// Gives a call's tool the name again that the client knows.
+void restore_name(const std::vector<RenamedTool>& renamed, std::string& name);
 /// Appends the name as a JSON string, shortened when it must be.
 void append_tool_name(std::string& out, std::string_view name);
 

@@ -148,7 +148,10 @@ bool HistoryWriter::carry(chat::Block& block) {
   if (auto* call = std::get_if<chat::ToolCall>(&block.value)) {
     call->id = id_of_call(call->id);
     call->arguments_json = tool_input(std::move(call->arguments_json));
-    if (!own_) call->extra_json.clear();
+    if (!own_) {
+      call->name = sent_tool_name(call->name);
+      call->extra_json.clear();
+    }
     return true;
   }
   if (auto* result = std::get_if<chat::ToolResult>(&block.value)) {

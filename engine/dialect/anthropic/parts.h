@@ -21,6 +21,8 @@ Result<chat::Outline> read_outline(json::Document& body);
 Result<chat::Request> read_request(json::Document& body);
 Result<std::string> write_request(chat::Request request, const Capabilities& target,
                                   chat::LossNotes& losses);
+/// The name under which a tool of another dialect's request is sent: itself, or one made from it when Anthropic does not take it.
+std::string sent_tool_name(const std::string& name);
 std::vector<RenamedTool> renamed_tools(const chat::Request& request);
 Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& options);
 std::string write_reply(const chat::Reply& reply, const StreamWriterOptions& options,

@@ -73,11 +73,12 @@ bool is_writable(const chat::Block& block, chat::LossNotes& losses) {
 namespace {
 
 /// Results name the call they answer: one without an id could not be answered.
-void name_calls(chat::Reply& reply, std::uint64_t seed) {
+void name_calls(chat::Reply& reply, const ReaderOptions& options) {
   std::uint32_t number = 0;
   for (chat::Block& block : reply.blocks) {
     auto* call = std::get_if<chat::ToolCall>(&block.value);
-    if (call != nullptr && call->id.empty()) call->id = made_call_id(call->name, number, seed);
+    if (call != nullptr && call->id.empty()) call->id = made_call_id(call->name, number, options.seed);
+    if (call != nullptr) restore_name(options.renamed_tools, call->name);
     ++number;
   }
 }
@@ -92,7 +93,7 @@ Result<chat::Reply> read_reply(std::string_view body, const ReaderOptions& optio
     return error_of(unnamed_call(), whose);
   }
   if (reply.ok()) {
-    name_calls(*reply, options.seed);
+    name_calls(*reply, options);
     return reply;
   }
   Error error = reply.error();

@@ -13,6 +13,7 @@
 #include "dialect/fit.h"
 #include "dialect/foreign_members.h"
 #include "dialect/kept_state.h"
+#include "dialect/tools.h"
 #include "dialect/unknown_members.h"
 #include "dialect/words.h"
 
@@ -225,6 +226,10 @@ class RequestWriter {
     if (request_.tools.empty()) return;
     writer.key("tools").begin_array();
     for (const chat::Tool& tool : request_.tools) {
+      if (!own_ && tool.type == kNamespaceTool) {
+        if (!tool.description.empty()) losses_.add("tools[].namespace.description", "the functions of a namespace are sent by themselves");
+        continue;
+      }
       const bool foreign = !tool.type.empty() && tool.type != "custom" && tool.type != "function";
       if (foreign || (!own_ && tool.type == "custom" && tool.schema_json.empty())) {
         if (own_) {
@@ -234,7 +239,7 @@ class RequestWriter {
         }
         continue;
       }
-      writer.begin_object().member("name", tool.name);
+      writer.begin_object().member("name", own_ ? tool.name : sent_tool_name(tool.name));
       if (!tool.description.empty()) writer.member("description", tool.description);
       writer.member_raw("input_schema", object_schema(tool.schema_json));
       if (own_) {
@@ -308,7 +313,7 @@ class RequestWriter {
         writer.member("type", "any");
         break;
       case chat::ToolChoiceKind::kTool:
-        writer.member("type", "tool").member("name", choice.name);
+        writer.member("type", "tool").member("name", own_ ? choice.name : sent_tool_name(choice.name));
         break;
       case chat::ToolChoiceKind::kNone:
         writer.member("type", "none");
@@ -409,9 +414,23 @@ Result<std::string> write_request(chat::Request request, const Capabilities& tar
   return RequestWriter(std::move(request), target, losses).write();
 }
 
-/// Anthropic's tool names may be longer than any other dialect's.
-std::vector<RenamedTool> renamed_tools(const chat::Request&) {
-  return {};
+std::string sent_tool_name(const std::string& name) {
+  constexpr std::size_t kLongestName = 128;
+  const bool fits = name.size() <= kLongestName && (is_tool_name(name) || std::all_of(name.begin(), name.end(), [](char c) {
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+                    }));
+  return fits ? name : shortened_tool_name(name);
+}
+
+std::vector<RenamedTool> renamed_tools(const chat::Request& request) {
+  std::vector<RenamedTool> renamed;
+  if (request.dialect == kName) return renamed;
+  for (const chat::Tool& tool : request.tools) {
+    if (is_tool_name(tool.name)) continue;
+    std::string sent = sent_tool_name(tool.name);
+    if (sent != tool.name) renamed.push_back({std::move(sent), tool.name});
+  }
+  return renamed;
 }
 
 }  // namespace ccrules::dialect::anthropic_messages

@@ -9,6 +9,7 @@
 #include "dialect/call_ids.h"
 #include "dialect/data_lines.h"
 #include "dialect/failure.h"
+#include "dialect/tools.h"
 #include "dialect/unstreamed.h"
 
 namespace ccrules::dialect::anthropic_messages {
@@ -105,7 +106,7 @@ Result<Delta> read_delta(json::Value& value) {
 /// stop of a block, a delta whose kind does not fit the open block), strict where text could be lost.
 class Reader : public StreamReader {
  public:
-  Reader(bool listen, std::uint64_t seed) : listen_(listen), seed_(seed) {}
+  Reader(bool listen, const ReaderOptions& options) : listen_(listen), seed_(options.seed), renamed_tools_(options.renamed_tools) {}
 
   Result<void> feed(std::string_view bytes, std::vector<chat::Event>& out) override {
     CCR_TRY(kept, body_.take(bytes));
@@ -361,6 +362,7 @@ class Reader : public StreamReader {
       chat::ToolCall call;
       call.id = opened.id.empty() ? made_call_id(opened.name, next_index_, seed_) : std::move(opened.id);
       call.name = std::move(opened.name);
+      restore_name(renamed_tools_, call.name);
       call.extra_json = std::move(opened.extra_json);
       start.block.value = std::move(call);
       held_input_json_ = std::move(opened.input_json);
@@ -513,6 +515,7 @@ class Reader : public StreamReader {
 
   const bool listen_;
   const std::uint64_t seed_;  ///< makes ids for calls without one
+  const std::vector<RenamedTool> renamed_tools_;
   sse::Decoder decoder_;
   UnstreamedBody body_;
   bool started_ = false;
@@ -535,10 +538,10 @@ class Reader : public StreamReader {
 }  // namespace
 
 std::unique_ptr<StreamReader> make_stream_reader(const ReaderOptions& options) {
-  return std::make_unique<Reader>(false, options.seed);
+  return std::make_unique<Reader>(false, options);
 }
 std::unique_ptr<StreamReader> make_stream_listener() {
-  return std::make_unique<Reader>(true, 0);
+  return std::make_unique<Reader>(true, ReaderOptions{});
 }
 
 }  // namespace ccrules::dialect::anthropic_messages

@@ -199,7 +199,12 @@ class InputWriter {
     out_ += custom ? R"({"type":"custom_tool_call","call_id":)" : R"({"type":"function_call","call_id":)";
     json::append_string(out_, calls_.back().sent_id);
     out_ += ",\"name\":";
-    append_tool_name(out_, call.name);
+    const auto spaced = own_ ? split_name(call.name) : std::nullopt;
+    append_tool_name(out_, spaced ? spaced->inner : std::string_view(call.name));
+    if (spaced) {
+      out_ += ",\"namespace\":";
+      json::append_string(out_, spaced->space);
+    }
     if (custom) {
       out_ += ",\"input\":";
       json::append_string(out_, unwrapped_input(call.arguments_json));

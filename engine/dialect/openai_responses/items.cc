@@ -2,6 +2,7 @@
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
 #include "dialect/signature.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -26,7 +27,7 @@ bool holds_any(json::Value& value) {
 }
 
 /// The texts of `content` or `summary`: [{type, text}, ...], or one string.
-void read_parts(json::Value& value, std::vector<Part>& parts) {
+void read_parts(json::Value& value, std::vector<Part>& parts, bool& annotations) {
   if (value.is(Type::kString)) {
     parts.push_back({text_of(value), false});
     return;
@@ -116,7 +117,8 @@ Item read_item(json::Object& members, std::string* unknown_json) {
     else if (key == "phase" && value.is(Type::kString) && unknown_json == nullptr)
       item.has_phase = true;
     else if (key == "namespace" && value.is(Type::kString)) {
-      if (const auto raw = value.raw()) keep_member(item.extra_json, "namespace", *raw);
+      item.space = text_of(value);
+      if (!item.space.empty()) keep_member(item.extra_json, "namespace", value.peek_raw());
     } else if (unknown_json != nullptr && key != "status") {
       (void)keep_unknown(*unknown_json, key, value);  // what cannot be read ends the loop
     }
@@ -263,6 +265,24 @@ bool ItemWriter::is_custom(std::string_view tool_name) const {
   return false;
 }
 
+std::string ItemWriter::full_name(const chat::ToolCall& call) {
+  if (call.extra_json.empty() || split_name(call.name)) return call.name;
+  auto document = json::Document::open(call.extra_json);
+  auto root = document ? document->root() : Result<json::Value>(document.error());
+  const auto space = root ? root->peek_string("namespace") : std::nullopt;
+  return space ? spaced_name(*space, call.name) : call.name;
+}
+
+void ItemWriter::append_name(std::string& out, const chat::ToolCall& call) {
+  const std::string name = full_name(call);
+  const auto parts = split_name(name);
+  out += ",\"name\":";
+  json::append_string(out, parts ? parts->inner : std::string_view(name));
+  if (!parts) return;
+  out += ",\"namespace\":";
+  json::append_string(out, parts->space);
+}
+
 std::string ItemWriter::item(const chat::Block& block, std::string_view response_id, std::size_t place,
                              std::string_view status) const {
   std::string out;
@@ -283,7 +303,7 @@ std::string ItemWriter::item(const chat::Block& block, std::string_view response
       writer.member("encrypted_content", encrypted);
     writer.end_object();
   } else if (const auto* call = std::get_if<chat::ToolCall>(&block.value)) {
-    const bool custom = is_custom(call->name);
+    const bool custom = is_custom(full_name(*call));
     writer.begin_object().member("id", item_id(custom ? "ctc_" : "fc_", response_id, place));
     writer.member("type", custom ? "custom_tool_call" : "function_call").member("status", status);
     if (custom) {
@@ -292,7 +312,9 @@ std::string ItemWriter::item(const chat::Block& block, std::string_view response
       writer.member("arguments", call->arguments_json.empty() ? std::string_view("{}")
                                                               : std::string_view(call->arguments_json));
     }
-    writer.member("call_id", call->id).member("name", call->name).end_object();
+    writer.member("call_id", call->id);
+    append_name(out, *call);
+    out += '}';
   } else if (const auto* opaque = std::get_if<chat::Opaque>(&block.value);
              opaque != nullptr && opaque->dialect == kName) {
     out = opaque->json;

@@ -6,6 +6,7 @@
 #include "dialect/outline_members.h"
 #include "dialect/recalled_tools.h"
 #include "dialect/signature.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -81,6 +82,7 @@ class OutlineReader {
     CCR_TRY(tools, value.array());
     while (tools.next()) {
       json::Value& tool = tools.value();
+      note_inside(tool, found);
       const auto name = tool.peek("name");
       if (tool.peek_string("type") == "custom") {
         if (const auto text = tool.peek_string("name")) found.custom.emplace_back(*text);
@@ -95,6 +97,21 @@ class OutlineReader {
     }
     CCR_CHECK(tools.done());
     return found;
+  }
+
+  /// Of a namespace: the names of those of its tools that are called with a text.
+  static void note_inside(const json::Value& tool, ToolsOutline& found) {
+    if (tool.peek_string("type") != "namespace") return;
+    const std::string space(tool.peek_string("name").value_or(std::string_view()));
+    const auto inside = tool.peek("tools");
+    if (!inside || !inside->is(Type::kArray)) return;
+    auto document = json::Document::open_view(inside->peek_raw(), json::Escapes::kUnchecked);
+    auto root = document ? document->root() : Result<json::Value>(document.error());
+    auto tools = root ? root->array() : Result<json::Array>(root.error());
+    while (tools && tools->next()) {
+      if (tools->value().peek_string("type") != "custom") continue;
+      if (const auto name = tools->value().peek_string("name")) found.custom.push_back(spaced_name(space, *name));
+    }
   }
 
   // --- items

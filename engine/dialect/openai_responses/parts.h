@@ -68,7 +68,8 @@ struct Item {
   std::string call_id;
   std::string name;
   std::string arguments;    ///< of a custom call: its input, as text
-  std::string extra_json;   ///< members of a call that the neutral model does not have (namespace)
+  std::string space;        ///< a call's namespace
+  std::string extra_json;   ///< members of a call that the neutral model does not have: the namespace, the mark of a custom call
   std::vector<Part> parts;  ///< of a message
   std::string reasoning;    ///< summaries, or else the reasoning itself, joined by blank lines
   bool has_encrypted = false;
@@ -105,6 +106,10 @@ class ItemWriter {
   /// "msg_...", "rs_...", "fc_...", "ctc_...".
   static std::string item_id(std::string_view prefix, std::string_view response_id, std::size_t place);
   [[nodiscard]] bool is_custom(std::string_view tool_name) const;
+  /// The call's own name for its tool, for is_custom(): with the namespace, wherever it stands.
+  [[nodiscard]] static std::string full_name(const chat::ToolCall& call);
+  /// Appends `,"name":…` and, for a function in a namespace, `,"namespace":…`.
+  static void append_name(std::string& out, const chat::ToolCall& call);
   /// @return the whole item; empty when the format has no place for the block
   [[nodiscard]] std::string item(const chat::Block& block, std::string_view response_id, std::size_t place,
                                  std::string_view status) const;

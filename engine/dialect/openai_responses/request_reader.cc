@@ -5,6 +5,7 @@
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
 #include "dialect/recalled_tools.h"
+#include "dialect/tools.h"
 
 namespace ccrules::dialect::responses {
 namespace {
@@ -185,10 +186,33 @@ class RequestReader {
         tool.type = "openai_" + type;
         tool.original_json = whole.peek_raw();
         tool.extra_json.clear();
+        if (type == "namespace") CCR_CHECK(unfold(whole, read));
       }
     }
     CCR_CHECK(tools.done());
     return read;
+  }
+
+  /// Adds the tools of the namespace that was read last: other formats only know single ones.
+  static Result<void> unfold(const json::Value& whole, std::vector<chat::Tool>& read) {
+    const std::string space = read.back().name;
+    CCR_TRY(tools, tools_inside(whole));
+    for (chat::Tool& tool : tools) {
+      tool.name = spaced_name(space, tool.name);
+      read.push_back(std::move(tool));
+    }
+    return {};
+  }
+
+  /// The `tools` of a tool or an item, which is not read any further.
+  static Result<std::vector<chat::Tool>> tools_inside(const json::Value& whole) {
+    const auto inside = whole.peek("tools");
+    if (!inside || !inside->is(Type::kArray)) return std::vector<chat::Tool>();
+    CCR_TRY(document, json::Document::open_view(inside->peek_raw()));
+    CCR_TRY(root, document.root());
+    CCR_TRY(tools, read_tools(root));
+    for (chat::Tool& tool : tools) tool.description.own();
+    return tools;
   }
 
   static Result<void> read_tool(json::Object& members, chat::Tool& tool) {
@@ -232,11 +256,13 @@ class RequestReader {
     CCR_TRY(document, json::Document::open_view(raw));
     CCR_TRY(choice, document.root_object());
     std::string name;
+    std::string space;
     bool required = false;
     while (choice.next()) {
-      if (choice.key() == "name" && choice.value().is(Type::kString)) {
+      if ((choice.key() == "name" || choice.key() == "namespace") && choice.value().is(Type::kString)) {
+        const bool inner = choice.key() == "name";
         CCR_TRY(word, take_string(choice.value()));
-        name = std::move(word);
+        (inner ? name : space) = std::move(word);
       } else if (choice.key() == "mode" && choice.value().is(Type::kString)) {
         CCR_TRY(word, take_string(choice.value()));
         required = word == "required";
@@ -244,6 +270,7 @@ class RequestReader {
     }
     CCR_CHECK(choice.done());
     if ((type == "function" || type == "custom") && !name.empty()) {
+      if (!space.empty()) name = spaced_name(space, name);
       request_.tool_choice = chat::ToolChoice{chat::ToolChoiceKind::kTool, std::move(name), std::nullopt};
       return {};
     }
@@ -303,15 +330,22 @@ class RequestReader {
       case Item::Kind::kCustomCall: {
         auto& call = chat::add_block<chat::ToolCall>(assistant().blocks);
         call.id = item.call_id.empty() ? std::move(item.id) : std::move(item.call_id);
-        call.name = std::move(item.name);
+        call.name = item.space.empty() ? std::move(item.name) : spaced_name(item.space, item.name);
         call.arguments_json =
             kind == Item::Kind::kCall ? std::move(item.arguments) : wrapped_input(item.arguments);
-        call.extra_json = std::move(item.extra_json);
+        if (kind == Item::Kind::kCustomCall) call.extra_json.append("{").append(kCustomMark).append("}");
         if (!unknown_json.empty()) add_members(call.extra_json, unknown_json);
         return {};
       }
       default:
         break;
+    }
+    if (type == "additional_tools") {
+      CCR_TRY(tools, tools_inside(whole));
+      for (chat::Tool& tool : tools) {
+        if (tool.type.empty()) tool.type = kBroughtTool;
+        request_.tools.edit().push_back(std::move(tool));
+      }
     }
     const bool answers = type.ends_with("_output");
     chat::Message& message = answers ? new_message(chat::Role::kUser) : assistant();

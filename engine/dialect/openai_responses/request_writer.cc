@@ -155,7 +155,8 @@ class RequestWriter {
     const auto chosen = std::find_if(sent.begin(), sent.end(),
                                      [&](std::size_t i) { return request_.tools[i].name == choice.name; });
     const bool forced = choice.kind == Kind::kAny || choice.kind == Kind::kTool;
-    const bool offered = choice.kind != Kind::kTool || chosen != sent.end();
+    const auto spaced = own_ ? split_name(choice.name) : std::nullopt;  // its namespace is sent, whole
+    const bool offered = choice.kind != Kind::kTool || chosen != sent.end() || spaced;
     if (const std::string own = own_member("tool_choice"); !own.empty()) {
       writer_.member_raw("tool_choice", own);
     } else if (forced && (!target_.forced_tool_choice || !offered)) {
@@ -164,11 +165,13 @@ class RequestWriter {
       writer_.member("tool_choice", "auto");
     } else if (choice.kind == Kind::kTool) {
       std::string name;
-      append_tool_name(name, choice.name);
+      append_tool_name(name, spaced ? spaced->inner : std::string_view(choice.name));
       const bool custom =
-          own_ && request_.tools[*chosen].type.empty() && !request_.tools[*chosen].original_json.empty();
+          own_ && !spaced && request_.tools[*chosen].type.empty() && !request_.tools[*chosen].original_json.empty();
       writer_.key("tool_choice").begin_object();
-      writer_.member("type", custom ? "custom" : "function").member_raw("name", name).end_object();
+      writer_.member("type", custom ? "custom" : "function").member_raw("name", name);
+      if (spaced) writer_.member("namespace", spaced->space);
+      writer_.end_object();
     } else {
       writer_.member("tool_choice", choice.kind == Kind::kAny    ? "required"
                                     : choice.kind == Kind::kNone ? "none"

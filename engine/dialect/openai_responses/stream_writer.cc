@@ -69,14 +69,13 @@ class Writer final : public StreamWriter {
         put(chat::BlockDelta{start.index, chat::DeltaKind::kThinking, std::exchange(thinking.text, {})}, out);
       }
     } else if (const auto* call = std::get_if<chat::ToolCall>(&block_.value)) {
-      custom_ = items_.is_custom(call->name);
+      custom_ = items_.is_custom(ItemWriter::full_name(*call));
       item_id_ = ItemWriter::item_id(custom_ ? "ctc_" : "fc_", id_, place_);
       std::string rest = custom_
                              ? R"("type":"custom_tool_call","status":"in_progress","input":"","call_id":)"
                              : R"("type":"function_call","status":"in_progress","arguments":"","call_id":)";
       json::append_string(rest, call->id);
-      rest += ",\"name\":";
-      json::append_string(rest, call->name);
+      ItemWriter::append_name(rest, *call);
       put_added(rest, out);
     }
   }

@@ -14,6 +14,8 @@ const a = await Proxy.start('a', {
     simA: { dialect: 'anthropic', base_url: b.url, api_key: 'key-of-a', models: ['a-*'] },
     simO: { dialect: 'openai_chat', base_url: `${b.url}/v1`, api_key: 'key-of-o', models: ['o-*'] },
     simR: { dialect: 'openai_responses', base_url: `${b.url}/v1`, api_key: 'key-of-r', models: ['r-*'] },
+    simG: { dialect: 'gemini', base_url: b.url, api_key: 'key-of-g', models: ['g-*'] },
+    simL: { dialect: 'ollama', base_url: b.url, models: ['l-*'] },
   },
   circuit: { failures: 0 },
 });
@@ -51,7 +53,8 @@ async function codex(prompt, model) {
 const tests = [];
 const test = (name, body) => tests.push({ name, body });
 
-for (const [provider, model] of [['simR', 'r-model'], ['simA', 'a-model'], ['simO', 'o-model']]) {
+const lanes = [['simR', 'r-model'], ['simA', 'a-model'], ['simO', 'o-model'], ['simG', 'g-model'], ['simL', 'l-model']];
+for (const [provider, model] of lanes) {
   test(`an answer comes whole (${provider})`, async () => {
     const done = await codex('[[sim:echo]] plain words, üñí 世界', model);
     assert.equal(done.code, 0, done.out + done.err);
@@ -72,8 +75,9 @@ for (const [provider, model] of [['simR', 'r-model'], ['simA', 'a-model'], ['sim
 }
 
 test('every request of these runs has its row', async () => {
-  const rows = await a.rowsSoon(9);
-  assert.ok(rows.length >= 9, String(rows.length));
+  const least = 3 * lanes.length;
+  const rows = await a.rowsSoon(least);
+  assert.ok(rows.length >= least, String(rows.length));
   for (const row of rows) assert.equal(row.dialect, 'openai_responses');
 });
 
