@@ -4,14 +4,17 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cache/key.h"
 #include "core/hmac.h"
 #include "core/json.h"
 #include "core/json_escapes.h"
 #include "core/limits.h"
+#include "core/text.h"
 #include "proxy/gate.h"
 #include "proxy/native.h"
 
@@ -83,6 +86,34 @@ void add_edits(Parts& parts, const rules::Decision& decision) {
   }
 }
 
+/// Headers that go to the provider with the client's bytes and may change what it answers, other than by who asks.
+bool says_how_to_answer(std::string_view name) {
+  constexpr std::array<std::string_view, 6> kFamilies = {"anthropic-",      "openai-",  "x-goog-",
+                                                         "x-amzn-bedrock-", "azureml-", "extra-parameters"};
+  // Who asks, which add_scope() has or no provider gets; what a client says of itself; and the version, of which there is one.
+  constexpr std::array<std::string_view, 6> kNot = {"anthropic-version",   "anthropic-dangerous-direct-browser-access",
+                                                    "openai-organization", "openai-project",
+                                                    "x-goog-api-key",      "x-goog-api-client"};
+  const auto begins = [name](std::string_view family) { return text::starts_with_ignore_case(name, family); };
+  const auto is = [name](std::string_view other) { return text::equals_ignore_case(name, other); };
+  return std::any_of(kFamilies.begin(), kFamilies.end(), begins) && std::none_of(kNot.begin(), kNot.end(), is);
+}
+
+/// All of them, a header that comes twice too, by name.
+void add_headers(Parts& parts, const http::Headers& headers) {
+  std::vector<std::pair<std::string, std::string_view>> all;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const auto [name, value] = headers.at(i);
+    if (says_how_to_answer(name)) all.emplace_back(text::lower(name), value);
+  }
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  parts.add(std::uint64_t{all.size()});
+  for (const auto& [name, value] : all) {
+    parts.add(name);
+    parts.add(value);
+  }
+}
+
 /// The start of a JSON string that is the same however the client escapes the rest.
 std::string_view plain_start(std::string_view literal) {
   constexpr std::size_t kMost = 1024;
@@ -151,7 +182,7 @@ std::optional<std::string> context_of(const Worker& worker, const http::RequestH
   context.add(provider->base_url);
   context.add(target.model);
   add_edits(context, decision);
-  for (const std::string_view name : {"anthropic-beta", "openai-beta"}) context.add(head.headers.get(name));
+  add_headers(context, head.headers);
   const std::string_view version = head.headers.get("anthropic-version");
   context.add(version == "2023-06-01" ? std::string_view() : version);  // the one there is
   context.add(spoken.model_in_path() ? std::string() : forwarded_query(head.query()));

@@ -364,6 +364,37 @@ TEST_CASE("any difference in what is asked, by whom or of whom is a miss") {
   }
 }
 
+TEST_CASE("headers that reach the provider and say how to answer make another question, those that tell of the client do not") {
+  Scene scene;
+  const auto how = [&scene](const std::string& headers) {
+    const Message got = scene.proxy.answer("/v1/messages", messages(false), headers);
+    return got.field("x-ccrules-cache");
+  };
+  REQUIRE(how("") == "miss");
+  const std::vector<std::string> others = {"anthropic-beta: a\r\n",
+                                           "anthropic-beta: a\r\nanthropic-beta: b\r\n",
+                                           "anthropic-version: 2027-01-01\r\n",
+                                           "Anthropic-Workspace-Id: w\r\n",
+                                           "openai-beta: a\r\n",
+                                           "x-goog-user-project: p\r\n",
+                                           "x-amzn-bedrock-guardrailidentifier: g\r\n",
+                                           "x-amzn-bedrock-guardrailidentifier: g\r\nx-amzn-bedrock-guardrailversion: 2\r\n",
+                                           "azureml-model-deployment: d\r\n",
+                                           "extra-parameters: drop\r\n"};
+  for (const std::string& headers : others) {
+    CAPTURE(headers);
+    CHECK(how(headers) == "miss");
+    CHECK(how(headers) == "hit");
+  }
+  CHECK(how("anthropic-beta: b\r\nanthropic-beta: a\r\n") == "miss");
+  for (const std::string headers : {"user-agent: x\r\n", "x-stainless-lang: js\r\n", "anthropic-version: 2023-06-01\r\n",
+                                    "x-goog-api-client: gl-node/22\r\n", "anthropic-dangerous-direct-browser-access: true\r\n",
+                                    "x-claude-code-session-id: s\r\n", "traceparent: 00-1-2-01\r\n"}) {
+    CAPTURE(headers);
+    CHECK(how(headers) == "hit");
+  }
+}
+
 namespace {
 
 /// A request made of a few parts, so that many differ in one of them only; `caller` and `asks` say which request it is, however it
