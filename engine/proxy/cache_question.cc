@@ -192,15 +192,17 @@ std::optional<std::string> context_of(const Worker& worker, const http::RequestH
 }
 
 bool hangs_on_kept_state(Plan& plan) {
-  const std::string_view name = plan.spoken == &dialect::openai_responses() ? "conversation"
-                                : plan.spoken == &dialect::anthropic()      ? "container"
-                                                                            : "";
+  const bool responses = plan.spoken == &dialect::openai_responses();
+  const std::string_view name = responses ? "conversation"
+                                : plan.spoken == &dialect::anthropic() ? "container"
+                                                                       : "";
   if (name.empty()) return false;
   if (!plan.document) return true;
   plan.document->rewind(json::Escapes::kUnchecked);
   auto root = plan.document->root_object();
   while (root.ok() && root->next()) {
     if (root->key() == name && !root->value().is_null()) return true;
+    if (responses && root->key() == "background" && root->value().peek_raw() == "true") return true;
   }
   return false;
 }

@@ -22,7 +22,8 @@ namespace ccrules::proxy {
 std::optional<std::string> context_of(const Worker& worker, const http::RequestHead& head, const dialect::Dialect& spoken,
                                       const Visit& visit, const rules::Decision& decision, const rules::CachePolicy& policy);
 
-/// True with a conversation or a machine that the provider keeps: what is asked is not all in the request.
+/// True with a conversation or a machine that the provider keeps: what is asked is not all in the request; and with a job that it
+/// does in the background: who asks again wants one of his own.
 bool hangs_on_kept_state(Plan& plan);
 
 /// Equal for questions that mean the same in whatever words, and for some that do not.

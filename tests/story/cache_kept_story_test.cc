@@ -335,3 +335,35 @@ TEST_CASE("a rule that keeps calls and refusals keeps them wherever they stand, 
     }
   }
 }
+
+TEST_CASE("a job in the background is everybody's own, at once and later") {
+  const Answer queued = job("queued");
+  Scene scene(queued);
+  const auto [path, plain] = question("openai_responses", false, 1);
+  const std::string body = R"({"background":true,)" + plain.substr(1);
+  auto first = scene.proxy.ask(path, body);
+  auto second = scene.proxy.ask(path, body);
+  scene.proxy.run();
+  CHECK(scene.asked == 2);
+  CHECK(read_message(first->received()).field("x-ccrules-cache") == "bypass");
+  CHECK(read_message(second->received()).field("x-ccrules-cache") == "bypass");
+  CHECK(scene.proxy.answer(path, body).field("x-ccrules-cache") == "bypass");
+  CHECK(scene.proxy.answer(path, R"({"background":false,)" + plain.substr(1)).field("x-ccrules-cache") == "miss");
+}
+
+TEST_CASE("the ledger says how a whole answer ended, and not end_turn when nobody said so") {
+  const std::map<std::string, std::string> expected = {
+      {"no end", "other"}, {"an end of a new kind", "other"}, {"OTHER", "other"}, {"a refusal", "refusal"}, {"a refusal as a part", "refusal"},
+      {"status queued", "other"}, {"status in_progress", "other"}, {"an end", "end_turn"}, {"a stop sequence", "stop_sequence"}};
+  for (const Answer& answer : answers()) {
+    const auto end = expected.find(answer.what);
+    if (end == expected.end()) continue;
+    CAPTURE(answer.dialect, answer.what);
+    Scene scene(answer);
+    const auto [path, body] = question(answer.dialect, false, answer.choices);
+    (void)scene.proxy.answer(path, body);
+    const auto rows = scene.proxy.rows();
+    REQUIRE(rows.size() == 1);
+    CHECK(rows[0].at("stop_reason") == end->second);
+  }
+}

@@ -41,6 +41,7 @@ Result<chat::Reply> read_message(std::string_view body, bool with_content) {
   CCR_TRY(document, json::Document::open_view(body, with_content ? json::Escapes::kChecked : json::Escapes::kUnchecked));
   CCR_TRY(root, document.root_object());
   chat::Reply reply;
+  reply.reason = chat::StopReason::kOther;  // until it says
   bool has_content = false;
   while (root.next()) {
     json::Value& value = root.value();

@@ -300,7 +300,7 @@ class Reader : public StreamReader {
     ensure_started(out);
     close_block(out);
     chat::MessageEnd end;
-    end.reason = stop_reason_.value_or(saw_tool_ ? chat::StopReason::kToolUse : chat::StopReason::kEndTurn);
+    end.reason = stop_reason_.value_or(saw_tool_ ? chat::StopReason::kToolUse : chat::StopReason::kOther);
     end.stop_sequence = std::move(stop_sequence_);
     end.stop_details_json = std::move(stop_details_json_);
     end.usage = usage_;

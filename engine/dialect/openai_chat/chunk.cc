@@ -47,9 +47,10 @@ void read_part(json::Value& value, bool reasoning, Chunk& chunk) {
   while (object && object->next()) {
     const std::string_view key = object->key();
     if (key == "text" || key == "refusal") {
+      const std::string_view text = text_of(object->value());
+      if (text.empty()) continue;
       chunk.extras.refusal = chunk.extras.refusal || key == "refusal";
-      if (const std::string_view text = text_of(object->value()); !text.empty())
-        chunk.texts.push_back({text, reasoning});
+      chunk.texts.push_back({text, reasoning});
     } else if (key == "thinking") {
       read_parts(object->value(), true, chunk);
     }

@@ -232,6 +232,7 @@ chat::StopReason stop_reason_of(const Envelope& envelope, bool called_tools, boo
                                                           : chat::StopReason::kMaxTokens;
   }
   if (called_tools) return chat::StopReason::kToolUse;
+  if (!envelope.status.empty() && envelope.status != "completed") return chat::StopReason::kOther;  // a job that still runs
   return refused ? chat::StopReason::kRefusal : chat::StopReason::kEndTurn;
 }
 

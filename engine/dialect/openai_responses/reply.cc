@@ -117,7 +117,7 @@ chat::Reply peek_reply(std::string_view body) {
   for (const std::string_view json : envelope->items) {
     const Item item = read_item(json);
     called = called || item.kind == Item::Kind::kCall || item.kind == Item::Kind::kCustomCall;
-    for (const Part& part : item.parts) refused = refused || part.refusal;
+    refused = refused || std::any_of(item.parts.begin(), item.parts.end(), [](const Part& part) { return part.refusal; });
   }
   reply.id = envelope->id;
   reply.model = envelope->model;

@@ -195,11 +195,11 @@ TEST_CASE("an error event ends the stream as an error, also before message_start
 
 TEST_CASE("what a lax server leaves out is put in: start, stop of a block, stop reason, event names") {
   CHECK(read(open_block(0, R"({"type":"text","text":"Hi"})") + kStop) ==
-        "start  \nopen 0 text\ntext 0 \"Hi\"\nclose 0\nend end_turn\n");
+        "start  \nopen 0 text\ntext 0 \"Hi\"\nclose 0\nend other\n");
   CHECK(read(kStart + open_block(0, R"({"type":"tool_use","id":"t","name":"n","input":{}})") + kStop)
             .find("end tool_use") != std::string::npos);
   CHECK(read("data: {\"type\":\"message_start\",\"message\":{\"id\":\"a\"}}\n\ndata: "
-             "{\"type\":\"message_stop\"}\n\ndata: [DONE]\n\n") == "start a \nend end_turn\n");
+             "{\"type\":\"message_stop\"}\n\ndata: [DONE]\n\n") == "start a \nend other\n");
 }
 
 TEST_CASE("a second message_start and a delta that does not fit the open block lose nothing (G-26)") {
@@ -267,7 +267,7 @@ TEST_CASE(
 }
 
 TEST_CASE("unknown events are skipped") {
-  CHECK(read(kStart + event("message_progress", "\"x\":1") + kStop).find("end end_turn") !=
+  CHECK(read(kStart + event("message_progress", "\"x\":1") + kStop).find("end other") !=
         std::string::npos);
 }
 
