@@ -54,6 +54,13 @@ TEST_CASE("a vendor's quirks all say what shows them") {
   }
 }
 
+TEST_CASE("vendors whose messages hold no documents are known") {
+  for (const char* id : {"groq", "vllm", "ollama"}) {
+    INFO(id);
+    CHECK_FALSE(config::find_vendor(id)->endpoints.at("openai_chat").switches.at("documents"));
+  }
+}
+
 TEST_CASE("a vendor whose address is the user's own is refused until its base_url is set") {
   const auto load = [](const std::string& more) {
     const test::MemoryFiles files({{"/f.json", R"({"providers":{"azure":{"api_key":"k")" + more + "}}}"}});
