@@ -316,6 +316,10 @@ void reduce_gemini(Tree& value) {
       std::erase_if(inner.members, [](const auto& one) { return one.first == "id" || one.first == "parts"; });
     }
   }
+  // Of a turn whose first call was recorded unsigned.
+  std::erase_if(value.members, [](const auto& one) {
+    return one.first == "thoughtSignature" && one.second.text == "skip_thought_signature_validator";
+  });
   for (Tree& item : value.items) reduce_gemini(item);
   std::erase_if(value.items, [](const Tree& part) {
     return part.members.size() == 1 && part.has("text") && text::trim(part.string("text")).empty();

@@ -362,7 +362,8 @@ TEST_CASE("a prompt that may be kept an hour is set aside at that price where th
     for (const std::size_t size : {std::size_t{100}, std::size_t{6000}}) {
       for (const std::string& mark : marks) {
         CAPTURE(has_price, size, mark);
-        const std::string price = has_price ? R"({"input":10,"output":100,"cache_write_1h":20})" : R"({"input":10,"output":100})";
+        const std::string price = has_price ? R"({"input":10,"output":100,"cache_write_5m":10,"cache_write_1h":20})"
+                                            : R"({"input":10,"output":100})";
         const std::string body = R"({"model":"m-1","max_tokens":20,"messages":[{"role":"user","content":[{"type":"text",)" + mark +
                                  R"("text":")" + std::string(size, 'x') + R"("}]}]})";
         CHECK(fits(body, R"({"m-1":)" + price + "}", size == 100 ? "0.007" : "0.08") == (!has_price || mark.empty()));

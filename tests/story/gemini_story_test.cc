@@ -176,3 +176,29 @@ TEST_CASE("a model's name cannot leave its place in the path") {
   CHECK_THAT(answer.first_line, Contains("404"));
   CHECK_THAT(world.scripted_requests, Contains("POST /v1beta/models/..%2F..%2Fx%3Fkey%3D1%23y:generateContent HTTP/1.1"));
 }
+
+TEST_CASE("an error that Google sends in a body of its own behind a stream's events reaches the client in its words") {
+  const std::string error = "{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"The model is overloaded.\",\n    \"status\": \"UNAVAILABLE\"\n  }\n}\n";
+  for (const bool spaced : {false, true}) {
+    SimWorld world;
+    world.script("google", 80, http_stream({event(R"({"text":"half"})"), (spaced ? "\r\n" : "") + error}));
+    ProxyWorld proxy(world, kConfig);
+    const Message answer = proxy.answer("/v1/messages", kAsk);
+    CHECK_THAT(answer.body, Contains("half") && Contains("event: error") && Contains("overloaded_error") && Contains("The model is overloaded.") &&
+                                !Contains("message_stop"));
+    CHECK_THAT(proxy.rows().at(0).at("error"), Contains("The model is overloaded."));
+  }
+}
+
+TEST_CASE("the wait that Google asks for in the first event of a stream is the client's retry-after") {
+  const std::string quota =
+      R"({"error":{"code":429,"message":"Quota exceeded","status":"RESOURCE_EXHAUSTED","details":[)"
+      R"({"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"12s"}]}})";
+  SimWorld world;
+  world.script("google", 80, http_stream({"data: " + quota + "\r\n\r\n"}));
+  ProxyWorld proxy(world, kConfig);
+  const Message answer = proxy.answer("/v1/messages", kAsk);
+  CHECK_THAT(answer.first_line, Contains("429"));
+  CHECK(answer.field("retry-after") == "12");
+  CHECK_THAT(answer.body, Contains("rate_limit_error") && Contains("Quota exceeded"));
+}

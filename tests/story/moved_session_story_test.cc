@@ -175,6 +175,59 @@ TEST_CASE("a Gemini session that began elsewhere goes on at Google without our s
   CHECK_THAT(world.scripted_requests, Contains(R"("reasoning_content":"I need the time")") && !Contains("Y2NyO"));
 }
 
+TEST_CASE("a Gemini session whose first call another model made goes on at Gemini 3 with the sentinel, elsewhere as it is") {
+  std::string unreasoned = kDeepReply;
+  const std::string reasoning = R"("reasoning_content":"I need the time",)";
+  unreasoned.erase(unreasoned.find(reasoning), reasoning.size());
+  SimWorld world;
+  world.script("deep", 80, http_reply(200, "application/json", unreasoned));
+  ProxyWorld proxy(world, kConfig);
+  const std::string asked = R"({"role":"user","parts":[{"text":"what time is it?"}]})";
+  const Message first = proxy.answer("/v1beta/models/deep-1:generateContent", "{\"contents\":[" + asked + "]}");
+  const std::string said = member_json(first.body, "content");
+  REQUIRE_THAT(said, Contains("functionCall") && !Contains("thoughtSignature"));
+
+  const auto turn = [&](const std::string& answer) {
+    return "{\"contents\":[" + asked + "," + answer +
+           R"(,{"role":"user","parts":[{"functionResponse":{"id":"call_1","name":"now","response":{"output":"noon"}}}]}]})";
+  };
+  const auto sent = [&](const std::string& model, const std::string& body) {
+    world.scripted_requests.clear();
+    world.script("google", 80, http_reply(200, "application/json", kGeminiReply));
+    const Message answer = proxy.answer("/v1beta/models/" + model + ":generateContent", body);
+    CHECK(answer.body == kGeminiReply);
+    CHECK(answer.field("x-ccrules-loss").empty());
+    return world.scripted_requests.substr(world.scripted_requests.find("\r\n\r\n") + 4);
+  };
+  CHECK_THAT(sent("gemini-3.5-flash", turn(said)), Contains(R"("id":"call_1","name":"now")") &&
+                                                       Contains(R"("thoughtSignature":"skip_thought_signature_validator")"));
+  CHECK(sent("gemini-2.5-flash", turn(said)) == turn(said));
+  const std::string googles =
+      R"({"role":"model","parts":[{"functionCall":{"id":"call_1","name":"now","args":{}},"thoughtSignature":"U0lH"},)"
+      R"({"functionCall":{"id":"call_2","name":"now","args":{}}}]})";
+  CHECK(sent("gemini-3.5-flash", turn(googles)) == turn(googles));
+}
+
+TEST_CASE("what Anthropic signed in a Gemini session never goes to Google") {
+  SimWorld world;
+  world.script("anth", 80,
+               http_reply(200, "application/json",
+                          R"({"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[{"type":"thinking","thinking":"hmm",)"
+                          R"("signature":"EqQBCkYIARgC"},{"type":"text","text":"done"}],"stop_reason":"end_turn","stop_sequence":null,)"
+                          R"("usage":{"input_tokens":9,"output_tokens":1}})"));
+  ProxyWorld proxy(world, kConfig);
+  const std::string asked = R"({"role":"user","parts":[{"text":"what time is it?"}]})";
+  const std::string said =
+      member_json(proxy.answer("/v1beta/models/claude-x:generateContent", "{\"contents\":[" + asked + "]}").body, "content");
+  REQUIRE_THAT(said, Contains("Y2NyO") && Contains("hmm"));
+  world.scripted_requests.clear();
+  world.script("google", 80, http_reply(200, "application/json", kGeminiReply));
+  const Message next = proxy.answer("/v1beta/models/gemini-3.5-flash:generateContent", "{\"contents\":[" + asked + "," + said + "," + asked + "]}");
+  CHECK(next.body == kGeminiReply);
+  CHECK_THAT(next.field("x-ccrules-loss"), Contains("thinking"));
+  CHECK_THAT(world.scripted_requests, !Contains("Y2NyO") && !Contains("hmm") && Contains("done"));
+}
+
 TEST_CASE("a Responses session that began elsewhere goes on at OpenAI without our signatures") {
   SimWorld world;
   world.script("deep", 80, http_reply(200, "application/json", kDeepReply));
@@ -228,6 +281,10 @@ TEST_CASE("reasoning goes back byte for byte to the model it came from, also aft
       {"router", "any/model-a", "any/model-b",
        chat_head + R"("reasoning_details":[{"type":"reasoning.encrypted","data":"enc+/==","id":"rd_1","format":"google-gemini-v1","index":0}],)" + chat_tail,
        kDeepReply, R"("data":"enc+/==")"},
+      {"compat", "compat,gemini-3.8-flash", "compat,gemini-3.5-flash",
+       chat_head + R"("tool_calls":[{"extra_content":{"google":{"thought_signature":"U2ln+/bmF0dXJl=="}},"function":{"arguments":"{}",)"
+                   R"("name":"now"},"id":"call_1","type":"function"}]}}]})",
+       kDeepReply, R"("extra_content":{"google":{"thought_signature":"U2ln+/bmF0dXJl=="}})"},
       {"deep", "deep-1", "", chat_head + R"("reasoning_content":"I need \u00e9 \"time\"",)" + chat_tail, kDeepReply,
        R"("reasoning_content":"I need é \"time\"")"},
   };
@@ -236,6 +293,7 @@ TEST_CASE("reasoning goes back byte for byte to the model it came from, also aft
     "oai": { "dialect": "openai_responses", "base_url": "http://oai:80/v1", "models": ["gpt-*"] },
     "google": { "dialect": "gemini", "base_url": "http://google:80", "models": ["gemini-*"] },
     "router": { "dialect": "openai_chat", "base_url": "http://router:80", "reasoning_replay": "reasoning_details", "models": ["any/*"] },
+    "compat": { "dialect": "openai_chat", "base_url": "http://compat:80", "reasoning_replay": "thought_signature", "models": [] },
     "deep": { "dialect": "openai_chat", "base_url": "http://deep:80", "reasoning_replay": "reasoning_content", "models": ["deep-*"] }
   } })";
   for (const Kind& kind : kinds) {

@@ -171,6 +171,42 @@ TEST_CASE("reasoning that a provider cannot decrypt is left out, and the request
   CHECK(world.scripted_requests.find("go on", second) != std::string::npos);
 }
 
+TEST_CASE("a call whose signature Google refuses or misses goes again with the sentinel") {
+  constexpr const char* kWhole = R"({"candidates":[{"content":{"parts":[{"text":"noon"}],"role":"model"},"finishReason":"STOP","index":0}],)"
+                                 R"("usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":1},"modelVersion":"gemini-3.8-flash","responseId":"r1"})";
+  constexpr const char* kGoogle = R"({ "providers": {
+    "google": { "dialect": "gemini", "base_url": "http://google:80", "models": ["gemini-*"] },
+    "compat": { "dialect": "openai_chat", "base_url": "http://google:80", "reasoning_replay": "thought_signature", "models": [] } } })";
+  const auto refused = [](const std::string& message) {
+    return http_reply(400, "application/json", R"({"error":{"code":400,"message":")" + message + R"(","status":"INVALID_ARGUMENT"}})",
+                      "connection: close\r\n");
+  };
+  SimWorld world;
+  world.script_in_turn("google", 80, {refused("Corrupted thought signature."), http_reply(200, "application/json", kWhole)});
+  ProxyWorld proxy(world, kGoogle);
+  const Message answer = proxy.answer(
+      "/v1beta/models/gemini-3.8-flash:generateContent",
+      R"({"contents":[{"parts":[{"text":"hi"}]},{"role":"model","parts":[{"functionCall":{"id":"a","name":"f","args":{}},"thoughtSignature":"b2xk"}]},)"
+      R"({"role":"user","parts":[{"functionResponse":{"id":"a","name":"f","response":{"output":"x"}}}]}]})");
+  CHECK(answer.body == kWhole);
+  CHECK_THAT(answer.field("x-ccrules-loss"), Contains("thinking"));
+  CHECK(requests_of(world) == 2);
+  const std::string second = world.scripted_requests.substr(world.scripted_requests.rfind("POST /"));
+  CHECK_THAT(second, Contains(R"("thoughtSignature":"skip_thought_signature_validator")") && !Contains("b2xk"));
+
+  world.scripted_requests.clear();
+  world.script_in_turn("google", 80, {refused("Function call is missing a thought_signature in functionCall parts. position 2."),
+                                      http_reply(200, "application/json", kReply)});
+  const Message moved = proxy.answer(
+      "/v1/chat/completions",
+      R"({"model":"compat,gemini-3.8-flash","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"tool_calls":[)"
+      R"({"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"a","content":"x"}]})");
+  CHECK(moved.body == kReply);
+  CHECK(requests_of(world) == 2);
+  CHECK_THAT(world.scripted_requests.substr(world.scripted_requests.rfind("POST /")),
+             Contains(R"("extra_content":{"google":{"thought_signature":"skip_thought_signature_validator"}})"));
+}
+
 TEST_CASE("a request that the rules send to another Claude model asks it only for what it takes") {
   constexpr const char* kRouted = R"({
     "providers": { "anth": { "dialect": "anthropic", "base_url": "http://anth:80", "models": ["claude-*"] } },

@@ -189,6 +189,44 @@ TEST_CASE("an upstream's error in the client's dialect is relayed with its statu
   CHECK(proxy.rows().at(0).at("status") == "429");
 }
 
+TEST_CASE("a rate limit that says only in x-ratelimit-reset-* when it ends is told as retry-after") {
+  const std::string limited = R"({"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}})";
+  const auto asked = [](const std::string& reply) {
+    SimWorld world;
+    world.script("oai", 80, reply);
+    ProxyWorld proxy(world, R"({ "providers": { "oai": { "dialect": "openai_chat", "base_url": "http://oai:80/v1", "models": ["gpt-*"] } } })");
+    return proxy.answer("/v1/messages", messages("gpt-x", false));
+  };
+  const std::string resets = "x-ratelimit-remaining-requests: 0\r\nx-ratelimit-reset-requests: 6m0s\r\n";
+  const Message answer = asked(http_reply(429, "application/json", limited, resets));
+  CHECK_THAT(answer.first_line, Contains("429"));
+  CHECK(answer.field("retry-after") == "360");
+  CHECK(asked(http_reply(429, "application/json", limited, resets + "retry-after: 7\r\n")).field("retry-after") == "7");
+  CHECK(asked(http_reply(500, "application/json", limited, resets)).field("retry-after").empty());
+}
+
+TEST_CASE("an answer that ends for length before its first token is the overflow that clients compact on") {
+  const auto chunk = [](const std::string& more) {
+    return R"(data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"mimo-v2.6-pro",)" + more + "}\n\n";
+  };
+  for (const bool streams : {true, false}) {
+    INFO(streams);
+    SimWorld world;
+    world.script(
+        "mimo", 80,
+        streams ? http_stream({chunk(R"("choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}])"),
+                               chunk(R"("choices":[{"index":0,"delta":{},"finish_reason":"length"}])"),
+                               chunk(R"("choices":[],"usage":{"prompt_tokens":1048576,"completion_tokens":0})"), "data: [DONE]\n\n"})
+                : http_reply(200, "application/json",
+                             R"({"id":"c1","object":"chat.completion","created":1,"model":"mimo-v2.6-pro","choices":[{"index":0,"message":)"
+                             R"({"role":"assistant","content":""},"finish_reason":"length"}],"usage":{"prompt_tokens":1048576,"completion_tokens":0}})"));
+    ProxyWorld proxy(world, R"({ "providers": { "xiaomi": { "dialect": "openai_chat", "base_url": "http://mimo:80/v1", "models": ["mimo-*"] } } })");
+    const Message answer = proxy.answer("/v1/messages", messages("mimo-v2.6-pro", streams));
+    CHECK_THAT(answer.first_line, Contains("400"));
+    CHECK_THAT(answer.body, Contains("invalid_request_error") && Contains("prompt is too long: 1048577 tokens > 1048576 maximum"));
+  }
+}
+
 TEST_CASE("our own key refused is not passed on as the client's: it names the provider and the setting") {
   SimWorld world;
   world.script("anth", 80,

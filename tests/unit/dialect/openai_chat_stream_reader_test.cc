@@ -395,7 +395,7 @@ TEST_CASE("a stop sequence is reported when the server names it") {
 
 TEST_CASE("G-30: refusal deltas are text, a content filter is a refusal that keeps the text") {
   CHECK(read(delta(R"("refusal":"No")") + delta(R"("refusal":".")") + finish("stop") + kDone) ==
-        "start c1 m\nopen 0 text\ntext 0 \"No\"\ntext 0 \".\"\nclose 0\nend end_turn\n");
+        "start c1 m\nopen 0 text\ntext 0 \"No\"\ntext 0 \".\"\nclose 0\nend refusal\n");
   CHECK(read(delta(R"("content":"So")") + finish("content_filter") + kDone)
             .starts_with("start c1 m\nopen 0 text\ntext 0 \"So\"\nclose 0\nend refusal {"));
 }
