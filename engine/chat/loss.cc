@@ -4,7 +4,17 @@
 
 namespace ccrules::chat {
 
+// Names may be a client's: neither a header nor the time to look through them may grow with a hostile body.
+constexpr std::size_t kMostLosses = 64;
+constexpr std::size_t kLongestName = 128;
+
 void LossNotes::add(std::string what, std::string why) {
+  if (what.size() > kLongestName) what.resize(kLongestName);
+  if (losses_.size() >= kMostLosses) {
+    if (losses_.back().what == "others") return;
+    what = "others";
+    why = "too many to name them all";
+  }
   const bool known = std::any_of(losses_.begin(), losses_.end(), [&](const Loss& loss) { return loss.what == what; });
   if (!known) losses_.push_back({std::move(what), std::move(why)});
 }

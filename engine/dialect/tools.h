@@ -14,6 +14,9 @@
 /// tool types.
 namespace ccrules::dialect {
 
+/// A namespace of a longer name is refused: the name of each of its tools begins with it.
+inline constexpr std::size_t kNamespaceBytes = 256;
+
 /// True for ^[a-zA-Z0-9_-]{1,64}$, all that OpenAI's formats take as a tool name.
 [[nodiscard]] bool is_tool_name(std::string_view name) noexcept;
 /// A name that is_tool_name(), made from one that is not: its start and a hash. The same name always gives

@@ -9,9 +9,9 @@
 
 namespace ccrules::ledger {
 
-/// True for a row that has tokens whose price nobody knows; a failure that nobody billed is none.
+/// True for a row that has tokens whose price nobody knows, or whose bill is still to come; a failure that nobody billed is none.
 inline constexpr char kCostIsUnknown[] =
-    "(cost_nanousd IS NULL AND coalesce(input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens)"
+    "(cost_nanousd IS NULL AND coalesce(budget_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens)"
     " IS NOT NULL)";
 
 /// Requests with tokens whose price nobody knows: what was spent is more than the sums say.

@@ -318,11 +318,13 @@ Task<Result<void>> Attempts::afford(const Next& next, bool answered) {
   const Visit::Waste wasted_before = visit_.wasted;
   visit_.waste(next.wasted);
   const rules::Target& then = next.to ? *next.to : targets_[next.same_target ? at_ : at_ + 1];
+  http::Headers before = visit_.more_headers;
   Result<void> affordable = co_await reserve_more(worker_, visit_, then, *ask_.decision, *ask_.outline);
   if (affordable.ok()) {
     log::info("attempt " + std::to_string(visit_.row.attempts) + " at " + target_name() + " answered, and a rule goes on", visit_.row.id);
   } else {
     visit_.wasted = wasted_before;
+    visit_.more_headers = std::move(before);  // the answer that is there is told
     settle_model(visit_);
   }
   co_return affordable;

@@ -67,10 +67,15 @@ void note_lost(const FirstReply& attempt, const Error& error, Tried& tried) {
 }
 
 chat::Usage usage_in(std::string_view body, const dialect::Dialect& upstream) {
+  constexpr std::size_t kLongestCounts = 64 * 1024;
+  constexpr int kMostTries = 16;  // of what is not closed: a provider's body must not take a worker's time
   const std::string_view name = upstream.name() == "gemini" ? R"("usageMetadata")" : R"("usage")";
   // Behind the last one stands no other: of several, those before are parts of the answer.
-  for (std::size_t at = body.rfind(name); at != std::string_view::npos; at = at == 0 ? std::string_view::npos : body.rfind(name, at - 1)) {
-    std::string_view rest = text::trim(body.substr(at + name.size()));
+  int tries = 0;
+  for (std::size_t at = body.rfind(name); at != std::string_view::npos && tries < kMostTries;
+       at = at == 0 ? std::string_view::npos : body.rfind(name, at - 1)) {
+    ++tries;
+    std::string_view rest = text::trim(body.substr(at + name.size(), kLongestCounts));
     if (!rest.starts_with(':')) continue;
     rest = text::trim(rest.substr(1));
     const std::string_view counts = first_object(rest);

@@ -191,8 +191,11 @@ Task<Error> read_failure(Worker& worker, const Ask& ask, FirstReply& attempt, st
   }
   Error error = attempt.upstream->read_error(failure);
   if (reply.headers().get("x-should-retry") == "false") error.should_retry_false = true;
-  if (error.code == ErrorCode::kUpstreamRateLimited && error.retry_after_ms < 0 && !error.should_retry_false)
-    error.retry_after_ms = http::rate_limit_reset_ms(reply.headers(), worker.clock.wall_us());
+  if (error.code == ErrorCode::kUpstreamRateLimited && error.retry_after_ms < 0 && !error.should_retry_false) {
+    constexpr std::int64_t kLeastMs = 1000;  // less says nothing of the limit that was hit
+    const std::int64_t ms = http::rate_limit_reset_ms(reply.headers(), worker.clock.wall_us());
+    if (ms >= kLeastMs) error.retry_after_ms = ms;
+  }
   const bool our_key_refused =
       error.code == ErrorCode::kUpstreamAuth && attempt.provider->auth != "passthrough";
   error.should_retry_false |=

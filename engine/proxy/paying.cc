@@ -278,14 +278,18 @@ Task<void> recall_tree(Worker& worker, const http::RequestHead& head, Visit& vis
   const Run run = run_of(head);
   const std::string parent(run.parent);
   Result<std::string> root = parent;
-  if (worker.ledger != nullptr) {
+  const bool readable = worker.ledger != nullptr && !worker.ledger->in_trouble();
+  if (readable) {
     std::function<void()> work = [&root, &parent, &ledger = *worker.ledger] {
       ledger.flush();
       root = ledger::subagent_root(ledger.path(), parent);
     };
     co_await on_pool(worker.loop, std::move(work));
   }
-  // Where the ledger cannot be read a hard budget refuses the request; all others are served.
+  if (worker.ledger != nullptr && (!readable || !root.ok())) {
+    visit.row.subagent = parent;  // a guess for this request, not to be remembered: a hard budget refuses it, all others serve it
+    co_return;
+  }
   worker.tallies.subagents.remember(parent, root.ok() ? *root : parent);
   if (!note_tree(worker, run, visit.row)) visit.row.subagent = parent;  // thousands of others came meanwhile
 }
@@ -351,8 +355,12 @@ Task<Result<void>> reserve_more(Worker& worker, Visit& visit, const rules::Targe
 Task<bool> reserve_beside(Worker& worker, Visit& visit, const rules::Target& first, const rules::Target& second,
                           const rules::Decision& decision, const chat::Outline& outline) {
   if (asks_another_model(visit, second)) {
+    http::Headers before = visit.more_headers;
     const Result<void> covered = co_await cover_model(worker, visit, second, decision, outline);
-    if (!covered.ok()) co_return false;
+    if (!covered.ok()) {
+      visit.more_headers = std::move(before);  // nobody is refused
+      co_return false;
+    }
   }
   if (!visit.reservation.active()) co_return true;
   const config::Snapshot& config = *visit.policy->config;

@@ -23,9 +23,9 @@ Task<Result<std::unique_ptr<FirstReply>>> Sending::first_reply(Plan& plan) {
 
 Task<Result<void>> Sending::bring(FirstReply& reply) {
   auto relayed = co_await relay(worker_, reply, *ask_.spoken, visit_, exchange_);
-  if (!relayed.ok()) visit_.abandon();
   note_end(worker_, reply, visit_, exchange_);
   if (asking_) co_await asking_->finish(reply, visit_);
+  if (!relayed.ok()) visit_.abandon();  // unless its bill has come for others that wait for the answer
   co_return relayed;
 }
 

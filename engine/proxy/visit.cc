@@ -94,7 +94,8 @@ chat::Usage Visit::bill_of(Tried& attempt) const {
   chat::Usage bill = std::move(attempt.wasted);
   if (!attempt.lost) return bill;
   const std::int64_t sent = attempt.lost_text_bytes > 0 ? tokens::count_bytes(attempt.lost_text_bytes, row.model) : 0;
-  if (sent > bill.output_tokens.value_or(0)) bill.output_tokens = sent;
+  // What runs on has not said its output yet: these are the words of its receipt.
+  if (!most_billed.runs_on && sent > bill.output_tokens.value_or(0)) bill.output_tokens = sent;
   if (!bill.input_tokens) bill.input_tokens = estimated_input_tokens;
   return bill;
 }
@@ -187,7 +188,7 @@ std::optional<std::int64_t> Visit::cost_nanousd() {
 
 bool Visit::runs_on() const noexcept {
   const bool may_have_begun = asked_provider && (answered == 0 || answered / 100 == 2);
-  return most_billed.runs_on && may_have_begun && (!row.usage.output_tokens || row.usage_estimated);
+  return most_billed.runs_on && reservation.nanousd() > 0 && may_have_begun && (!row.usage.output_tokens || row.usage_estimated);
 }
 
 void Visit::count_unknown_cost() {
@@ -213,7 +214,7 @@ std::int64_t Visit::counted_price_of(const chat::Usage& usage) const {
 }
 
 void Visit::waste(const chat::Usage& usage) {
-  if (most_billed.runs_on && !usage.output_tokens) {  // nobody waits for it, and it is written all the same
+  if (most_billed.runs_on && reservation.nanousd() > 0 && !usage.output_tokens) {  // nobody waits for it, and it is written all the same
     wasted.nanousd = std::max(wasted.nanousd, reservation.nanousd());
     wasted.known = false;
     return;
@@ -269,6 +270,7 @@ void Visit::estimate_usage() {
 
 void Visit::settle() {
   row.duration_us = (worker_.loop.now_ns() - started_ns_) / 1000;
+  if (!row.model.empty()) bill_to(row, row.model, *policy->config);  // not a target that was only considered
   estimate_usage();
   if (row.usage.empty() && (wasted.nanousd > 0 || !wasted.known || runs_on())) {
     (void)cost_nanousd();  // for the row

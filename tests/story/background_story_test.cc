@@ -96,3 +96,21 @@ TEST_CASE("a stream of an answer in the background that breaks off counts as wha
     }
   }
 }
+
+TEST_CASE("where nothing is set aside, a stream in the background that breaks off counts with what came of it") {
+  const std::string config =
+      R"({"providers":{"o":{"dialect":"openai_responses","base_url":"http://o:80/v1","models":["m-*"]}},)"
+      R"("prices":{"m-1":{"input":10,"output":100}},"circuit":{"failures":0},)"
+      R"("budgets":[{"usd":9,"mode":"soft"},{"scope":"model","usd":9,"mode":"soft"}]})";
+  SimWorld world;
+  world.script("o", 80,
+               http_stream({"event: response.created\ndata: {\"type\":\"response.created\",\"response\":" + response("queued", "null") + "}\n\n",
+                            "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"msg_1\",\"output_index\":0,"
+                            "\"content_index\":0,\"delta\":\"" + std::string(4000, 'w') + "\"}\n\n"}));
+  ProxyWorld proxy(world, config);
+  (void)proxy.answer("/v1/responses", asking(R"(,"background":true,"stream":true)"));
+  const auto rows = proxy.rows();
+  REQUIRE(rows.size() == 1);
+  CHECK(std::stoll(rows[0].at("output_tokens")) > 100);
+  CHECK(proxy.tallies().spend.nanousd("", "", ledger::Span::kTotal, 0) == std::stoll(rows[0].at("cost_nanousd")));
+}

@@ -107,6 +107,13 @@ TEST_CASE("a provider that says that it failed, and a page that is no provider's
   CHECK(bill_of("o-1", "/v1/messages", true, http_stream({told})).lost_nanousd == 0);
 }
 
+TEST_CASE("a body made to be searched for its usage is not searched for long") {
+  std::string body = R"({"id":"x")";
+  for (int i = 0; i < 50'000; ++i) body += R"(,"usage":{"usage")";
+  const Bill bill = bill_of("o-1", "/v1/messages", false, http_reply(200, "application/json", body));
+  CHECK(bill.lost_nanousd > bill.prompt_nanousd);
+}
+
 TEST_CASE("an answer that is compressed in a way that was not asked for counts with its prompt") {
   const Bill bill = bill_of("a-1", "/v1/messages", false, http_reply(200, "application/json", "xyz", "content-encoding: zz\r\n"));
   CHECK(bill.lost_nanousd == bill.prompt_nanousd);

@@ -192,6 +192,7 @@ class OutlineReader {
   void note_calls(const TurnFacts& facts) {
     if (facts.role != "model") {
       called_ = false;
+      if (!facts.has_result) outline_.unsigned_call = false;  // Google looks at the turn that is not over yet
     } else if (facts.called) {
       outline_.unsigned_call = outline_.unsigned_call || (!called_ && facts.unsigned_call);
       called_ = true;

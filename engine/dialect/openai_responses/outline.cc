@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "dialect/members.h"
 #include "dialect/openai_responses/parts.h"
@@ -102,7 +103,8 @@ class OutlineReader {
   /// Of a namespace: the names of those of its tools that are called with a text.
   static void note_inside(const json::Value& tool, ToolsOutline& found) {
     if (tool.peek_string("type") != "namespace") return;
-    const std::string space(tool.peek_string("name").value_or(std::string_view()));
+    const std::string_view space = tool.peek_string("name").value_or(std::string_view());
+    if (space.size() > kNamespaceBytes) return;  // stands in the name of each; refused where it is read (request_reader.cc)
     const auto inside = tool.peek("tools");
     if (!inside || !inside->is(Type::kArray)) return;
     auto document = json::Document::open_view(inside->peek_raw(), json::Escapes::kUnchecked);
@@ -147,6 +149,11 @@ class OutlineReader {
         CCR_TRY(literal, member.raw());
         if (key == "content") texts_.push_back(literal);
         outline_.text_bytes += inner_bytes(literal);
+      } else if (key == "tools" && type == "additional_tools" && member.is(Type::kArray)) {
+        CCR_TRY(brought, read_tools(member));
+        outline_.tools += brought.count;
+        outline_.text_bytes += brought.text_bytes;
+        std::move(brought.custom.begin(), brought.custom.end(), std::back_inserter(outline_.custom_tools));
       } else if (key == "encrypted_content" && member.is(Type::kString)) {
         CCR_TRY(literal, member.raw());
         outline_.own_reasoning = outline_.own_reasoning || literal.starts_with(signature::kJsonStart);

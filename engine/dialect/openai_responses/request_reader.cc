@@ -166,7 +166,10 @@ class RequestReader {
 
   // --- tools
 
-  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) {
+  static Result<std::vector<chat::Tool>> read_tools(json::Value& value) { return read_list(value, true); }
+
+  /// @param unfolds namespaces: there are none inside of one
+  static Result<std::vector<chat::Tool>> read_list(json::Value& value, bool unfolds) {
     std::vector<chat::Tool> read;
     CCR_TRY(tools, value.array());
     while (tools.next()) {
@@ -186,7 +189,7 @@ class RequestReader {
         tool.type = "openai_" + type;
         tool.original_json = whole.peek_raw();
         tool.extra_json.clear();
-        if (type == "namespace") CCR_CHECK(unfold(whole, read));
+        if (type == "namespace" && unfolds) CCR_CHECK(unfold(whole, read));
       }
     }
     CCR_CHECK(tools.done());
@@ -196,7 +199,9 @@ class RequestReader {
   /// Adds the tools of the namespace that was read last: other formats only know single ones.
   static Result<void> unfold(const json::Value& whole, std::vector<chat::Tool>& read) {
     const std::string space = read.back().name;
-    CCR_TRY(tools, tools_inside(whole));
+    if (space.size() > kNamespaceBytes)
+      return whole.error("has a name that is too long: a namespace may be called by " + std::to_string(kNamespaceBytes) + " bytes");
+    CCR_TRY(tools, tools_inside(whole, false));
     for (chat::Tool& tool : tools) {
       tool.name = spaced_name(space, tool.name);
       read.push_back(std::move(tool));
@@ -205,12 +210,12 @@ class RequestReader {
   }
 
   /// The `tools` of a tool or an item, which is not read any further.
-  static Result<std::vector<chat::Tool>> tools_inside(const json::Value& whole) {
+  static Result<std::vector<chat::Tool>> tools_inside(const json::Value& whole, bool unfolds) {
     const auto inside = whole.peek("tools");
     if (!inside || !inside->is(Type::kArray)) return std::vector<chat::Tool>();
     CCR_TRY(document, json::Document::open_view(inside->peek_raw()));
     CCR_TRY(root, document.root());
-    CCR_TRY(tools, read_tools(root));
+    CCR_TRY(tools, read_list(root, unfolds));
     for (chat::Tool& tool : tools) tool.description.own();
     return tools;
   }
@@ -341,7 +346,7 @@ class RequestReader {
         break;
     }
     if (type == "additional_tools") {
-      CCR_TRY(tools, tools_inside(whole));
+      CCR_TRY(tools, tools_inside(whole, true));
       for (chat::Tool& tool : tools) {
         if (tool.type.empty()) tool.type = kBroughtTool;
         request_.tools.edit().push_back(std::move(tool));

@@ -89,4 +89,6 @@ TEST_CASE("gemini: a model's turn whose first call is not signed is found, and o
   CHECK_FALSE(is_unsigned(model(R"({"text":"so","thought":true},)" + signed_call + "," + call)));  // several calls at once: the first holds it
   CHECK_FALSE(is_unsigned(model(signed_call) + "," + model(call)));                                 // the same in contents of their own
   CHECK_FALSE(is_unsigned(model(signed_call) + "," + answered + "," + model(R"({"text":"ho"})")));
+  const std::string next = R"({"role":"user","parts":[{"text":"next"}]})";
+  CHECK_FALSE(is_unsigned(model(call) + "," + answered + "," + model(R"({"text":"ho"})") + "," + next));  // that turn is over
 }

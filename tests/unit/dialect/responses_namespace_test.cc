@@ -111,3 +111,19 @@ TEST_CASE("tools that an item of the input brings are offered, and the item is n
   const Sent own = sent("openai_responses", body);
   CHECK_THAT(own.body, Contains("additional_tools") && !Contains(R"("strict")"));
 }
+
+TEST_CASE("a namespace stands in the name of each of its tools: a long one is refused, and there is none inside another") {
+  const auto read = [](const std::string& name, const std::string& inside) {
+    const std::string body = R"({"model":"m","input":"x","tools":[{"type":"namespace","name":")" + name + R"(","tools":[)" + inside + "]}]}";
+    REQUIRE(dialect::openai_responses().outline(body).ok());
+    return dialect::openai_responses().read_request(body);
+  };
+  const auto refused = read(std::string(300, 'n'), R"({"type":"custom","name":"a"})");
+  REQUIRE_FALSE(refused.ok());
+  CHECK_THAT(refused.error().message, Contains("too long") && Contains("namespace"));
+  const auto nested = read("a", R"({"type":"namespace","name":"b","tools":[{"type":"function","name":"f"}]},{"type":"function","name":"g"})");
+  REQUIRE(nested.ok());
+  int functions = 0;
+  for (const chat::Tool& tool : nested->tools) functions += tool.type.empty() ? 1 : 0;
+  CHECK(functions == 1);
+}
